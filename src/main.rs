@@ -1,0 +1,2 @@
+//! pgsetup
+fn main() {}
