@@ -1,2 +1,4 @@
 //! pgsetup
+#![allow(dead_code)]
+mod manifest;
 fn main() {}

@@ -1,0 +1,97 @@
+//! How a manifest says that a source tree is compiled. One key names the build system; what is in it are only
+//! the arguments that this project needs. Every recipe installs into a staging directory (`DESTDIR`).
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The build system, exactly one.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub struct Build {
+    /// `make` with PostgreSQL's own extension makefiles (PGXS).
+    pub pgxs: Option<Pgxs>,
+    /// `./configure`, `make`, `make install`.
+    pub autoconf: Option<Autoconf>,
+    /// `cmake`, then a build and an install with it.
+    pub cmake: Option<Cmake>,
+    /// `meson setup`, compile, install.
+    pub meson: Option<Meson>,
+    /// Commands of one's own, run in order.
+    pub steps: Option<Vec<NamedStep>>,
+}
+
+/// Arguments of a PGXS build.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pgxs {
+    /// Directory of the makefile below the source tree.
+    pub directory: Option<String>,
+    /// Variables and targets for `make`, for example `OPTFLAGS=`.
+    #[serde(default)]
+    pub make: Vec<String>,
+    /// Environment variables of the build.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Arguments of an autoconf build.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Autoconf {
+    /// Arguments of `./configure`.
+    #[serde(default)]
+    pub configure: Vec<String>,
+    /// Variables and targets for `make`.
+    #[serde(default)]
+    pub make: Vec<String>,
+    /// Variables and targets for the installing `make`; `install` where none is given.
+    #[serde(default)]
+    pub install: Vec<String>,
+    /// Environment variables of the build.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Arguments of a cmake build.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cmake {
+    /// Arguments of the configuring `cmake`, for example `-DREGRESS_CHECKS=OFF`.
+    #[serde(default)]
+    pub configure: Vec<String>,
+    /// Environment variables of the build.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Arguments of a meson build.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Meson {
+    /// Arguments of `meson setup`.
+    #[serde(default)]
+    pub configure: Vec<String>,
+    /// Environment variables of the build.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+/// One command of a build that is spelt out. `${stage}` is the directory to install into (`DESTDIR`) and
+/// `${pg_config}` the `pg_config` of the PostgreSQL that is built for.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamedStep {
+    /// What the command does, for the log.
+    pub name: String,
+    /// The program and its arguments; no shell is between.
+    #[schemars(length(min = 1))]
+    pub run: Vec<String>,
+    /// Directory below the source tree.
+    pub directory: Option<String>,
+    /// Environment variables of the command.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}

@@ -1,0 +1,382 @@
+//! A YAML document with the place of every key and value.
+//!
+//! `serde_yaml` decodes a manifest into its type but forgets where things stood and stops at the first
+//! mistake. This tree is read once beside it, so that every problem of every file can point at its line. It
+//! knows nothing of manifests; it refuses what a plain manifest never needs (anchors, tags, several
+//! documents), because such a file would not mean what it seems to.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+/// A node of the tree. Spans are byte ranges into [`Document::text`].
+#[derive(Debug)]
+pub struct Node {
+    /// Where the value stands.
+    pub span: Range<usize>,
+    /// What it is.
+    pub kind: NodeKind,
+}
+
+/// What a node holds.
+#[derive(Debug)]
+pub enum NodeKind {
+    /// A scalar with its text as written; `plain` is true when it was not quoted.
+    Scalar { text: String, plain: bool },
+    /// A list.
+    List(Vec<Node>),
+    /// A mapping, in the order written. Duplicate keys are still in it.
+    Map(Vec<Entry>),
+}
+
+/// One `key: value` of a mapping.
+#[derive(Debug)]
+pub struct Entry {
+    /// The key's text.
+    pub key: String,
+    /// Where the key stands.
+    pub key_span: Range<usize>,
+    /// The value.
+    pub value: Node,
+}
+
+impl Node {
+    /// The value of `key` when this is a mapping that has it.
+    pub fn value_of(&self, key: &str) -> Option<&Node> {
+        match &self.kind {
+            NodeKind::Map(entries) => entries
+                .iter()
+                .find(|entry| entry.key == key)
+                .map(|entry| &entry.value),
+            _ => None,
+        }
+    }
+
+    /// The text when this is a scalar.
+    pub fn text(&self) -> Option<&str> {
+        match &self.kind {
+            NodeKind::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// True for `null`, `~` and nothing at all.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.kind, NodeKind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+}
+
+/// Something that keeps a text from being read as one plain YAML document.
+#[derive(Debug)]
+pub struct SyntaxError {
+    /// Where it was noticed.
+    pub span: Range<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// One manifest file: its name, its text and the place of everything in it.
+#[derive(Debug)]
+pub struct Document {
+    /// The path as it is shown to the reader.
+    pub file: String,
+    /// The text.
+    pub text: String,
+    /// The top of the tree.
+    pub root: Node,
+    places: HashMap<String, Place>,
+}
+
+/// Where the thing at one path stands.
+#[derive(Debug, Clone)]
+struct Place {
+    key: Option<Range<usize>>,
+    value: Range<usize>,
+}
+
+impl Document {
+    /// Reads `text`. Fails on what is not one plain YAML document.
+    pub fn parse(file: &str, text: &str) -> Result<Self, SyntaxError> {
+        let root = Reader::new(text).document()?;
+        let mut places = HashMap::new();
+        index(&root, None, &mut String::new(), &mut places);
+        Ok(Self {
+            file: file.to_owned(),
+            text: text.to_owned(),
+            root,
+            places,
+        })
+    }
+
+    /// The place of the value at `path` (such as `releases[0].version`); where the path does not exist, the
+    /// place of the nearest thing around it.
+    pub fn value_at(&self, path: &str) -> Range<usize> {
+        self.nearest(path).value.clone()
+    }
+
+    /// The place of the key at `path`, or of the value where it has no key.
+    pub fn key_at(&self, path: &str) -> Range<usize> {
+        let place = self.nearest(path);
+        place.key.clone().unwrap_or_else(|| place.value.clone())
+    }
+
+    fn nearest(&self, path: &str) -> &Place {
+        let mut path = path;
+        loop {
+            if let Some(place) = self.places.get(path) {
+                return place;
+            }
+            path = path.rfind(['.', '[']).map_or("", |end| &path[..end]);
+        }
+    }
+}
+
+fn index(node: &Node, key: Option<Range<usize>>, path: &mut String, places: &mut HashMap<String, Place>) {
+    places.insert(
+        path.clone(),
+        Place {
+            key,
+            value: node.span.clone(),
+        },
+    );
+    let length = path.len();
+    match &node.kind {
+        NodeKind::Scalar { .. } => {}
+        NodeKind::List(items) => {
+            for (position, item) in items.iter().enumerate() {
+                path.push_str(&format!("[{position}]"));
+                index(item, None, path, places);
+                path.truncate(length);
+            }
+        }
+        NodeKind::Map(entries) => {
+            for entry in entries {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(&entry.key);
+                index(&entry.value, Some(entry.key_span.clone()), path, places);
+                path.truncate(length);
+            }
+        }
+    }
+}
+
+/// How deep lists and mappings may be nested: a manifest needs about eight levels, and a hostile file must not
+/// exhaust the stack.
+const MAX_DEPTH: usize = 64;
+
+struct Reader<'a> {
+    text: &'a str,
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+    /// Byte offset of every character, because the parser counts characters; empty for ASCII text.
+    offsets: Vec<usize>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        let offsets = if text.is_ascii() {
+            Vec::new()
+        } else {
+            text.char_indices().map(|(at, _)| at).collect()
+        };
+        Self {
+            text,
+            parser: Parser::new_from_str(text),
+            offsets,
+        }
+    }
+
+    fn offset(&self, character: usize) -> usize {
+        if self.offsets.is_empty() {
+            character.min(self.text.len())
+        } else {
+            self.offsets.get(character).copied().unwrap_or(self.text.len())
+        }
+    }
+
+    fn range(&self, span: Span) -> Range<usize> {
+        let start = self.offset(span.start.index());
+        let end = self.offset(span.end.index()).max(start);
+        // A block's span ends where the next token begins; the mark should not cover the white space before it.
+        start..start + self.text[start..end].trim_end().len()
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Range<usize>), SyntaxError> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok((event, self.range(span))),
+            Some(Err(error)) => {
+                let at = self.offset(error.marker().index());
+                Err(SyntaxError {
+                    span: at..at,
+                    message: format!("not valid YAML: {}", error.info()),
+                })
+            }
+            None => Ok((Event::StreamEnd, self.text.len()..self.text.len())),
+        }
+    }
+
+    fn document(&mut self) -> Result<Node, SyntaxError> {
+        loop {
+            match self.next()? {
+                (Event::StreamStart | Event::DocumentStart(_), _) => {}
+                (Event::StreamEnd, span) => {
+                    return Err(SyntaxError {
+                        span,
+                        message: "the file holds no manifest".to_owned(),
+                    });
+                }
+                (event, span) => {
+                    let node = self.node(event, span, 0)?;
+                    self.end()?;
+                    return Ok(node);
+                }
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<(), SyntaxError> {
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(()),
+                (Event::DocumentStart(_), span) => {
+                    let message = "a second document begins here; a file holds one manifest".to_owned();
+                    return Err(SyntaxError { span, message });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Range<usize>, depth: usize) -> Result<Node, SyntaxError> {
+        let refuse = |what: &str| {
+            Err(SyntaxError {
+                span: span.clone(),
+                message: what.to_owned(),
+            })
+        };
+        if depth > MAX_DEPTH {
+            return refuse("nested too deeply");
+        }
+        let (anchor, tagged) = match &event {
+            Event::Scalar(_, _, anchor, tag) => (*anchor, tag.is_some()),
+            Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => (*anchor, tag.is_some()),
+            Event::Alias(_) => (1, false),
+            _ => (0, false),
+        };
+        if anchor != 0 {
+            return refuse("anchors and aliases are not used in manifests; write the value out");
+        }
+        if tagged {
+            return refuse("tags are not used in manifests; write the plain value");
+        }
+        match event {
+            Event::Scalar(text, style, _, _) => {
+                let plain = style == ScalarStyle::Plain;
+                Ok(Node {
+                    span,
+                    kind: NodeKind::Scalar {
+                        text: text.into_owned(),
+                        plain,
+                    },
+                })
+            }
+            Event::SequenceStart(..) => {
+                let mut items = Vec::new();
+                loop {
+                    match self.next()? {
+                        (Event::SequenceEnd, end) => {
+                            return Ok(Node {
+                                span: around(&span, items.last(), &end),
+                                kind: NodeKind::List(items),
+                            });
+                        }
+                        (event, span) => items.push(self.node(event, span, depth + 1)?),
+                    }
+                }
+            }
+            Event::MappingStart(..) => {
+                let mut entries: Vec<Entry> = Vec::new();
+                loop {
+                    let (key, key_span) = match self.next()? {
+                        (Event::MappingEnd, end) => {
+                            let last = entries.last().map(|entry| &entry.value);
+                            return Ok(Node {
+                                span: around(&span, last, &end),
+                                kind: NodeKind::Map(entries),
+                            });
+                        }
+                        (event, key_span) => match self.node(event, key_span.clone(), depth + 1)?.kind {
+                            NodeKind::Scalar { text, .. } => (text, key_span),
+                            _ => {
+                                return Err(SyntaxError {
+                                    span: key_span,
+                                    message: "a key must be a word".to_owned(),
+                                });
+                            }
+                        },
+                    };
+                    let (event, span) = self.next()?;
+                    entries.push(Entry {
+                        key,
+                        key_span,
+                        value: self.node(event, span, depth + 1)?,
+                    });
+                }
+            }
+            _ => refuse("expected a value"),
+        }
+    }
+}
+
+/// A block from its first character to the end of its last item: the parser's own end of a block collection is
+/// the start of whatever follows.
+fn around(start: &Range<usize>, last: Option<&Node>, end: &Range<usize>) -> Range<usize> {
+    let flow = end.end > end.start;
+    let until = if flow {
+        end.end
+    } else {
+        last.map_or(start.end, |node| node.span.end)
+    };
+    start.start..until.max(start.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_byte_ranges_of_the_written_text() {
+        let document = Document::parse("x.yaml", "name: é\nlist:\n  - a: 17.10\n  - {b: 2}\n").unwrap();
+        let at = |path: &str| &document.text[document.value_at(path)];
+        assert_eq!(at("name"), "é");
+        assert_eq!(at("list[0].a"), "17.10");
+        assert_eq!(at("list[1]"), "{b: 2}");
+        assert_eq!(&document.text[document.key_at("list[1].b")], "b");
+        assert_eq!(at("list[1].missing.deeper"), "{b: 2}");
+    }
+
+    #[test]
+    fn what_is_not_one_plain_document_is_refused() {
+        for (text, expected) in [
+            ("", "holds no manifest"),
+            ("a: 1\n---\nb: 2\n", "second document"),
+            ("a: &x 1\nb: *x\n", "anchors"),
+            ("a: !!int 1\n", "tags"),
+            ("a: [1\n", "not valid YAML"),
+            ("? [a]\n: 1\n", "a key must be a word"),
+        ] {
+            let error = Document::parse("x.yaml", text).unwrap_err();
+            assert!(error.message.contains(expected), "{text:?}: {}", error.message);
+        }
+        let deep = "[".repeat(MAX_DEPTH + 2);
+        assert!(
+            Document::parse("x.yaml", &deep)
+                .unwrap_err()
+                .message
+                .contains("deep")
+        );
+        assert!(Document::parse("x.yaml", &"[".repeat(100_000)).is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! The manifest of the image: what is selected, and how the machine is laid out.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::source::Packages;
+
+/// What the image holds. Exactly one of the manifests is of this kind.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// `image`.
+    pub kind: String,
+    /// The image's name.
+    pub name: String,
+    /// The distribution it is built on, `debian:bookworm`.
+    pub base: String,
+    /// The PostgreSQL manifest to install, by name.
+    pub postgresql: String,
+    /// Just-in-time compilation, which adds LLVM (about 120 MB) to the image.
+    #[serde(default)]
+    pub jit: bool,
+    /// Whether Patroni is installed.
+    #[serde(default)]
+    pub patroni: bool,
+    /// The extension manifests to install, by name. One that does not exist for the selected PostgreSQL is a problem.
+    #[serde(default)]
+    pub extensions: Vec<String>,
+    /// Extension manifests whose libraries are loaded when the server starts.
+    #[serde(default)]
+    pub preload: Vec<String>,
+    /// The system user that runs PostgreSQL.
+    pub user: User,
+    /// The locale of new clusters. Another than `C.UTF-8` or `C` is compiled into the image.
+    pub locale: String,
+    /// Directories to make.
+    #[serde(default)]
+    pub directories: Vec<Directory>,
+    /// The file that holds the settings of this image, below /etc/postgresql.
+    pub configuration: String,
+    /// PostgreSQL settings of the image.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// Debian packages that the image has for its own sake.
+    #[serde(default)]
+    pub packages: Packages,
+    /// What is removed when everything is installed.
+    pub prune: Prune,
+}
+
+/// The system user.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// Name of the user and of its group.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Home directory.
+    pub home: String,
+    /// Login shell.
+    pub shell: String,
+}
+
+/// A directory of the image.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    /// Absolute path.
+    pub path: String,
+    /// Permissions in octal, `"0700"`.
+    pub mode: String,
+    /// `root` or the image's user; the user where it is not given.
+    pub owner: Option<String>,
+}
+
+/// What is removed at the end.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Prune {
+    /// Kinds of files to remove from what was compiled.
+    #[serde(default)]
+    pub remove: Vec<Removal>,
+    /// Files and directories to remove besides; absolute paths.
+    #[serde(default)]
+    pub paths: Vec<String>,
+}
+
+/// A kind of files that a running server does not need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Removal {
+    /// Symbols for debuggers in programs and libraries.
+    DebugSymbols,
+    /// Static libraries and libtool files.
+    StaticLibraries,
+    /// Headers, PGXS makefiles, pkg-config files and pg_config's build information: what compiling another
+    /// extension against this PostgreSQL needs.
+    Development,
+    /// LLVM bitcode of the server and of extensions.
+    Bitcode,
+    /// Manual pages and other documentation of what was compiled.
+    Documentation,
+    /// Translations of messages.
+    Translations,
+    /// Python byte code.
+    ByteCode,
+    /// apt's package lists and archives.
+    PackageLists,
+    /// Logs written during the installation.
+    Logs,
+}

@@ -1,0 +1,271 @@
+//! Manifests as they are written: YAML files, one thing each, with closed schemas.
+//!
+//! This layer turns text into typed values and reports what has the wrong shape. What the values mean together
+//! is `resolve`'s. It opens no file: the caller hands in names and texts.
+
+pub mod build;
+mod check;
+mod document;
+pub mod extension;
+pub mod image;
+pub mod postgresql;
+pub mod problem;
+pub mod python;
+pub mod source;
+
+use std::rc::Rc;
+use std::sync::LazyLock;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+pub use check::nearest;
+use document::{Document, Node};
+use extension::Extension;
+use image::Image;
+use postgresql::Postgresql;
+use problem::{Problem, SourceText};
+use python::{Patroni, Python};
+
+/// A manifest with the file it was read from.
+#[derive(Debug)]
+pub struct Located<T> {
+    /// The manifest.
+    pub value: T,
+    document: Rc<Document>,
+    source: Rc<SourceText>,
+}
+
+impl<T> Located<T> {
+    /// A problem with the value at `path`, for example `releases[0].version`.
+    pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
+        self.problem_at(self.document.value_at(path), message.into())
+    }
+
+    /// A problem with the key at `path`.
+    pub fn problem_with_key(&self, path: &str, message: impl Into<String>) -> Problem {
+        self.problem_at(self.document.key_at(path), message.into())
+    }
+
+    fn problem_at(&self, span: std::ops::Range<usize>, message: String) -> Problem {
+        Problem {
+            source: Rc::clone(&self.source),
+            span,
+            message,
+            help: None,
+        }
+    }
+
+    /// The file's name as it is shown to the reader.
+    pub fn file(&self) -> &str {
+        &self.source.file
+    }
+}
+
+/// Every manifest that was read, by kind.
+#[derive(Debug, Default)]
+pub struct Manifests {
+    /// Images; `resolve` wants exactly one.
+    pub images: Vec<Located<Image>>,
+    /// PostgreSQL servers.
+    pub postgresql: Vec<Located<Postgresql>>,
+    /// Pythons.
+    pub pythons: Vec<Located<Python>>,
+    /// Patronis.
+    pub patronis: Vec<Located<Patroni>>,
+    /// Extensions.
+    pub extensions: Vec<Located<Extension>>,
+}
+
+/// The manifests in `files` (name and text), and the problems of those that have the wrong shape.
+pub fn parse(files: &[(String, String)]) -> (Manifests, Vec<Problem>) {
+    let mut manifests = Manifests::default();
+    let mut problems = Vec::new();
+    for (file, text) in files {
+        let source = Rc::new(SourceText {
+            file: file.clone(),
+            text: text.clone(),
+        });
+        match Document::parse(file, text) {
+            Ok(document) => problems.extend(manifests.add(document, &source)),
+            Err(error) => problems.push(Problem {
+                source: Rc::clone(&source),
+                span: error.span,
+                message: error.message,
+                help: None,
+            }),
+        }
+    }
+    (manifests, problems)
+}
+
+impl Manifests {
+    fn add(&mut self, document: Document, source: &Rc<SourceText>) -> Vec<Problem> {
+        let document = Rc::new(document);
+        let kind = document
+            .root
+            .value_of("kind")
+            .and_then(Node::text)
+            .unwrap_or_default()
+            .to_owned();
+        let read = Read {
+            document: &document,
+            source,
+            kind: &kind,
+        };
+        match kind.as_str() {
+            "image" => read.append_to(&mut self.images),
+            "postgresql" => read.append_to(&mut self.postgresql),
+            "python" => read.append_to(&mut self.pythons),
+            "patroni" => read.append_to(&mut self.patronis),
+            "extension" => read.append_to(&mut self.extensions),
+            _ => vec![read.unknown_kind()],
+        }
+    }
+}
+
+/// One document on its way to a typed manifest.
+struct Read<'a> {
+    document: &'a Rc<Document>,
+    source: &'a Rc<SourceText>,
+    kind: &'a str,
+}
+
+impl Read<'_> {
+    fn append_to<T: DeserializeOwned>(&self, list: &mut Vec<Located<T>>) -> Vec<Problem> {
+        let schema = &schemas()[self.kind];
+        let mistakes = check::check(&self.document.root, schema);
+        if !mistakes.is_empty() {
+            return mistakes
+                .into_iter()
+                .map(|m| self.problem(m.span, m.message, m.help))
+                .collect();
+        }
+        match serde_yaml::from_str::<T>(&self.source.text) {
+            Ok(value) => {
+                let (document, source) = (Rc::clone(self.document), Rc::clone(self.source));
+                list.push(Located {
+                    value,
+                    document,
+                    source,
+                });
+                Vec::new()
+            }
+            // The check above follows the same types, so this is what only the decoder can see.
+            Err(error) => {
+                let at = error
+                    .location()
+                    .map_or(0, |place| place.index().min(self.source.text.len()));
+                vec![self.problem(at..at, error.to_string(), None)]
+            }
+        }
+    }
+
+    fn unknown_kind(&self) -> Problem {
+        let kinds = KINDS.map(|kind| kind.name);
+        let (span, message) = if self.kind.is_empty() {
+            (self.document.value_at(""), "the manifest lacks `kind`".to_owned())
+        } else {
+            (
+                self.document.value_at("kind"),
+                format!("`kind` cannot be `{}`", self.kind),
+            )
+        };
+        let help = match nearest(self.kind, kinds) {
+            Some(near) if !self.kind.is_empty() => format!("did you mean `{near}`?"),
+            _ => format!("the kinds are: {}", kinds.join(", ")),
+        };
+        self.problem(span, message, Some(help))
+    }
+
+    fn problem(&self, span: std::ops::Range<usize>, message: String, help: Option<String>) -> Problem {
+        Problem {
+            source: Rc::clone(self.source),
+            span,
+            message,
+            help,
+        }
+    }
+}
+
+struct Kind {
+    name: &'static str,
+    schema: fn() -> Value,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind {
+        name: "extension",
+        schema: schema_of::<Extension>,
+    },
+    Kind {
+        name: "image",
+        schema: schema_of::<Image>,
+    },
+    Kind {
+        name: "patroni",
+        schema: schema_of::<Patroni>,
+    },
+    Kind {
+        name: "postgresql",
+        schema: schema_of::<Postgresql>,
+    },
+    Kind {
+        name: "python",
+        schema: schema_of::<Python>,
+    },
+];
+
+fn schema_of<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
+}
+
+/// The schema of each kind, made once.
+fn schemas() -> &'static Map<String, Value> {
+    static SCHEMAS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
+        KINDS
+            .iter()
+            .map(|kind| {
+                let mut schema = (kind.schema)();
+                schema["properties"]["kind"] = json!({"const": kind.name});
+                (kind.name.to_owned(), schema)
+            })
+            .collect()
+    });
+    &SCHEMAS
+}
+
+/// One JSON schema for all kinds of manifest, for editors: `# yaml-language-server: $schema=…`.
+pub fn schema() -> Value {
+    let mut definitions = Map::new();
+    let mut branches = Vec::new();
+    for (kind, schema) in schemas() {
+        let mut schema = schema.clone();
+        if let Some(Value::Object(own)) = schema.as_object_mut().and_then(|schema| schema.remove("$defs")) {
+            definitions.extend(own);
+        }
+        schema
+            .as_object_mut()
+            .expect("a schema is an object")
+            .remove("$schema");
+        definitions.insert(kind.clone(), schema);
+        branches.push(json!({
+            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+            "then": {"$ref": format!("#/$defs/{kind}")},
+        }));
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pgsetup manifest",
+        "type": "object",
+        "required": ["kind"],
+        "properties": {"kind": {"enum": KINDS.map(|kind| kind.name)}},
+        "allOf": branches,
+        "$defs": definitions,
+    })
+}

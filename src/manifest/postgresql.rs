@@ -1,0 +1,64 @@
+//! The manifest of a PostgreSQL server: one file for each major version.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::source::{Packages, Source};
+
+/// A PostgreSQL server, compiled or taken from the distribution.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Postgresql {
+    /// `postgresql`.
+    pub kind: String,
+    /// The name the image selects it by: `18`, or `15-apt`.
+    pub name: String,
+    /// The major version.
+    pub major: u16,
+    /// The full version, `18.6`; for `source: apt` the version that is expected.
+    pub version: String,
+    /// SPDX licence expression.
+    pub license: String,
+    /// The project's page.
+    pub homepage: String,
+    /// Where it comes from.
+    pub source: Origin,
+    /// The archive, for `source: archive`.
+    pub archive: Option<Source>,
+    /// Arguments of `./configure` besides the directories, for `source: archive`.
+    #[serde(default)]
+    pub configure: Vec<String>,
+    /// Arguments and Debian packages that are added when the image asks for just-in-time compilation.
+    #[serde(default)]
+    pub jit: Jit,
+    /// Environment variables of the build.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Debian packages it needs. For `source: apt`, `runtime` names the server and `build` its headers.
+    #[serde(default)]
+    pub packages: Packages,
+}
+
+/// Where the server comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// Compiled from `archive`.
+    Archive,
+    /// Debian packages, named in `packages.runtime`.
+    Apt,
+}
+
+/// What just-in-time compilation adds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Jit {
+    /// Arguments of `./configure`.
+    #[serde(default)]
+    pub configure: Vec<String>,
+    /// Debian packages.
+    #[serde(default)]
+    pub packages: Packages,
+}

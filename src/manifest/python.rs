@@ -1,0 +1,76 @@
+//! The manifests of Python and of Patroni, which is installed with it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::source::Packages;
+
+/// The Python that Patroni runs on: the distribution's own.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Python {
+    /// `python`.
+    pub kind: String,
+    /// The name, `python3`.
+    pub name: String,
+    /// The interpreter's path.
+    pub interpreter: String,
+    /// Debian packages: `runtime` holds the interpreter, `build` what makes environments and compiles modules.
+    pub packages: Packages,
+}
+
+/// Patroni in an environment of its own, every distribution pinned by digest.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Patroni {
+    /// `patroni`.
+    pub kind: String,
+    /// The name, `patroni`.
+    pub name: String,
+    /// The release.
+    pub version: String,
+    /// SPDX licence expression.
+    pub license: String,
+    /// The project's page.
+    pub homepage: String,
+    /// Directory of the environment.
+    pub directory: String,
+    /// The Python manifest it runs on.
+    pub python: String,
+    /// Debian packages it needs.
+    #[serde(default)]
+    pub packages: Packages,
+    /// Everything that is installed, Patroni itself first; nothing else is, whatever their metadata say.
+    #[schemars(length(min = 1))]
+    pub distributions: Vec<Distribution>,
+    /// Module names whose import proves the installation.
+    #[serde(default)]
+    pub imports: Vec<String>,
+}
+
+/// A Python distribution at one version.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Distribution {
+    /// Its name in the package index.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SPDX licence expression.
+    pub license: String,
+    /// Its files: one for every architecture, or one for each.
+    #[schemars(length(min = 1))]
+    pub files: Vec<DistributionFile>,
+}
+
+/// A wheel, or an archive that is compiled.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DistributionFile {
+    /// The file's name in the package index: pip reads the version and the platform from it.
+    pub file: String,
+    /// SHA-256 of the file, 64 hexadecimal digits.
+    pub sha256: String,
+    /// The Debian architecture it is for; every one where it is not given.
+    pub architecture: Option<String>,
+}

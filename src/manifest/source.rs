@@ -1,0 +1,60 @@
+//! How a manifest names an archive: where it is, and the digest that makes every place as good as another.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An archive to download, verify and unpack.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Where upstream publishes it; https. `${version}`, `${pg_major}` and `${arch}` are replaced.
+    pub url: String,
+    /// SHA-256 of the file, 64 hexadecimal digits.
+    pub sha256: String,
+    /// Other digests that upstream has published for the same version, each with its reason.
+    #[serde(default)]
+    pub accepted: Vec<Accepted>,
+    /// Other places of the same bytes, tried in order when `url` fails.
+    #[serde(default)]
+    pub mirrors: Vec<Mirror>,
+    /// Leading path components to leave off when unpacking; 1 where it is not given.
+    #[serde(default = "one")]
+    pub strip: u8,
+}
+
+fn one() -> u8 {
+    1
+}
+
+/// A further digest that is as good as the first.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Accepted {
+    /// SHA-256 of the file, 64 hexadecimal digits.
+    pub sha256: String,
+    /// Why there is a second digest, for example "the tag was moved on 2024-01-17".
+    pub reason: String,
+}
+
+/// Another place of an archive. Exactly one of the keys.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub struct Mirror {
+    /// An https address.
+    pub url: Option<String>,
+    /// A path below the Debian archive that apt is configured to use, for example `pool/main/p/…/x.orig.tar.gz`.
+    pub debian: Option<String>,
+}
+
+/// Debian packages that something needs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Packages {
+    /// Needed to compile it, removed at the end.
+    #[serde(default)]
+    pub build: Vec<String>,
+    /// Needed at run time and not found by following shared libraries: programs, and what is opened with `dlopen`.
+    #[serde(default)]
+    pub runtime: Vec<String>,
+}
