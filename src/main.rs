@@ -1,4 +1,6 @@
 //! pgsetup
 #![allow(dead_code)]
+mod command;
+mod host;
 mod manifest;
 fn main() {}

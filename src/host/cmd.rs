@@ -1,0 +1,376 @@
+//! Runs commands: each in a process group of its own, its output in a log, its environment known.
+//!
+//! A command is told nothing of pgsetup's environment but what is listed in [`KEPT_VARIABLES`], so that a build
+//! does not depend on who started it. Whatever a command leaves running is killed when it ends.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+
+use super::Host;
+use crate::command::Command;
+
+/// Variables of pgsetup's own environment that commands see: where programs are, proxies, and the date that
+/// reproducible builds use.
+const KEPT_VARIABLES: [&str; 9] = [
+    "PATH",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SOURCE_DATE_EPOCH",
+    "TMPDIR",
+];
+
+/// Variables that every command gets. Tools must answer in one language, ask nothing, and write no byte code.
+const FIXED_VARIABLES: [(&str, &str); 6] = [
+    ("DEBIAN_FRONTEND", "noninteractive"),
+    ("HOME", "/root"),
+    ("LC_ALL", "C.UTF-8"),
+    ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+    ("PYTHONDONTWRITEBYTECODE", "1"),
+    ("TZ", "UTC"),
+];
+
+/// How many lines of a failed command's output are shown.
+const TAIL_LINES: usize = 25;
+/// How much of the end of a log is read to find them.
+const TAIL_BYTES: u64 = 64 * 1024;
+/// How long a process group has to end after SIGTERM before it is killed.
+const GRACE: Duration = Duration::from_millis(700);
+
+/// A file that takes the output of commands.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    file: File,
+}
+
+impl Log {
+    /// Opens the log at `path` (a path of this machine) for appending, and makes its directory.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Adds a line of our own.
+    pub fn line(&self, text: impl fmt::Display) -> io::Result<()> {
+        (&self.file).write_all(format!("{text}\n").as_bytes())
+    }
+
+    /// What was written from byte `from` on, at most the last [`TAIL_BYTES`].
+    fn since(&self, from: u64) -> String {
+        let read = || -> io::Result<Vec<u8>> {
+            let mut file = File::open(&self.path)?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(from.max(length.saturating_sub(TAIL_BYTES))))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read()
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    fn length(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| metadata.len())
+    }
+}
+
+/// A command that could not be started, failed, or was stopped.
+#[derive(Debug)]
+pub struct CommandError {
+    /// The command line as one would type it.
+    pub command: String,
+    /// What became of it, for example `exit status 2` or `killed by signal 9 (SIGKILL)`.
+    pub outcome: String,
+    /// The last lines of its output.
+    pub tail: Vec<String>,
+    /// Where all of its output is.
+    pub log: Option<PathBuf>,
+    /// True when pgsetup itself was told to stop.
+    pub interrupted: bool,
+}
+
+impl std::error::Error for CommandError {}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  command: {}", self.outcome, self.command)?;
+        if !self.tail.is_empty() {
+            write!(f, "\n  last lines of its output:")?;
+            for line in &self.tail {
+                write!(f, "\n    {line}")?;
+            }
+        }
+        match &self.log {
+            Some(log) => write!(f, "\n  log: {}", log.display()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The process groups that run now, and whether they were told to stop.
+#[derive(Debug, Default)]
+pub struct Processes(Arc<Running>);
+
+#[derive(Debug, Default)]
+struct Running {
+    groups: Mutex<BTreeSet<u32>>,
+    interrupted: AtomicBool,
+}
+
+impl Running {
+    fn groups(&self) -> std::sync::MutexGuard<'_, BTreeSet<u32>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stops everything that a host runs. Cheap to clone and safe to use from a signal thread.
+#[derive(Debug, Clone)]
+pub struct Interrupt(Arc<Running>);
+
+impl Interrupt {
+    /// Ends every running process group, first kindly, and lets no further command start. Returns when none is
+    /// left, within about a second.
+    pub fn stop_all(&self) {
+        self.0.interrupted.store(true, Ordering::SeqCst);
+        let groups: Vec<u32> = self.0.groups().iter().copied().collect();
+        for group in &groups {
+            signal_group(*group, Signal::TERM);
+        }
+        let until = Instant::now() + GRACE;
+        while Instant::now() < until && groups.iter().any(|group| group_lives(*group)) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        for group in groups {
+            signal_group(group, Signal::KILL);
+        }
+    }
+
+    /// True once everything was told to stop.
+    pub fn is_interrupted(&self) -> bool {
+        self.0.interrupted.load(Ordering::SeqCst)
+    }
+}
+
+impl Processes {
+    /// A handle that stops them.
+    pub fn interrupt(&self) -> Interrupt {
+        Interrupt(Arc::clone(&self.0))
+    }
+}
+
+fn pid(group: u32) -> Option<Pid> {
+    i32::try_from(group).ok().and_then(Pid::from_raw)
+}
+
+fn signal_group(group: u32, signal: Signal) {
+    // The group may have ended already; that is what was wanted.
+    let _ = pid(group).map(|pid| kill_process_group(pid, signal));
+}
+
+fn group_lives(group: u32) -> bool {
+    pid(group).is_some_and(|pid| test_kill_process_group(pid).is_ok())
+}
+
+/// What a command is run with besides itself.
+#[derive(Clone, Copy, Default)]
+pub struct Settings<'a> {
+    /// The jobserver that its `make`s share.
+    pub jobserver: Option<&'a jobserver::Client>,
+    /// How long it may take.
+    pub time_limit: Option<Duration>,
+}
+
+impl Host {
+    /// Runs `command` to its end, with its output in `log`. An exit status other than 0 is an error.
+    pub fn run(&self, command: &Command, log: &Log) -> Result<(), CommandError> {
+        self.run_with(command, log, Settings::default())
+    }
+
+    /// Runs `command` like [`Host::run`], with a jobserver or a time limit.
+    pub fn run_with(&self, command: &Command, log: &Log, settings: Settings<'_>) -> Result<(), CommandError> {
+        let from = log.length();
+        let failed = |outcome: String, interrupted: bool| CommandError {
+            command: command.to_string(),
+            outcome,
+            tail: last_lines(&log.since(from)),
+            log: Some(log.path.clone()),
+            interrupted,
+        };
+        let output = || {
+            log.line(format_args!("+ {command}"))?;
+            log.file.try_clone()
+        };
+        let file = output().map_err(|error| failed(format!("its log cannot be written: {error}"), false))?;
+        let expression = self
+            .expression(command, settings.jobserver)
+            .stderr_to_stdout()
+            .stdout_file(file);
+        self.wait(&expression, settings.time_limit)
+            .map(drop)
+            .map_err(|ended| ended.explain(failed))
+    }
+
+    /// Runs `command` and returns what it wrote to its standard output; its errors go to `log`.
+    pub fn capture(&self, command: &Command, log: &Log) -> Result<String, CommandError> {
+        let from = log.length();
+        let failed = |outcome: String, interrupted: bool| CommandError {
+            command: command.to_string(),
+            outcome,
+            tail: last_lines(&log.since(from)),
+            log: Some(log.path.clone()),
+            interrupted,
+        };
+        let errors = || {
+            log.line(format_args!("+ {command}"))?;
+            log.file.try_clone()
+        };
+        let file = errors().map_err(|error| failed(format!("its log cannot be written: {error}"), false))?;
+        let expression = self.expression(command, None).stdout_capture().stderr_file(file);
+        let output = self
+            .wait(&expression, None)
+            .map_err(|ended| ended.explain(failed))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// The command in this root: through `chroot` where the root is not `/`.
+    fn expression(&self, command: &Command, jobserver: Option<&jobserver::Client>) -> duct::Expression {
+        let inner = std::iter::once(command.program.clone()).chain(command.args.iter().cloned());
+        let mut expression = if self.is_system() {
+            let directory = command.directory.as_deref().unwrap_or("/");
+            duct::cmd(&command.program, &command.args).dir(directory)
+        } else {
+            let mut words = vec!["--".to_owned(), self.root.display().to_string()];
+            if let Some(directory) = &command.directory {
+                words.extend(["env".to_owned(), format!("--chdir={directory}"), "--".to_owned()]);
+            }
+            duct::cmd("chroot", words.into_iter().chain(inner)).dir("/")
+        };
+        let kept = KEPT_VARIABLES
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), super::variable(name)?)));
+        let fixed = FIXED_VARIABLES
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let own = command.environment.clone();
+        let environment: std::collections::BTreeMap<_, _> = kept.chain(fixed).chain(own).collect();
+        expression = expression.full_env(environment);
+        expression = match &command.input {
+            Some(text) => expression.stdin_bytes(text.as_bytes()),
+            None => expression.stdin_null(),
+        };
+        let jobserver = jobserver.cloned();
+        expression.unchecked().before_spawn(move |command| {
+            command.process_group(0);
+            if let Some(jobserver) = &jobserver {
+                jobserver.configure_make(command);
+            }
+            Ok(())
+        })
+    }
+
+    fn wait(
+        &self,
+        expression: &duct::Expression,
+        limit: Option<Duration>,
+    ) -> Result<std::process::Output, Ended> {
+        let running = &self.processes.0;
+        let handle = {
+            // Held while the process starts, so that a stop sees either no process or one it can end.
+            let mut groups = running.groups();
+            if running.interrupted.load(Ordering::SeqCst) {
+                return Err(Ended::Interrupted);
+            }
+            let handle = expression.start().map_err(Ended::NotStarted)?;
+            groups.extend(handle.pids());
+            handle
+        };
+        let group = handle.pids().first().copied().unwrap_or_default();
+        let output = match limit {
+            None => handle.wait().cloned().map(Some),
+            Some(limit) => handle.wait_timeout(limit).map(Option::<&_>::cloned),
+        };
+        if matches!(output, Ok(None)) {
+            signal_group(group, Signal::KILL);
+            let _ = handle.wait();
+        }
+        // What the command left behind in its group ends with it.
+        signal_group(group, Signal::KILL);
+        running.groups().remove(&group);
+        match output {
+            Err(error) => Err(Ended::NotStarted(error)),
+            Ok(None) => Err(Ended::TooLong(limit.unwrap_or_default())),
+            Ok(Some(output)) if output.status.success() => Ok(output),
+            Ok(Some(_)) if running.interrupted.load(Ordering::SeqCst) => Err(Ended::Interrupted),
+            Ok(Some(output)) => Err(Ended::Failed(output.status)),
+        }
+    }
+}
+
+/// How a command ended, other than well.
+enum Ended {
+    NotStarted(io::Error),
+    TooLong(Duration),
+    Interrupted,
+    Failed(ExitStatus),
+}
+
+impl Ended {
+    fn explain(self, failed: impl FnOnce(String, bool) -> CommandError) -> CommandError {
+        match self {
+            Self::NotStarted(error) => failed(format!("cannot be started: {error}"), false),
+            Self::TooLong(limit) => failed(
+                format!("stopped after its time limit of {} s", limit.as_secs()),
+                false,
+            ),
+            Self::Interrupted => failed("stopped because pgsetup was told to stop".to_owned(), true),
+            Self::Failed(status) => failed(outcome(status), false),
+        }
+    }
+}
+
+fn outcome(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(9)) => "killed by signal 9 (SIGKILL), often because memory ran out".to_owned(),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+fn last_lines(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("+ ")).collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..]
+        .iter()
+        .map(|line| (*line).to_owned())
+        .collect()
+}

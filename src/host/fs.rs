@@ -1,0 +1,195 @@
+//! Files inside a host's root. Every error names its path, once.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use anyhow::{Context, Result};
+
+use super::Host;
+
+/// Who owns a file, and what may be done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ownership {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Permission bits, 0 to 0o7777.
+    pub mode: u32,
+}
+
+impl Host {
+    /// The text of a file, or `None` where it does not exist.
+    pub fn read(&self, inside: &str) -> Result<Option<String>> {
+        let path = self.path(inside);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// True where something is at the path, were it a dangling link.
+    pub fn exists(&self, inside: impl AsRef<Path>) -> bool {
+        self.path(inside).symlink_metadata().is_ok()
+    }
+
+    /// Writes a whole file by way of a temporary name, with its owner and mode; makes its directory.
+    pub fn write(&self, inside: &str, text: &str, ownership: Ownership) -> Result<()> {
+        let path = self.path(inside);
+        let write = || -> io::Result<()> {
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            fs::create_dir_all(directory)?;
+            let file = tempfile::NamedTempFile::new_in(directory)?;
+            fs::write(file.path(), text)?;
+            self.own(file.path(), ownership)?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Makes a directory and those above it, with its owner and mode, also where it exists already.
+    pub fn make_directory(&self, inside: &str, ownership: Ownership) -> Result<()> {
+        let path = self.path(inside);
+        let make = || -> io::Result<()> {
+            fs::create_dir_all(&path)?;
+            self.own(&path, ownership)
+        };
+        make().with_context(|| format!("cannot make the directory {}", path.display()))
+    }
+
+    /// An empty directory at the path, whatever was there.
+    pub fn empty_directory(&self, inside: &str) -> Result<PathBuf> {
+        self.remove(inside)?;
+        let path = self.path(inside);
+        fs::create_dir_all(&path).with_context(|| format!("cannot make the directory {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Removes a file, link or tree; nothing there is no error.
+    pub fn remove(&self, inside: impl AsRef<Path>) -> Result<()> {
+        let path = self.path(inside);
+        let removed = match path.symlink_metadata() {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&path),
+            Ok(_) => fs::remove_file(&path),
+        };
+        removed.with_context(|| format!("cannot remove {}", path.display()))
+    }
+
+    /// Sets owner and mode. In a tree that is not the running system and belongs to an ordinary user, owners
+    /// cannot be given away; there only the mode is set.
+    fn own(&self, path: &Path, ownership: Ownership) -> io::Result<()> {
+        if self.is_system() || super::is_root() {
+            chown(path, Some(ownership.uid), Some(ownership.gid))?;
+        }
+        // After chown, which clears set-id bits.
+        fs::set_permissions(path, fs::Permissions::from_mode(ownership.mode))
+    }
+}
+
+/// What stands at a path, as far as copying a tree cares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link with its target.
+    Link(PathBuf),
+    /// Anything else: device, fifo, socket.
+    Other,
+}
+
+/// One entry of a tree.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Path below the tree's top.
+    pub path: PathBuf,
+    /// What it is.
+    pub kind: FileKind,
+    /// Permission bits.
+    pub mode: u32,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// Everything below `top`, parents before children, in the order of names. `top` itself is not in it.
+pub fn tree(top: &Path) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    walk(top, Path::new(""), &mut entries)?;
+    Ok(entries)
+}
+
+fn walk(top: &Path, below: &Path, entries: &mut Vec<Entry>) -> Result<()> {
+    let directory = top.join(below);
+    let context = || format!("cannot read the directory {}", directory.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&directory).with_context(context)? {
+        names.push(entry.with_context(context)?.file_name());
+    }
+    names.sort();
+    for name in names {
+        let path = below.join(name);
+        let full = top.join(&path);
+        let context = || format!("cannot look at {}", full.display());
+        let metadata = full.symlink_metadata().with_context(context)?;
+        let kind = if metadata.is_dir() {
+            FileKind::Directory
+        } else if metadata.is_file() {
+            FileKind::File
+        } else if metadata.is_symlink() {
+            FileKind::Link(fs::read_link(&full).with_context(context)?)
+        } else {
+            FileKind::Other
+        };
+        let is_directory = kind == FileKind::Directory;
+        entries.push(Entry {
+            path: path.clone(),
+            kind,
+            mode: metadata.mode() & 0o7777,
+            size: metadata.len(),
+        });
+        if is_directory {
+            walk(top, &path, entries)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies one entry of the tree at `from` to the same path below `to`. Directories keep an existing one's owner
+/// and mode; files and links replace what is there.
+pub fn copy_entry(from: &Path, to: &Path, entry: &Entry) -> Result<()> {
+    let (source, target) = (from.join(&entry.path), to.join(&entry.path));
+    let copy = || -> io::Result<()> {
+        match &entry.kind {
+            FileKind::Directory => {
+                if !target.is_dir() {
+                    fs::create_dir(&target)?;
+                    fs::set_permissions(&target, fs::Permissions::from_mode(entry.mode))?;
+                }
+                Ok(())
+            }
+            FileKind::File => {
+                let _ = fs::remove_file(&target);
+                fs::copy(&source, &target)?;
+                fs::set_permissions(&target, fs::Permissions::from_mode(entry.mode))?;
+                let modified = source.metadata()?.modified()?;
+                fs::File::options()
+                    .write(true)
+                    .open(&target)?
+                    .set_modified(modified)
+            }
+            FileKind::Link(place) => {
+                let _ = fs::remove_file(&target);
+                symlink(place, &target)
+            }
+            FileKind::Other => Err(io::Error::other("neither a file, a directory nor a link")),
+        }
+    };
+    copy().with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))
+}

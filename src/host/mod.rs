@@ -1,0 +1,60 @@
+//! The machine: the only place that starts processes, opens files, and reads the environment or the network.
+//!
+//! A [`Host`] is a root directory and the processes that run in it. Paths that the rest of the program speaks of
+//! are paths inside the root; `Host` turns them into paths of this machine. Where the root is not `/`, commands
+//! run through `chroot`, which like every program is looked up on PATH.
+
+pub mod cmd;
+pub mod fs;
+
+use std::path::{Path, PathBuf};
+
+pub use cmd::{CommandError, Interrupt, Log};
+
+/// A root directory and what runs in it.
+#[derive(Debug)]
+pub struct Host {
+    root: PathBuf,
+    processes: cmd::Processes,
+}
+
+impl Host {
+    /// A host whose files are below `root`.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            processes: cmd::Processes::default(),
+        }
+    }
+
+    /// True when this is the running system, not a tree below some directory.
+    pub fn is_system(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// The path on this machine of `inside`, which is a path inside the root.
+    pub fn path(&self, inside: impl AsRef<Path>) -> PathBuf {
+        let inside = inside.as_ref();
+        self.root.join(inside.strip_prefix("/").unwrap_or(inside))
+    }
+
+    /// A handle that stops everything which runs here, for a signal handler's thread.
+    pub fn interrupt(&self) -> Interrupt {
+        self.processes.interrupt()
+    }
+}
+
+/// An environment variable of pgsetup itself; `None` when it is unset or empty.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The number of processors this process may use.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// True when this process may do everything (effective user id 0).
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
