@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# One list of libraries to preload: the image's, then what the environment adds, without doubles, Citus first because it insists.
+
+# usage: preload_libraries
+# Prints the merged list, comma-separated.
+preload_libraries() {
+  image_settings_file
+  printf '%s,%s\n' "$(setting_in "$REPLY" shared_preload_libraries)" "${POSTGRES_PRELOAD_LIBRARIES:-}" | awk -v RS='[,\n]' '
+    { gsub(/^[ \t"]+|[ \t"]+$/, "") }
+    $0 == "" || seen[$0]++ { next }
+    $0 == "citus" { first = "citus"; next }
+    { list = list "," $0 }
+    END { list = first list; sub(/^,/, "", list); print list }'
+}
+
+# usage: preload_settings
+# The layer of the environment: nothing unless it adds something, so that the data directory's own setting counts.
+preload_settings() {
+  [[ -n "${POSTGRES_PRELOAD_LIBRARIES:-}" ]] || return 0
+  printf 'shared_preload_libraries = %s\n' "$(quote_setting "$(preload_libraries)")"
+}
+
+# usage: check_preload
+# A library that is not there would stop the server with a message that names neither the variable nor the file it stands in.
+check_preload() {
+  local library directory
+  local -a libraries
+  directory="$(dirname "$(dirname "$(command -v postgres)")")/lib"
+  IFS=, read -r -a libraries < <(preload_libraries)
+  for library in "${libraries[@]}"; do
+    [[ "$library" != */* ]] || continue
+    [[ -e "$directory/$library.so" ]] || problem "preload library '$library' is not in this image ($directory/$library.so)$(preload_origin "$library")"
+  done
+}
+
+# usage: preload_origin LIBRARY
+preload_origin() {
+  image_settings_file
+  if [[ ",$(setting_in "$REPLY" shared_preload_libraries | tr --delete ' ')," == *",$1,"* ]]; then
+    printf ': it is named in %s' "$REPLY"
+  else
+    printf ': it is named in POSTGRES_PRELOAD_LIBRARIES'
+  fi
+}

@@ -1,0 +1,65 @@
+# shellcheck shell=bash
+# Makes a new cluster's files in the data directory, so that a kill at any moment can be told from success.
+
+# usage: begin_initialisation
+# Puts up the marker. It is a directory inside the data directory, because that is all that outlives the container.
+begin_initialisation() {
+  initialising_marker
+  mkdir "$REPLY"
+  sync "$PGDATA"
+}
+
+# usage: end_initialisation
+end_initialisation() {
+  initialising_marker
+  sync "$PGDATA"
+  rmdir "$REPLY"
+  sync "$PGDATA"
+}
+
+# usage: discard_incomplete
+# Empties the data directory, and the WAL directory, of an initialisation that did not end. Both were empty when it began.
+discard_incomplete() {
+  initialising_marker
+  local marker="$REPLY"
+  say "removing the incomplete cluster in $PGDATA, as POSTGRES_ON_FAILED_INIT=start-over asks for"
+  find "$PGDATA" -mindepth 1 -maxdepth 1 ! -name lost+found ! -path "$marker" -exec rm --recursive --force {} +
+  if [[ -n "$POSTGRES_INITDB_WALDIR" ]]; then
+    find "$POSTGRES_INITDB_WALDIR" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm --recursive --force {} +
+  fi
+  # The marker goes last: until then the directory stays recognisable as incomplete.
+  rm --recursive --force "$marker"
+}
+
+# usage: create_cluster
+# Runs initdb below the marker, since it insists on an empty directory and the marker has to be there first, then moves the files
+# to their place. The server keeps no absolute path into its data directory.
+create_cluster() {
+  initialising_marker
+  local fresh="$REPLY/data" entry
+  local -a arguments
+  split_words arguments "$POSTGRES_INITDB_ARGS"
+  if [[ -n "$POSTGRES_INITDB_WALDIR" ]]; then
+    arguments=(--waldir "$POSTGRES_INITDB_WALDIR" "${arguments[@]}")
+  fi
+  say "creating the cluster in $PGDATA"
+  # The line feed is needed: initdb refuses an empty password file, and with trust there may be no password.
+  (
+    ensure_passwd_entry
+    initdb --pgdata="$fresh" --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") \
+      --no-instructions "${arguments[@]}"
+  )
+  release_automatic_settings "$fresh/postgresql.conf"
+  for entry in "$fresh"/*; do
+    mv --no-target-directory "$entry" "$PGDATA/${entry##*/}"
+  done
+  chmod --reference="$fresh" "$PGDATA" 2>/dev/null || true
+  rmdir "$fresh"
+}
+
+# usage: release_automatic_settings FILE
+# initdb writes PostgreSQL's default of shared_buffers out as if someone had chosen it, and it would hide the one derived from the
+# container's memory. A value asked for in POSTGRES_INITDB_ARGS differs from it and stays.
+release_automatic_settings() {
+  sed --in-place 's/^shared_buffers = 128MB/#&/' "$1"
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Makes a cluster: initdb, the database, the user's scripts. A process of its own, so that the container's init process stays free to
+# act on a stop. Must not be run on a directory that holds anything. Arguments are the server's.
+# shellcheck source-path=SCRIPTDIR
+
+set -Eeuo pipefail
+
+# shellcheck source=../lib/all.sh
+source "$(dirname "$(dirname "$(readlink -f "$0")")")/lib/all.sh"
+
+initialisation_stage=initdb
+
+# usage: report_failure
+# shellcheck disable=SC2317  # called by the trap
+report_failure() {
+  local status=$?
+  ((status == 0)) || warn "the initialisation failed (status $status) in: $initialisation_stage"
+}
+trap report_failure EXIT
+
+begin_initialisation
+create_cluster
+write_layers
+write_hba "$@"
+initialisation_stage='start of the temporary server'
+start_temporary_server "$@"
+initialisation_stage="database $POSTGRES_DB"
+create_database
+run_user_scripts
+initialisation_stage='stop of the temporary server'
+stop_temporary_server
+end_initialisation
+printf '\nPostgreSQL init process complete; ready for start up.\n\n'

@@ -1,0 +1,25 @@
+# shellcheck shell=bash
+# Splitting and joining text safely. Knows quoting rules and nothing of what the text means.
+
+# usage: split_words ARRAY TEXT
+# Splits TEXT as a shell would, honouring quotes and backslashes but expanding nothing; fails when a quote is left open. xargs does
+# it, so that no text from the environment is ever evaluated.
+split_words() {
+  local -n into="$1"
+  into=()
+  [[ -n "$2" ]] || return 0
+  xargs --no-run-if-empty true <<<"$2" 2>/dev/null || return 1
+  # shellcheck disable=SC2034  # a reference to the caller's array
+  mapfile -d '' -t into < <(xargs --no-run-if-empty printf '%s\0' <<<"$2")
+}
+
+# usage: quote_setting TEXT
+# Prints TEXT as a quoted value of postgresql.conf.
+quote_setting() {
+  local text="${1//\\/\\\\}"
+  printf "'%s'" "${text//\'/\'\'}"
+}
+
+# usage: quote_yaml TEXT
+# Prints TEXT as a single-quoted YAML scalar.
+quote_yaml() { printf "'%s'" "${1//\'/\'\'}"; }

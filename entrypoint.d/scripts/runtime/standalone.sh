@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# One server, without a cluster manager: from the environment to a running PostgreSQL.
+
+# usage: run_standalone postgres [POSTGRES_ARG...]
+run_standalone() {
+  exit_on_signals
+  read_environment
+  # Everything wrong is known before anything has been changed, the owners of the data directory included.
+  check_standalone
+  stop_on_problems
+  prepare_directories
+  step_down "$@"
+  forget_health_target
+  claim_data_directory
+  shift
+  initialise_once "$@"
+  drop_foreign_lock_files
+  write_layers
+  warn_of_hidden_layers "$@"
+  server_command "$@"
+  # The server has no use for them, and its environment can be read with SQL by a superuser.
+  unset POSTGRES_PASSWORD PGPASSWORD
+  supervise_server "${REPLY_COMMAND[@]}"
+}
+
+# usage: initialise_once [POSTGRES_ARG...]
+initialise_once() {
+  local status=0
+  data_directory_state
+  [[ "$REPLY" != incomplete ]] || discard_incomplete
+  if [[ "$REPLY" == complete ]]; then
+    printf '\nPostgreSQL Database directory appears to contain a database; Skipping initialization\n\n'
+    return 0
+  fi
+  warn_of_trust
+  # shellcheck disable=SC2154  # set by lib/all.sh
+  run_stoppable "$container_scripts/init/initialise.sh" "$@" || status=$?
+  data_directory_state
+  # An init script that calls `exit 0` ends the initialisation too, and the state says so where the status does not.
+  if [[ "$status" != 0 || "$REPLY" != complete ]]; then
+    die "the database was not completely initialised and is not served; the message above tells where it stopped"
+  fi
+}
+
+# usage: warn_of_hidden_layers [POSTGRES_ARG...]
+warn_of_hidden_layers() {
+  local arg
+  for arg; do
+    case "$arg" in
+      *config_file=* | *config-file=*) say "$arg replaces the container's configuration: include '/etc/postgresql/image.conf' in it for the image's settings" ;;
+    esac
+  done
+}
