@@ -1,6 +1,122 @@
-//! pgsetup
-#![allow(dead_code)]
+//! pgsetup: one static binary that turns manifests into an installed PostgreSQL.
+//!
+//! ```text
+//! manifests --parse--> Manifest --resolve(target, selection)--> Resolved --build--> Plan --run--> receipt
+//!                         every problem at once, file:line:column      printed by `plan`, run by `install`
+//! ```
+//!
+//! # Code map
+//!
+//! | module | what it is | may not |
+//! |---|---|---|
+//! | `cli` | command line types | do anything |
+//! | `manifest` | YAML as written, with places; one file for each kind | open files |
+//! | `resolve` | manifests + target + selection -> `Resolved`, or every problem | do IO, know the time |
+//! | `plan` | `Resolved` -> `Plan`; recipes; text, JSON, dot | do IO, fail |
+//! | `command` | a command line as data | run it |
+//! | `run` | walks a plan: lanes, priorities, drain on failure | know what a step does |
+//! | `step` | what steps do, one file for each action | know of other steps |
+//! | `host` | the only door to processes, files, environment and network | print |
+//! | `report` | the only printer | decide |
+//!
+//! The invariants are in ARCHITECTURE.md, with where to make the commonest changes.
+
+mod cli;
 mod command;
+mod digest;
+mod failure;
 mod host;
+mod layout;
 mod manifest;
-fn main() {}
+mod plan;
+mod report;
+mod resolve;
+mod run;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use cli::{Cli, Command, ManifestArgs, PlanArgs, PlanFormat, SchemaOf};
+use failure::{Because, Cause, Failure};
+use plan::Plan;
+use report::Reporter;
+use resolve::{Resolved, Selection};
+use target::Target;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let reporter = Reporter::default();
+    let result = match &cli.command {
+        Command::Plan(args) => plan(args, &reporter),
+        Command::Install(_) => todo!(),
+        Command::Schema { document } => schema(*document, &reporter),
+        Command::Completions { shell } => completions(*shell, &reporter),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            reporter.failure(&failure);
+            ExitCode::from(failure.cause.exit_status())
+        }
+    }
+}
+
+/// `pgsetup plan`.
+fn plan(args: &PlanArgs, reporter: &Reporter) -> Result<(), Failure> {
+    let resolved = resolved(&args.manifests, args.target.clone(), reporter)?;
+    let plan: Plan = plan::build(&resolved);
+    print(reporter, &match args.format {
+        PlanFormat::Text => plan::text::render(&plan, args.verbose),
+        PlanFormat::Json => plan::json::render(&plan),
+        PlanFormat::Dot => plan::dot::render(&plan),
+    })
+}
+
+/// `pgsetup schema`.
+fn schema(document: SchemaOf, reporter: &Reporter) -> Result<(), Failure> {
+    let schema = match document {
+        SchemaOf::Manifest => manifest::schema(),
+        SchemaOf::Plan => schemars::schema_for!(plan::json::Document).to_value(),
+    };
+    print(reporter, &format!("{schema:#}\n"))
+}
+
+/// `pgsetup completions`.
+fn completions(shell: clap_complete::Shell, reporter: &Reporter) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "pgsetup", &mut script);
+    print(reporter, &String::from_utf8_lossy(&script))
+}
+
+fn print(reporter: &Reporter, text: &str) -> Result<(), Failure> {
+    reporter.result(text).because(Cause::Internal)
+}
+
+/// The image that the manifests and the command line select.
+fn resolved(args: &ManifestArgs, target: Option<Target>, reporter: &Reporter) -> Result<Resolved, Failure> {
+    let files = host::fs::manifests(&args.manifests).because(Cause::Manifest)?;
+    let (manifests, mut problems) = manifest::parse(&files);
+    match resolve::resolve(&manifests, &selection(args, target)) {
+        Ok(resolved) if problems.is_empty() => return Ok(resolved),
+        Ok(_) => {}
+        Err(more) => problems.extend(more),
+    }
+    Err(Failure::new(Cause::Manifest, manifest::problem::render(&problems, reporter.is_styled())))
+}
+
+fn selection(args: &ManifestArgs, target: Option<Target>) -> Selection {
+    let names = |text: &String| {
+        let separators = |c: char| c == ',' || c.is_whitespace();
+        text.split(separators).filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    Selection {
+        target,
+        postgresql: args.pg.clone(),
+        // An empty list is what an unset build argument of a Dockerfile gives: the image's own.
+        extensions: args.extensions.as_ref().map(names).filter(|names| !names.is_empty()),
+        with: args.with.clone(),
+        without: args.without.clone(),
+    }
+}

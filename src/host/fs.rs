@@ -193,3 +193,41 @@ pub fn copy_entry(from: &Path, to: &Path, entry: &Entry) -> Result<()> {
     };
     copy().with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))
 }
+
+/// The manifests below `places` (directories or files), in the order of their names: name as shown, and text.
+///
+/// # Errors
+/// A place that does not exist or cannot be read, or a directory without a manifest.
+pub fn manifests(places: &[PathBuf]) -> Result<Vec<(String, String)>> {
+    let mut files = Vec::new();
+    for place in places {
+        let found = files.len();
+        if place.is_dir() {
+            for entry in tree(place)? {
+                let is_manifest = entry.path.extension().is_some_and(|suffix| suffix == "yaml" || suffix == "yml");
+                let hidden = |part: std::path::Component<'_>| part.as_os_str().as_encoded_bytes().starts_with(b".");
+                let path = place.join(&entry.path);
+                if is_manifest && !entry.path.components().any(hidden) && path.is_file() {
+                    files.push(read_manifest(&path)?);
+                }
+            }
+            anyhow::ensure!(files.len() > found, "{}: there is no manifest (*.yaml) in it", place.display());
+        } else {
+            files.push(read_manifest(place)?);
+        }
+    }
+    Ok(files)
+}
+
+/// A manifest larger than this is a mistake: the longest real one has 10 kB.
+const MANIFEST_LIMIT: u64 = 1024 * 1024;
+
+fn read_manifest(path: &Path) -> Result<(String, String)> {
+    let context = || format!("cannot read {}", path.display());
+    let size = fs::metadata(path).with_context(context)?.len();
+    anyhow::ensure!(size <= MANIFEST_LIMIT, "{}: {size} bytes are too many for a manifest", path.display());
+    let text = String::from_utf8(fs::read(path).with_context(context)?)
+        .map_err(|error| anyhow::anyhow!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
+        .with_context(context)?;
+    Ok((path.display().to_string(), text))
+}

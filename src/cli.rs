@@ -1,0 +1,162 @@
+//! The command line: types only.
+
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::target::Target;
+
+const EXIT_STATUS: &str = "Exit status:
+    0  done
+    1  a fault of pgsetup or of the machine
+    2  the command line is wrong
+    3  something is wrong in a manifest
+    4  something could not be downloaded
+    5  a download is not what the manifest names
+    6  a command failed: a build, a package installation
+    7  a test failed, or a finished image is not what its receipt says
+    8  not permitted
+  130  told to stop";
+
+/// Installs PostgreSQL, Patroni and extensions from manifests, verified and in one go.
+#[derive(Debug, Parser)]
+#[command(name = "pgsetup", version, after_help = EXIT_STATUS, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print what `install` would do, and why; touches nothing
+    Plan(PlanArgs),
+    /// Install everything the manifests select, and remove what was only needed to build it
+    Install(InstallArgs),
+    /// Print the JSON schema of manifests, or of the plan
+    Schema {
+        /// Which document
+        #[arg(value_enum, default_value = "manifest")]
+        document: SchemaOf,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What the manifests say, and what the command line chooses instead.
+#[derive(Debug, Args)]
+pub struct ManifestArgs {
+    /// Directories of manifests, or single files
+    #[arg(required = true, value_name = "DIR")]
+    pub manifests: Vec<PathBuf>,
+
+    /// The PostgreSQL manifest to install, by name [default: the image manifest's]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub pg: Option<String>,
+
+    /// Install these extensions and no others; names, separated by commas or spaces
+    #[arg(long, value_name = "NAMES")]
+    pub extensions: Option<String>,
+
+    /// Install this extension too
+    #[arg(long, value_name = "NAME")]
+    pub with: Vec<String>,
+
+    /// Leave this extension out
+    #[arg(long, value_name = "NAME")]
+    pub without: Vec<String>,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub manifests: ManifestArgs,
+
+    /// The machine to plan for [default: the image manifest's base, this machine's architecture]
+    #[arg(long, value_name = "DISTRIBUTION/ARCHITECTURE")]
+    pub target: Option<Target>,
+
+    /// The form of the plan
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: PlanFormat,
+
+    /// Print every command line too
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+/// The form of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// For people
+    Text,
+    /// For programs; `pgsetup schema plan` describes it
+    Json,
+    /// The graph, for Graphviz
+    Dot,
+}
+
+/// A document that has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Manifests
+    Manifest,
+    /// What `plan --format json` prints
+    Plan,
+}
+
+/// Arguments of `install`.
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    #[command(flatten)]
+    pub manifests: ManifestArgs,
+
+    #[command(flatten)]
+    pub sources: SourceArgs,
+
+    /// Install below this directory instead of into the running system
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// How many jobs run at the same time [default: one for each processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+
+    /// Leave out, with a note at the end, each extension whose sources cannot be had
+    #[arg(long)]
+    pub skip_unavailable: bool,
+
+    /// Keep compilers and headers, for an image in which others build
+    #[arg(long)]
+    pub keep_build_deps: bool,
+}
+
+/// Where sources come from.
+#[derive(Debug, Args)]
+pub struct SourceArgs {
+    /// A directory of archives, found by their digest whatever they are called
+    #[arg(long, value_name = "DIR")]
+    pub vendor: Vec<PathBuf>,
+
+    /// Where downloads are kept
+    #[arg(long, value_name = "DIR", default_value = "/var/cache/pgsetup")]
+    pub cache: PathBuf,
+
+    /// Connect to nothing but apt's archive: take sources from the vendor directories and the cache
+    #[arg(long)]
+    pub offline: bool,
+
+    /// A file of further CA certificates (PEM), for downloads and for pip [env: SSL_CERT_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub ca_bundle: Option<PathBuf>,
+
+    /// A server that has archives by digest, below `sha256/`
+    #[arg(long, value_name = "URL")]
+    pub mirror: Vec<String>,
+}

@@ -1,0 +1,88 @@
+//! Why pgsetup ends without success: an explanation for people and an exit status for programs.
+
+use std::fmt;
+
+/// The kind of a failure; each has an exit status of its own, which `--help` lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A fault of pgsetup or of the machine.
+    Internal,
+    /// Something is wrong in a manifest.
+    Manifest,
+    /// Something could not be downloaded.
+    Network,
+    /// Something that was downloaded is not what the manifest names.
+    Checksum,
+    /// A command failed: a build, a package installation.
+    Build,
+    /// What was installed does not work.
+    Test,
+    /// pgsetup may not do what it was asked to.
+    Permission,
+    /// pgsetup was told to stop.
+    Interrupted,
+}
+
+impl Cause {
+    /// The exit status. An interruption has the status of a shell command that SIGINT ended.
+    pub fn exit_status(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::Manifest => 3,
+            Self::Network => 4,
+            Self::Checksum => 5,
+            Self::Build => 6,
+            Self::Test => 7,
+            Self::Permission => 8,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// A failure with its explanation.
+#[derive(Debug)]
+pub struct Failure {
+    /// Its kind.
+    pub cause: Cause,
+    /// What happened, where, and what to do.
+    pub error: anyhow::Error,
+}
+
+/// Gives an error its kind.
+pub trait Because<T> {
+    /// The same result, its error being of the kind `cause`.
+    fn because(self, cause: Cause) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> Because<T> for Result<T, E> {
+    fn because(self, cause: Cause) -> Result<T, Failure> {
+        self.map_err(|error| Failure { cause, error: error.into() })
+    }
+}
+
+impl Failure {
+    /// A failure explained by one text.
+    pub fn new(cause: Cause, message: impl fmt::Display) -> Self {
+        Self { cause, error: anyhow::anyhow!("{message}") }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { cause: Cause::Internal, error }
+    }
+}
+
+impl From<crate::host::CommandError> for Failure {
+    fn from(error: crate::host::CommandError) -> Self {
+        let cause = if error.interrupted { Cause::Interrupted } else { Cause::Build };
+        Self { cause, error: error.into() }
+    }
+}
+
+/// The whole chain of reasons on one line, as anyhow's alternate form has it.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)
+    }
+}

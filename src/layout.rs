@@ -1,0 +1,24 @@
+//! Where things are while an image is made, and where its own records are. Paths inside the root.
+
+/// Everything that is needed only while pgsetup runs; removed at the end. The Dockerfile mounts memory or a
+/// cache here, because compiling on an overlay file system is slow.
+pub const WORK: &str = "/var/tmp/pgsetup";
+
+/// The directory of pgsetup's own records in the image.
+pub const RECORDS: &str = "/usr/share/pgsetup";
+
+/// The unpacked sources of a component.
+pub fn source(slug: &str) -> String {
+    format!("{WORK}/source/{slug}")
+}
+
+/// The staging tree (`DESTDIR`) of a component.
+pub fn stage(slug: &str) -> String {
+    format!("{WORK}/stage/{slug}")
+}
+
+/// The log of a step.
+pub fn log(step: &str) -> String {
+    let name: String = step.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' }).collect();
+    format!("{WORK}/log/{name}.log")
+}

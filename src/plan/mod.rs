@@ -1,0 +1,205 @@
+//! The plan: everything that an installation does, as ordered steps with edges between them.
+//!
+//! A plan is a value. Building it does no IO and cannot fail, and the same manifests give the same plan on every
+//! machine. What `pgsetup plan` prints is this value, and it is what `pgsetup install` runs.
+
+mod build;
+pub mod dot;
+pub mod json;
+mod recipe;
+pub mod text;
+
+use std::collections::BTreeMap;
+
+use crate::command::Command;
+use crate::manifest::image::{Prune, User};
+use crate::resolve::{Directory, Distribution, Extension, Resolved, Source};
+use crate::target::Target;
+
+pub use build::build;
+
+/// What to do, in an order in which every step comes after those it needs.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The machine it is for.
+    pub target: Target,
+    /// The image's name.
+    pub image: String,
+    /// The steps. Edges are positions in this list, always smaller than the step's own.
+    pub steps: Vec<Step>,
+    /// Debian packages with what wants them.
+    pub packages: Vec<WantedPackage>,
+    /// What is in the image when it is done.
+    pub leaves: Vec<String>,
+}
+
+impl Plan {
+    /// Every archive that is downloaded, in the order of steps.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::Fetch(source) => Some(source),
+            _ => None,
+        })
+    }
+
+    /// Every Python distribution that is downloaded.
+    pub fn distributions(&self) -> impl Iterator<Item = &Distribution> {
+        self.steps.iter().flat_map(|step| match &step.action {
+            Action::FetchDistributions(distributions) => distributions.as_slice(),
+            _ => &[],
+        })
+    }
+}
+
+/// A node of the plan.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// As a user would say it: `build citus 14.0.1`.
+    pub name: String,
+    /// What it competes for.
+    pub lane: Lane,
+    /// Positions of the steps that must be done before.
+    pub needs: Vec<usize>,
+    /// Why it is there.
+    pub why: Vec<String>,
+    /// How long it takes, roughly, in seconds on two cores: only for choosing what to start first.
+    pub weight: u32,
+    /// What it does.
+    pub action: Action,
+}
+
+/// What steps compete for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// The package manager: one at a time.
+    Dpkg,
+    /// Connections: a few at a time.
+    Net,
+    /// Processors: as many as there are.
+    Cpu,
+    /// Files of the image: short, one at a time.
+    Files,
+}
+
+impl Lane {
+    /// Every lane.
+    pub const ALL: [Self; 4] = [Self::Dpkg, Self::Net, Self::Cpu, Self::Files];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dpkg => "dpkg",
+            Self::Net => "net",
+            Self::Cpu => "cpu",
+            Self::Files => "files",
+        }
+    }
+}
+
+/// When a Debian package is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// In the finished image.
+    Runtime,
+    /// Only while something is compiled.
+    Build,
+}
+
+/// A Debian package and what wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedPackage {
+    /// Its name.
+    pub name: String,
+    /// When.
+    pub phase: Phase,
+    /// The components that want it.
+    pub wanted_by: Vec<String>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// Notes which packages the base has, so that they are still there at the end.
+    RecordBase,
+    /// Makes the system user and its group.
+    CreateUser(User),
+    /// Makes directories with their owners and modes.
+    CreateDirectories { directories: Vec<Directory>, user: User },
+    /// Writes a file that is owned by root.
+    WriteFile { path: String, text: String },
+    /// Runs commands as they stand: apt, localedef.
+    Run(Vec<Command>),
+    /// Downloads and verifies an archive.
+    Fetch(Source),
+    /// Downloads and verifies Python distributions.
+    FetchDistributions(Vec<Distribution>),
+    /// Unpacks, compiles, and installs into the stage of `component`.
+    Build(Build),
+    /// Moves the stage of a component into the image.
+    Install { component: String },
+    /// Makes Patroni's environment.
+    InstallPatroni(PatroniInstallation),
+    /// Finds the packages that must stay and removes the others that were installed.
+    RemoveBuildPackages { keep: Vec<WantedPackage> },
+    /// Removes files by the image's policy.
+    Prune(Prune),
+    /// Resolves every shared library again.
+    CheckLibraries,
+    /// Starts a throw-away cluster and creates and tests every extension in it.
+    TryOut(Box<TryOut>),
+    /// Writes the record of what was installed.
+    WriteReceipt(Box<Resolved>),
+}
+
+/// A build.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// The component's slug, which names its directories.
+    pub component: String,
+    /// Archives to unpack; the first is the tree that is built, the others are unpacked into it.
+    pub sources: Vec<Source>,
+    /// What is run.
+    pub commands: Vec<Command>,
+    /// Kinds of files to strip from the stage.
+    pub prune: Prune,
+}
+
+/// Patroni's installation.
+#[derive(Debug, Clone)]
+pub struct PatroniInstallation {
+    /// The component's slug.
+    pub component: String,
+    /// Directory of the environment.
+    pub directory: String,
+    /// The requirements file, with a digest for every distribution.
+    pub requirements: String,
+    /// What is run.
+    pub commands: Vec<Command>,
+}
+
+/// The throw-away cluster.
+#[derive(Debug, Clone)]
+pub struct TryOut {
+    /// Directory of PostgreSQL's programs.
+    pub programs: String,
+    /// User and group it runs as.
+    pub user: User,
+    /// Its locale.
+    pub locale: String,
+    /// Settings of its postgresql.conf: the image's, and those that tests need.
+    pub settings: BTreeMap<String, String>,
+    /// The extensions with their tests.
+    pub extensions: Vec<Extension>,
+}
+
+impl Action {
+    /// The command lines it runs, as they are printed.
+    pub fn commands(&self) -> &[Command] {
+        match self {
+            Self::Run(commands) => commands,
+            Self::Build(build) => &build.commands,
+            Self::InstallPatroni(patroni) => &patroni.commands,
+            _ => &[],
+        }
+    }
+}

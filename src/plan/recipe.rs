@@ -1,0 +1,123 @@
+//! How each build system is driven: pure functions from a recipe to command lines.
+//!
+//! To add a build system: a key in `manifest::build::Build`, and a function here. Commands run in the source
+//! tree and install into a staging tree. No command says how many jobs it runs: the jobserver does.
+
+use std::collections::BTreeMap;
+
+use crate::command::Command;
+use crate::layout;
+use crate::manifest::build::{Autoconf, Build, Cmake, Meson, NamedStep, Pgxs};
+use crate::resolve::{Extension, Postgresql};
+
+/// The commands that compile PostgreSQL and install it into its stage.
+///
+/// `world-bin` is everything but the documentation (PostgreSQL manual, "Building and Installation with
+/// Autoconf and Make").
+pub fn postgresql(postgresql: &Postgresql) -> Vec<Command> {
+    let slug = postgresql.component.slug();
+    let source = layout::source(&slug);
+    let directories = [
+        format!("--prefix={}", postgresql.prefix()),
+        format!("--datadir={}", postgresql.share()),
+        "--sysconfdir=/etc/postgresql-common".to_owned(),
+    ];
+    let environment = &postgresql.environment;
+    let run = |command: Command| command.envs(environment).dir(&source);
+    vec![
+        run(Command::new("./configure", directories).args(&postgresql.configure)),
+        run(Command::new("make", ["world-bin"])),
+        run(Command::new("make", ["install-world-bin"]).arg(destdir(&slug))),
+    ]
+}
+
+/// The commands that compile an extension against `postgresql` and install it into its stage.
+pub fn extension(extension: &Extension, postgresql: &Postgresql) -> Vec<Command> {
+    let slug = extension.component.slug();
+    let recipe = Recipe { source: layout::source(&slug), slug, pg_config: postgresql.program("pg_config") };
+    match &extension.build {
+        Build { pgxs: Some(pgxs), .. } => recipe.pgxs(pgxs),
+        Build { autoconf: Some(autoconf), .. } => recipe.autoconf(autoconf),
+        Build { cmake: Some(cmake), .. } => recipe.cmake(cmake),
+        Build { meson: Some(meson), .. } => recipe.meson(meson),
+        Build { steps: Some(steps), .. } => steps.iter().map(|step| recipe.step(step)).collect(),
+        // The manifest's schema demands one of them.
+        Build { .. } => Vec::new(),
+    }
+}
+
+fn destdir(slug: &str) -> String {
+    format!("DESTDIR={}", layout::stage(slug))
+}
+
+struct Recipe {
+    slug: String,
+    source: String,
+    pg_config: String,
+}
+
+impl Recipe {
+    fn run(&self, command: Command, environment: &BTreeMap<String, String>) -> Command {
+        // Before the variables of the manifest, which may say otherwise.
+        command.env("PG_CONFIG", &self.pg_config).envs(environment).dir(&self.source)
+    }
+
+    /// `USE_PGXS=1` is needed by makefiles that also work inside PostgreSQL's own tree, and harmless elsewhere.
+    fn pgxs(&self, pgxs: &Pgxs) -> Vec<Command> {
+        let directory = match &pgxs.directory {
+            Some(below) => format!("{}/{below}", self.source),
+            None => self.source.clone(),
+        };
+        let settings = [format!("PG_CONFIG={}", self.pg_config), "USE_PGXS=1".to_owned()];
+        let make = || {
+            let command = Command::new("make", settings.clone()).args(&pgxs.make);
+            self.run(command, &pgxs.environment).dir(&directory)
+        };
+        vec![make(), make().arg("install").arg(destdir(&self.slug))]
+    }
+
+    fn autoconf(&self, autoconf: &Autoconf) -> Vec<Command> {
+        let run = |command| self.run(command, &autoconf.environment);
+        let install = match autoconf.install.as_slice() {
+            [] => vec!["install".to_owned()],
+            targets => targets.to_vec(),
+        };
+        vec![
+            run(Command::new("./configure", &autoconf.configure)),
+            run(Command::new("make", &autoconf.make)),
+            run(Command::new("make", install).arg(destdir(&self.slug))),
+        ]
+    }
+
+    fn cmake(&self, cmake: &Cmake) -> Vec<Command> {
+        let run = |command| self.run(command, &cmake.environment);
+        let fixed = ["-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=Release"];
+        let pg_config = format!("-DPG_CONFIG={}", self.pg_config);
+        vec![
+            // Makefiles and not ninja: bookworm's ninja knows no jobserver.
+            run(Command::new("cmake", fixed).args(["-G", "Unix Makefiles"]).arg(pg_config).args(&cmake.configure)),
+            run(Command::new("make", ["-C", "build"])),
+            run(Command::new("make", ["-C", "build", "install"]).arg(destdir(&self.slug))),
+        ]
+    }
+
+    fn meson(&self, meson: &Meson) -> Vec<Command> {
+        let run = |command| self.run(command, &meson.environment);
+        vec![
+            run(Command::new("meson", ["setup", "build", "--buildtype=release"]).args(&meson.configure)),
+            // bookworm's ninja knows no jobserver: it gets the one token that this step holds.
+            run(Command::new("ninja", ["-C", "build", "-j1"])),
+            run(Command::new("meson", ["install", "-C", "build", "--destdir"]).arg(layout::stage(&self.slug))),
+        ]
+    }
+
+    fn step(&self, step: &NamedStep) -> Command {
+        let program = step.run.first().map_or("true", String::as_str);
+        let command = Command::new(program, step.run.iter().skip(1));
+        let command = self.run(command, &step.environment);
+        match &step.directory {
+            Some(below) => command.dir(format!("{}/{below}", self.source)),
+            None => command,
+        }
+    }
+}

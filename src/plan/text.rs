@@ -1,0 +1,68 @@
+//! The plan for people.
+
+use std::fmt::Write;
+
+use super::{Phase, Plan};
+use crate::resolve::Place;
+
+/// The plan as text. `verbose` adds every command line.
+pub fn render(plan: &Plan, verbose: bool) -> String {
+    let mut page = String::new();
+    write_page(plan, verbose, &mut page).expect("writing to a string cannot fail");
+    page
+}
+
+fn write_page(plan: &Plan, verbose: bool, page: &mut String) -> std::fmt::Result {
+    writeln!(page, "{} for {}", plan.image, plan.target)?;
+
+    writeln!(page, "\nDownloads")?;
+    for source in plan.sources() {
+        writeln!(page, "  {}", source.title)?;
+        let digests: Vec<String> = source.accepted.iter().map(ToString::to_string).collect();
+        writeln!(page, "      sha256 {}", digests.join(" or "))?;
+        for (position, place) in source.places.iter().enumerate() {
+            let word = if position == 0 { "from" } else { "or" };
+            match place {
+                Place::Url(url) => writeln!(page, "      {word} {url}")?,
+                Place::Debian(path) => writeln!(page, "      {word} the Debian archive that apt uses: {path}")?,
+            }
+        }
+    }
+    for distribution in plan.distributions() {
+        writeln!(page, "  {} {}", distribution.name, distribution.version)?;
+        writeln!(page, "      sha256 {}", distribution.sha256)?;
+        writeln!(page, "      from the package index that pip uses: {}", distribution.file)?;
+    }
+
+    writeln!(page, "\nSteps")?;
+    let width = plan.steps.len().to_string().len();
+    for (position, step) in plan.steps.iter().enumerate() {
+        write!(page, "  {:>width$}  {:<5}  {}", position + 1, step.lane.name(), step.name)?;
+        if !step.needs.is_empty() {
+            let needs: Vec<String> = step.needs.iter().map(|need| (need + 1).to_string()).collect();
+            write!(page, "  (after {})", needs.join(", "))?;
+        }
+        writeln!(page)?;
+        for why in &step.why {
+            writeln!(page, "  {:>width$}           {why}", "")?;
+        }
+        if verbose {
+            for command in step.action.commands() {
+                writeln!(page, "  {:>width$}         + {command}", "")?;
+            }
+        }
+    }
+
+    writeln!(page, "\nLeft in the image")?;
+    for line in &plan.leaves {
+        writeln!(page, "  {line}")?;
+    }
+    let runtime: Vec<&str> = plan
+        .packages
+        .iter()
+        .filter(|package| package.phase == Phase::Runtime)
+        .map(|package| package.name.as_str())
+        .collect();
+    let list = if runtime.is_empty() { "none".to_owned() } else { runtime.join(", ") };
+    writeln!(page, "  packages: {list}, and those that hold a shared library which is in use")
+}

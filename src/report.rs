@@ -1,0 +1,133 @@
+//! The only place that prints. Progress and diagnostics go to standard error, results to standard output.
+//!
+//! On a terminal, running steps have bars; elsewhere (in `docker build`) each step is one plain line when it
+//! starts and one when it ends. `NO_COLOR` is honoured.
+
+use std::collections::HashMap;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::failure::Failure;
+use crate::host;
+use crate::run::FailedStep;
+
+/// Prints what pgsetup has to say.
+#[derive(Debug)]
+pub struct Reporter {
+    bars: MultiProgress,
+    running: Mutex<HashMap<String, ProgressBar>>,
+    styled: bool,
+}
+
+impl Default for Reporter {
+    fn default() -> Self {
+        let styled = io::stderr().is_terminal() && host::variable("NO_COLOR").is_none();
+        Self { bars: MultiProgress::new(), running: Mutex::default(), styled }
+    }
+}
+
+impl Reporter {
+    /// Whether colours are shown on standard error.
+    pub fn is_styled(&self) -> bool {
+        self.styled
+    }
+
+    /// Writes a result to standard output. A reader that went away is no failure.
+    pub fn result(&self, text: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    /// A line of its own.
+    pub fn line(&self, text: &str) {
+        if self.bars.is_hidden() || self.bars.println(text).is_err() {
+            // Nobody is there to be told that nobody is there.
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// A step begins.
+    pub fn started(&self, step: &str) {
+        if self.bars.is_hidden() {
+            self.line(&format!("start  {step}"));
+            return;
+        }
+        let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {prefix} {msg}");
+        let bar = ProgressBar::new_spinner()
+            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+            .with_prefix(step.to_owned());
+        let bar = self.bars.add(bar);
+        bar.enable_steady_tick(Duration::from_millis(120));
+        self.running().insert(step.to_owned(), bar);
+    }
+
+    /// A running step has come so far: bytes of a total that may be unknown. Shown on terminals only.
+    pub fn advanced(&self, step: &str, done: u64, total: Option<u64>) {
+        if let Some(bar) = self.running().get(step) {
+            bar.set_message(match total {
+                Some(total) => format!("{} of {}", bytes(done), bytes(total)),
+                None => bytes(done),
+            });
+        }
+    }
+
+    /// A step is done.
+    pub fn finished(&self, step: &str, elapsed: Duration, note: &str) {
+        self.ended(step);
+        let note = if note.is_empty() { String::new() } else { format!("  {note}") };
+        self.line(&format!("done   {step}  {}{note}", seconds(elapsed)));
+    }
+
+    /// A step failed; the reasons follow when everything has ended.
+    pub fn failed(&self, step: &str, elapsed: Duration) {
+        self.ended(step);
+        self.line(&format!("FAILED {step}  {}", seconds(elapsed)));
+    }
+
+    fn ended(&self, step: &str) {
+        if let Some(bar) = self.running().remove(step) {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, ProgressBar>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The page at the end of an installation that failed: every failed step with its reasons.
+    pub fn failures(&self, failed: &[FailedStep]) {
+        for step in failed {
+            self.line(&format!("\npgsetup: {} failed: {}", step.name, step.failure));
+        }
+    }
+
+    /// The explanation of a failure.
+    pub fn failure(&self, failure: &Failure) {
+        self.line(&format!("pgsetup: {failure}"));
+    }
+}
+
+/// A time as `12.3 s`, or `4 min 05 s`.
+pub fn seconds(elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64();
+    if seconds < 120.0 {
+        format!("{seconds:.1} s")
+    } else {
+        format!("{} min {:02} s", elapsed.as_secs() / 60, elapsed.as_secs() % 60)
+    }
+}
+
+/// A size as `1.2 MB`; 1 MB is 1,000,000 bytes.
+pub fn bytes(count: u64) -> String {
+    match count {
+        0..1_000 => format!("{count} B"),
+        1_000..1_000_000 => format!("{} kB", count / 1_000),
+        _ => format!("{}.{} MB", count / 1_000_000, count % 1_000_000 / 100_000),
+    }
+}

@@ -1,0 +1,434 @@
+//! Checks of every manifest by itself and of all of them together, selected or not.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::interpolate::{Variables, interpolate};
+use super::value;
+use crate::digest::Sha256;
+use crate::manifest::build::{Build, NamedStep};
+use crate::manifest::extension::{Extension, Release};
+use crate::manifest::image::Image;
+use crate::manifest::postgresql::{Origin, Postgresql};
+use crate::manifest::problem::Problem;
+use crate::manifest::python::{Patroni, Python};
+use crate::manifest::source::{Packages, Source};
+use crate::manifest::{Located, Manifests, nearest};
+use crate::target::{Architecture, parse_distribution};
+
+/// The PostgreSQL majors that this project supports: those that upstream does and will for a while.
+pub const MAJORS: [u16; 4] = [15, 16, 17, 18];
+
+/// Every problem that does not depend on the selection.
+pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    unique(&manifests.postgresql, |m| &m.name, &mut problems);
+    unique(&manifests.pythons, |m| &m.name, &mut problems);
+    unique(&manifests.patronis, |m| &m.name, &mut problems);
+    unique(&manifests.extensions, |m| &m.name, &mut problems);
+    for manifest in &manifests.images {
+        Checks { manifest, problems: &mut problems }.image();
+    }
+    for manifest in &manifests.postgresql {
+        let variables = postgresql_variables(&manifest.value, Architecture::Amd64);
+        interpolated(manifest, &variables, &mut problems, |checks, value| checks.postgresql(value));
+    }
+    for manifest in &manifests.pythons {
+        Checks { manifest, problems: &mut problems }.python();
+    }
+    for manifest in &manifests.patronis {
+        let pythons: Vec<&str> = manifests.pythons.iter().map(|python| python.value.name.as_str()).collect();
+        Checks { manifest, problems: &mut problems }.patroni(&pythons);
+    }
+    let names: Vec<&str> = manifests.extensions.iter().map(|extension| extension.value.name.as_str()).collect();
+    for manifest in &manifests.extensions {
+        for release in 0..manifest.value.releases.len() {
+            let major = manifest.value.releases[release].postgresql[0];
+            let variables = extension_variables(&manifest.value, release, major, Architecture::Amd64);
+            interpolated(manifest, &variables, &mut problems, |checks, value| {
+                checks.release(&value.releases[release], release);
+                checks.extension(value, &names);
+            });
+        }
+        Checks { manifest, problems: &mut problems }.majors();
+    }
+    circles(&manifests.extensions, &mut problems);
+    problems
+}
+
+/// The variables of a PostgreSQL manifest.
+pub fn postgresql_variables(manifest: &Postgresql, architecture: Architecture) -> Variables {
+    Variables::from([
+        ("version", manifest.version.clone()),
+        ("pg_major", manifest.major.to_string()),
+        ("arch", architecture.name().to_owned()),
+    ])
+}
+
+/// The variables of an extension's manifest for one release and one PostgreSQL. `stage` and `pg_config` are
+/// where every build finds them.
+pub fn extension_variables(
+    extension: &Extension,
+    release: usize,
+    major: u16,
+    architecture: Architecture,
+) -> Variables {
+    let version = &extension.releases[release].version;
+    Variables::from([
+        ("version", version.clone()),
+        ("pg_major", major.to_string()),
+        ("arch", architecture.name().to_owned()),
+        ("stage", crate::layout::stage(&format!("{}-{version}", extension.name))),
+        ("pg_config", format!("/usr/lib/postgresql/{major}/bin/pg_config")),
+    ])
+}
+
+fn interpolated<T: Serialize + DeserializeOwned>(
+    manifest: &Located<T>,
+    variables: &Variables,
+    problems: &mut Vec<Problem>,
+    check: impl FnOnce(&mut Checks<'_, T>, &T),
+) {
+    match interpolate(manifest, variables) {
+        Ok(value) => check(&mut Checks { manifest, problems }, &value),
+        Err(unknown) => problems.extend(unknown),
+    }
+}
+
+fn unique<T>(manifests: &[Located<T>], name: impl Fn(&T) -> &String, problems: &mut Vec<Problem>) {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for manifest in manifests {
+        let name = name(&manifest.value);
+        if let Some(first) = seen.insert(name, manifest.file()) {
+            let message = format!("the name `{name}` is taken by {first}");
+            problems.push(manifest.problem("name", message).help("give one of the two another name"));
+        }
+        if let Err(wrong) = value::name(name) {
+            problems.push(manifest.problem("name", wrong));
+        }
+    }
+}
+
+/// Reports each circle of `requires` once, at the first manifest of it.
+fn circles(extensions: &[Located<Extension>], problems: &mut Vec<Problem>) {
+    let index: BTreeMap<&str, usize> =
+        extensions.iter().enumerate().map(|(at, extension)| (extension.value.name.as_str(), at)).collect();
+    let needs = |at: usize| {
+        extensions[at].value.requires.iter().filter_map(|name| index.get(name.as_str()).copied()).collect::<Vec<_>>()
+    };
+    let mut finished = vec![false; extensions.len()];
+    for start in 0..extensions.len() {
+        let mut path: Vec<(usize, std::vec::IntoIter<usize>)> = vec![(start, needs(start).into_iter())];
+        while let Some((at, rest)) = path.last_mut() {
+            let at = *at;
+            match rest.next() {
+                _ if finished[at] => drop(path.pop()),
+                None => {
+                    finished[at] = true;
+                    path.pop();
+                }
+                Some(next) => match path.iter().position(|(on_path, _)| *on_path == next) {
+                    Some(from) => {
+                        let circle = path[from..].iter().map(|(at, _)| *at).chain([next]);
+                        let names: Vec<&str> = circle.map(|at| extensions[at].value.name.as_str()).collect();
+                        let message = format!("these require each other in a circle: {}", names.join(" -> "));
+                        problems.push(extensions[next].problem("requires", message));
+                        path.iter().for_each(|(at, _)| finished[*at] = true);
+                    }
+                    None => path.push((next, needs(next).into_iter())),
+                },
+            }
+        }
+    }
+}
+
+/// The problems of one manifest.
+struct Checks<'a, T> {
+    manifest: &'a Located<T>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<T> Checks<'_, T> {
+    fn at(&mut self, path: &str, result: Result<(), String>) {
+        if let Err(wrong) = result {
+            self.problems.push(self.manifest.problem(path, wrong));
+        }
+    }
+
+    fn at_with_help(&mut self, path: &str, message: String, help: String) {
+        self.problems.push(self.manifest.problem(path, message).help(help));
+    }
+
+    fn component(&mut self, version: &str, license: &str, homepage: &str) {
+        self.at("version", value::version(version));
+        self.license_and_homepage(license, homepage);
+    }
+
+    fn license_and_homepage(&mut self, license: &str, homepage: &str) {
+        if license.trim().is_empty() {
+            self.at("license", Err("`license` is empty; write an SPDX expression, such as `PostgreSQL`".to_owned()));
+        }
+        if !homepage.starts_with("https://") && !homepage.starts_with("http://") {
+            self.at("homepage", Err(format!("`{homepage}` is no web address")));
+        }
+    }
+
+    fn packages(&mut self, path: &str, packages: &Packages) {
+        for (list, names) in [("build", &packages.build), ("runtime", &packages.runtime)] {
+            for (position, name) in names.iter().enumerate() {
+                self.at(&format!("{path}.{list}[{position}]"), value::package_name(name));
+            }
+        }
+    }
+
+    fn source(&mut self, path: &str, source: &Source) {
+        let url = format!("{path}.url");
+        self.https(&url, &source.url);
+        self.digest(&format!("{path}.sha256"), &source.sha256);
+        for (position, accepted) in source.accepted.iter().enumerate() {
+            self.digest(&format!("{path}.accepted[{position}].sha256"), &accepted.sha256);
+        }
+        for (position, mirror) in source.mirrors.iter().enumerate() {
+            if let Some(address) = &mirror.url {
+                self.https(&format!("{path}.mirrors[{position}].url"), address);
+            }
+            if let Some(pool) = &mirror.debian {
+                self.at(&format!("{path}.mirrors[{position}].debian"), value::relative_path(pool));
+            }
+        }
+    }
+
+    fn https(&mut self, path: &str, address: &str) {
+        let rest = address.strip_prefix("https://").unwrap_or_default();
+        let host = rest.split('/').next().unwrap_or_default();
+        if host.is_empty() || !rest.contains('/') || rest.ends_with('/') || rest.contains(char::is_whitespace) {
+            let message = format!("`{address}` must be an https address of a file");
+            self.problems.push(self.manifest.problem(path, message));
+        }
+    }
+
+    fn digest(&mut self, path: &str, text: &str) {
+        self.at(path, text.parse::<Sha256>().map(drop).map_err(|error| error.to_string()));
+    }
+
+    fn names(&mut self, path: &str, names: &[String], known: &[&str], what: &str) {
+        for (position, name) in names.iter().enumerate() {
+            self.known(&format!("{path}[{position}]"), name, known, what);
+        }
+    }
+
+    fn known(&mut self, path: &str, name: &str, known: &[&str], what: &str) {
+        if !known.contains(&name) {
+            let help = match nearest(name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are: {}", known.join(", ")),
+            };
+            self.at_with_help(path, format!("there is no {what} `{name}`"), help);
+        }
+    }
+
+    fn settings(&mut self, path: &str, settings: &BTreeMap<String, String>) {
+        for (name, setting) in settings {
+            let path = format!("{path}.{name}");
+            let result = value::setting_name(name);
+            if let Err(wrong) = result {
+                self.problems.push(self.manifest.problem_with_key(&path, wrong));
+            }
+            self.at(&path, value::setting_value(setting));
+            if name == "shared_preload_libraries" {
+                let help = "name the extensions in the image's `preload`; pgsetup merges and orders their libraries";
+                let problem = self.manifest.problem_with_key(&path, "this setting is made from `preload`").help(help);
+                self.problems.push(problem);
+            }
+        }
+    }
+
+    fn arguments(&mut self, path: &str, arguments: &[String]) {
+        for (position, argument) in arguments.iter().enumerate() {
+            if let Err(wrong) = value::build_argument(argument) {
+                let help = "leave it out: all builds share one jobserver, which keeps every processor busy".to_owned();
+                self.at_with_help(&format!("{path}[{position}]"), wrong, help);
+            }
+        }
+    }
+
+    fn build(&mut self, build: &Build) {
+        if let Some(pgxs) = &build.pgxs {
+            self.arguments("build.pgxs.make", &pgxs.make);
+            if let Some(directory) = &pgxs.directory {
+                self.at("build.pgxs.directory", value::relative_path(directory));
+            }
+        }
+        if let Some(autoconf) = &build.autoconf {
+            self.arguments("build.autoconf.make", &autoconf.make);
+            self.arguments("build.autoconf.install", &autoconf.install);
+        }
+        for (position, NamedStep { run, directory, .. }) in build.steps.iter().flatten().enumerate() {
+            self.arguments(&format!("build.steps[{position}].run"), run);
+            if let Some(directory) = directory {
+                self.at(&format!("build.steps[{position}].directory"), value::relative_path(directory));
+            }
+        }
+    }
+}
+
+impl Checks<'_, Image> {
+    fn image(&mut self) {
+        let image = &self.manifest.value;
+        self.at("name", value::name(&image.name));
+        self.at("base", parse_distribution(&image.base).map(drop));
+        self.at("user.name", value::user_name(&image.user.name));
+        for (key, id) in [("uid", image.user.uid), ("gid", image.user.gid)] {
+            // 0 is root, and 65534 is nobody.
+            if id == 0 || id >= 65534 {
+                self.at(&format!("user.{key}"), Err(format!("`{id}` must be between 1 and 65533")));
+            }
+        }
+        self.at("user.home", value::absolute_path(&image.user.home, &[]));
+        self.at("user.shell", value::absolute_path(&image.user.shell, &[]));
+        self.at("configuration", value::absolute_path(&image.configuration, &["/etc/postgresql"]));
+        self.settings("settings", &image.settings);
+        self.packages("packages", &image.packages);
+        for (position, directory) in image.directories.iter().enumerate() {
+            let path = format!("directories[{position}]");
+            self.at(&format!("{path}.path"), value::absolute_path(&directory.path, &[]));
+            self.at(&format!("{path}.mode"), value::mode(&directory.mode).map(drop));
+            if let Some(owner) = &directory.owner {
+                self.known(&format!("{path}.owner"), owner, &["root", &image.user.name], "owner");
+            }
+        }
+        for (position, path) in image.prune.paths.iter().enumerate() {
+            self.at(&format!("prune.paths[{position}]"), value::absolute_path(path, &["/usr", "/opt", "/var", "/etc"]));
+        }
+        for (list, names) in [("extensions", &image.extensions)] {
+            for (position, name) in names.iter().enumerate() {
+                if names[..position].contains(name) {
+                    self.at(&format!("{list}[{position}]"), Err(format!("`{name}` is listed twice")));
+                }
+            }
+        }
+    }
+}
+
+impl Checks<'_, Postgresql> {
+    fn postgresql(&mut self, manifest: &Postgresql) {
+        self.component(&manifest.version, &manifest.license, &manifest.homepage);
+        self.packages("packages", &manifest.packages);
+        self.packages("jit.packages", &manifest.jit.packages);
+        if !MAJORS.contains(&manifest.major) {
+            let majors = MAJORS.map(|major| major.to_string()).join(", ");
+            self.at("major", Err(format!("PostgreSQL {} is not supported: {majors}", manifest.major)));
+        }
+        if manifest.version.split('.').next() != Some(manifest.major.to_string().as_str()) {
+            let message = format!("version `{}` is not of major {}", manifest.version, manifest.major);
+            self.at("version", Err(message));
+        }
+        match (manifest.source, &manifest.archive) {
+            (Origin::Archive, Some(source)) => self.source("archive", source),
+            (Origin::Archive, None) => self.at("source", Err("`source: archive` wants `archive`".to_owned())),
+            (Origin::Apt, None) => {
+                if manifest.packages.runtime.is_empty() {
+                    let message = "`source: apt` wants the server's packages in `packages.runtime`";
+                    self.at("source", Err(message.to_owned()));
+                }
+            }
+            (Origin::Apt, Some(_)) => {
+                self.at("archive", Err("`source: apt` installs packages; it takes no `archive`".to_owned()));
+            }
+        }
+    }
+}
+
+impl Checks<'_, Python> {
+    fn python(&mut self) {
+        let python = &self.manifest.value;
+        self.packages("packages", &python.packages);
+        self.at("interpreter", value::absolute_path(&python.interpreter, &["/usr"]));
+    }
+}
+
+impl Checks<'_, Patroni> {
+    fn patroni(&mut self, pythons: &[&str]) {
+        let patroni = &self.manifest.value;
+        self.component(&patroni.version, &patroni.license, &patroni.homepage);
+        self.packages("packages", &patroni.packages);
+        self.at("directory", value::absolute_path(&patroni.directory, &["/opt"]));
+        self.known("python", &patroni.python, pythons, "python");
+        for (position, distribution) in patroni.distributions.iter().enumerate() {
+            let path = format!("distributions[{position}]");
+            self.at(&format!("{path}.version"), value::version(&distribution.version));
+            for (position, file) in distribution.files.iter().enumerate() {
+                let path = format!("{path}.files[{position}]");
+                self.digest(&format!("{path}.sha256"), &file.sha256);
+                if file.file.contains('/') {
+                    self.at(&format!("{path}.file"), Err(format!("`{}` must be a file name", file.file)));
+                }
+                if let Some(architecture) = &file.architecture {
+                    self.at(&format!("{path}.architecture"), architecture.parse::<Architecture>().map(drop));
+                }
+            }
+            for architecture in Architecture::ALL {
+                let matching = distribution.files.iter().filter(|file| {
+                    file.architecture.as_ref().is_none_or(|name| name == architecture.name())
+                });
+                if matching.count() > 1 {
+                    let message = format!("`{}` has two files for {architecture}", distribution.name);
+                    self.at(&format!("{path}.files"), Err(message));
+                }
+            }
+        }
+    }
+}
+
+impl Checks<'_, Extension> {
+    fn release(&mut self, release: &Release, position: usize) {
+        let path = format!("releases[{position}]");
+        self.at(&format!("{path}.version"), value::version(&release.version));
+        for (position, source) in release.sources.iter().enumerate() {
+            self.source(&format!("{path}.sources[{position}]"), source);
+        }
+        for (position, provided) in release.provides.iter().enumerate() {
+            if provided.name.is_empty() || provided.name.contains(['/', '"', '\'']) {
+                let message = format!("`{}` cannot be an SQL extension's name", provided.name);
+                self.at(&format!("{path}.provides[{position}].name"), Err(message));
+            }
+        }
+    }
+
+    fn extension(&mut self, extension: &Extension, names: &[&str]) {
+        self.license_and_homepage(&extension.license, &extension.homepage);
+        self.packages("packages", &extension.packages);
+        self.build(&extension.build);
+        self.settings("settings", &extension.settings);
+        for (position, name) in extension.architectures.iter().enumerate() {
+            self.at(&format!("architectures[{position}]"), name.parse::<Architecture>().map(drop));
+        }
+        self.names("requires", &extension.requires, names, "extension");
+        for (position, conflict) in extension.conflicts.iter().enumerate() {
+            self.known(&format!("conflicts[{position}].extension"), &conflict.extension, names, "extension");
+        }
+        if let Some(preload) = &extension.preload {
+            self.names("preload.after", &preload.after, names, "extension");
+        }
+    }
+
+    /// Every major at most once, and only majors that exist.
+    fn majors(&mut self) {
+        let mut taken: BTreeMap<u16, String> = BTreeMap::new();
+        for (position, release) in self.manifest.value.releases.iter().enumerate() {
+            for (at, major) in release.postgresql.iter().enumerate() {
+                let path = format!("releases[{position}].postgresql[{at}]");
+                if !MAJORS.contains(major) {
+                    let majors = MAJORS.map(|major| major.to_string()).join(", ");
+                    self.at(&path, Err(format!("PostgreSQL {major} is not supported: {majors}")));
+                }
+                if let Some(version) = taken.insert(*major, release.version.clone()) {
+                    let message = format!("PostgreSQL {major} is already served by release {version}");
+                    self.at(&path, Err(message));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Manifests, a target and a selection become a [`Resolved`] image, in which nothing is left to decide, or every
+//! [`Problem`] there is.
+//!
+//! Everything that can be wrong with a manifest is found here, before anything is downloaded; manifests that are
+//! not selected are checked as well. Nothing here does IO or knows the time.
+
+mod check;
+mod interpolate;
+mod preload;
+mod select;
+mod value;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::digest::Sha256;
+use crate::manifest::Manifests;
+use crate::manifest::build::Build;
+use crate::manifest::extension::{SqlExtension, Test};
+use crate::manifest::image::{Prune, User};
+use crate::manifest::postgresql::Origin;
+use crate::manifest::problem::{Problem, SourceText};
+use crate::manifest::source::Packages;
+use crate::target::Target;
+
+/// What the command line chooses instead of the image manifest.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// `--target`.
+    pub target: Option<Target>,
+    /// `--pg`: the name of a PostgreSQL manifest.
+    pub postgresql: Option<String>,
+    /// `--extensions`: these and no others.
+    pub extensions: Option<Vec<String>>,
+    /// `--with`: these too.
+    pub with: Vec<String>,
+    /// `--without`: all but these.
+    pub without: Vec<String>,
+}
+
+/// An image with nothing left to decide.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// The machine it is for.
+    pub target: Target,
+    /// The image's name.
+    pub name: String,
+    /// The system user.
+    pub user: User,
+    /// Directories to make.
+    pub directories: Vec<Directory>,
+    /// Locale of new clusters.
+    pub locale: String,
+    /// Path of the file with the settings.
+    pub configuration: String,
+    /// Libraries loaded when the server starts, in order.
+    pub preload: Vec<String>,
+    /// PostgreSQL settings, with what wants each.
+    pub settings: Vec<Setting>,
+    /// Debian packages the image has for its own sake.
+    pub packages: Packages,
+    /// The server.
+    pub postgresql: Postgresql,
+    /// The extensions, each after those it requires.
+    pub extensions: Vec<Extension>,
+    /// Patroni.
+    pub patroni: Option<Patroni>,
+    /// What is removed at the end.
+    pub prune: Prune,
+}
+
+/// What every installed thing has.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// Its name.
+    pub name: String,
+    /// Its release.
+    pub version: String,
+    /// SPDX licence expression.
+    pub license: String,
+    /// Its page.
+    pub homepage: String,
+}
+
+impl Component {
+    /// As a user would say it: `citus 14.0.1`.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.name, self.version)
+    }
+
+    /// For file names: `citus-14.0.1`.
+    pub fn slug(&self) -> String {
+        format!("{}-{}", self.name, self.version)
+    }
+}
+
+/// A directory of the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Absolute path.
+    pub path: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Whether it belongs to the image's user; else to root.
+    pub of_user: bool,
+}
+
+/// A PostgreSQL setting.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Its name.
+    pub name: String,
+    /// Its value, unquoted.
+    pub value: String,
+    /// What wants it: `image`, or an extension.
+    pub wanted_by: String,
+}
+
+/// Where a source may come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// An https address.
+    Url(String),
+    /// A path below the Debian archive that apt uses.
+    Debian(String),
+}
+
+/// A source archive.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// What it is: `citus 14.0.1`.
+    pub title: String,
+    /// Places of the same bytes, in the order they are tried; the first is upstream's.
+    pub places: Vec<Place>,
+    /// Digests it may have; the first is the usual one.
+    pub accepted: Vec<Sha256>,
+    /// Leading path components to leave off.
+    pub strip: u8,
+}
+
+/// The server.
+#[derive(Debug, Clone)]
+pub struct Postgresql {
+    /// Name, version and so on. The name is `postgresql`.
+    pub component: Component,
+    /// Major version.
+    pub major: u16,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The archive, when it is compiled.
+    pub source: Option<Source>,
+    /// Arguments of `./configure` besides the directories.
+    pub configure: Vec<String>,
+    /// Environment of the build.
+    pub environment: BTreeMap<String, String>,
+    /// Debian packages it needs.
+    pub packages: Packages,
+}
+
+impl Postgresql {
+    /// The installation prefix, Debian's own for this major.
+    pub fn prefix(&self) -> String {
+        format!("/usr/lib/postgresql/{}", self.major)
+    }
+
+    /// The directory of architecture-independent files (`pg_config --sharedir`).
+    pub fn share(&self) -> String {
+        format!("/usr/share/postgresql/{}", self.major)
+    }
+
+    /// The directory of loadable libraries (`pg_config --pkglibdir`).
+    pub fn library_directory(&self) -> String {
+        format!("{}/lib", self.prefix())
+    }
+
+    /// The path of a program.
+    pub fn program(&self, name: &str) -> String {
+        format!("{}/bin/{name}", self.prefix())
+    }
+}
+
+/// An extension.
+#[derive(Debug, Clone)]
+pub struct Extension {
+    /// Name, version and so on.
+    pub component: Component,
+    /// Archives; the first is the one that is built.
+    pub sources: Vec<Source>,
+    /// How.
+    pub build: Build,
+    /// Debian packages it needs.
+    pub packages: Packages,
+    /// SQL extensions it brings.
+    pub provides: Vec<SqlExtension>,
+    /// Libraries that must be loaded at server start before it works; whether they are is the image's choice.
+    pub preload: Vec<String>,
+    /// Settings for its tests.
+    pub test_settings: BTreeMap<String, String>,
+    /// Its tests.
+    pub tests: Vec<Test>,
+}
+
+/// Patroni with the Python it runs on.
+#[derive(Debug, Clone)]
+pub struct Patroni {
+    /// Name, version and so on.
+    pub component: Component,
+    /// Directory of its environment.
+    pub directory: String,
+    /// The interpreter's path.
+    pub interpreter: String,
+    /// Debian packages of Python and of Patroni.
+    pub packages: Packages,
+    /// What is installed.
+    pub distributions: Vec<Distribution>,
+    /// Modules whose import proves it.
+    pub imports: Vec<String>,
+}
+
+/// A Python distribution: one file.
+#[derive(Debug, Clone)]
+pub struct Distribution {
+    /// Its name in the package index.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SPDX licence expression.
+    pub license: String,
+    /// File name in the package index.
+    pub file: String,
+    /// Digest of the file.
+    pub sha256: Sha256,
+}
+
+/// Resolves `manifests`, or says everything that is wrong with them and with the selection.
+pub fn resolve(manifests: &Manifests, selection: &Selection) -> Result<Resolved, Vec<Problem>> {
+    let mut problems = check::manifests(manifests);
+    let resolved = select::select(manifests, selection, &mut problems);
+    match resolved {
+        Some(resolved) if problems.is_empty() => Ok(resolved),
+        _ => {
+            deduplicate(&mut problems);
+            Err(problems)
+        }
+    }
+}
+
+/// The same fault can be seen once for each release or target that it concerns; it is reported once.
+fn deduplicate(problems: &mut Vec<Problem>) {
+    let mut seen = std::collections::BTreeSet::new();
+    problems.retain(|p| seen.insert((p.source.file.clone(), p.span.start, p.span.end, p.message.clone())));
+}
+
+/// A problem with a word of the command line, shown like one in a file.
+fn command_line_problem(option: &str, word: &str, message: impl Into<String>) -> Problem {
+    let text = format!("pgsetup … {option} {word}");
+    let span = text.len() - word.len()..text.len();
+    let source = Rc::new(SourceText { file: "command line".to_owned(), text });
+    Problem { source, span, message: message.into(), help: None }
+}

@@ -1,0 +1,408 @@
+//! Picks what the image holds out of all manifests, and puts it together.
+
+use std::collections::BTreeMap;
+
+use super::check::{extension_variables, postgresql_variables};
+use super::interpolate::interpolate;
+use super::{
+    Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Resolved, Selection, Setting, Source,
+    command_line_problem, preload, value,
+};
+use crate::manifest::extension::{Extension as Written, Release};
+use crate::manifest::image::Image;
+use crate::manifest::problem::{Problem, SourceText};
+use crate::manifest::source::{Packages, Source as WrittenSource};
+use crate::manifest::{Located, Manifests, nearest};
+use crate::target::{Architecture, Target};
+
+/// The selected image; `None` where a problem keeps it from being put together. Every problem is in `problems`.
+pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<Problem>) -> Option<Resolved> {
+    let image = the_image(manifests, problems)?;
+    let target = selection.target.clone().unwrap_or_else(|| Target {
+        distribution: image.value.base.clone(),
+        architecture: Architecture::of_this_program(),
+    });
+    let postgresql = postgresql(manifests, image, selection, target.architecture, problems);
+    let chosen = chosen(manifests, image, selection, problems);
+    let major = postgresql.as_ref().map(|postgresql| postgresql.major);
+    let selected: Vec<&Located<Written>> = chosen.iter().map(|chosen| chosen.manifest).collect();
+    together(&selected, major, problems);
+    let preload = preload::merge(image, &image.value.extensions, &selected, problems);
+    let extensions: Vec<Option<Extension>> = in_order(&chosen)
+        .into_iter()
+        .map(|chosen| extension(chosen, major?, target.architecture, problems))
+        .collect();
+    let patroni = match image.value.patroni {
+        true => Some(patroni(manifests, image, target.architecture, problems)?),
+        false => None,
+    };
+    let settings = settings(image, &selected, &preload, problems);
+    let value = &image.value;
+    Some(Resolved {
+        name: value.name.clone(),
+        user: value.user.clone(),
+        directories: directories(value),
+        locale: value.locale.clone(),
+        configuration: value.configuration.clone(),
+        preload: preload.server,
+        settings,
+        packages: value.packages.clone(),
+        postgresql: postgresql?,
+        extensions: extensions.into_iter().collect::<Option<_>>()?,
+        patroni,
+        prune: value.prune.clone(),
+        target,
+    })
+}
+
+fn the_image<'m>(manifests: &'m Manifests, problems: &mut Vec<Problem>) -> Option<&'m Located<Image>> {
+    let Some(first) = manifests.images.first() else {
+        if problems.is_empty() {
+            let source = SourceText { file: "the manifests".to_owned(), text: String::new() };
+            let message = "there is no manifest of `kind: image`, which says what is installed".to_owned();
+            problems.push(Problem { source: source.into(), span: 0..0, message, help: None });
+        }
+        return None;
+    };
+    for second in &manifests.images[1..] {
+        let message = format!("a second image; the first is in {}", first.file());
+        problems.push(second.problem("name", message).help("keep one; choose variants on the command line"));
+    }
+    Some(first)
+}
+
+fn postgresql(
+    manifests: &Manifests,
+    image: &Located<Image>,
+    selection: &Selection,
+    architecture: Architecture,
+    problems: &mut Vec<Problem>,
+) -> Option<Postgresql> {
+    let name = selection.postgresql.as_ref().unwrap_or(&image.value.postgresql);
+    let Some(manifest) = manifests.postgresql.iter().find(|manifest| manifest.value.name == *name) else {
+        let names: Vec<&str> = manifests.postgresql.iter().map(|manifest| manifest.value.name.as_str()).collect();
+        let message = format!("there is no PostgreSQL manifest `{name}`");
+        let problem = match selection.postgresql {
+            Some(_) => command_line_problem("--pg", name, message),
+            None => image.problem("postgresql", message),
+        };
+        problems.push(problem.help(format!("there are: {}", names.join(", "))));
+        return None;
+    };
+    // Its unknown variables are already reported by the checks of every manifest.
+    let value = interpolate(manifest, &postgresql_variables(&manifest.value, architecture)).ok()?;
+    let component = Component {
+        name: "postgresql".to_owned(),
+        version: value.version.clone(),
+        license: value.license.clone(),
+        homepage: value.homepage.clone(),
+    };
+    let source = match &value.archive {
+        Some(archive) => Some(source(archive, &component.title())?),
+        None => None,
+    };
+    let (mut configure, mut packages) = (value.configure, value.packages);
+    if image.value.jit {
+        configure.extend(value.jit.configure);
+        packages.build.extend(value.jit.packages.build);
+        packages.runtime.extend(value.jit.packages.runtime);
+    }
+    Some(Postgresql {
+        component,
+        major: value.major,
+        origin: value.source,
+        source,
+        configure,
+        environment: value.environment,
+        packages,
+    })
+}
+
+/// An extension that is selected, and what selected it.
+#[derive(Clone, Copy)]
+struct Chosen<'m> {
+    manifest: &'m Located<Written>,
+    by: By<'m>,
+}
+
+/// Where an extension was selected, for pointing at it.
+#[derive(Clone, Copy)]
+enum By<'m> {
+    Image(&'m Located<Image>, usize),
+    Option(&'static str, &'m str),
+}
+
+impl By<'_> {
+    fn problem(&self, message: String) -> Problem {
+        match self {
+            Self::Image(image, position) => image.problem(&format!("extensions[{position}]"), message),
+            Self::Option(option, word) => command_line_problem(option, word, message),
+        }
+    }
+}
+
+fn chosen<'m>(
+    manifests: &'m Manifests,
+    image: &'m Located<Image>,
+    selection: &'m Selection,
+    problems: &mut Vec<Problem>,
+) -> Vec<Chosen<'m>> {
+    let known: Vec<&str> = manifests.extensions.iter().map(|extension| extension.value.name.as_str()).collect();
+    let mut names: Vec<(&str, By<'m>)> = match &selection.extensions {
+        Some(only) => only.iter().map(|name| (name.as_str(), By::Option("--extensions", name))).collect(),
+        None => {
+            let listed = image.value.extensions.iter().enumerate();
+            listed.map(|(position, name)| (name.as_str(), By::Image(image, position))).collect()
+        }
+    };
+    names.extend(selection.with.iter().map(|name| (name.as_str(), By::Option("--with", name))));
+    for name in &selection.without {
+        if !known.contains(&name.as_str()) {
+            problems.push(unknown(&By::Option("--without", name), name, &known));
+        }
+    }
+    let mut chosen: Vec<Chosen<'m>> = Vec::new();
+    for (name, by) in names {
+        let Some(manifest) = manifests.extensions.iter().find(|extension| extension.value.name == name) else {
+            problems.push(unknown(&by, name, &known));
+            continue;
+        };
+        let again = chosen.iter().any(|chosen| chosen.manifest.value.name == name);
+        if !again && !selection.without.iter().any(|without| without == name) {
+            chosen.push(Chosen { manifest, by });
+        }
+    }
+    chosen
+}
+
+fn unknown(by: &By<'_>, name: &str, known: &[&str]) -> Problem {
+    let problem = by.problem(format!("there is no extension `{name}`"));
+    match nearest(name, known.iter().copied()) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem.help(format!("there are: {}", known.join(", "))),
+    }
+}
+
+/// What selected extensions want of each other.
+fn together(selected: &[&Located<Written>], major: Option<u16>, problems: &mut Vec<Problem>) {
+    let is_selected = |name: &str| selected.iter().any(|extension| extension.value.name == name);
+    let mut sql_names: BTreeMap<&str, &str> = BTreeMap::new();
+    for extension in selected {
+        for (position, required) in extension.value.requires.iter().enumerate() {
+            if !is_selected(required) {
+                let message = format!("`{}` requires `{required}`, which is not selected", extension.value.name);
+                let problem = extension.problem(&format!("requires[{position}]"), message);
+                problems.push(problem.help("add it to the image's `extensions`, or to the command line with --with"));
+            }
+        }
+        for (position, conflict) in extension.value.conflicts.iter().enumerate() {
+            if is_selected(&conflict.extension) {
+                let (name, other, reason) = (&extension.value.name, &conflict.extension, &conflict.reason);
+                let message = format!("`{name}` cannot be beside `{other}`: {reason}");
+                problems.push(extension.problem(&format!("conflicts[{position}].extension"), message));
+            }
+        }
+        let Some(release) = release_for(&extension.value, major) else { continue };
+        for (position, provided) in extension.value.releases[release].provides.iter().enumerate() {
+            if let Some(other) = sql_names.insert(&provided.name, &extension.value.name) {
+                let message = format!("the SQL extension `{}` is also provided by `{other}`", provided.name);
+                let path = format!("releases[{release}].provides[{position}].name");
+                problems.push(extension.problem(&path, message).help("select one of the two"));
+            }
+        }
+    }
+}
+
+/// The position of the release for `major`.
+fn release_for(extension: &Written, major: Option<u16>) -> Option<usize> {
+    extension.releases.iter().position(|release| major.is_some_and(|major| release.postgresql.contains(&major)))
+}
+
+/// Every extension after those it requires; otherwise in the order they were selected.
+fn in_order<'c, 'm>(chosen: &'c [Chosen<'m>]) -> Vec<&'c Chosen<'m>> {
+    fn visit<'c, 'm>(one: &'c Chosen<'m>, chosen: &'c [Chosen<'m>], depth: usize, ordered: &mut Vec<&'c Chosen<'m>>) {
+        let name = |chosen: &Chosen<'m>| chosen.manifest.value.name.clone();
+        // The depth ends the walk where manifests require each other in a circle, which is reported elsewhere.
+        if depth > chosen.len() || ordered.iter().any(|other| name(other) == name(one)) {
+            return;
+        }
+        for required in &one.manifest.value.requires {
+            if let Some(other) = chosen.iter().find(|other| name(other) == *required) {
+                visit(other, chosen, depth + 1, ordered);
+            }
+        }
+        if !ordered.iter().any(|other| name(other) == name(one)) {
+            ordered.push(one);
+        }
+    }
+    let mut ordered = Vec::new();
+    for one in chosen {
+        visit(one, chosen, 0, &mut ordered);
+    }
+    ordered
+}
+
+fn extension(
+    chosen: &Chosen<'_>,
+    major: u16,
+    architecture: Architecture,
+    problems: &mut Vec<Problem>,
+) -> Option<Extension> {
+    let manifest = chosen.manifest;
+    let name = &manifest.value.name;
+    let Some(position) = release_for(&manifest.value, Some(major)) else {
+        problems.push(unsupported_major(chosen, major));
+        return None;
+    };
+    let architectures = &manifest.value.architectures;
+    if !architectures.is_empty() && !architectures.iter().any(|known| known == architecture.name()) {
+        let message = format!("{name} does not support {architecture}: {}", architectures.join(", "));
+        problems.push(chosen.by.problem(message));
+        return None;
+    }
+    let variables = extension_variables(&manifest.value, position, major, architecture);
+    let mut value = interpolate(manifest, &variables).ok()?;
+    let release: Release = value.releases.swap_remove(position);
+    let component = Component {
+        name: value.name,
+        version: release.version,
+        license: value.license,
+        homepage: value.homepage,
+    };
+    let sources = release.sources.iter().map(|written| source(written, &component.title()));
+    Some(Extension {
+        sources: sources.collect::<Option<_>>()?,
+        component,
+        build: value.build,
+        packages: value.packages,
+        provides: release.provides,
+        preload: value.preload.map(|preload| preload.libraries).unwrap_or_default(),
+        test_settings: value.test_settings,
+        tests: value.tests,
+    })
+}
+
+fn unsupported_major(chosen: &Chosen<'_>, major: u16) -> Problem {
+    let extension = &chosen.manifest.value;
+    let releases: Vec<String> = extension
+        .releases
+        .iter()
+        .map(|release| {
+            let majors: Vec<String> = release.postgresql.iter().map(ToString::to_string).collect();
+            format!("{} is for {}", release.version, majors.join(", "))
+        })
+        .collect();
+    let message = format!("{} does not support PostgreSQL {major}: {}", extension.name, releases.join("; "));
+    let help = format!("leave it out (--without {}), or choose another PostgreSQL (--pg)", extension.name);
+    chosen.by.problem(message).help(help)
+}
+
+/// `None` where a digest is wrong, which the checks of every manifest have reported.
+fn source(written: &WrittenSource, title: &str) -> Option<Source> {
+    let mirrors = written.mirrors.iter().filter_map(|mirror| match (&mirror.url, &mirror.debian) {
+        (Some(url), _) => Some(Place::Url(url.clone())),
+        (None, Some(path)) => Some(Place::Debian(path.clone())),
+        (None, None) => None,
+    });
+    let digests = std::iter::once(&written.sha256).chain(written.accepted.iter().map(|accepted| &accepted.sha256));
+    Some(Source {
+        title: title.to_owned(),
+        places: std::iter::once(Place::Url(written.url.clone())).chain(mirrors).collect(),
+        accepted: digests.map(|digest| digest.parse().ok()).collect::<Option<_>>()?,
+        strip: written.strip,
+    })
+}
+
+fn patroni(
+    manifests: &Manifests,
+    image: &Located<Image>,
+    architecture: Architecture,
+    problems: &mut Vec<Problem>,
+) -> Option<Patroni> {
+    let Some(manifest) = manifests.patronis.first() else {
+        let message = "the image wants Patroni, but there is no manifest of `kind: patroni`";
+        problems.push(image.problem_with_key("patroni", message));
+        return None;
+    };
+    let written = &manifest.value;
+    let python = manifests.pythons.iter().find(|python| python.value.name == written.python)?;
+    let mut distributions = Vec::new();
+    for (position, distribution) in written.distributions.iter().enumerate() {
+        let fits = |name: &Option<String>| name.as_ref().is_none_or(|name| name == architecture.name());
+        let Some(file) = distribution.files.iter().find(|file| fits(&file.architecture)) else {
+            let message = format!("{} has no file for {architecture}", distribution.name);
+            problems.push(manifest.problem(&format!("distributions[{position}].files"), message));
+            continue;
+        };
+        distributions.push(Distribution {
+            name: distribution.name.clone(),
+            version: distribution.version.clone(),
+            license: distribution.license.clone(),
+            file: file.file.clone(),
+            sha256: file.sha256.parse().ok()?,
+        });
+    }
+    let both = |one: &[String], other: &[String]| [one, other].concat();
+    Some(Patroni {
+        component: Component {
+            name: written.name.clone(),
+            version: written.version.clone(),
+            license: written.license.clone(),
+            homepage: written.homepage.clone(),
+        },
+        directory: written.directory.clone(),
+        interpreter: python.value.interpreter.clone(),
+        packages: Packages {
+            build: both(&python.value.packages.build, &written.packages.build),
+            runtime: both(&python.value.packages.runtime, &written.packages.runtime),
+        },
+        distributions,
+        imports: written.imports.clone(),
+    })
+}
+
+fn directories(image: &Image) -> Vec<Directory> {
+    let directory = |written: &crate::manifest::image::Directory| {
+        let of_user = written.owner.as_ref().is_none_or(|owner| *owner == image.user.name);
+        Some(Directory { path: written.path.clone(), mode: value::mode(&written.mode).ok()?, of_user })
+    };
+    image.directories.iter().filter_map(directory).collect()
+}
+
+/// The settings of the image and of its extensions; two that disagree are a problem.
+fn settings(
+    image: &Located<Image>,
+    selected: &[&Located<Written>],
+    preload: &preload::Preload,
+    problems: &mut Vec<Problem>,
+) -> Vec<Setting> {
+    let mut settings: BTreeMap<String, Setting> = BTreeMap::new();
+    let mut add = |name: &str, value: &str, wanted_by: &str| {
+        let setting = Setting { name: name.to_owned(), value: value.to_owned(), wanted_by: wanted_by.to_owned() };
+        settings.insert(name.to_owned(), setting)
+    };
+    for (list, libraries) in
+        [("shared_preload_libraries", &preload.server), ("session_preload_libraries", &preload.session)]
+    {
+        if !libraries.is_empty() {
+            add(list, &libraries.join(","), "preload");
+        }
+    }
+    for extension in selected {
+        for (name, value) in &extension.value.settings {
+            if let Some(other) = add(name, value, &extension.value.name)
+                && other.value != *value
+                && !image.value.settings.contains_key(name)
+            {
+                let message = format!("`{}` wants `{name}` to be `{}`", other.wanted_by, other.value);
+                let help = "say in the image's `settings` which of the two it is";
+                problems.push(extension.problem(&format!("settings.{name}"), message).help(help));
+            }
+        }
+    }
+    // The image's author decides: these replace what extensions ask for.
+    for (name, value) in &image.value.settings {
+        add(name, value, "image");
+    }
+    settings.into_values().collect()
+}

@@ -1,0 +1,114 @@
+//! What a plan may know of the machine that it is for.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+/// A distribution and an architecture, written `debian:bookworm/arm64`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// The distribution and its release, for example `debian:bookworm`.
+    pub distribution: String,
+    /// The Debian name of the architecture.
+    pub architecture: Architecture,
+}
+
+/// A processor architecture that PostgreSQL images are built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// x86-64.
+    Amd64,
+    /// AArch64.
+    Arm64,
+}
+
+impl Architecture {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
+
+    /// The architecture this program was compiled for, which is the machine's.
+    pub fn of_this_program() -> Self {
+        if cfg!(target_arch = "aarch64") { Self::Arm64 } else { Self::Amd64 }
+    }
+
+    /// Debian's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Architecture {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|architecture| architecture.name() == text);
+        found.ok_or_else(|| format!("`{text}` is no architecture pgsetup knows: amd64, arm64"))
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.distribution, self.architecture)
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (distribution, architecture) = match text.split_once('/') {
+            Some((distribution, architecture)) => (distribution, architecture.parse()?),
+            None => (text, Architecture::of_this_program()),
+        };
+        Ok(Self { distribution: parse_distribution(distribution)?, architecture })
+    }
+}
+
+/// Checks that `text` reads `name:release`.
+pub fn parse_distribution(text: &str) -> Result<String, String> {
+    let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+    match text.split_once(':') {
+        Some((name, release)) if word(name) && word(release) => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is no distribution: write it as `debian:bookworm`")),
+    }
+}
+
+/// The distribution that `/etc/os-release` describes, in the form of [`Target::distribution`].
+pub fn distribution_of(os_release: &str) -> Option<String> {
+    let value = |key: &str| {
+        let line = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+        Some(line.trim().trim_matches('"').to_owned())
+    };
+    Some(format!("{}:{}", value("ID")?, value("VERSION_CODENAME")?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_reads_and_prints_the_same() {
+        let target: Target = "debian:bookworm/arm64".parse().unwrap();
+        assert_eq!(target.to_string(), "debian:bookworm/arm64");
+        assert!("debian/arm64".parse::<Target>().unwrap_err().contains("debian:bookworm"));
+        assert!("debian:bookworm/x86".parse::<Target>().unwrap_err().contains("amd64, arm64"));
+    }
+
+    #[test]
+    fn os_release_names_the_distribution() {
+        let text = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n";
+        assert_eq!(distribution_of(text).unwrap(), "debian:bookworm");
+        assert_eq!(distribution_of("ID=x\n"), None);
+    }
+}
