@@ -3,6 +3,7 @@
 
 # usage: check_standalone
 check_standalone() {
+  check_access
   check_major_version
   check_preload
   check_memory

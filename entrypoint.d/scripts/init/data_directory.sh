@@ -20,6 +20,14 @@ data_directory_state() {
   fi
 }
 
+# usage: check_access
+# A directory of someone else's is the commonest trouble with volumes, and PostgreSQL's own message comes late.
+check_access() {
+  [[ -d "$PGDATA" ]] || return 0
+  [[ -r "$PGDATA" && -w "$PGDATA" && -x "$PGDATA" ]] || problem "$PGDATA belongs to uid $(stat --format=%u "$PGDATA") (mode $(stat --format=%a "$PGDATA")) and cannot be used by uid $(id -u).
+Give the volume to uid $(id -u), or start with --user root once, and its owner is corrected."
+}
+
 # usage: check_major_version
 # Refuses data of another major version before anything has been touched.
 check_major_version() {

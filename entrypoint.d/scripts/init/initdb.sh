@@ -46,7 +46,7 @@ create_cluster() {
   # The line feed is needed: initdb refuses an empty password file, and with trust there may be no password.
   (
     ensure_passwd_entry
-    initdb --pgdata="$fresh" --username="$POSTGRES_USER" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") \
+    initdb --pgdata="$fresh" --username="$(initdb_user)" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") \
       --no-instructions "${arguments[@]}"
   )
   release_automatic_settings "$fresh/postgresql.conf"
@@ -55,6 +55,19 @@ create_cluster() {
   done
   chmod --reference="$fresh" "$PGDATA" 2>/dev/null || true
   rmdir "$fresh"
+}
+
+# usage: initdb_user
+# Prints the name to make the superuser under. initdb builds statements around the name without doubling double quotes, and fails; a
+# name that has some is given afterwards, by name_quoted_user.
+initdb_user() {
+  if [[ "$POSTGRES_USER" == *'"'* ]]; then
+    printf 'postgres
+'
+  else
+    printf '%s
+' "$POSTGRES_USER"
+  fi
 }
 
 # usage: release_automatic_settings FILE

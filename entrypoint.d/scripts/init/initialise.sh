@@ -25,6 +25,7 @@ write_hba "$@"
 initialisation_stage='start of the temporary server'
 start_temporary_server "$@"
 initialisation_stage="database $POSTGRES_DB"
+name_quoted_user
 create_database
 run_user_scripts
 initialisation_stage='stop of the temporary server'
