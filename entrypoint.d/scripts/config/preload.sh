@@ -23,14 +23,20 @@ preload_settings() {
 # usage: check_preload
 # A library that is not there would stop the server with a message that names neither the variable nor the file it stands in.
 check_preload() {
-  local library directory
+  local library
   local -a libraries
-  directory="$(dirname "$(dirname "$(command -v postgres)")")/lib"
   IFS=, read -r -a libraries < <(preload_libraries)
   for library in "${libraries[@]}"; do
-    [[ "$library" != */* ]] || continue
-    [[ -e "$directory/$library.so" ]] || problem "preload library '$library' is not in this image ($directory/$library.so)$(preload_origin "$library")"
+    preload_library_exists "$library" || problem "preload library '$library' is not in this image$(preload_origin "$library")"
   done
+}
+
+# usage: preload_library_exists LIBRARY
+# A name with a slash is a path, and a file's name may already have its ending.
+preload_library_exists() {
+  local file="$1"
+  [[ "$file" == */* ]] || file="$(dirname "$(dirname "$(command -v postgres)")")/lib/$file"
+  [[ -e "$file" || -e "$file.so" ]]
 }
 
 # usage: preload_origin LIBRARY

@@ -51,6 +51,8 @@ source "$container_scripts/config/logging.sh"
 source "$container_scripts/config/layers.sh"
 # shellcheck source=../patroni/checks.sh
 source "$container_scripts/patroni/checks.sh"
+# shellcheck source=../patroni/files.sh
+source "$container_scripts/patroni/files.sh"
 # shellcheck source=../patroni/configuration.sh
 source "$container_scripts/patroni/configuration.sh"
 # shellcheck source=../runtime/standalone.sh

@@ -16,8 +16,8 @@ forget_health_target() {
   rm --force "$REPLY"
 }
 
-# usage: remember_health_target SCHEME HOST PORT
+# usage: remember_health_target "SCHEME HOST PORT"
 remember_health_target() {
   health_target_file || die "neither /var/run/postgresql nor /tmp can be written to: mount a tmpfs there"
-  printf '%s %s %s\n' "$1" "$2" "$3" >"$REPLY"
+  printf '%s\n' "$1" >"$REPLY"
 }

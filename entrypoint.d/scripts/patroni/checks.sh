@@ -1,1 +1,71 @@
 # shellcheck shell=bash
+# Everything that can be wrong with a start under Patroni. Changes nothing; each function reports through `problem`. Patroni checks the rest
+# of its configuration by itself.
+
+# usage: check_patroni patroni|postgres [ARG...]
+check_patroni() {
+  command -v patroni >/dev/null || problem "this image was built without Patroni"
+  [[ "$1" == patroni || $# == 1 ]] ||
+    problem "PATRONI_SCOPE is set, so Patroni starts PostgreSQL, and cannot be given the arguments '${*:2}': put settings into Patroni's configuration"
+  check_access
+  check_major_version
+  check_preload
+  check_memory
+  check_tls
+  check_citus
+  patroni_user_file "$@"
+  [[ -n "$REPLY" ]] || check_generated_patroni
+  data_directory_state
+  [[ "$REPLY" != incomplete ]] || check_incomplete_patroni
+}
+
+# usage: check_generated_patroni
+# What a generated configuration needs from the environment.
+check_generated_patroni() {
+  local -a arguments
+  [[ -n "${PATRONI_SCOPE:-}" ]] || problem "PATRONI_SCOPE is not set: it is the cluster's name"
+  [[ -n "${!PATRONI_ETCD*}${!PATRONI_CONSUL*}${!PATRONI_KUBERNETES*}${!PATRONI_ZOOKEEPER*}${!PATRONI_EXHIBITOR*}${!PATRONI_RAFT*}" ]] ||
+    problem "Patroni has no store to agree in: set PATRONI_ETCD3_HOSTS, PATRONI_KUBERNETES_*, PATRONI_CONSUL_HOST or PATRONI_ZOOKEEPER_HOSTS"
+  [[ -n "$PATRONI_SUPERUSER_PASSWORD" ]] ||
+    problem "the superuser has no password: set PATRONI_SUPERUSER_PASSWORD or POSTGRES_PASSWORD, or name a file in either with _FILE"
+  [[ -n "$PATRONI_REPLICATION_PASSWORD" ]] ||
+    problem "replication has no password: set PATRONI_REPLICATION_PASSWORD or PATRONI_REPLICATION_PASSWORD_FILE"
+  if ! split_words arguments "$POSTGRES_INITDB_ARGS"; then
+    problem "POSTGRES_INITDB_ARGS has an unmatched quote: $POSTGRES_INITDB_ARGS"
+  fi
+  [[ " ${arguments[*]}" != *' -'[!-]* && "${arguments[*]}" != [!-]* ]] ||
+    problem "POSTGRES_INITDB_ARGS may hold only long options under Patroni, as --name=value or --name: $POSTGRES_INITDB_ARGS"
+  check_user_scripts
+}
+
+# usage: check_citus
+check_citus() {
+  case "${PATRONI_CITUS_GROUP:+group}${PATRONI_CITUS_DATABASE:+database}" in
+    '') return 0 ;;
+    groupdatabase) ;;
+    *) problem "PATRONI_CITUS_GROUP and PATRONI_CITUS_DATABASE belong together, and one of them is not set" ;;
+  esac
+  [[ "${PATRONI_CITUS_GROUP:-0}" =~ ^[0-9]+$ ]] || problem "PATRONI_CITUS_GROUP is '$PATRONI_CITUS_GROUP', but must be a number: 0 is the coordinator"
+  preload_library_exists citus || problem "PATRONI_CITUS_GROUP is set, but this image was built without Citus"
+}
+
+# usage: check_incomplete_patroni
+check_incomplete_patroni() {
+  [[ "$POSTGRES_ON_FAILED_INIT" == start-over ]] || check_incomplete
+}
+
+# usage: read_patroni_environment
+# Patroni reads PATRONI_* itself; this adds files, defaults from the POSTGRES_* names, and the choices it has no variable for.
+read_patroni_environment() {
+  file_env PATRONI_SUPERUSER_PASSWORD "$POSTGRES_PASSWORD"
+  file_env PATRONI_REPLICATION_PASSWORD
+  file_env PATRONI_REWIND_PASSWORD
+  file_env PATRONI_RESTAPI_PASSWORD
+  file_env PATRONI_SUPERUSER_USERNAME "$POSTGRES_USER"
+  # For the initialisation scripts, which know the superuser by this name.
+  export POSTGRES_USER="$PATRONI_SUPERUSER_USERNAME"
+  file_env PATRONI_REPLICATION_USERNAME replicator
+  [[ -z "$PATRONI_REWIND_PASSWORD" ]] || file_env PATRONI_REWIND_USERNAME rewinder
+  one_of PATRONI_SYNCHRONOUS_MODE '' '' off on quorum
+  one_of PATRONI_SYNCHRONOUS_MODE_STRICT off off on
+}

@@ -1,1 +1,41 @@
 # shellcheck shell=bash
+# One member of a Patroni cluster: from the environment to a running Patroni, which starts PostgreSQL. Patroni is exec'ed: as process 1 it
+# forks itself, reaps what it is handed, and forwards signals (patroni/__main__.py).
+
+# usage: run_patroni patroni|postgres [ARG...]
+run_patroni() {
+  local file
+  exit_on_signals
+  read_environment
+  read_patroni_environment
+  check_patroni "$@"
+  stop_on_problems
+  prepare_directories
+  step_down "$@"
+  claim_data_directory
+  data_directory_state
+  [[ "$REPLY" != incomplete ]] || discard_incomplete
+  drop_foreign_lock_files
+  ensure_passwd_entry
+  patroni_configuration "$@"
+  file="$REPLY"
+  # shellcheck disable=SC2154  # set by lib/all.sh
+  remember_health_target "$(/opt/patroni/bin/python3 -I "$container_scripts/patroni/rest_target.py" "$file")"
+  unset POSTGRES_PASSWORD
+  if [[ "$file" == environment ]]; then
+    exec patroni
+  fi
+  link_patronictl "$file"
+  exec patroni "$file"
+}
+
+# usage: patroni_configuration patroni|postgres [ARG...]
+# Sets REPLY to the file Patroni is to read, or to "environment".
+patroni_configuration() {
+  patroni_user_file "$@"
+  if [[ -z "$REPLY" ]]; then
+    write_patroni_file
+  else
+    say "Patroni's configuration is yours (${REPLY}); the image's settings are not added to it"
+  fi
+}
