@@ -5,7 +5,10 @@
 //! run through `chroot`, which like every program is looked up on PATH.
 
 pub mod cmd;
+pub mod dpkg;
+pub mod elf;
 pub mod fs;
+pub mod tree;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,461 @@
+//! Debian's package database, read from its files: what is installed, what needs what, which package has a file.
+//!
+//! It is read directly and not by `dpkg-query`, because thousands of paths are asked for, and because a root of
+//! another architecture must be readable too. The formats are those of dpkg's own manual pages: deb-control(5),
+//! dpkg-divert(1); `extended_states` is apt's. Nothing is written here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::Host;
+use super::fs::FileKind;
+
+/// Where dpkg keeps its database.
+const DATABASE: &str = "/var/lib/dpkg";
+/// Where apt keeps which packages were installed automatically.
+pub const EXTENDED_STATES: &str = "/var/lib/apt/extended_states";
+/// Directories that are links into /usr on a merged system, while packages still have files below the old names.
+const ALIASED: [&str; 6] = ["bin", "lib", "lib32", "lib64", "libx32", "sbin"];
+
+/// An installed package.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// The name as apt prints it: with `:arch` only where the architecture is not the machine's own.
+    pub name: String,
+    /// Its architecture.
+    pub architecture: String,
+    /// Its version.
+    pub version: String,
+    /// The source package it was built from.
+    pub source: String,
+    /// Installed size in bytes as the package declares it.
+    pub size: u64,
+    /// True for what dpkg will not remove.
+    pub essential: bool,
+    /// True where apt marked it as installed automatically.
+    pub automatic: bool,
+    /// Depends and Pre-Depends: each entry one group of alternatives.
+    pub needs: Vec<Vec<String>>,
+    /// Virtual packages it provides.
+    pub provides: Vec<String>,
+}
+
+/// The installed packages and their files.
+#[derive(Debug, Default)]
+pub struct Dpkg {
+    /// Installed packages by name.
+    pub packages: BTreeMap<String, Package>,
+    /// The machine's own architecture, `amd64`; `None` where the database is empty.
+    pub architecture: Option<String>,
+    owners: HashMap<String, String>,
+    /// `/lib` and the like that are links here.
+    aliases: Vec<String>,
+}
+
+impl Host {
+    /// The package database as it is now; empty where the root has none.
+    pub fn dpkg(&self) -> Result<Dpkg> {
+        let status = self.read(&format!("{DATABASE}/status"))?.unwrap_or_default();
+        let automatic = automatic(&self.read(EXTENDED_STATES)?.unwrap_or_default());
+        let packages = parse_status(&status, &automatic);
+        // The package `dpkg` always is of the machine's own architecture.
+        let architecture = packages.get("dpkg").map(|dpkg| dpkg.architecture.clone());
+        let mut aliases = Vec::new();
+        for name in ALIASED {
+            let link = self.look(&format!("/{name}"))?;
+            if link.is_some_and(|found| matches!(found.kind, FileKind::Link(_))) {
+                aliases.push(name.to_owned());
+            }
+        }
+        let mut dpkg = Dpkg {
+            packages,
+            architecture,
+            owners: HashMap::new(),
+            aliases,
+        };
+        let diversions = self.read(&format!("{DATABASE}/diversions"))?.unwrap_or_default();
+        let diversions = parse_diversions(&diversions);
+        for name in self.names(&format!("{DATABASE}/info"))? {
+            let Some(package) = name.strip_suffix(".list") else {
+                continue;
+            };
+            let package = dpkg.plain_name(package);
+            // Packages that were removed and left configuration behind have a list, too.
+            if !dpkg.packages.contains_key(&package) {
+                continue;
+            }
+            let list = self
+                .read(&format!("{DATABASE}/info/{name}"))?
+                .context("dpkg's lists change while they are read")?;
+            dpkg.own(&package, &list, &diversions);
+        }
+        Ok(dpkg)
+    }
+}
+
+impl Dpkg {
+    /// The package that has the path, which is absolute and inside the root. Links are not followed; that
+    /// `/lib/…` and `/usr/lib/…` are one place is known.
+    pub fn owner(&self, inside: &str) -> Option<&str> {
+        self.owners.get(&self.merged(inside)).map(String::as_str)
+    }
+
+    /// The path with `/lib` and the like written as `/usr/lib` where they are one.
+    pub fn merged(&self, inside: &str) -> String {
+        let first = inside
+            .trim_start_matches('/')
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        if self.aliases.iter().any(|alias| alias == first) && inside.trim_start_matches('/') != first {
+            format!("/usr{inside}")
+        } else {
+            inside.to_owned()
+        }
+    }
+
+    /// Every package that must be there for `roots` to work: the roots and all that they depend on. Recommended
+    /// packages are not among them. Each comes with the package that asked for it first, `None` for a root.
+    ///
+    /// Of alternatives, one that is needed anyway is enough; else the first that is installed is taken, which is
+    /// the order in which the dependency was written.
+    pub fn needed<'a>(&self, roots: impl IntoIterator<Item = &'a str>) -> BTreeMap<String, Option<String>> {
+        let mut needed: BTreeMap<String, Option<String>> = BTreeMap::new();
+        let mut ahead: Vec<(String, Option<String>)> =
+            roots.into_iter().map(|root| (root.to_owned(), None)).collect();
+        ahead.reverse();
+        let mut undecided: Vec<(&str, Vec<&str>)> = Vec::new();
+        loop {
+            while let Some((name, by)) = ahead.pop() {
+                let Some(package) = self.packages.get(&name) else {
+                    continue;
+                };
+                if needed.contains_key(&name) {
+                    continue;
+                }
+                needed.insert(name, by);
+                for group in &package.needs {
+                    let candidates = self.candidates(group);
+                    match candidates.as_slice() {
+                        [] => {}
+                        [only] => ahead.push(((*only).to_owned(), Some(package.name.clone()))),
+                        _ => undecided.push((&package.name, candidates)),
+                    }
+                }
+            }
+            undecided.retain(|(_, candidates)| !candidates.iter().any(|one| needed.contains_key(*one)));
+            // One at a time: what it brings along may settle the others.
+            if undecided.is_empty() {
+                return needed;
+            }
+            let (by, candidates) = undecided.remove(0);
+            ahead.push((candidates[0].to_owned(), Some(by.to_owned())));
+        }
+    }
+
+    /// The installed packages that satisfy a group of alternatives, without repetition, in the order of preference.
+    fn candidates(&self, group: &[String]) -> Vec<&str> {
+        let mut candidates: Vec<&str> = Vec::new();
+        for wanted in group {
+            let real = self
+                .packages
+                .get(wanted)
+                .map(|package| package.name.as_str())
+                .into_iter();
+            let virtually = self
+                .packages
+                .values()
+                .filter(|package| package.provides.contains(wanted))
+                .map(|package| package.name.as_str());
+            for name in real.chain(virtually) {
+                if !candidates.contains(&name) {
+                    candidates.push(name);
+                }
+            }
+        }
+        candidates
+    }
+
+    fn plain_name(&self, name: &str) -> String {
+        match name.split_once(':') {
+            Some((plain, architecture)) if self.architecture.as_deref() == Some(architecture) => {
+                plain.to_owned()
+            }
+            _ => name.to_owned(),
+        }
+    }
+
+    fn own(&mut self, package: &str, list: &str, diversions: &[Diversion]) {
+        for path in list.lines().filter(|path| *path != "/.") {
+            let diverted = diversions
+                .iter()
+                .find(|diversion| diversion.from == path && diversion.by != package);
+            let path = self.merged(diverted.map_or(path, |diversion| &diversion.to));
+            self.owners.insert(path, package.to_owned());
+        }
+    }
+}
+
+/// One entry of dpkg-divert: everybody's file `from` but that of the package `by` is really at `to`.
+struct Diversion {
+    from: String,
+    to: String,
+    by: String,
+}
+
+fn parse_diversions(text: &str) -> Vec<Diversion> {
+    let lines: Vec<&str> = text.lines().collect();
+    lines
+        .chunks_exact(3)
+        .map(|three| Diversion {
+            from: three[0].to_owned(),
+            to: three[1].to_owned(),
+            by: three[2].to_owned(),
+        })
+        .collect()
+}
+
+/// The fields of each paragraph of a control file, continuation lines joined.
+fn paragraphs(text: &str) -> impl Iterator<Item = BTreeMap<String, String>> {
+    text.split("\n\n").filter_map(|paragraph| {
+        let mut fields: BTreeMap<String, String> = BTreeMap::new();
+        let mut last = String::new();
+        for line in paragraph.lines() {
+            if line.starts_with([' ', '\t']) {
+                if let Some(value) = fields.get_mut(&last) {
+                    value.push('\n');
+                    value.push_str(line.trim());
+                }
+            } else if let Some((name, value)) = line.split_once(':') {
+                name.clone_into(&mut last);
+                fields.insert(last.clone(), value.trim().to_owned());
+            }
+        }
+        (!fields.is_empty()).then_some(fields)
+    })
+}
+
+fn automatic(extended_states: &str) -> BTreeSet<(String, String)> {
+    paragraphs(extended_states)
+        .filter(|fields| fields.get("Auto-Installed").is_some_and(|value| value == "1"))
+        .filter_map(|mut fields| Some((fields.remove("Package")?, fields.remove("Architecture")?)))
+        .collect()
+}
+
+fn parse_status(text: &str, automatic: &BTreeSet<(String, String)>) -> BTreeMap<String, Package> {
+    let installed: Vec<BTreeMap<String, String>> = paragraphs(text)
+        .filter(|fields| {
+            fields
+                .get("Status")
+                .is_some_and(|status| status.ends_with(" installed"))
+        })
+        .collect();
+    let field = |fields: &BTreeMap<String, String>, name: &str| fields.get(name).cloned().unwrap_or_default();
+    let native = installed
+        .iter()
+        .find(|fields| field(fields, "Package") == "dpkg")
+        .map(|fields| field(fields, "Architecture"))
+        .unwrap_or_default();
+    let mut packages = BTreeMap::new();
+    for fields in &installed {
+        let plain = field(fields, "Package");
+        let architecture = field(fields, "Architecture");
+        // apt writes the native architecture for packages of `all`.
+        let state_architecture = if architecture == "all" {
+            &native
+        } else {
+            &architecture
+        };
+        let is_automatic = automatic.contains(&(plain.clone(), state_architecture.clone()));
+        let name = if architecture == native || architecture == "all" {
+            plain.clone()
+        } else {
+            format!("{plain}:{architecture}")
+        };
+        let mut needs = relation(&field(fields, "Pre-Depends"));
+        needs.extend(relation(&field(fields, "Depends")));
+        let source = field(fields, "Source");
+        let package = Package {
+            version: field(fields, "Version"),
+            source: match source.split_whitespace().next() {
+                Some(source) => source.to_owned(),
+                None => plain,
+            },
+            size: field(fields, "Installed-Size").parse::<u64>().unwrap_or(0) * 1024,
+            essential: field(fields, "Essential") == "yes",
+            automatic: is_automatic,
+            needs,
+            provides: relation(&field(fields, "Provides"))
+                .into_iter()
+                .flatten()
+                .collect(),
+            architecture,
+            name: name.clone(),
+        };
+        packages.insert(name, package);
+    }
+    packages
+}
+
+/// The groups of alternatives of a relationship field. Versions are left out: what is installed satisfies them, for
+/// dpkg saw to that. Architecture qualifiers (`:any`) are left out too.
+fn relation(field: &str) -> Vec<Vec<String>> {
+    let name = |alternative: &str| -> Option<String> {
+        let word = alternative
+            .split([' ', '(', '\n'])
+            .find(|word| !word.is_empty())?;
+        Some(word.split(':').next().unwrap_or(word).to_owned())
+    };
+    field
+        .split(',')
+        .map(|group| group.split('|').filter_map(name).collect::<Vec<_>>())
+        .filter(|group| !group.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUS: &str = "\
+Package: dpkg
+Essential: yes
+Status: install ok installed
+Architecture: amd64
+Version: 1.21
+Installed-Size: 10
+
+Package: server
+Status: install ok installed
+Architecture: amd64
+Version: 2:1.0-1
+Source: source (2:1.0)
+Depends: libc6 (>= 2.36), debconf (>= 0.5) | debconf-2.0, mta | mail-server,
+ late:any
+Pre-Depends: init
+
+Package: libc6
+Status: install ok installed
+Architecture: amd64
+Version: 2.36
+
+Package: libc6
+Status: install ok installed
+Architecture: i386
+Version: 2.36
+
+Package: init
+Status: install ok installed
+Architecture: all
+Version: 1
+
+Package: cdebconf
+Status: install ok installed
+Architecture: amd64
+Provides: debconf-2.0
+Version: 1
+
+Package: postfix
+Status: install ok installed
+Architecture: amd64
+Provides: mail-server (= 1)
+Version: 1
+
+Package: exim
+Status: install ok installed
+Architecture: amd64
+Provides: mail-server
+Version: 1
+
+Package: late
+Status: install ok installed
+Architecture: all
+Depends: postfix
+Version: 1
+
+Package: gone
+Status: deinstall ok config-files
+Architecture: all
+Version: 1
+";
+
+    fn database() -> (tempfile::TempDir, Host) {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let write = |path: &str, text: &str| {
+            let path = host.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("/var/lib/dpkg/status", STATUS);
+        write(
+            "/var/lib/apt/extended_states",
+            "Package: late\nArchitecture: amd64\nAuto-Installed: 1\n\n\
+             Package: libc6\nArchitecture: i386\nAuto-Installed: 1\n\n\
+             Package: server\nArchitecture: amd64\nAuto-Installed: 0\n",
+        );
+        write(
+            "/var/lib/dpkg/info/libc6:amd64.list",
+            "/.\n/lib\n/lib/x86_64-linux-gnu/libc.so.6\n",
+        );
+        write("/var/lib/dpkg/info/init.list", "/.\n/bin\n/bin/sh\n");
+        write("/var/lib/dpkg/info/late.list", "/.\n/bin/sh\n");
+        write("/var/lib/dpkg/info/gone.list", "/.\n/etc/gone\n");
+        write("/var/lib/dpkg/diversions", "/bin/sh\n/bin/sh.distrib\nlate\n");
+        std::os::unix::fs::symlink("usr/bin", host.path("/bin")).unwrap();
+        std::os::unix::fs::symlink("usr/lib", host.path("/lib")).unwrap();
+        (root, host)
+    }
+
+    #[test]
+    fn a_file_is_found_by_either_spelling_and_behind_its_diversion() {
+        let (_root, host) = database();
+        let dpkg = host.dpkg().unwrap();
+        assert_eq!(dpkg.owner("/lib/x86_64-linux-gnu/libc.so.6"), Some("libc6"));
+        assert_eq!(dpkg.owner("/usr/lib/x86_64-linux-gnu/libc.so.6"), Some("libc6"));
+        assert_eq!(dpkg.owner("/usr/bin/sh"), Some("late"));
+        assert_eq!(dpkg.owner("/usr/bin/sh.distrib"), Some("init"));
+        assert_eq!(dpkg.owner("/etc/gone"), None);
+    }
+
+    #[test]
+    fn packages_have_the_names_and_marks_that_apt_shows() {
+        let (_root, host) = database();
+        let dpkg = host.dpkg().unwrap();
+        let names: Vec<&str> = dpkg.packages.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "cdebconf",
+                "dpkg",
+                "exim",
+                "init",
+                "late",
+                "libc6",
+                "libc6:i386",
+                "postfix",
+                "server"
+            ]
+        );
+        let marked = |name: &str| dpkg.packages[name].automatic;
+        assert!(marked("late") && marked("libc6:i386"));
+        assert!(!marked("server") && !marked("libc6"));
+        assert_eq!(dpkg.packages["server"].source, "source");
+        assert_eq!(dpkg.packages["init"].source, "init");
+        assert!(dpkg.packages["dpkg"].essential);
+        assert_eq!(dpkg.packages["dpkg"].size, 10 * 1024);
+    }
+
+    #[test]
+    fn what_a_package_depends_on_is_needed_and_one_alternative_is_enough() {
+        let (_root, host) = database();
+        let needed = host.dpkg().unwrap().needed(["server"]);
+        let names: Vec<&str> = needed.keys().map(String::as_str).collect();
+        // exim would do as a mail server, too, but postfix is needed anyway, by `late`.
+        assert_eq!(names, ["cdebconf", "init", "late", "libc6", "postfix", "server"]);
+        assert_eq!(needed["postfix"].as_deref(), Some("late"));
+        assert_eq!(needed["server"], None);
+    }
+}

@@ -1,0 +1,234 @@
+//! What the dynamic linker reads of an ELF file: machine, interpreter, needed libraries, search paths.
+//!
+//! Only the headers and the dynamic segment are read, never the sections, so a stripped file tells as much as
+//! another. It follows nothing: finding the libraries is `closure`'s.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use object::elf::{self, FileHeader32, FileHeader64};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::{Endianness, ReadCache};
+
+use super::Host;
+
+/// The machine that code is for. Two files can be in one process only where all three are equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine {
+    /// `e_machine`.
+    pub number: u16,
+    /// True for 64 bits.
+    pub is_64: bool,
+    /// True where the lowest byte comes first.
+    pub is_little_endian: bool,
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let known = [
+            (3, "i386"),
+            (21, "ppc64"),
+            (22, "s390x"),
+            (40, "arm"),
+            (62, "x86-64"),
+            (183, "aarch64"),
+            (243, "riscv"),
+        ];
+        let name = known.iter().find(|(number, _)| *number == self.number);
+        match name {
+            Some((_, name)) => f.write_str(name)?,
+            None => write!(f, "machine {}", self.number)?,
+        }
+        let bits = if self.is_64 { 64 } else { 32 };
+        let order = if self.is_little_endian { "little" } else { "big" };
+        write!(f, " ({bits} bit, {order} endian)")
+    }
+}
+
+/// What an ELF file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ElfKind {
+    /// A program: it has an entry of its own.
+    Program,
+    /// A shared library or a module.
+    Library,
+    /// An object file, or anything else that is not loaded.
+    Object,
+}
+
+/// The facts of one ELF file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elf {
+    /// The machine it is for.
+    pub machine: Machine,
+    /// What it is for.
+    pub kind: ElfKind,
+    /// The dynamic linker it asks for (`PT_INTERP`).
+    pub interpreter: Option<String>,
+    /// Its own name (`DT_SONAME`).
+    pub soname: Option<String>,
+    /// Libraries it needs (`DT_NEEDED`), in order.
+    pub needed: Vec<String>,
+    /// Directories of `DT_RPATH`, as written. Empty where there is a `DT_RUNPATH`, which overrides it.
+    pub rpath: Vec<String>,
+    /// Directories of `DT_RUNPATH`, as written.
+    pub runpath: Vec<String>,
+}
+
+impl Host {
+    /// The facts of the ELF file at a path inside the root; `None` where the path is no regular file or the file is
+    /// no ELF file. A file that begins like one and is broken is an error.
+    pub fn elf(&self, inside: &str) -> Result<Option<Elf>> {
+        read(&self.path(inside))
+    }
+}
+
+/// The facts of the ELF file at a path of this machine, as [`Host::elf`] gives them.
+pub fn read(path: &Path) -> Result<Option<Elf>> {
+    let context = || format!("cannot read {}", path.display());
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(context),
+    }
+    let mut file = File::open(path).with_context(context)?;
+    let mut identification = [0; 6];
+    match file.read_exact(&mut identification) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error).with_context(context),
+    }
+    if identification[..4] != *b"\x7fELF" {
+        return Ok(None);
+    }
+    let data = ReadCache::new(file);
+    let facts = if identification[4] == elf::ELFCLASS64.0 {
+        facts::<FileHeader64<Endianness>>(&data)
+    } else {
+        facts::<FileHeader32<Endianness>>(&data)
+    };
+    facts
+        .map(Some)
+        .with_context(|| format!("{} is a broken ELF file", path.display()))
+}
+
+fn facts<H: FileHeader<Endian = Endianness>>(data: &ReadCache<File>) -> object::Result<Elf> {
+    let header = H::parse(data)?;
+    let endian = header.endian()?;
+    let segments = header.program_headers(endian, data)?;
+    let mut interpreter = None;
+    let mut dynamic: &[H::Dyn] = &[];
+    for segment in segments {
+        if let Some(path) = segment.interpreter(endian, data)? {
+            interpreter = Some(text(path));
+        }
+        if let Some(entries) = segment.dynamic(endian, data)? {
+            dynamic = entries;
+        }
+    }
+    let end = dynamic
+        .iter()
+        .position(|entry| entry.tag(endian) == elf::DT_NULL)
+        .unwrap_or(dynamic.len());
+    let dynamic = &dynamic[..end];
+    let value = |tag| {
+        dynamic
+            .iter()
+            .find(|entry| entry.tag(endian) == tag)
+            .map(|entry| entry.val(endian))
+    };
+    let mut strings: &[u8] = &[];
+    if let (Some(address), Some(size)) = (value(elf::DT_STRTAB), value(elf::DT_STRSZ)) {
+        for segment in segments {
+            if segment.p_type(endian) == elf::PT_LOAD
+                && let Ok(Some(bytes)) = segment.data_range(endian, data, address, size)
+            {
+                strings = bytes;
+            }
+        }
+    }
+    let string = |offset: u64| -> String {
+        let from = usize::try_from(offset).unwrap_or(usize::MAX);
+        let bytes = strings.get(from..).unwrap_or_default();
+        text(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
+    };
+    let texts = |tag| -> Vec<String> {
+        dynamic
+            .iter()
+            .filter(|entry| entry.tag(endian) == tag)
+            .map(|entry| string(entry.val(endian)))
+            .collect()
+    };
+    let directories = |tag| -> Vec<String> {
+        let lists = texts(tag);
+        let parts = lists.iter().flat_map(|list| list.split(':'));
+        parts.map(str::to_owned).collect()
+    };
+    let runpath = directories(elf::DT_RUNPATH);
+    let is_pie = value(elf::DT_FLAGS_1).is_some_and(|flags| flags & 0x0800_0000 != 0);
+    let kind = match header.e_type(endian) {
+        elf::ET_EXEC => ElfKind::Program,
+        elf::ET_DYN if is_pie => ElfKind::Program,
+        elf::ET_DYN => ElfKind::Library,
+        _ => ElfKind::Object,
+    };
+    Ok(Elf {
+        machine: Machine {
+            number: header.e_machine(endian).0,
+            is_64: header.is_class_64(),
+            is_little_endian: header.is_little_endian(),
+        },
+        kind,
+        interpreter,
+        soname: texts(elf::DT_SONAME).into_iter().next(),
+        needed: texts(elf::DT_NEEDED),
+        rpath: if runpath.is_empty() {
+            directories(elf::DT_RPATH)
+        } else {
+            Vec::new()
+        },
+        runpath,
+    })
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_test_program_is_read_as_a_program_that_needs_libc() {
+        let path = std::env::current_exe().unwrap();
+        let elf = read(&path).unwrap().unwrap();
+        assert_eq!(elf.kind, ElfKind::Program);
+        if elf.interpreter.is_some() {
+            assert!(elf.needed.contains(&"libc.so.6".to_owned()), "{elf:?}");
+        }
+        assert_eq!(elf.machine.is_64, cfg!(target_pointer_width = "64"));
+    }
+
+    #[test]
+    fn a_broken_elf_file_is_an_error_and_text_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, "\x7fELF\x02\x01 and no more").unwrap();
+        assert!(
+            read(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("is a broken ELF file")
+        );
+        std::fs::write(&path, "#!/bin/sh").unwrap();
+        assert_eq!(read(&path).unwrap(), None);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(read(&path).unwrap(), None);
+        assert_eq!(read(&directory.path().join("none")).unwrap(), None);
+        assert_eq!(read(directory.path()).unwrap(), None);
+    }
+}

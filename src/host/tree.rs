@@ -1,0 +1,347 @@
+//! What stands in the root: links followed inside it, digests, and files put in their place in one move.
+//!
+//! Paths are texts, absolute and inside the root. A link is followed as a process in the root would follow it, so a
+//! tree below some directory is never left by way of an absolute link.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::Host;
+use super::fs::FileKind;
+use crate::digest::{Hashes, Sha256};
+use anyhow::{Context, Result, bail};
+
+/// As many links as Linux follows before it gives up (`MAXSYMLINKS`).
+const MOST_LINKS: usize = 40;
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// What it is.
+    pub kind: FileKind,
+    /// Permission bits, 0 to 0o7777.
+    pub mode: u32,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+impl Host {
+    /// What stands at the path itself, links not followed; `None` where nothing does.
+    pub fn look(&self, inside: &str) -> Result<Option<Found>> {
+        let path = self.path(inside);
+        let context = || format!("cannot look at {}", path.display());
+        let metadata = match path.symlink_metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error).with_context(context),
+        };
+        let kind = if metadata.is_dir() {
+            FileKind::Directory
+        } else if metadata.is_file() {
+            FileKind::File
+        } else if metadata.is_symlink() {
+            FileKind::Link(fs::read_link(&path).with_context(context)?)
+        } else {
+            FileKind::Other
+        };
+        Ok(Some(Found {
+            kind,
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            size: metadata.len(),
+        }))
+    }
+
+    /// The names in a directory, sorted; none where it does not exist.
+    pub fn names(&self, inside: &str) -> Result<Vec<String>> {
+        let path = self.path(inside);
+        let context = || format!("cannot read the directory {}", path.display());
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(context),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(
+                entry
+                    .with_context(context)?
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned(),
+            );
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The path that `inside` stands for when every link on the way is followed within the root; `None` where
+    /// nothing is there.
+    pub fn real_path(&self, inside: &str) -> Result<Option<String>> {
+        let mut ahead: Vec<String> = components(inside).rev().map(str::to_owned).collect();
+        let mut done: Vec<String> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = ahead.pop() {
+            if name == ".." {
+                done.pop();
+                continue;
+            }
+            done.push(name);
+            match self.look(&join(&done))?.map(|found| found.kind) {
+                None => return Ok(None),
+                Some(FileKind::Link(target)) => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Ok(None);
+                    }
+                    done.pop();
+                    let target = target.to_string_lossy().into_owned();
+                    if target.starts_with('/') {
+                        done.clear();
+                    }
+                    ahead.extend(components(&target).rev().map(str::to_owned));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Some(join(&done)))
+    }
+
+    /// The SHA-256 of a file.
+    pub fn sha256(&self, inside: &str) -> Result<Sha256> {
+        let path = self.path(inside);
+        File::open(&path)
+            .and_then(Sha256::of_reader)
+            .with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// The first `most` bytes of a file.
+    pub fn head(&self, inside: &str, most: u64) -> Result<Vec<u8>> {
+        let path = self.path(inside);
+        let read = || -> io::Result<Vec<u8>> {
+            let mut bytes = Vec::new();
+            File::open(&path)?.take(most).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// Copies a file of this machine to `inside` by way of a temporary name in the same directory, so that nobody
+    /// ever sees half of it. Owner is root. Returns the SHA-256 of what was written.
+    pub fn install_file(&self, from: &Path, inside: &str, mode: u32) -> Result<Sha256> {
+        let to = self.path(inside);
+        let install = || -> io::Result<Sha256> {
+            let mut source = File::open(from)?;
+            let mut target = tempfile::Builder::new()
+                .prefix(".pgsetup-")
+                .tempfile_in(to.parent().unwrap_or(Path::new("/")))?;
+            let sha256 = copy_and_digest(&mut source, target.as_file_mut())?;
+            self.give_to_root(target.path())?;
+            target.as_file().set_permissions(Permissions::from_mode(mode))?;
+            target.as_file().set_modified(source.metadata()?.modified()?)?;
+            target.persist(&to)?;
+            Ok(sha256)
+        };
+        install().with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+    }
+
+    /// Makes a symbolic link in one move. Owner is root.
+    pub fn install_link(&self, target: &Path, inside: &str) -> Result<()> {
+        let to = self.path(inside);
+        let install = || -> io::Result<()> {
+            // A name of its own, for `symlink` cannot replace and `rename` can.
+            let near = tempfile::Builder::new()
+                .prefix(".pgsetup-")
+                .tempdir_in(to.parent().unwrap_or(Path::new("/")))?;
+            let temporary = near.path().join("link");
+            symlink(target, &temporary)?;
+            self.give_to_root(&temporary)?;
+            fs::rename(&temporary, &to)
+        };
+        install().with_context(|| format!("cannot make the link {}", to.display()))
+    }
+
+    /// Makes one directory with mode 0755, owned by root. One that exists stays as it is.
+    pub fn install_directory(&self, inside: &str) -> Result<()> {
+        let to = self.path(inside);
+        let install = || -> io::Result<()> {
+            match fs::create_dir(&to) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && to.is_dir() => return Ok(()),
+                made => made?,
+            }
+            self.give_to_root(&to)?;
+            fs::set_permissions(&to, Permissions::from_mode(0o755))
+        };
+        install().with_context(|| format!("cannot make the directory {}", to.display()))
+    }
+
+    /// Removes a directory where it is empty; true when it is gone.
+    pub fn remove_empty_directory(&self, inside: &str) -> Result<bool> {
+        let path = self.path(inside);
+        match fs::remove_dir(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+        }
+    }
+
+    /// Sets the time of a file, directory or link back to `latest` where it is later.
+    pub fn limit_time(&self, inside: &str, latest: SystemTime) -> Result<()> {
+        let path = self.path(inside);
+        let limit = || -> io::Result<()> {
+            let modified = path.symlink_metadata()?.modified()?;
+            if modified <= latest {
+                return Ok(());
+            }
+            let since = latest
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_err(io::Error::other)?;
+            let time = rustix::fs::Timespec {
+                tv_sec: i64::try_from(since.as_secs()).map_err(io::Error::other)?,
+                tv_nsec: 0,
+            };
+            let times = rustix::fs::Timestamps {
+                last_access: time,
+                last_modification: time,
+            };
+            rustix::fs::utimensat(
+                rustix::fs::CWD,
+                &path,
+                &times,
+                rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+            )?;
+            Ok(())
+        };
+        limit().with_context(|| format!("cannot set the time of {}", path.display()))
+    }
+
+    /// The directories and files of the running system on which something else is mounted: volumes, caches and
+    /// secrets of an image build. None in a tree below some directory.
+    pub fn mount_points(&self) -> Result<Vec<String>> {
+        if !self.is_system() {
+            return Ok(Vec::new());
+        }
+        Ok(parse_mount_points(
+            &self.read("/proc/self/mountinfo")?.unwrap_or_default(),
+        ))
+    }
+
+    /// In a tree that belongs to an ordinary user owners cannot be given away; there it stays his.
+    fn give_to_root(&self, path: &Path) -> io::Result<()> {
+        if self.is_system() || super::is_root() {
+            lchown(path, Some(0), Some(0))?;
+        }
+        Ok(())
+    }
+}
+
+/// The text of a path below a tree. Names that are not UTF-8 cannot be recorded, so they are an error.
+pub fn utf8(path: &Path) -> Result<&str> {
+    match path.to_str() {
+        Some(text) => Ok(text),
+        None => bail!("{}: the name is not UTF-8", path.display()),
+    }
+}
+
+fn copy_and_digest(from: &mut impl Read, to: &mut impl Write) -> io::Result<Sha256> {
+    let mut hashes = Hashes::new(false);
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        let count = from.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(hashes.sha256());
+        }
+        hashes.update(&buffer[..count]);
+        to.write_all(&buffer[..count])?;
+    }
+}
+
+/// The mount points that /proc/self/mountinfo (proc(5)) names; spaces and the like are written in octal there.
+fn parse_mount_points(mountinfo: &str) -> Vec<String> {
+    let unescape = |field: &str| {
+        let replaced = field
+            .replace("\\040", " ")
+            .replace("\\011", "\t")
+            .replace("\\012", "\n");
+        replaced.replace("\\134", "\\")
+    };
+    mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(unescape)
+        .collect()
+}
+
+/// The names of a path, without empty ones and `.`; `..` stays.
+pub fn components(path: &str) -> impl DoubleEndedIterator<Item = &str> {
+    path.split('/').filter(|name| !name.is_empty() && *name != ".")
+}
+
+fn join(names: &[String]) -> String {
+    format!("/{}", names.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_followed_inside_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        fs::create_dir_all(host.path("/usr/lib/deep")).unwrap();
+        fs::write(host.path("/usr/lib/libx.so.1.2"), "x").unwrap();
+        symlink("usr/lib", host.path("/lib")).unwrap();
+        symlink("/usr/lib/libx.so.1.2", host.path("/usr/lib/deep/libx.so.1")).unwrap();
+        symlink("round", host.path("/usr/round")).unwrap();
+        let real = |path: &str| host.real_path(path).unwrap();
+        assert_eq!(
+            real("/lib/deep/../deep/libx.so.1"),
+            Some("/usr/lib/libx.so.1.2".into())
+        );
+        assert_eq!(
+            real("/../usr/./lib/libx.so.1.2"),
+            Some("/usr/lib/libx.so.1.2".into())
+        );
+        assert_eq!(real("/usr/round"), None);
+        assert_eq!(real("/usr/lib/liby.so"), None);
+    }
+
+    #[test]
+    fn an_installed_file_replaces_what_was_there_and_tells_its_digest() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        fs::write(host.path("/new"), "abc").unwrap();
+        symlink("/new", host.path("/old")).unwrap();
+        let sha256 = host.install_file(&host.path("/new"), "/old", 0o755).unwrap();
+        assert_eq!(
+            sha256.to_string(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        let found = host.look("/old").unwrap().unwrap();
+        assert_eq!((found.kind, found.mode), (FileKind::File, 0o755));
+        host.install_link(Path::new("new"), "/old").unwrap();
+        assert_eq!(
+            host.look("/old").unwrap().unwrap().kind,
+            FileKind::Link("new".into())
+        );
+        assert_eq!(host.names("/").unwrap(), ["new", "old"]);
+    }
+
+    #[test]
+    fn mount_points_are_read_with_their_escapes() {
+        let text = "22 1 0:21 / / rw - overlay o rw\n23 22 0:5 /x /run/a\\040b ro,x shared:1 - tmpfs t rw\n";
+        assert_eq!(parse_mount_points(text), ["/", "/run/a b"]);
+    }
+}

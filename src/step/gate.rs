@@ -1,0 +1,268 @@
+//! Reads what was installed and follows it: which libraries, link targets and script interpreters it needs, and after
+//! the purge, whether all of them are still there.
+//!
+//! Following is `closure`'s; here is what it is fed with. Nothing is changed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write as _;
+
+use anyhow::{Result, bail};
+
+use crate::closure::{self, Closure, LdSoConf, Library, Machinery};
+use crate::host::Host;
+use crate::host::dpkg::Dpkg;
+use crate::host::elf::ElfKind;
+use crate::inventory::{Content, InstalledFile, Inventory};
+
+/// Where the kernel and a shell look for a program that is named without a directory.
+const PATH: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
+
+/// What the installed files need of the rest of the machine.
+#[derive(Debug, Clone, Default)]
+pub struct Needs {
+    /// ELF files that were followed.
+    pub elf_files: usize,
+    /// Their libraries.
+    pub closure: Closure,
+    /// Links of ours into Debian packages: link, and the package.
+    pub links: BTreeMap<String, String>,
+    /// Links that lead nowhere.
+    pub dangling: BTreeMap<String, String>,
+    /// Scripts with the interpreter each asks for, and the package that has it, if one does.
+    pub scripts: BTreeMap<String, Interpreter>,
+}
+
+/// The program that a script's first line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interpreter {
+    /// As the script names it.
+    pub name: String,
+    /// Where it is; `None` where it is missing.
+    pub path: Option<String>,
+    /// The Debian package that has it.
+    pub package: Option<String>,
+}
+
+impl Needs {
+    /// The packages that must stay for what was installed, each with its reason.
+    ///
+    /// The interpreter of a script keeps no package: that is for a manifest to say (`packages.runtime`), or one
+    /// script with a `perl` line would keep 50 MB. A script that is left without its interpreter goes, too (`prune`).
+    pub fn packages(&self) -> BTreeMap<String, String> {
+        let mut packages = self.closure.packages();
+        for (link, package) in &self.links {
+            packages
+                .entry(package.clone())
+                .or_insert_with(|| format!("link {link}"));
+        }
+        packages
+    }
+
+    /// Scripts whose interpreter is not there.
+    pub fn scripts_without_interpreter(&self) -> impl Iterator<Item = (&String, &Interpreter)> {
+        self.scripts
+            .iter()
+            .filter(|(_, interpreter)| interpreter.path.is_none())
+    }
+}
+
+/// What the files of `inventory` need, as the machine is now.
+pub fn needs(host: &Host, inventory: &Inventory) -> Result<Needs> {
+    let dpkg = host.dpkg()?;
+    let mut needs = Needs::default();
+    let mut files = Vec::new();
+    for file in inventory.iter() {
+        match &file.content {
+            Content::Directory => {}
+            Content::Link { target } => link(host, &dpkg, file, target, &mut needs)?,
+            Content::File { .. } => {
+                if let Some(elf) = host.elf(&file.path)? {
+                    files.push((file.path.clone(), elf));
+                } else if file.mode & 0o111 != 0 {
+                    script(host, &dpkg, file, &mut needs)?;
+                }
+            }
+        }
+    }
+    needs.elf_files = files
+        .iter()
+        .filter(|(_, elf)| elf.kind != ElfKind::Object)
+        .count();
+    needs.closure = follow(host, &dpkg, files)?;
+    Ok(needs)
+}
+
+/// Follows ELF files of this root.
+pub fn follow(
+    host: &Host,
+    dpkg: &Dpkg,
+    files: impl IntoIterator<Item = (String, crate::host::elf::Elf)>,
+) -> Result<Closure> {
+    let mut known: HashMap<String, Option<Library>> = HashMap::new();
+    Closure::follow(
+        files,
+        &mut Machinery {
+            directories: &library_directories(host)?,
+            look: &mut |path| {
+                if let Some(library) = known.get(path) {
+                    return Ok(library.clone());
+                }
+                let library = library(host, path)?;
+                known.insert(path.to_owned(), library.clone());
+                Ok(library)
+            },
+            owner: &|path| dpkg.owner(path).map(str::to_owned),
+        },
+    )
+}
+
+fn library(host: &Host, path: &str) -> Result<Option<Library>> {
+    let Some(real_path) = host.real_path(path)? else {
+        return Ok(None);
+    };
+    let elf = host.elf(&real_path)?;
+    Ok(elf.map(|elf| Library { real_path, elf }))
+}
+
+/// Fails where something that is needed is not there: names the file, the library, and the package that `before`,
+/// the needs before the purge, knew to have it.
+pub fn check(before: &Needs, after: &Needs) -> Result<()> {
+    let mut findings = BTreeSet::new();
+    for missing in &after.closure.missing {
+        let mut text = missing.to_string();
+        match before.closure.package_of(&missing.name) {
+            Some(package) => {
+                let _ = write!(text, "; the package {package} had it");
+            }
+            None => text.push_str("; no installed package had it"),
+        }
+        findings.insert(text);
+    }
+    for (link, target) in &after.dangling {
+        let mut text = format!("{link}: leads to {target}, which does not exist");
+        if let Some(package) = before.links.get(link) {
+            let _ = write!(text, "; the package {package} had it");
+        }
+        findings.insert(text);
+    }
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let mut message = "what is installed needs what is not there".to_owned();
+    for finding in findings {
+        let _ = write!(message, "\n  {finding}");
+    }
+    message.push_str(
+        "\nhint: a package that is needed without being linked belongs into `packages.runtime` of its manifest",
+    );
+    bail!(message)
+}
+
+fn link(host: &Host, dpkg: &Dpkg, file: &InstalledFile, target: &str, needs: &mut Needs) -> Result<()> {
+    if ["/dev/", "/proc/", "/run/", "/var/run/"]
+        .iter()
+        .any(|place| target.starts_with(place))
+    {
+        return Ok(());
+    }
+    match host.real_path(&file.path)? {
+        Some(real) => {
+            if let Some(package) = dpkg.owner(&real) {
+                needs.links.insert(file.path.clone(), package.to_owned());
+            }
+        }
+        None => {
+            needs.dangling.insert(file.path.clone(), target.to_owned());
+        }
+    }
+    Ok(())
+}
+
+fn script(host: &Host, dpkg: &Dpkg, file: &InstalledFile, needs: &mut Needs) -> Result<()> {
+    let Some((program, argument)) = closure::shebang(&host.head(&file.path, 256)?) else {
+        return Ok(());
+    };
+    // `#!/usr/bin/env python3` means python3; env's own options are not used in practice but for -S.
+    let name = if program.ends_with("/env") {
+        let words = argument.unwrap_or_default();
+        words
+            .split_whitespace()
+            .find(|word| !word.starts_with('-'))
+            .unwrap_or(&program)
+            .to_owned()
+    } else {
+        program
+    };
+    let candidates = if name.contains('/') {
+        vec![name.clone()]
+    } else {
+        PATH.iter()
+            .map(|directory| format!("{directory}/{name}"))
+            .collect()
+    };
+    let mut path = None;
+    for candidate in candidates {
+        path = host.real_path(&candidate)?;
+        if path.is_some() {
+            break;
+        }
+    }
+    let package = path
+        .as_deref()
+        .and_then(|path| dpkg.owner(path))
+        .map(str::to_owned);
+    needs
+        .scripts
+        .insert(file.path.clone(), Interpreter { name, path, package });
+    Ok(())
+}
+
+/// The directories of /etc/ld.so.conf and of the files it includes.
+fn library_directories(host: &Host) -> Result<Vec<String>> {
+    let mut directories = Vec::new();
+    let mut read = BTreeSet::new();
+    read_ld_so_conf(host, "/etc/ld.so.conf", &mut read, &mut directories)?;
+    Ok(directories)
+}
+
+fn read_ld_so_conf(
+    host: &Host,
+    file: &str,
+    read: &mut BTreeSet<String>,
+    directories: &mut Vec<String>,
+) -> Result<()> {
+    if !read.insert(file.to_owned()) {
+        return Ok(());
+    }
+    for entry in closure::parse_ld_so_conf(&host.read(file)?.unwrap_or_default()) {
+        match entry {
+            LdSoConf::Directory(directory) => directories.push(directory),
+            LdSoConf::Include(pattern) => {
+                let pattern = if pattern.starts_with('/') {
+                    pattern
+                } else {
+                    format!("/etc/{pattern}")
+                };
+                let (directory, name) = pattern.rsplit_once('/').unwrap_or(("", &pattern));
+                // One star is all that Debian and its packages use.
+                let (start, end) = name.split_once('*').unwrap_or((name, ""));
+                for name in host.names(directory)? {
+                    let fits = name.len() >= start.len() + end.len()
+                        && name.starts_with(start)
+                        && name.ends_with(end);
+                    if fits {
+                        read_ld_so_conf(host, &format!("{directory}/{name}"), read, directories)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,581 @@
+//! Merges a staged tree (a `DESTDIR`) into the root, after checking all of it.
+//!
+//! Nothing of the root is touched before every finding is known, and all of them are told at once. Each file is
+//! then put in its place in one move, so that whatever kills the process leaves whole files only. Owners and modes do
+//! not depend on the build's umask: everything is root's, and either 0755 or 0644.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use crate::host::Host;
+use crate::host::dpkg::Dpkg;
+use crate::host::elf::{Elf, Machine};
+use crate::host::fs::{self, Entry, FileKind};
+use crate::host::tree::{components, utf8};
+use crate::inventory::{Content, InstalledFile, Inventory};
+
+/// Where a component may put files.
+const ALLOWED: [&str; 3] = ["/etc", "/opt", "/usr"];
+/// What is below them and still not a component's.
+const RESERVED: [(&str, &str); 2] = [
+    (
+        "/usr/local",
+        "belongs to the administrator, and shadows the distribution's programs and libraries",
+    ),
+    (
+        "/etc/ld.so.preload",
+        "would load a library into every program of the image",
+    ),
+];
+/// Targets of links that exist only while a machine runs.
+const RUN_TIME: [&str; 4] = ["/dev/", "/proc/", "/run/", "/var/run/"];
+
+/// Merges `stage`, a directory inside the root that is a `DESTDIR`, as files of `component`. Returns what was
+/// installed, which is also recorded in `installed`.
+///
+/// # Errors
+/// Every finding about the tree, in one error; nothing was installed then. Or the first failure of the copying.
+pub fn merge(
+    host: &Host,
+    stage: &str,
+    component: &str,
+    installed: &mut Inventory,
+) -> Result<Vec<InstalledFile>> {
+    let tree = fs::tree(&host.path(stage))?;
+    let dpkg = host.dpkg()?;
+    let check = Check {
+        host,
+        stage,
+        component,
+        installed,
+        dpkg: &dpkg,
+        machine: machine(host)?,
+    };
+    let mut findings = Vec::new();
+    let mut entries: Vec<(String, &Entry)> = Vec::new();
+    for entry in &tree {
+        let path = format!("/{}", utf8(&entry.path)?);
+        for finding in check.findings(&path, entry)? {
+            findings.push(format!("{path}: {finding}"));
+        }
+        entries.push((path, entry));
+    }
+    if !entries.iter().any(|(_, entry)| entry.kind != FileKind::Directory) {
+        findings.push(format!("{stage}: no file was installed into it"));
+    }
+    if !findings.is_empty() {
+        let mut message = format!("{component}: what was built cannot be installed");
+        for finding in findings {
+            // Writing to a String cannot fail.
+            let _ = write!(message, "\n  {finding}");
+        }
+        bail!(message);
+    }
+
+    let mut files = Vec::new();
+    for (path, entry) in entries {
+        if let Some(file) = put(host, stage, component, &path, entry, installed)? {
+            installed.insert(file.clone());
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
+/// Records everything at and below `directory` as files of `component`: for what is installed in place, as Python
+/// environments are. Whatever was recorded below it before is forgotten.
+pub fn adopt(
+    host: &Host,
+    directory: &str,
+    component: &str,
+    installed: &mut Inventory,
+) -> Result<Vec<InstalledFile>> {
+    let below = format!("{directory}/");
+    let old: Vec<String> = installed
+        .iter()
+        .map(|file| file.path.clone())
+        .filter(|path| path == directory || path.starts_with(&below))
+        .collect();
+    for path in old {
+        installed.remove(&path);
+    }
+    let mut paths = vec![directory.to_owned()];
+    for entry in fs::tree(&host.path(directory))? {
+        paths.push(format!("{directory}/{}", utf8(&entry.path)?));
+    }
+    let mut files = Vec::new();
+    for path in paths {
+        if let Some(file) = record(host, component, &path)? {
+            installed.insert(file.clone());
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
+/// The record of what stands at one path; `None` for nothing, and for what is neither file, directory nor link.
+pub fn record(host: &Host, component: &str, path: &str) -> Result<Option<InstalledFile>> {
+    let Some(found) = host.look(path)? else {
+        return Ok(None);
+    };
+    let content = match found.kind {
+        FileKind::Directory => Content::Directory,
+        FileKind::File => Content::File {
+            sha256: host.sha256(path)?,
+            size: found.size,
+        },
+        FileKind::Link(target) => Content::Link {
+            target: utf8(&target)?.to_owned(),
+        },
+        FileKind::Other => return Ok(None),
+    };
+    Ok(Some(InstalledFile {
+        path: path.to_owned(),
+        component: component.to_owned(),
+        content,
+        mode: found.mode,
+        uid: found.uid,
+        gid: found.gid,
+    }))
+}
+
+/// The machine that the root's programs are for; `None` where the root has no shell, as in tests.
+fn machine(host: &Host) -> Result<Option<Machine>> {
+    let Some(shell) = host.real_path("/bin/sh")? else {
+        return Ok(None);
+    };
+    Ok(host.elf(&shell)?.map(|elf| elf.machine))
+}
+
+/// Puts one entry in its place. `None` for a directory that was there before.
+fn put(
+    host: &Host,
+    stage: &str,
+    component: &str,
+    path: &str,
+    entry: &Entry,
+    installed: &Inventory,
+) -> Result<Option<InstalledFile>> {
+    let mode = tidy_mode(entry);
+    let content = match &entry.kind {
+        FileKind::Directory => {
+            let is_new = host.look(path)?.is_none();
+            host.install_directory(path)?;
+            // A directory that two components share stays with the first.
+            if !is_new || installed.find(path).is_some() {
+                return Ok(None);
+            }
+            Content::Directory
+        }
+        FileKind::File => Content::File {
+            sha256: host.install_file(&host.path(stage).join(&entry.path), path, mode)?,
+            size: entry.size,
+        },
+        FileKind::Link(target) => {
+            host.install_link(target, path)?;
+            Content::Link {
+                target: utf8(target)?.to_owned(),
+            }
+        }
+        FileKind::Other => bail!("{path}: neither a file, a directory nor a link"),
+    };
+    // Root's, but in a tree of an ordinary user, where owners cannot be given away.
+    let (uid, gid) = host.look(path)?.map_or((0, 0), |found| (found.uid, found.gid));
+    Ok(Some(InstalledFile {
+        path: path.to_owned(),
+        component: component.to_owned(),
+        content,
+        mode,
+        uid,
+        gid,
+    }))
+}
+
+/// 0755 for directories and what anybody may execute, 0644 for other files.
+fn tidy_mode(entry: &Entry) -> u32 {
+    match entry.kind {
+        FileKind::Link(_) => 0o777,
+        FileKind::File if entry.mode & 0o111 == 0 => 0o644,
+        _ => 0o755,
+    }
+}
+
+/// What one entry of a staged tree is judged by.
+struct Check<'a> {
+    host: &'a Host,
+    stage: &'a str,
+    component: &'a str,
+    installed: &'a Inventory,
+    dpkg: &'a Dpkg,
+    machine: Option<Machine>,
+}
+
+impl Check<'_> {
+    fn findings(&self, path: &str, entry: &Entry) -> Result<Vec<String>> {
+        let mut findings = Vec::new();
+        if entry.kind == FileKind::Other {
+            findings.push("is a device, a pipe or a socket".to_owned());
+            return Ok(findings);
+        }
+        findings.extend(place(path, &entry.kind));
+        if !matches!(entry.kind, FileKind::Link(_)) {
+            if entry.mode & 0o6000 != 0 {
+                findings.push(format!(
+                    "is set-user-id or set-group-id (mode {:04o})",
+                    entry.mode
+                ));
+            }
+            if entry.mode & 0o002 != 0 {
+                findings.push(format!("may be written by everybody (mode {:04o})", entry.mode));
+            }
+        }
+        findings.extend(self.collision(path, entry)?);
+        match &entry.kind {
+            FileKind::Link(target) => findings.extend(self.link(path, utf8(target)?)?),
+            FileKind::File => {
+                if let Some(elf) = self.host.elf(&format!("{}{path}", self.stage))? {
+                    findings.extend(self.elf(&elf));
+                }
+            }
+            _ => {}
+        }
+        Ok(findings)
+    }
+
+    /// What is at the path already and is not this component's.
+    fn collision(&self, path: &str, entry: &Entry) -> Result<Option<String>> {
+        if let Some(known) = self.installed.find(path) {
+            let both_directories = known.content == Content::Directory && entry.kind == FileKind::Directory;
+            let same = known.component == self.component;
+            return Ok(
+                (!both_directories && !same).then(|| format!("is a file of {} already", known.component))
+            );
+        }
+        let found = self.host.look(path)?;
+        if entry.kind == FileKind::Directory {
+            return Ok(match found.map(|found| found.kind) {
+                None | Some(FileKind::Directory) => None,
+                Some(FileKind::Link(target)) => Some(format!(
+                    "is a directory here, and a link to {} in the image",
+                    target.display()
+                )),
+                Some(_) => Some("is a directory here, and a file in the image".to_owned()),
+            });
+        }
+        if let Some(package) = self.dpkg.owner(path) {
+            return Ok(Some(format!("is a file of the Debian package {package} already")));
+        }
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        // The same bytes are what an earlier, interrupted merge of the same tree leaves behind.
+        let is_same = match (&entry.kind, &found.kind) {
+            (FileKind::Link(here), FileKind::Link(there)) => here == there,
+            (FileKind::File, FileKind::File) => {
+                self.host.sha256(&format!("{}{path}", self.stage))? == self.host.sha256(path)?
+            }
+            _ => false,
+        };
+        Ok((!is_same).then(|| "is in the image already, with other content and without an owner".to_owned()))
+    }
+
+    fn link(&self, path: &str, target: &str) -> Result<Option<String>> {
+        if RUN_TIME.iter().any(|place| target.starts_with(place)) {
+            return Ok(None);
+        }
+        if target.starts_with('/') {
+            if target == self.stage || target.starts_with(&format!("{}/", self.stage)) {
+                return Ok(Some(format!("links to {target}, which is in the staged tree")));
+            }
+            if !ALLOWED.iter().any(|prefix| is_below(target, prefix)) {
+                return Ok(Some(format!(
+                    "links to {target}, outside of {}",
+                    ALLOWED.join(", ")
+                )));
+            }
+        }
+        let absolute = resolve(path, target);
+        // In the stage first: what is there is what will be in the root.
+        for top in [self.stage, ""] {
+            if self.host.look(&format!("{top}{absolute}"))?.is_some() {
+                return Ok(None);
+            }
+        }
+        Ok(match self.host.real_path(&absolute)? {
+            Some(_) => None,
+            None => Some(format!("links to {target}, which does not exist")),
+        })
+    }
+
+    fn elf(&self, elf: &Elf) -> Vec<String> {
+        let mut findings = Vec::new();
+        if let Some(machine) = self.machine
+            && machine != elf.machine
+        {
+            findings.push(format!("is for {}, and the image is for {machine}", elf.machine));
+        }
+        for directory in elf.rpath.iter().chain(&elf.runpath) {
+            let own = directory.starts_with("$ORIGIN") || directory.starts_with("${ORIGIN}");
+            let known = ["/usr/lib", "/lib", "/opt"]
+                .iter()
+                .any(|prefix| is_below(directory, prefix));
+            if !own && !known {
+                findings.push(format!(
+                    "searches libraries in `{directory}`, where an image has none"
+                ));
+            }
+        }
+        findings
+    }
+}
+
+/// What is wrong with the place itself.
+fn place(path: &str, kind: &FileKind) -> Option<String> {
+    if let Some((_, why)) = RESERVED.iter().find(|(prefix, _)| is_below(path, prefix)) {
+        return Some(format!("must not be there: it {why}"));
+    }
+    let is_on_the_way = *kind == FileKind::Directory && ALLOWED.contains(&path);
+    let is_inside = ALLOWED
+        .iter()
+        .any(|prefix| is_below(path, prefix) && path != *prefix);
+    (!is_on_the_way && !is_inside).then(|| format!("is outside of {}", ALLOWED.join(", ")))
+}
+
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The absolute path that a link at `path` with `target` means, by its text alone.
+fn resolve(path: &str, target: &str) -> String {
+    let directory = Path::new(path)
+        .parent()
+        .and_then(Path::to_str)
+        .unwrap_or_default();
+    let text = if target.starts_with('/') {
+        target.to_owned()
+    } else {
+        format!("{directory}/{target}")
+    };
+    let mut names: Vec<&str> = Vec::new();
+    for name in components(&text) {
+        if name == ".." {
+            names.pop();
+        } else {
+            names.push(name);
+        }
+    }
+    format!("/{}", names.join("/"))
+}
+
+/// Bytes of each component, largest first.
+pub fn sizes(installed: &Inventory) -> Vec<(String, u64)> {
+    let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
+    for file in installed.iter() {
+        if let Content::File { size, .. } = file.content {
+            *sizes.entry(&file.component).or_default() += size;
+        }
+    }
+    let mut sizes: Vec<(String, u64)> = sizes
+        .into_iter()
+        .map(|(name, size)| (name.to_owned(), size))
+        .collect();
+    sizes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    sizes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs as std_fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    /// A root with an installed package, and a stage inside it.
+    struct Machine {
+        _directory: tempfile::TempDir,
+        host: Host,
+        installed: Inventory,
+    }
+
+    impl Machine {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let host = Host::new(directory.path());
+            let machine = Self {
+                _directory: directory,
+                host,
+                installed: Inventory::default(),
+            };
+            machine.write(
+                "/var/lib/dpkg/status",
+                "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n",
+            );
+            machine.write("/var/lib/dpkg/info/dpkg.list", "/.\n/usr\n/usr/bin/dpkg\n");
+            machine.write("/usr/bin/dpkg", "dpkg");
+            machine
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.host.path(path);
+            std_fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std_fs::write(path, text).unwrap();
+        }
+
+        fn merge(&mut self, component: &str) -> Result<Vec<InstalledFile>> {
+            merge(&self.host, "/stage", component, &mut self.installed)
+        }
+
+        /// The findings about a stage that `make` fills.
+        fn findings(make: impl FnOnce(&Self)) -> Vec<String> {
+            let mut machine = Self::new();
+            make(&machine);
+            let error = machine.merge("citus").unwrap_err().to_string();
+            assert!(machine.installed.iter().next().is_none());
+            error.lines().skip(1).map(|line| line.trim().to_owned()).collect()
+        }
+    }
+
+    #[test]
+    fn a_good_tree_is_installed_with_tidy_modes_and_recorded() {
+        let mut machine = Machine::new();
+        machine.write("/stage/usr/lib/pg/lib/citus.so", "citus");
+        machine.write("/stage/usr/lib/pg/bin/tool", "tool");
+        let tool = machine.host.path("/stage/usr/lib/pg/bin/tool");
+        std_fs::set_permissions(&tool, std_fs::Permissions::from_mode(0o700)).unwrap();
+        symlink("citus.so", machine.host.path("/stage/usr/lib/pg/lib/link.so")).unwrap();
+        let files = machine.merge("citus").unwrap();
+        let lines: Vec<String> = files
+            .iter()
+            .map(|file| format!("{} {:o}", file.path, file.mode))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "/usr/lib 755",
+                "/usr/lib/pg 755",
+                "/usr/lib/pg/bin 755",
+                "/usr/lib/pg/bin/tool 755",
+                "/usr/lib/pg/lib 755",
+                "/usr/lib/pg/lib/citus.so 644",
+                "/usr/lib/pg/lib/link.so 777",
+            ]
+        );
+        assert_eq!(
+            machine.host.read("/usr/lib/pg/lib/link.so").unwrap().as_deref(),
+            Some("citus")
+        );
+        assert_eq!(
+            machine.installed.find("/usr/lib/pg/bin/tool"),
+            files.iter().find(|file| file.path.ends_with("tool"))
+        );
+        assert_eq!(sizes(&machine.installed), [("citus".to_owned(), 9)]);
+        // Once more, as after an interruption: the same bytes are no collision.
+        machine.installed = Inventory::default();
+        machine.merge("citus").unwrap();
+    }
+
+    #[test]
+    fn files_of_packages_and_of_other_components_are_not_replaced() {
+        let mut machine = Machine::new();
+        machine.write("/stage/usr/share/x", "1");
+        machine.merge("first").unwrap();
+        machine.write("/stage/usr/share/x", "2");
+        machine.write("/stage/usr/bin/dpkg", "2");
+        machine.write("/usr/share/stray", "1");
+        machine.write("/stage/usr/share/stray", "2");
+        let error = machine.merge("second").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "second: what was built cannot be installed\n  \
+             /usr/bin/dpkg: is a file of the Debian package dpkg already\n  \
+             /usr/share/stray: is in the image already, with other content and without an owner\n  \
+             /usr/share/x: is a file of first already"
+        );
+        assert_eq!(
+            machine.host.read("/usr/bin/dpkg").unwrap().as_deref(),
+            Some("dpkg")
+        );
+    }
+
+    #[test]
+    fn every_finding_is_told_at_once() {
+        let findings = Machine::findings(|machine| {
+            machine.write("/stage/home/me/x", "");
+            machine.write("/stage/usr/local/lib/x", "");
+            machine.write("/stage/usr/bin/suid", "");
+            let suid = machine.host.path("/stage/usr/bin/suid");
+            std_fs::set_permissions(suid, std_fs::Permissions::from_mode(0o4757)).unwrap();
+        });
+        assert_eq!(
+            findings,
+            [
+                "/home: is outside of /etc, /opt, /usr",
+                "/home/me: is outside of /etc, /opt, /usr",
+                "/home/me/x: is outside of /etc, /opt, /usr",
+                "/usr/bin/suid: is set-user-id or set-group-id (mode 4757)",
+                "/usr/bin/suid: may be written by everybody (mode 4757)",
+                "/usr/local: must not be there: it belongs to the administrator, and shadows the distribution's \
+                 programs and libraries",
+                "/usr/local/lib: must not be there: it belongs to the administrator, and shadows the distribution's \
+                 programs and libraries",
+                "/usr/local/lib/x: must not be there: it belongs to the administrator, and shadows the \
+                 distribution's programs and libraries",
+            ]
+        );
+    }
+
+    #[test]
+    fn links_must_lead_somewhere_in_the_image() {
+        let findings = Machine::findings(|machine| {
+            machine.write("/stage/usr/lib/real", "");
+            let link = |target: &str, name: &str| {
+                symlink(target, machine.host.path(format!("/stage/usr/lib/{name}"))).unwrap();
+            };
+            link("real", "fine");
+            link("../bin/dpkg", "fine-too");
+            link("/dev/null", "run-time");
+            link("nowhere", "dangling");
+            link("/stage/usr/lib/real", "stage");
+            link("/home/me/real", "outside");
+        });
+        assert_eq!(
+            findings,
+            [
+                "/usr/lib/dangling: links to nowhere, which does not exist",
+                "/usr/lib/outside: links to /home/me/real, outside of /etc, /opt, /usr",
+                "/usr/lib/stage: links to /stage/usr/lib/real, which is in the staged tree",
+            ]
+        );
+    }
+
+    #[test]
+    fn programs_for_another_machine_are_refused() {
+        let findings = Machine::findings(|machine| {
+            let own = std_fs::read("/bin/sh").unwrap();
+            let mut foreign = own.clone();
+            // e_machine: s390x, which the tests do not run on.
+            foreign[18..20].copy_from_slice(&22_u16.to_le_bytes());
+            std_fs::create_dir_all(machine.host.path("/bin")).unwrap();
+            std_fs::write(machine.host.path("/bin/sh"), own).unwrap();
+            machine.write("/stage/usr/bin/x", "");
+            std_fs::write(machine.host.path("/stage/usr/bin/x"), foreign).unwrap();
+        });
+        assert_eq!(findings.len(), 1);
+        assert!(
+            findings[0].starts_with("/usr/bin/x: is for s390x"),
+            "{findings:?}"
+        );
+    }
+
+    #[test]
+    fn an_empty_stage_is_a_finding() {
+        let findings = Machine::findings(|machine| {
+            std_fs::create_dir_all(machine.host.path("/stage/usr/lib")).unwrap();
+        });
+        assert_eq!(findings, ["/stage: no file was installed into it"]);
+    }
+}

@@ -1,0 +1,487 @@
+//! Removes what a running server does not need, as the image manifest says, when everything is built and installed.
+//!
+//! Of what was compiled, files go by kind, and the inventory forgets them. What Debian packages own stays: it is
+//! dpkg's. Apart from that only caches, lists and logs go, whose places are known.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+
+use super::gate;
+use super::purge::{self, PackagesBefore};
+use crate::host::Host;
+use crate::host::fs::{self, FileKind};
+use crate::host::tree::utf8;
+use crate::inventory::{Content, Inventory};
+use crate::layout;
+use crate::manifest::image::{Prune, Removal};
+
+/// Programs that only compile something.
+const DEVELOPMENT_PROGRAMS: [&str; 1] = ["ecpg"];
+/// Libraries that only programs made with them need.
+const DEVELOPMENT_LIBRARIES: [&str; 3] = ["libecpg.so", "libecpg_compat.so", "libpgtypes.so"];
+/// Logs that package tools write: paths and, with a star at the end, beginnings of paths.
+const LOGS: [&str; 6] = [
+    "/var/log/alternatives.log*",
+    "/var/log/apt/*",
+    "/var/log/dpkg.log*",
+    "/var/log/fontconfig.log",
+    "/var/cache/debconf/*-old",
+    "/var/lib/dpkg/*-old",
+];
+/// What apt downloads and makes of it.
+const PACKAGE_LISTS: [&str; 5] = [
+    "/var/lib/apt/lists/*",
+    "/var/cache/apt/archives/*.deb",
+    "/var/cache/apt/archives/partial/*",
+    "/var/cache/apt/pkgcache.bin",
+    "/var/cache/apt/srcpkgcache.bin",
+];
+/// What programs keep to be faster.
+const CACHES: [&str; 1] = ["/var/cache/ldconfig/aux-cache"];
+
+/// The kind of a file by its path inside the root or a stage; `None` for what belongs to the server.
+pub fn kind(path: &str) -> Option<Removal> {
+    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    let (name, directories) = names.split_last()?;
+    let has = |wanted: &str| directories.contains(&wanted);
+    // Documentation lies below `share`; a `doc` directory elsewhere may be anything.
+    let after_share = directories
+        .iter()
+        .position(|directory| *directory == "share")
+        .map_or(&[][..], |place| &directories[place + 1..]);
+    let extension = |wanted: &str| {
+        std::path::Path::new(name)
+            .extension()
+            .is_some_and(|extension| extension == wanted)
+    };
+    let is_python = has("site-packages") || has("dist-packages");
+    if extension("pyc") || has("__pycache__") {
+        Some(Removal::ByteCode)
+    } else if is_python {
+        None
+    } else if has("bitcode") && has("lib") {
+        Some(Removal::Bitcode)
+    } else if has("locale") && has("LC_MESSAGES") && extension("mo") {
+        Some(Removal::Translations)
+    } else if is_licence(name) {
+        None
+    } else if after_share
+        .iter()
+        .any(|directory| ["doc", "info", "man"].contains(directory))
+    {
+        Some(Removal::Documentation)
+    } else if extension("a") || extension("la") {
+        Some(Removal::StaticLibraries)
+    } else if is_development(name, directories) {
+        Some(Removal::Development)
+    } else {
+        None
+    }
+}
+
+fn is_development(name: &str, directories: &[&str]) -> bool {
+    let has = |wanted: &str| directories.contains(&wanted);
+    let ends = |ending: &str| directories.last().is_some_and(|last| *last == ending);
+    has("include")
+        || has("pgxs")
+        || ends("pkgconfig")
+        || ends("cmake")
+        || (ends("bin") && DEVELOPMENT_PROGRAMS.contains(&name))
+        || DEVELOPMENT_LIBRARIES
+            .iter()
+            .any(|library| name.starts_with(library))
+}
+
+/// Licence texts stay with what they are for.
+fn is_licence(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    ["COPYRIGHT", "LICENSE", "LICENCE", "COPYING", "NOTICE"]
+        .iter()
+        .any(|word| upper.starts_with(word))
+}
+
+/// What a pruning did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Files and links that were removed.
+    pub removed: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Scripts that were removed because their interpreter is not in the image: path and interpreter.
+    pub scripts: Vec<(String, String)>,
+    /// Paths of the policy that are files of a Debian package, and stay: path and package.
+    pub owned: Vec<(String, String)>,
+}
+
+/// Removes the files of `inventory` that `policy` names. To be done before the packages to keep are found, so that
+/// nothing stays for the sake of a file that goes.
+pub fn files(host: &Host, policy: &Prune, inventory: &mut Inventory) -> Result<Pruned> {
+    let goes = inventory.iter().filter(|file| {
+        let by_kind = kind(&file.path).is_some_and(|kind| policy.remove.contains(&kind));
+        let by_path = policy.paths.iter().any(|pattern| matches(pattern, &file.path));
+        let is_build_link = policy.remove.contains(&Removal::Development) && is_linker_name(file);
+        file.content != Content::Directory && (by_kind || by_path || is_build_link)
+    });
+    let goes: Vec<String> = goes.map(|file| file.path.clone()).collect();
+    let mut pruned = Pruned::default();
+    pruned.take_from(host, inventory, &goes)?;
+    Ok(pruned)
+}
+
+/// Removes what is left over when the build packages are gone: scripts whose interpreter went, and caches, lists and
+/// logs. What `before` found in directories for temporary files stays, and so does whatever is mounted.
+pub fn leftovers(
+    host: &Host,
+    policy: &Prune,
+    before: &PackagesBefore,
+    inventory: &mut Inventory,
+) -> Result<Pruned> {
+    let mut pruned = Pruned::default();
+    for (script, interpreter) in gate::needs(host, inventory)?.scripts_without_interpreter() {
+        pruned.scripts.push((script.clone(), interpreter.name.clone()));
+    }
+    let scripts: Vec<String> = pruned.scripts.iter().map(|(script, _)| script.clone()).collect();
+    pruned.take_from(host, inventory, &scripts)?;
+    pruned.sweep(host, policy, before)?;
+    limit_times(host, inventory)?;
+    Ok(pruned)
+}
+
+impl Pruned {
+    fn take(&mut self, host: &Host, path: &str) -> Result<()> {
+        if let Some(found) = host.look(path)? {
+            self.removed += 1;
+            if found.kind == FileKind::File {
+                self.bytes += found.size;
+            }
+            host.remove(path)?;
+        }
+        Ok(())
+    }
+
+    /// Removes files of ours, and directories of ours that are empty then.
+    fn take_from(&mut self, host: &Host, inventory: &mut Inventory, paths: &[String]) -> Result<()> {
+        let mut emptied = BTreeSet::new();
+        for path in paths {
+            self.take(host, path)?;
+            inventory.remove(path);
+            let ours = |directory: &&str| inventory.find(directory).is_some();
+            let directory = path.rsplit_once('/').map(|(directory, _)| directory);
+            emptied.extend(directory.filter(ours).map(str::to_owned));
+        }
+        for directory in emptied.into_iter().rev() {
+            let mut directory = directory.as_str();
+            while inventory.find(directory).is_some()
+                && host.names(directory)?.is_empty()
+                && host.remove_empty_directory(directory)?
+            {
+                inventory.remove(directory);
+                directory = directory.rsplit_once('/').map_or("", |(parent, _)| parent);
+            }
+        }
+        Ok(())
+    }
+
+    /// What lies about outside of the inventory.
+    fn sweep(&mut self, host: &Host, policy: &Prune, before: &PackagesBefore) -> Result<()> {
+        let dpkg = host.dpkg()?;
+        let has = |removal: Removal| policy.remove.contains(&removal);
+        let mut patterns: Vec<&str> = CACHES.to_vec();
+        if has(Removal::Logs) {
+            patterns.extend(LOGS);
+        }
+        if has(Removal::PackageLists) {
+            patterns.extend(PACKAGE_LISTS);
+        }
+        patterns.extend(policy.paths.iter().map(String::as_str));
+        let mut paths: BTreeSet<String> = purge::temporary(host)?
+            .difference(&before.temporary)
+            .cloned()
+            .collect();
+        for pattern in patterns {
+            paths.extend(expand(host, pattern)?);
+        }
+        if has(Removal::ByteCode) {
+            paths.extend(byte_code(host)?);
+        }
+        // What is mounted is not in the image, and our own work is still going on.
+        let mut untouchable = host.mount_points()?;
+        untouchable.retain(|mounted| mounted != "/");
+        untouchable.push(layout::WORK.to_owned());
+        for path in paths {
+            if untouchable
+                .iter()
+                .any(|place| is_below(&path, place) || is_below(place, &path))
+            {
+                continue;
+            }
+            // A whole directory may hold what a package owns, so it is looked through.
+            let mut inside = vec![path.clone()];
+            if host
+                .look(&path)?
+                .is_some_and(|found| found.kind == FileKind::Directory)
+            {
+                for entry in fs::tree(&host.path(&path))? {
+                    inside.push(format!("{path}/{}", utf8(&entry.path)?));
+                }
+            }
+            let owned: Vec<(String, String)> = inside
+                .iter()
+                .filter_map(|path| Some((path.clone(), dpkg.owner(path)?.to_owned())))
+                .collect();
+            if owned.is_empty() {
+                self.take(host, &path)?;
+            } else {
+                self.owned.extend(owned);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_below(path: &str, top: &str) -> bool {
+    path.strip_prefix(top)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The name that only a linker asks for: `libpq.so` beside `libpq.so.5`.
+fn is_linker_name(file: &crate::inventory::InstalledFile) -> bool {
+    let name = file.path.rsplit('/').next().unwrap_or_default();
+    match &file.content {
+        Content::Link { target } => {
+            name.starts_with("lib")
+                && name.ends_with(".so")
+                && target
+                    .rsplit('/')
+                    .next()
+                    .is_some_and(|target| target.starts_with(&format!("{name}.")))
+        }
+        _ => false,
+    }
+}
+
+/// True where `path` is what `pattern` names or lies below it. A star stands for any part of one name.
+fn matches(pattern: &str, path: &str) -> bool {
+    let mut names = path.split('/');
+    for wanted in pattern.trim_end_matches('/').split('/') {
+        match names.next() {
+            Some(name) if name_matches(wanted, name) => {}
+            _ => return false,
+        }
+    }
+    true
+}
+
+fn name_matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, end)) => {
+            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+        }
+    }
+}
+
+/// The paths that a pattern stands for, a star in any of its names.
+fn expand(host: &Host, pattern: &str) -> Result<Vec<String>> {
+    let mut paths = vec![String::new()];
+    for wanted in pattern.split('/').filter(|name| !name.is_empty()) {
+        let mut next = Vec::new();
+        for path in paths {
+            if wanted.contains('*') {
+                let directory = if path.is_empty() { "/" } else { &path };
+                let names = host.names(directory)?;
+                next.extend(
+                    names
+                        .iter()
+                        .filter(|name| name_matches(wanted, name))
+                        .map(|name| format!("{path}/{name}")),
+                );
+            } else if host.exists(format!("{path}/{wanted}")) {
+                next.push(format!("{path}/{wanted}"));
+            }
+        }
+        paths = next;
+    }
+    Ok(paths)
+}
+
+/// Byte code below the places where Python modules are. What packages own is sorted out by the caller.
+fn byte_code(host: &Host) -> Result<Vec<String>> {
+    let mut paths = Vec::new();
+    for top in ["/usr/lib", "/usr/share", "/opt"] {
+        if !host.exists(top) {
+            continue;
+        }
+        for entry in fs::tree(&host.path(top))? {
+            let is_directory = entry.kind == FileKind::Directory;
+            if is_directory && entry.path.ends_with("__pycache__") {
+                paths.push(format!("{top}/{}", utf8(&entry.path)?));
+            }
+        }
+    }
+    Ok(paths)
+}
+
+/// No file of ours is younger than `SOURCE_DATE_EPOCH`, where that is set (reproducible-builds.org).
+fn limit_times(host: &Host, inventory: &Inventory) -> Result<()> {
+    let Some(latest) = crate::host::variable("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()) else {
+        return Ok(());
+    };
+    let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(latest);
+    for file in inventory.iter() {
+        if host.exists(&file.path) {
+            host.limit_time(&file.path, latest)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::merge;
+
+    #[test]
+    fn files_are_known_by_their_place() {
+        let known = [
+            (
+                "/usr/include/postgresql/server/postgres.h",
+                Some(Removal::Development),
+            ),
+            (
+                "/usr/lib/postgresql/18/lib/pgxs/src/Makefile.global",
+                Some(Removal::Development),
+            ),
+            (
+                "/usr/lib/postgresql/18/lib/pkgconfig/libpq.pc",
+                Some(Removal::Development),
+            ),
+            ("/usr/lib/postgresql/18/bin/ecpg", Some(Removal::Development)),
+            (
+                "/usr/lib/postgresql/18/lib/libecpg.so.6.18",
+                Some(Removal::Development),
+            ),
+            (
+                "/usr/lib/postgresql/18/lib/libpgport.a",
+                Some(Removal::StaticLibraries),
+            ),
+            (
+                "/usr/lib/postgresql/18/lib/bitcode/postgres.index.bc",
+                Some(Removal::Bitcode),
+            ),
+            (
+                "/usr/lib/postgresql/18/share/man/man1/psql.1",
+                Some(Removal::Documentation),
+            ),
+            (
+                "/usr/share/doc/postgresql/extension/pg_cron.md",
+                Some(Removal::Documentation),
+            ),
+            ("/usr/share/doc/citus/LICENSE", None),
+            (
+                "/usr/share/locale/de/LC_MESSAGES/libpq5-18.mo",
+                Some(Removal::Translations),
+            ),
+            (
+                "/opt/patroni/lib/python3.11/site-packages/x/__pycache__/y.cpython-311.pyc",
+                Some(Removal::ByteCode),
+            ),
+            ("/opt/patroni/lib/python3.11/site-packages/include/x.py", None),
+            ("/usr/share/postgresql/18/extension/citus--14.0-1.sql", None),
+            ("/usr/share/postgresql/18/timezonesets/Africa.txt", None),
+            ("/usr/lib/postgresql/18/bin/postgres", None),
+            ("/usr/lib/postgresql/18/lib/libpq.so.5", None),
+        ];
+        for (path, expected) in known {
+            assert_eq!(kind(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_a_part_of_one_name() {
+        assert!(matches("/opt/x", "/opt/x/y/z"));
+        assert!(matches("/opt/*.py", "/opt/a.py"));
+        assert!(!matches("/opt/*.py", "/opt/sub/a.py"));
+        assert!(!matches("/opt/x", "/opt/xy"));
+    }
+
+    #[test]
+    fn what_the_policy_names_goes_and_what_dpkg_owns_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let write = |path: &str, text: &str| {
+            let path = host.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write(
+            "/var/lib/dpkg/status",
+            "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n",
+        );
+        write(
+            "/var/lib/dpkg/info/dpkg.list",
+            "/.\n/usr/lib/python3/__pycache__/owned.pyc\n",
+        );
+        write("/usr/lib/python3/__pycache__/owned.pyc", "x");
+        write("/usr/lib/python3.11/__pycache__/stray.pyc", "x");
+        write("/var/log/dpkg.log", "x");
+        write("/var/log/bootstrap.log", "x");
+        write("/var/lib/apt/lists/deb.debian.org_Packages", "x");
+        write("/stage/usr/include/pg/postgres.h", "x");
+        write("/stage/usr/lib/pg/lib/libpq.so.5.18", "x");
+        write("/stage/usr/lib/pg/bin/script.py", "#!/usr/bin/env python9\n");
+        let script = host.path("/stage/usr/lib/pg/bin/script.py");
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::os::unix::fs::symlink("libpq.so.5.18", host.path("/stage/usr/lib/pg/lib/libpq.so")).unwrap();
+        let mut inventory = Inventory::default();
+        merge::merge(&host, "/stage", "postgresql", &mut inventory).unwrap();
+        let policy = Prune {
+            remove: vec![
+                Removal::Development,
+                Removal::ByteCode,
+                Removal::Logs,
+                Removal::PackageLists,
+            ],
+            paths: Vec::new(),
+        };
+        write("/tmp/theirs", "x");
+        let before = PackagesBefore::take(&host).unwrap();
+        write("/tmp/ours/deep", "x");
+        write(&format!("{}/log/purge.log", layout::WORK), "x");
+        files(&host, &policy, &mut inventory).unwrap();
+        let pruned = leftovers(&host, &policy, &before, &mut inventory).unwrap();
+        assert_eq!(
+            pruned.scripts,
+            [("/usr/lib/pg/bin/script.py".to_owned(), "python9".to_owned())]
+        );
+        assert_eq!(
+            pruned.owned,
+            [(
+                "/usr/lib/python3/__pycache__/owned.pyc".to_owned(),
+                "dpkg".to_owned()
+            )]
+        );
+        let left: Vec<&str> = inventory.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(
+            left,
+            ["/usr/lib/pg", "/usr/lib/pg/lib", "/usr/lib/pg/lib/libpq.so.5.18"]
+        );
+        for (path, expected) in [
+            ("/usr/include", false),
+            ("/usr/lib/pg/bin", false),
+            ("/usr/lib/python3.11/__pycache__", false),
+            ("/usr/lib/python3/__pycache__/owned.pyc", true),
+            ("/var/log/dpkg.log", false),
+            ("/var/log/bootstrap.log", true),
+            ("/var/lib/apt/lists/deb.debian.org_Packages", false),
+            ("/var/lib/apt/lists", true),
+            ("/tmp/theirs", true),
+            ("/tmp/ours", false),
+            ("/var/tmp/pgsetup/log/purge.log", true),
+        ] {
+            assert_eq!(host.exists(path), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Removes every Debian package that was installed for the installation only.
+//!
+//! What goes is computed here, from dpkg's database: everything that came since [`PackagesBefore`] was taken, less
+//! what must stay and what that depends on. apt is first asked what it would do; only if that is exactly the computed
+//! set is it told to do it. So neither a package of the base nor one that is needed can go by accident.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::command::Command;
+use crate::host::dpkg::{Dpkg, Package};
+use crate::host::{Host, Log};
+
+/// Directories for what is not meant to last.
+const TEMPORARY: [&str; 3] = ["/root", "/tmp", "/var/tmp"];
+
+/// The machine before anything was installed: what is in it now stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagesBefore {
+    /// Each package with its version and its mark.
+    pub packages: BTreeMap<String, PackageState>,
+    /// What lay in the directories for temporary files.
+    pub temporary: BTreeSet<String>,
+}
+
+/// Version and mark of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageState {
+    /// Its version.
+    pub version: String,
+    /// True where apt marked it as installed automatically.
+    pub automatic: bool,
+}
+
+impl PackagesBefore {
+    /// The packages as they are now.
+    pub fn take(host: &Host) -> Result<Self> {
+        let packages = host.dpkg()?.packages.into_values();
+        Ok(Self {
+            packages: packages
+                .map(|package| {
+                    let state = PackageState {
+                        version: package.version,
+                        automatic: package.automatic,
+                    };
+                    (package.name, state)
+                })
+                .collect(),
+            temporary: temporary(host)?,
+        })
+    }
+}
+
+/// What lies in the directories for temporary files.
+pub fn temporary(host: &Host) -> Result<BTreeSet<String>> {
+    let mut paths = BTreeSet::new();
+    for directory in TEMPORARY {
+        paths.extend(
+            host.names(directory)?
+                .iter()
+                .map(|name| format!("{directory}/{name}")),
+        );
+    }
+    Ok(paths)
+}
+
+/// A package that stays, beyond those of the base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The package.
+    pub package: Package,
+    /// Why it stays: the reason that was handed in, or the package that depends on it.
+    pub reason: String,
+}
+
+/// What a purge did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Purged {
+    /// Packages that stay beyond those of the base, by name.
+    pub kept: BTreeMap<String, Kept>,
+    /// Packages that were removed, by name.
+    pub removed: BTreeMap<String, Package>,
+    /// Packages of the base that have another version now: name, version before, version now.
+    pub upgraded: Vec<(String, String, String)>,
+}
+
+/// Removes what was installed since `before` and is neither in `keep` (package and reason) nor needed by what stays.
+pub fn purge(
+    host: &Host,
+    log: &Log,
+    before: &PackagesBefore,
+    keep: &BTreeMap<String, String>,
+) -> Result<Purged> {
+    let dpkg = host.dpkg()?;
+    let purged = decide(&dpkg, before, keep)?;
+    if !purged.removed.is_empty() {
+        let names: Vec<&str> = purged.removed.keys().map(String::as_str).collect();
+        let wanted: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let answer = host
+            .capture(&apt_get(&["--simulate", "purge"], &names), log)
+            .context("cannot ask apt what a purge would remove")?;
+        compare(&wanted, &answer)?;
+        host.run(&apt_get(&["--yes", "purge"], &names), log)
+            .context("cannot purge packages")?;
+    }
+    mark(host, log, before, keep)?;
+    let after = host.dpkg()?;
+    for name in purged.removed.keys() {
+        if after.packages.contains_key(name) {
+            bail!("the package {name} is still there after the purge");
+        }
+    }
+    Ok(purged)
+}
+
+/// What stays and what goes.
+fn decide(dpkg: &Dpkg, before: &PackagesBefore, keep: &BTreeMap<String, String>) -> Result<Purged> {
+    let gone: Vec<&str> = before
+        .packages
+        .keys()
+        .filter(|name| !dpkg.packages.contains_key(*name))
+        .map(String::as_str)
+        .collect();
+    if !gone.is_empty() {
+        bail!(
+            "the installation removed packages of the base: {}",
+            gone.join(", ")
+        );
+    }
+    let absent: Vec<String> = keep
+        .iter()
+        .filter(|(name, _)| !dpkg.packages.contains_key(*name))
+        .map(|(name, why)| format!("{name} ({why})"))
+        .collect();
+    if !absent.is_empty() {
+        bail!(
+            "packages that have to stay are not installed: {}",
+            absent.join(", ")
+        );
+    }
+    let roots = before.packages.keys().chain(keep.keys()).map(String::as_str);
+    let needed = dpkg.needed(roots);
+    let mut purged = Purged::default();
+    for (name, package) in &dpkg.packages {
+        if let Some(known) = before.packages.get(name) {
+            if known.version != package.version {
+                let (old, new) = (known.version.clone(), package.version.clone());
+                purged.upgraded.push((name.clone(), old, new));
+            }
+            continue;
+        }
+        match needed.get(name) {
+            None => {
+                purged.removed.insert(name.clone(), package.clone());
+            }
+            Some(by) => {
+                let reason = match (keep.get(name), by) {
+                    (Some(why), _) => why.clone(),
+                    (None, Some(by)) => format!("package {by}"),
+                    (None, None) => "package of the base".to_owned(),
+                };
+                let kept = Kept {
+                    package: package.clone(),
+                    reason,
+                };
+                purged.kept.insert(name.clone(), kept);
+            }
+        }
+    }
+    if let Some(essential) = purged.removed.values().find(|package| package.essential) {
+        bail!("{} is essential and was not in the base", essential.name);
+    }
+    Ok(purged)
+}
+
+fn apt_get(words: &[&str], packages: &[&str]) -> Command {
+    let options = [
+        "-qq",
+        "-o",
+        "APT::Get::AutomaticRemove=false",
+        "-o",
+        "Dpkg::Use-Pty=0",
+    ];
+    Command::new("apt-get", options)
+        .args(words.iter().copied())
+        .arg("--")
+        .args(packages.iter().copied())
+}
+
+/// Compares what apt would do (the lines `Purg`, `Remv`, `Inst` of a simulation) with what it is wanted to do.
+fn compare(wanted: &BTreeSet<String>, simulation: &str) -> Result<()> {
+    let mut answered = BTreeSet::new();
+    let mut others = Vec::new();
+    for line in simulation.lines() {
+        let mut words = line.split_whitespace();
+        match (words.next(), words.next()) {
+            (Some("Purg" | "Remv"), Some(name)) => {
+                answered.insert(name.to_owned());
+            }
+            (Some("Inst"), Some(name)) => others.push(format!("installs {name}")),
+            _ => {}
+        }
+    }
+    others.extend(
+        answered
+            .difference(wanted)
+            .map(|name| format!("removes {name}, which has to stay")),
+    );
+    others.extend(
+        wanted
+            .difference(&answered)
+            .map(|name| format!("does not remove {name}")),
+    );
+    if others.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "apt would do something else than remove what is not needed: {}",
+        others.join("; ")
+    )
+}
+
+/// Gives every package the mark that a hand-made image would have: those of the base as they were, what has to stay
+/// for our sake as wanted, what they bring along as automatic. Then `apt-get autoremove` finds nothing of ours.
+fn mark(host: &Host, log: &Log, before: &PackagesBefore, keep: &BTreeMap<String, String>) -> Result<()> {
+    let mut manual = Vec::new();
+    let mut automatic = Vec::new();
+    for (name, package) in host.dpkg()?.packages {
+        let wanted = match (before.packages.get(&name), keep.contains_key(&name)) {
+            // What the base has by accident of its dependencies is now there for our sake, too.
+            (Some(state), is_kept) => state.automatic && !is_kept,
+            (None, is_kept) => !is_kept,
+        };
+        match (wanted, package.automatic) {
+            (true, false) => automatic.push(name),
+            (false, true) => manual.push(name),
+            _ => {}
+        }
+    }
+    for (verb, names) in [("manual", manual), ("auto", automatic)] {
+        if !names.is_empty() {
+            host.run(&Command::new("apt-mark", [verb, "--"]).args(names), log)
+                .context("cannot mark packages")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, needs: &[&str]) -> (String, Package) {
+        let package = Package {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            needs: needs.iter().map(|name| vec![(*name).to_owned()]).collect(),
+            ..Package::default()
+        };
+        (name.to_owned(), package)
+    }
+
+    fn state(version: &str) -> PackageState {
+        PackageState {
+            version: version.to_owned(),
+            automatic: false,
+        }
+    }
+
+    fn database() -> Dpkg {
+        let mut dpkg = Dpkg::default();
+        dpkg.packages = BTreeMap::from([
+            package("base", &["libbase"]),
+            package("libbase", &[]),
+            package("gcc", &["binutils", "libc"]),
+            package("binutils", &["libc"]),
+            package("libicu", &["libc", "icu-data"]),
+            package("icu-data", &[]),
+            package("libc", &[]),
+        ]);
+        dpkg
+    }
+
+    #[test]
+    fn what_is_neither_of_the_base_nor_needed_goes() {
+        let before = PackagesBefore {
+            packages: BTreeMap::from([
+                ("base".to_owned(), state("0")),
+                ("libbase".to_owned(), state("1")),
+            ]),
+            ..PackagesBefore::default()
+        };
+        let keep = BTreeMap::from([("libicu".to_owned(), "postgres -> libicu.so".to_owned())]);
+        let purged = decide(&database(), &before, &keep).unwrap();
+        let removed: Vec<&str> = purged.removed.keys().map(String::as_str).collect();
+        assert_eq!(removed, ["binutils", "gcc"]);
+        let kept: Vec<(&str, &str)> = purged
+            .kept
+            .iter()
+            .map(|(name, kept)| (name.as_str(), kept.reason.as_str()))
+            .collect();
+        assert_eq!(
+            kept,
+            [
+                ("icu-data", "package libicu"),
+                ("libc", "package libicu"),
+                ("libicu", "postgres -> libicu.so"),
+            ]
+        );
+        assert_eq!(
+            purged.upgraded,
+            [("base".to_owned(), "0".to_owned(), "1".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_base_that_lost_a_package_is_an_error() {
+        let before = PackagesBefore {
+            packages: BTreeMap::from([("mawk".to_owned(), state("1"))]),
+            ..PackagesBefore::default()
+        };
+        let error = decide(&database(), &before, &BTreeMap::new()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the installation removed packages of the base: mawk"
+        );
+    }
+
+    #[test]
+    fn apt_must_do_exactly_what_was_computed() {
+        let wanted = BTreeSet::from(["gcc".to_owned(), "make".to_owned()]);
+        assert!(compare(&wanted, "Purg gcc [4:12]\nPurg make [4.3]\n").is_ok());
+        let error = compare(&wanted, "Purg gcc [4:12]\nRemv patroni [1]\nInst clang (1)\n").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "apt would do something else than remove what is not needed: installs clang; \
+             removes patroni, which has to stay; does not remove make"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! Makes a staged tree small before it is merged: symbols for debuggers, and kinds of files that no later build asks
+//! for.
+//!
+//! What other builds need (headers, PGXS, static libraries that extensions' programs link) stays until the end,
+//! where `prune` removes it.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+
+use super::prune;
+use crate::command::Command;
+use crate::host::elf::ElfKind;
+use crate::host::fs::{self, FileKind};
+use crate::host::tree::utf8;
+use crate::host::{Host, Log};
+use crate::manifest::image::Removal;
+
+/// As many files as one call of `strip` gets; far from the limits of a command line.
+const BATCH: usize = 200;
+/// Kinds that are removed from a stage. The others are needed until everything is built.
+const EARLY: [Removal; 4] = [
+    Removal::Bitcode,
+    Removal::ByteCode,
+    Removal::Documentation,
+    Removal::Translations,
+];
+
+/// What was taken from a stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stripped {
+    /// ELF files that went through `strip`.
+    pub stripped: usize,
+    /// Files and links that were removed.
+    pub removed: usize,
+    /// Bytes before.
+    pub before: u64,
+    /// Bytes after.
+    pub after: u64,
+}
+
+/// Strips the ELF files of `stage`, a directory inside the root, and removes files of the kinds in `removals` from it.
+pub fn strip(host: &Host, log: &Log, stage: &str, removals: &[Removal]) -> Result<Stripped> {
+    let mut result = Stripped::default();
+    let mut programs = Vec::new();
+    let mut libraries = Vec::new();
+    let strips_symbols = removals.contains(&Removal::DebugSymbols);
+    let mut emptied = BTreeSet::new();
+    for entry in fs::tree(&host.path(stage))? {
+        if entry.kind == FileKind::Directory {
+            continue;
+        }
+        let path = format!("/{}", utf8(&entry.path)?);
+        let inside = format!("{stage}{path}");
+        if entry.kind == FileKind::File {
+            result.before += entry.size;
+        }
+        if prune::kind(&path).is_some_and(|kind| EARLY.contains(&kind) && removals.contains(&kind)) {
+            host.remove(&inside)?;
+            result.removed += 1;
+            emptied.extend(inside.rsplit_once('/').map(|(directory, _)| directory.to_owned()));
+            continue;
+        }
+        if entry.kind != FileKind::File || !strips_symbols {
+            continue;
+        }
+        match host.elf(&inside)?.map(|elf| elf.kind) {
+            Some(ElfKind::Program) => programs.push(inside),
+            Some(ElfKind::Library) => libraries.push(inside),
+            Some(ElfKind::Object) | None => {}
+        }
+    }
+    remove_emptied(host, stage, emptied)?;
+    result.stripped = programs.len() + libraries.len();
+    // Debian strips the same way (dh_strip(1)): what is left is what the dynamic linker reads.
+    run(host, log, &["--strip-all"], &programs)?;
+    run(host, log, &["--strip-unneeded"], &libraries)?;
+    for entry in fs::tree(&host.path(stage))? {
+        if entry.kind == FileKind::File {
+            result.after += entry.size;
+        }
+    }
+    Ok(result)
+}
+
+fn run(host: &Host, log: &Log, options: &[&str], files: &[String]) -> Result<()> {
+    for batch in files.chunks(BATCH) {
+        let command = Command::new(
+            "strip",
+            options.iter().copied().chain([
+                "--preserve-dates",
+                "--remove-section=.comment",
+                "--remove-section=.note",
+                "--",
+            ]),
+        )
+        .args(batch.iter().cloned());
+        host.run(&command, log).context("strip failed")?;
+    }
+    Ok(())
+}
+
+/// Removes the directories that are empty now, and those above them that become so, up to `top`.
+fn remove_emptied(host: &Host, top: &str, directories: BTreeSet<String>) -> Result<()> {
+    // Deepest first: a path sorts before what is below it.
+    for directory in directories.into_iter().rev() {
+        let mut directory = directory.as_str();
+        while directory.len() > top.len()
+            && host.exists(directory)
+            && host.names(directory)?.is_empty()
+            && host.remove_empty_directory(directory)?
+        {
+            directory = directory.rsplit_once('/').map_or("", |(parent, _)| parent);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_loses_symbols_and_what_no_build_asks_for() {
+        let root = tempfile::tempdir().unwrap();
+        // The running system with a stage somewhere: `strip` is the machine's own.
+        let host = Host::new(std::path::Path::new("/"));
+        let stage = root.path().join("stage");
+        let stage = stage.to_str().unwrap();
+        let write = |path: &str| {
+            let path = host.path(format!("{stage}{path}"));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        };
+        write("/usr/lib/postgresql/18/lib/bitcode/vector/vector.bc");
+        write("/usr/share/man/man1/psql.1");
+        write("/usr/share/locale/de/LC_MESSAGES/psql-18.mo");
+        write("/usr/lib/postgresql/18/lib/libpgcommon.a");
+        write("/usr/include/postgresql/pg_config.h");
+        let log = Log::open(&root.path().join("log")).unwrap();
+        let removals = [Removal::Bitcode, Removal::Documentation, Removal::Translations];
+        let result = strip(&host, &log, stage, &removals).unwrap();
+        assert_eq!((result.removed, result.before, result.after), (3, 5, 2));
+        let left: Vec<String> = fs::tree(&host.path(stage))
+            .unwrap()
+            .iter()
+            .filter(|entry| entry.kind == FileKind::File)
+            .map(|entry| entry.path.display().to_string())
+            .collect();
+        assert_eq!(
+            left,
+            [
+                "usr/include/postgresql/pg_config.h",
+                "usr/lib/postgresql/18/lib/libpgcommon.a"
+            ]
+        );
+        assert!(!host.exists(format!("{stage}/usr/share")));
+    }
+}
