@@ -56,8 +56,16 @@ pub fn merge(
     };
     let mut findings = Vec::new();
     let mut entries: Vec<(String, &Entry)> = Vec::new();
+    let mut misplaced: Option<String> = None;
     for entry in &tree {
         let path = format!("/{}", utf8(&entry.path)?);
+        // Parents come before children, so one line for a misplaced directory stands for all that is in it.
+        if !misplaced.as_ref().is_some_and(|top| is_below(&path, top))
+            && let Some(finding) = place(&path, &entry.kind)
+        {
+            findings.push(format!("{path}: {finding}"));
+            misplaced = Some(path.clone());
+        }
         for finding in check.findings(&path, entry)? {
             findings.push(format!("{path}: {finding}"));
         }
@@ -220,7 +228,6 @@ impl Check<'_> {
             findings.push("is a device, a pipe or a socket".to_owned());
             return Ok(findings);
         }
-        findings.extend(place(path, &entry.kind));
         if !matches!(entry.kind, FileKind::Link(_)) {
             if entry.mode & 0o6000 != 0 {
                 findings.push(format!(
@@ -514,16 +521,10 @@ mod tests {
             findings,
             [
                 "/home: is outside of /etc, /opt, /usr",
-                "/home/me: is outside of /etc, /opt, /usr",
-                "/home/me/x: is outside of /etc, /opt, /usr",
                 "/usr/bin/suid: is set-user-id or set-group-id (mode 4757)",
                 "/usr/bin/suid: may be written by everybody (mode 4757)",
                 "/usr/local: must not be there: it belongs to the administrator, and shadows the distribution's \
                  programs and libraries",
-                "/usr/local/lib: must not be there: it belongs to the administrator, and shadows the distribution's \
-                 programs and libraries",
-                "/usr/local/lib/x: must not be there: it belongs to the administrator, and shadows the \
-                 distribution's programs and libraries",
             ]
         );
     }

@@ -11,6 +11,7 @@ use anyhow::Result;
 use super::gate;
 use super::purge::{self, PackagesBefore};
 use crate::host::Host;
+use crate::host::dpkg::Dpkg;
 use crate::host::fs::{self, FileKind};
 use crate::host::tree::utf8;
 use crate::inventory::{Content, Inventory};
@@ -184,6 +185,32 @@ impl Pruned {
         Ok(())
     }
 
+    /// Removes what is at and below a path, except for what Debian packages own.
+    fn take_unowned(&mut self, host: &Host, dpkg: &Dpkg, path: &str) -> Result<()> {
+        let Some(found) = host.look(path)? else {
+            return Ok(());
+        };
+        let mut inside = vec![(path.to_owned(), found.kind == FileKind::Directory)];
+        if found.kind == FileKind::Directory {
+            for entry in fs::tree(&host.path(path))? {
+                let is_directory = entry.kind == FileKind::Directory;
+                inside.push((format!("{path}/{}", utf8(&entry.path)?), is_directory));
+            }
+        }
+        // Children before parents.
+        for (path, is_directory) in inside.into_iter().rev() {
+            match (dpkg.owner(&path), is_directory) {
+                (None, true) => {
+                    host.remove_empty_directory(&path)?;
+                }
+                (None, false) => self.take(host, &path)?,
+                (Some(_), true) => {}
+                (Some(package), false) => self.owned.push((path.clone(), package.to_owned())),
+            }
+        }
+        Ok(())
+    }
+
     /// What lies about outside of the inventory.
     fn sweep(&mut self, host: &Host, policy: &Prune, before: &PackagesBefore) -> Result<()> {
         let dpkg = host.dpkg()?;
@@ -217,25 +244,7 @@ impl Pruned {
             {
                 continue;
             }
-            // A whole directory may hold what a package owns, so it is looked through.
-            let mut inside = vec![path.clone()];
-            if host
-                .look(&path)?
-                .is_some_and(|found| found.kind == FileKind::Directory)
-            {
-                for entry in fs::tree(&host.path(&path))? {
-                    inside.push(format!("{path}/{}", utf8(&entry.path)?));
-                }
-            }
-            let owned: Vec<(String, String)> = inside
-                .iter()
-                .filter_map(|path| Some((path.clone(), dpkg.owner(path)?.to_owned())))
-                .collect();
-            if owned.is_empty() {
-                self.take(host, &path)?;
-            } else {
-                self.owned.extend(owned);
-            }
+            self.take_unowned(host, &dpkg, &path)?;
         }
         Ok(())
     }

@@ -180,6 +180,9 @@ fn apt_get(words: &[&str], packages: &[&str]) -> Command {
         "-qq",
         "-o",
         "APT::Get::AutomaticRemove=false",
+        // A build that is cut off is thrown away, so dpkg need not wait for the disk after each file.
+        "-o",
+        "Dpkg::Options::=--force-unsafe-io",
         "-o",
         "Dpkg::Use-Pty=0",
     ];
@@ -225,27 +228,55 @@ fn compare(wanted: &BTreeSet<String>, simulation: &str) -> Result<()> {
 /// Gives every package the mark that a hand-made image would have: those of the base as they were, what has to stay
 /// for our sake as wanted, what they bring along as automatic. Then `apt-get autoremove` finds nothing of ours.
 fn mark(host: &Host, log: &Log, before: &PackagesBefore, keep: &BTreeMap<String, String>) -> Result<()> {
-    let mut manual = Vec::new();
-    let mut automatic = Vec::new();
-    for (name, package) in host.dpkg()?.packages {
-        let wanted = match (before.packages.get(&name), keep.contains_key(&name)) {
-            // What the base has by accident of its dependencies is now there for our sake, too.
-            (Some(state), is_kept) => state.automatic && !is_kept,
-            (None, is_kept) => !is_kept,
-        };
-        match (wanted, package.automatic) {
-            (true, false) => automatic.push(name),
-            (false, true) => manual.push(name),
-            _ => {}
-        }
-    }
-    for (verb, names) in [("manual", manual), ("auto", automatic)] {
+    let dpkg = host.dpkg()?;
+    let wanted = wanted_marks(&dpkg, before, keep);
+    for (verb, is_automatic) in [("manual", false), ("auto", true)] {
+        let names: Vec<&str> = wanted
+            .iter()
+            .filter(|(name, wanted)| {
+                **wanted == is_automatic && dpkg.packages[*name].automatic != is_automatic
+            })
+            .map(|(name, _)| name.as_str())
+            .collect();
         if !names.is_empty() {
             host.run(&Command::new("apt-mark", [verb, "--"]).args(names), log)
                 .context("cannot mark packages")?;
         }
     }
     Ok(())
+}
+
+/// For each package whether it is to be marked as automatic.
+fn wanted_marks(
+    dpkg: &Dpkg,
+    before: &PackagesBefore,
+    keep: &BTreeMap<String, String>,
+) -> BTreeMap<String, bool> {
+    let mut marks: BTreeMap<String, bool> = dpkg
+        .packages
+        .keys()
+        .map(|name| {
+            (
+                name.clone(),
+                before.packages.get(name).is_none_or(|state| state.automatic),
+            )
+        })
+        .collect();
+    // What something else that stays depends on stays anyway. One after the other, for two may need each other.
+    for name in keep.keys() {
+        let others = marks
+            .iter()
+            .filter(|(_, automatic)| !**automatic)
+            .map(|(other, _)| other);
+        let others = others
+            .chain(keep.keys().filter(|other| *other > name))
+            .filter(|other| *other != name);
+        let is_brought_along = dpkg.needed(others.map(String::as_str)).contains_key(name);
+        if let Some(mark) = marks.get_mut(name) {
+            *mark = *mark && is_brought_along;
+        }
+    }
+    marks
 }
 
 #[cfg(test)]
@@ -313,6 +344,22 @@ mod tests {
             purged.upgraded,
             [("base".to_owned(), "0".to_owned(), "1".to_owned())]
         );
+    }
+
+    #[test]
+    fn only_what_nothing_else_brings_along_is_marked_as_wanted() {
+        let before = PackagesBefore {
+            packages: BTreeMap::from([("base".to_owned(), state("1"))]),
+            ..PackagesBefore::default()
+        };
+        let keep = ["libicu", "libc", "icu-data"].map(|name| (name.to_owned(), String::new()));
+        let marks = wanted_marks(&database(), &before, &BTreeMap::from(keep));
+        let manual: Vec<&str> = marks
+            .iter()
+            .filter(|(_, auto)| !**auto)
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(manual, ["base", "libicu"]);
     }
 
     #[test]
