@@ -177,7 +177,11 @@ impl fmt::Display for NotADigest {
                 "it looks like a sha1, or a git commit (40 hexadecimal digits); a {wanted} has {digits}"
             ),
             Seen::Hex(name, n) => {
-                write!(f, "it looks like {} {name} ({n} hexadecimal digits); a {wanted} has {digits}", article(name))
+                write!(
+                    f,
+                    "it looks like {} {name} ({n} hexadecimal digits); a {wanted} has {digits}",
+                    article(name)
+                )
             }
             Seen::HexOfLength(n) => write!(f, "it has {n} hexadecimal digits; a {wanted} has {digits}"),
             Seen::Prefixed(prefix, rest) => write!(f, "write it without `{prefix}`: {rest}"),
@@ -186,19 +190,36 @@ impl fmt::Display for NotADigest {
                 "it is in the SRI form (`{name}-` and base64); as hexadecimal digits it is {hex}. If it comes from \
                  nix, it is of the unpacked tree and not of the file"
             ),
-            Seen::Sri(name, _) => write!(f, "it is {} {name} in the SRI form; a {wanted} is wanted", article(name)),
+            Seen::Sri(name, _) => write!(
+                f,
+                "it is {} {name} in the SRI form; a {wanted} is wanted",
+                article(name)
+            ),
             Seen::Base64(name, hex) if *name == wanted => {
-                write!(f, "it looks like a {name} in base64; as hexadecimal digits it is {hex}")
+                write!(
+                    f,
+                    "it looks like a {name} in base64; as hexadecimal digits it is {hex}"
+                )
             }
-            Seen::Base64(name, _) => write!(f, "it looks like {} {name} in base64; a {wanted} is wanted", article(name)),
+            Seen::Base64(name, _) => write!(
+                f,
+                "it looks like {} {name} in base64; a {wanted} is wanted",
+                article(name)
+            ),
             Seen::Nix => write!(
                 f,
                 "it looks like a nix hash (base32), which mostly is of the unpacked tree and not of the file; a \
                  {wanted} of the file has {digits} hexadecimal digits"
             ),
-            Seen::Space => write!(f, "it has white space in it; a {wanted} is {digits} hexadecimal digits and nothing else"),
+            Seen::Space => write!(
+                f,
+                "it has white space in it; a {wanted} is {digits} hexadecimal digits and nothing else"
+            ),
             Seen::Character(c, at) => {
-                write!(f, "character {at} is {c:?}, which is no hexadecimal digit; a {wanted} has {digits} of them")
+                write!(
+                    f,
+                    "character {at} is {c:?}, which is no hexadecimal digit; a {wanted} has {digits} of them"
+                )
             }
         }
     }
@@ -242,7 +263,10 @@ fn recognise(text: &str) -> Seen {
         let rest = &text[name.len() + separator.len_utf8()..];
         match separator {
             '-' if base64(rest).is_some_and(|bytes| algorithm(bytes.len()) == Some(name)) => {
-                return Seen::Sri(name.to_owned(), base64(rest).map(to_hexadecimal).unwrap_or_default());
+                return Seen::Sri(
+                    name.to_owned(),
+                    base64(rest).map(to_hexadecimal).unwrap_or_default(),
+                );
             }
             ':' | '=' | '-' if is_nix_base32(rest) => return Seen::Nix,
             ':' | '=' | '-' if hexadecimal(rest).is_some() => {
@@ -254,7 +278,9 @@ fn recognise(text: &str) -> Seen {
     if is_nix_base32(text) {
         return Seen::Nix;
     }
-    if let Some(bytes) = base64(text)
+    // Text without a capital or a sign is rather a hexadecimal digest with a slip in it.
+    if text.contains(|c: char| !c.is_ascii_lowercase() && !c.is_ascii_digit())
+        && let Some(bytes) = base64(text)
         && let Some(name) = algorithm(bytes.len())
     {
         return Seen::Base64(name, to_hexadecimal(bytes));
@@ -267,14 +293,22 @@ fn recognise(text: &str) -> Seen {
 
 /// 52 characters of the alphabet that nix writes a sha256 in: no e, o, t, u.
 fn is_nix_base32(text: &str) -> bool {
-    text.len() == 52 && text.bytes().all(|b| b"0123456789abcdfghijklmnpqrsvwxyz".contains(&b))
+    text.len() == 52
+        && text
+            .bytes()
+            .all(|b| b"0123456789abcdfghijklmnpqrsvwxyz".contains(&b))
 }
 
 fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     (rest.is_empty() && !pairs.is_empty())
-        .then(|| pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect())
+        .then(|| {
+            pairs
+                .iter()
+                .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+                .collect()
+        })
         .flatten()
 }
 
@@ -325,7 +359,13 @@ mod tests {
     fn sha512_is_taken_only_when_it_is_asked_for() {
         let hashes = Hashes::of_reader(&b"abc"[..], true).unwrap();
         assert_eq!(hashes.sha512(), Some(Sha512::of(b"abc")));
-        assert!(hashes.sha512().unwrap().to_string().starts_with("ddaf35a193617aba"));
+        assert!(
+            hashes
+                .sha512()
+                .unwrap()
+                .to_string()
+                .starts_with("ddaf35a193617aba")
+        );
         assert_eq!(Hashes::of_reader(&b"abc"[..], false).unwrap().sha512(), None);
     }
 
@@ -333,8 +373,14 @@ mod tests {
     fn the_wrong_kind_of_digest_is_named() {
         for (text, expected) in [
             ("", "it is empty"),
-            (&"a".repeat(40), "looks like a sha1, or a git commit (40 hexadecimal digits)"),
-            (&"a".repeat(32), "looks like an md5 (32 hexadecimal digits); a sha256 has 64"),
+            (
+                &"a".repeat(40),
+                "looks like a sha1, or a git commit (40 hexadecimal digits)",
+            ),
+            (
+                &"a".repeat(32),
+                "looks like an md5 (32 hexadecimal digits); a sha256 has 64",
+            ),
             (&"a".repeat(56), "looks like a sha224"),
             (&"a".repeat(96), "looks like a sha384"),
             (&"a".repeat(128), "looks like a sha512 (128 hexadecimal digits)"),
@@ -342,12 +388,24 @@ mod tests {
             (&format!("sha256:{EMPTY}"), "write it without `sha256:`"),
             (&format!(" {EMPTY}"), "white space"),
             ("sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", EMPTY),
-            ("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "looks like a sha256 in base64"),
+            (
+                "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+                "looks like a sha256 in base64",
+            ),
             ("2jmj7l5rSw0yVb/vlWAYkK/YBwk=", "looks like a sha1 in base64"),
-            ("sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=", "it is a sha1 in the SRI form"),
+            (
+                "sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=",
+                "it is a sha1 in the SRI form",
+            ),
             ("1B2M2Y8AsgTpgAmY7PhCfg==", "looks like an md5 in base64"),
-            ("0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73", "looks like a nix hash"),
-            ("sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73", "looks like a nix hash"),
+            (
+                "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73",
+                "looks like a nix hash",
+            ),
+            (
+                "sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73",
+                "looks like a nix hash",
+            ),
             (&format!("{}g", "a".repeat(63)), "character 64 is 'g'"),
             ("ä", "character 1 is 'ä'"),
         ] {
@@ -355,6 +413,9 @@ mod tests {
             assert!(message.contains(expected), "{text:?}: {message}");
         }
         let message = EMPTY.parse::<Sha512>().unwrap_err().to_string();
-        assert!(message.contains("looks like a sha256 (64 hexadecimal digits); a sha512 has 128"), "{message}");
+        assert!(
+            message.contains("looks like a sha256 (64 hexadecimal digits); a sha512 has 128"),
+            "{message}"
+        );
     }
 }

@@ -38,6 +38,8 @@ mod resolve;
 mod run;
 #[allow(dead_code)]
 mod step;
+#[allow(dead_code)]
+mod supply;
 mod target;
 
 use std::process::ExitCode;
@@ -73,11 +75,14 @@ fn main() -> ExitCode {
 fn plan(args: &PlanArgs, reporter: &Reporter) -> Result<(), Failure> {
     let resolved = resolved(&args.manifests, args.target.clone(), reporter)?;
     let plan: Plan = plan::build(&resolved);
-    print(reporter, &match args.format {
-        PlanFormat::Text => plan::text::render(&plan, args.verbose),
-        PlanFormat::Json => plan::json::render(&plan),
-        PlanFormat::Dot => plan::dot::render(&plan),
-    })
+    print(
+        reporter,
+        &match args.format {
+            PlanFormat::Text => plan::text::render(&plan, args.verbose),
+            PlanFormat::Json => plan::json::render(&plan),
+            PlanFormat::Dot => plan::dot::render(&plan),
+        },
+    )
 }
 
 /// `pgsetup schema`.
@@ -109,19 +114,29 @@ fn resolved(args: &ManifestArgs, target: Option<Target>, reporter: &Reporter) ->
         Ok(_) => {}
         Err(more) => problems.extend(more),
     }
-    Err(Failure::new(Cause::Manifest, manifest::problem::render(&problems, reporter.is_styled())))
+    Err(Failure::new(
+        Cause::Manifest,
+        manifest::problem::render(&problems, reporter.is_styled()),
+    ))
 }
 
 fn selection(args: &ManifestArgs, target: Option<Target>) -> Selection {
     let names = |text: &String| {
         let separators = |c: char| c == ',' || c.is_whitespace();
-        text.split(separators).filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        text.split(separators)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     Selection {
         target,
         postgresql: args.pg.clone(),
         // An empty list is what an unset build argument of a Dockerfile gives: the image's own.
-        extensions: args.extensions.as_ref().map(names).filter(|names| !names.is_empty()),
+        extensions: args
+            .extensions
+            .as_ref()
+            .map(names)
+            .filter(|names| !names.is_empty()),
         with: args.with.clone(),
         without: args.without.clone(),
     }

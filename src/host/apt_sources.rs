@@ -1,0 +1,404 @@
+//! Where the Debian archive is that apt is configured to use.
+//!
+//! A `debian:` mirror is a path in that archive, so that it works behind whatever a company has put in front of
+//! Debian. Read from `/etc/apt` below a root directory, in both formats of sources.list(5): one line each, and
+//! deb822. Third-party repositories are no Debian archive and are left out; so are addresses that are not http.
+
+use std::fs;
+use std::path::Path;
+
+/// The Debian archive of a system.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DebianArchive {
+    /// Addresses that a `pool/…` path is appended to, without a trailing slash, in the order they are tried.
+    pub bases: Vec<String>,
+    /// The proxy that apt uses for them.
+    pub proxy: Option<String>,
+}
+
+impl DebianArchive {
+    /// The archive of the system below `root`. Nothing configured, or nothing readable, is an empty answer:
+    /// whether that matters is known only when no other place has had the file.
+    pub fn read(root: &Path) -> Self {
+        let apt = root.join("etc/apt");
+        let mut found = Vec::new();
+        for (file, deb822) in source_files(&apt) {
+            let Ok(text) = fs::read_to_string(&file) else {
+                continue;
+            };
+            found.extend(if deb822 {
+                parse_deb822(&text)
+            } else {
+                parse_lines(&text)
+            });
+        }
+        let codename = codename(root);
+        let mut bases = Vec::new();
+        // The security archive has few packages and is asked last.
+        for security in [false, true] {
+            for entry in found
+                .iter()
+                .filter(|entry| entry.is_debian(&codename) && entry.is_security() == security)
+            {
+                for base in entry.addresses(root) {
+                    if !bases.contains(&base) {
+                        bases.push(base);
+                    }
+                }
+            }
+        }
+        let proxy = proxy(&apt);
+        Self { bases, proxy }
+    }
+}
+
+/// One address with what it offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Entry {
+    uri: String,
+    suites: Vec<String>,
+    components: Vec<String>,
+}
+
+impl Entry {
+    /// Whether this is Debian itself: one of its suites, with its `main`.
+    fn is_debian(&self, codename: &str) -> bool {
+        self.components.iter().any(|component| component == "main")
+            && self.suites.iter().any(|suite| {
+                let suite = suite.split('/').next().unwrap_or_default();
+                let (name, rest) = suite.split_once('-').unwrap_or((suite, ""));
+                let names = [
+                    "stable",
+                    "oldstable",
+                    "oldoldstable",
+                    "testing",
+                    "unstable",
+                    "sid",
+                ];
+                let own = [
+                    "",
+                    "updates",
+                    "security",
+                    "backports",
+                    "backports-sloppy",
+                    "proposed-updates",
+                ];
+                (name == codename || names.contains(&name) || RELEASES.contains(&name)) && own.contains(&rest)
+            })
+    }
+
+    fn is_security(&self) -> bool {
+        self.uri.contains("security")
+    }
+
+    fn addresses(&self, root: &Path) -> Vec<String> {
+        let direct = |uri: &str| {
+            let uri = uri.strip_prefix("mirror+").unwrap_or(uri).trim_end_matches('/');
+            (uri.starts_with("http://") || uri.starts_with("https://")).then(|| uri.to_owned())
+        };
+        // Debian's cloud images name a file that lists mirrors, one a line.
+        if let Some(list) = self.uri.strip_prefix("mirror+file:") {
+            let list = root.join(list.trim_start_matches('/'));
+            let text = fs::read_to_string(list).unwrap_or_default();
+            return text
+                .lines()
+                .filter_map(|line| direct(line.split_whitespace().next()?))
+                .collect();
+        }
+        direct(&self.uri).into_iter().collect()
+    }
+}
+
+/// Debian's releases by name, for sources of another release than the running one.
+const RELEASES: [&str; 7] = [
+    "buster",
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "duke",
+    "experimental",
+];
+
+/// The files of sources.list(5) that exist, in apt's order, with true for those in deb822.
+fn source_files(apt: &Path) -> Vec<(std::path::PathBuf, bool)> {
+    let mut files = vec![(apt.join("sources.list"), false)];
+    let mut parts: Vec<_> = fs::read_dir(apt.join("sources.list.d"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    parts.sort();
+    for path in parts {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("list") => files.push((path, false)),
+            Some("sources") => files.push((path, true)),
+            _ => {}
+        }
+    }
+    files
+}
+
+/// `deb [options] uri suite component…`, one a line.
+fn parse_lines(text: &str) -> Vec<Entry> {
+    text.lines().filter_map(parse_line).collect()
+}
+
+fn parse_line(line: &str) -> Option<Entry> {
+    let line = line.split('#').next().unwrap_or_default().trim();
+    let (kind, rest) = line.split_once(char::is_whitespace)?;
+    if !matches!(kind, "deb" | "deb-src") {
+        return None;
+    }
+    let rest = rest.trim_start();
+    let rest = match rest.strip_prefix('[') {
+        Some(options) => options.split_once(']')?.1,
+        None => rest,
+    };
+    let mut words = rest.split_whitespace().map(str::to_owned);
+    Some(Entry {
+        uri: words.next()?,
+        suites: vec![words.next()?],
+        components: words.collect(),
+    })
+}
+
+/// Stanzas of fields; a line that begins with white space goes on with the field before it.
+fn parse_deb822(text: &str) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let mut stanza: Vec<(String, String)> = Vec::new();
+    for line in lines.chain([""]) {
+        if line.trim().is_empty() {
+            entries.extend(stanza_entries(&stanza));
+            stanza.clear();
+        } else if line.starts_with([' ', '\t']) {
+            if let Some((_, value)) = stanza.last_mut() {
+                value.push(' ');
+                value.push_str(line.trim());
+            }
+        } else if let Some((name, value)) = line.split_once(':') {
+            stanza.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
+        }
+    }
+    entries
+}
+
+fn stanza_entries(stanza: &[(String, String)]) -> Vec<Entry> {
+    let words = |name: &str| -> Vec<String> {
+        let fields = stanza.iter().filter(|(field, _)| field == name);
+        fields
+            .flat_map(|(_, value)| value.split_whitespace().map(str::to_owned))
+            .collect()
+    };
+    let off = ["no", "false", "without", "off", "disable"];
+    if words("enabled")
+        .first()
+        .is_some_and(|word| off.contains(&word.to_ascii_lowercase().as_str()))
+    {
+        return Vec::new();
+    }
+    if !words("types")
+        .iter()
+        .any(|kind| kind == "deb" || kind == "deb-src")
+    {
+        return Vec::new();
+    }
+    words("uris")
+        .into_iter()
+        .map(|uri| Entry {
+            uri,
+            suites: words("suites"),
+            components: words("components"),
+        })
+        .collect()
+}
+
+/// `VERSION_CODENAME` of os-release(5).
+fn codename(root: &Path) -> String {
+    let text = fs::read_to_string(root.join("etc/os-release"))
+        .or_else(|_| fs::read_to_string(root.join("usr/lib/os-release")))
+        .unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .map(|name| name.trim_matches('"').to_owned())
+        .unwrap_or_default()
+}
+
+/// `Acquire::http::Proxy` of apt.conf(5): the last one wins, as with apt.
+fn proxy(apt: &Path) -> Option<String> {
+    let mut parts: Vec<_> = fs::read_dir(apt.join("apt.conf.d"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_none_or(|extension| extension == "conf"))
+        .collect();
+    parts.sort();
+    parts.push(apt.join("apt.conf"));
+    let values = parts
+        .iter()
+        .filter_map(|path| fs::read_to_string(path).ok())
+        .flat_map(|text| parse_settings(&text))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("acquire::http::proxy"))
+        .map(|(_, value)| value);
+    values
+        .last()
+        .filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("direct"))
+}
+
+/// Names and values of an apt.conf(5), whether written `A::B "c";` or `A { B "c"; };`.
+fn parse_settings(text: &str) -> Vec<(String, String)> {
+    let (mut settings, mut scopes, mut words) = (Vec::new(), Vec::<String>::new(), Vec::<String>::new());
+    for token in setting_tokens(text) {
+        match token.as_str() {
+            "{" => scopes.push(words.drain(..).next().unwrap_or_default()),
+            "}" => {
+                scopes.pop();
+                words.clear();
+            }
+            ";" => {
+                if let [name, value] = words.as_slice() {
+                    let mut path = scopes.clone();
+                    path.push(name.clone());
+                    settings.push((path.join("::"), value.clone()));
+                }
+                words.clear();
+            }
+            _ => words.push(token),
+        }
+    }
+    settings
+}
+
+/// Words, quoted texts and the marks `{`, `}`, `;`. Comments are `//`, `/* */` and `#`.
+fn setting_tokens(text: &str) -> Vec<String> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start();
+        let Some(first) = rest.chars().next() else {
+            return tokens;
+        };
+        if rest.starts_with("//") || first == '#' {
+            rest = rest.split_once('\n').map_or("", |(_, rest)| rest);
+        } else if rest.starts_with("/*") {
+            rest = rest.split_once("*/").map_or("", |(_, rest)| rest);
+        } else if first == '"' {
+            let (value, after) = rest[1..].split_once('"').unwrap_or((&rest[1..], ""));
+            tokens.push(value.to_owned());
+            rest = after;
+        } else if matches!(first, '{' | '}' | ';') {
+            tokens.push(first.to_string());
+            rest = &rest[1..];
+        } else {
+            let end = rest
+                .find(|c: char| c.is_whitespace() || matches!(c, '{' | '}' | ';' | '"'))
+                .unwrap_or(rest.len());
+            tokens.push(rest[..end].to_owned());
+            rest = &rest[end..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn archive(files: &[(&str, &str)]) -> DebianArchive {
+        let root = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        DebianArchive::read(root.path())
+    }
+
+    fn bases(files: &[(&str, &str)]) -> Vec<String> {
+        archive(files).bases
+    }
+
+    #[test]
+    fn one_line_entries_are_read_with_options_comments_and_third_parties() {
+        let list = "# deb http://commented.example/debian bookworm main\n\
+                    deb [ arch=amd64 signed-by=/usr/share/keyrings/x.gpg ] http://mirror.example/debian/ bookworm main contrib # ours\n\
+                    deb cdrom:[Debian GNU/Linux 12]/ bookworm main\n\
+                    deb http://apt.example/pgdg bookworm-pgdg main\n\
+                    deb http://docker.example/linux/debian bookworm stable\n\
+                    deb-src http://source.example/debian bookworm main\n";
+        assert_eq!(
+            bases(&[("etc/apt/sources.list", list)]),
+            ["http://mirror.example/debian", "http://source.example/debian"]
+        );
+    }
+
+    #[test]
+    fn deb822_stanzas_are_read_with_continued_lines_and_the_security_archive_last() {
+        let sources = "Types: deb\nURIs: http://security.example/debian-security\nSuites: bookworm-security\nComponents: main\n\n\
+                       # a comment\nTypes: deb deb-src\nURIs: http://one.example/debian\n  https://two.example/debian/\n\
+                       # within a stanza\nSuites: bookworm bookworm-updates\nComponents: main\n\n\
+                       Enabled: no\nTypes: deb\nURIs: http://off.example/debian\nSuites: bookworm\nComponents: main\n\n\
+                       Types: deb\nURIs: https://node.example/node\nSuites: nodistro\nComponents: main\n";
+        assert_eq!(
+            bases(&[("etc/apt/sources.list.d/debian.sources", sources)]),
+            [
+                "http://one.example/debian",
+                "https://two.example/debian",
+                "http://security.example/debian-security"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_of_mirrors_is_followed_below_the_root() {
+        let sources = "Types: deb\nURIs: mirror+file:///etc/apt/mirrors/debian.list\nSuites: bookworm\nComponents: main\n";
+        assert_eq!(
+            bases(&[
+                ("etc/apt/sources.list.d/debian.sources", sources),
+                (
+                    "etc/apt/mirrors/debian.list",
+                    "https://deb.example/debian\tpriority:1\n"
+                ),
+            ]),
+            ["https://deb.example/debian"]
+        );
+    }
+
+    #[test]
+    fn a_release_that_is_not_listed_is_known_by_its_own_name() {
+        assert_eq!(
+            bases(&[
+                ("etc/os-release", "ID=debian\nVERSION_CODENAME=zurg\n"),
+                (
+                    "etc/apt/sources.list",
+                    "deb http://mirror.example/debian zurg main\n"
+                ),
+            ]),
+            ["http://mirror.example/debian"]
+        );
+    }
+
+    #[test]
+    fn the_proxy_is_read_in_both_ways_of_writing_it() {
+        let line = r#"Acquire::http::Proxy "http://one.example:3142"; // why"#;
+        let block = "Acquire {\n  Retries \"3\";\n  HTTP { Proxy \"http://two.example:3142/\"; };\n};\n";
+        let proxy = |files: &[(&str, &str)]| archive(files).proxy;
+        assert_eq!(
+            proxy(&[("etc/apt/apt.conf.d/01proxy", line)]).unwrap(),
+            "http://one.example:3142"
+        );
+        assert_eq!(
+            proxy(&[
+                ("etc/apt/apt.conf.d/01proxy", line),
+                ("etc/apt/apt.conf.d/02proxy", block)
+            ])
+            .unwrap(),
+            "http://two.example:3142/"
+        );
+        assert_eq!(
+            proxy(&[("etc/apt/apt.conf", "Acquire::http::Proxy \"DIRECT\";")]),
+            None
+        );
+        assert_eq!(proxy(&[]), None);
+    }
+}

@@ -1,0 +1,433 @@
+//! The cache of sources: files named by their digest, which several processes may share.
+//!
+//! Nothing gets a name in here before its bytes are known to have the digest of that name, and nothing is handed
+//! out without being hashed again: a disk, a copied cache mount or a curious hand can change a file at any time.
+//!
+//! ```text
+//! DIR/lock                     shared while a process uses the cache, exclusive while it is pruned
+//! DIR/sha256/<hex>             the files
+//! DIR/tar/<hex of the tar>     the digest of a file that unpacks to the tar of this digest
+//! DIR/partial/<hex>            what a download has so far; locked by whoever writes it
+//! DIR/partial/<hex>.origin     where those bytes come from and with which validator, for going on with them
+//! ```
+//!
+//! A process may be killed between any two system calls. A partial file is then left behind, unlocked by the
+//! kernel; the next process that wants the same source goes on with it, and hashes it from its first byte.
+
+use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Hashes, Sha256};
+
+/// A partial file that nobody has touched for this long is not going to be finished.
+const ABANDONED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// A cache directory in use by this process.
+#[derive(Debug)]
+pub struct Cache {
+    dir: PathBuf,
+    /// Held shared for as long as paths into the cache may be in use.
+    _in_use: File,
+}
+
+impl Cache {
+    /// The cache in `dir`, which is made where it does not exist. Waits while another process prunes it.
+    ///
+    /// # Errors
+    /// `dir` cannot be made, written or locked.
+    pub fn open(dir: &Path) -> io::Result<Self> {
+        for below in ["sha256", "tar", "partial"] {
+            fs::create_dir_all(dir.join(below))?;
+        }
+        let in_use = lock_file(dir)?;
+        in_use.lock_shared()?;
+        let cache = Self {
+            dir: dir.to_owned(),
+            _in_use: in_use,
+        };
+        cache.sweep(ABANDONED)?;
+        Ok(cache)
+    }
+
+    /// Where the cache is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The file with this digest, hashed anew. A file that no longer has the digest of its name is not found.
+    pub fn find(&self, digest: &Sha256) -> Option<PathBuf> {
+        let path = self.path(digest);
+        let file = File::open(&path).ok()?;
+        (Sha256::of_reader(&file).ok()? == *digest).then(|| {
+            // The time of the last use is what pruning goes by. A cache on a read-only mount still serves.
+            let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
+            path
+        })
+    }
+
+    /// Digest and path of a file that has been seen to unpack to the tar of this digest. The caller decides
+    /// whether it still does: this is a hint and no promise.
+    pub fn find_by_tar(&self, tar: &Sha256) -> Option<(Sha256, PathBuf)> {
+        let digest = fs::read_to_string(self.dir.join("tar").join(tar.to_string())).ok()?;
+        let digest = digest.trim().parse().ok()?;
+        Some((digest, self.find(&digest)?))
+    }
+
+    /// Begins, or goes on with, the download of the source that is called by `digest`. Waits, after calling
+    /// `waiting`, while another process or thread downloads the same.
+    ///
+    /// # Errors
+    /// The partial file cannot be made, read or locked.
+    pub fn partial(
+        &self,
+        digest: &Sha256,
+        with_sha512: bool,
+        waiting: impl FnOnce(),
+    ) -> io::Result<Partial<'_>> {
+        let path = self.dir.join("partial").join(digest.to_string());
+        let mut waiting = Some(waiting);
+        let mut file = loop {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    if let Some(waiting) = waiting.take() {
+                        waiting();
+                    }
+                    file.lock()?;
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            // Whoever held the lock may have renamed or removed the file meanwhile; then this lock is on a file
+            // that has no name any more, or on a finished one.
+            let held = file.metadata()?;
+            if fs::metadata(&path).is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino())) {
+                break file;
+            }
+        };
+        let origin = fs::read(origin_path(&path))
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
+        let hashes = match &origin {
+            Some(_) => Hashes::of_reader(&mut file, with_sha512)?,
+            None => Hashes::new(with_sha512),
+        };
+        let length = file.stream_position()?;
+        let mut partial = Partial {
+            cache: self,
+            path,
+            file,
+            length,
+            hashes,
+            origin,
+            with_sha512,
+            inherited: length > 0,
+            done: false,
+        };
+        if partial.origin.is_none() {
+            partial.restart()?;
+        }
+        Ok(partial)
+    }
+
+    /// The name of the file with this digest, whether it exists or not.
+    fn path(&self, digest: &Sha256) -> PathBuf {
+        self.dir.join("sha256").join(digest.to_string())
+    }
+
+    /// Removes partial files that nobody writes and that are older than `age`.
+    fn sweep(&self, age: Duration) -> io::Result<()> {
+        for entry in fs::read_dir(self.dir.join("partial"))? {
+            let path = entry?.path();
+            let Ok(file) = File::open(&path) else { continue };
+            let old = |file: &File| -> io::Result<bool> {
+                let modified = file.metadata()?.modified()?;
+                Ok(SystemTime::now()
+                    .duration_since(modified)
+                    .is_ok_and(|since| since >= age))
+            };
+            if old(&file)? && file.try_lock().is_ok() && old(&file)? {
+                remove_if_there(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the bytes of a partial file come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartialOrigin {
+    /// The address that was asked.
+    pub url: String,
+    /// What `If-Range` takes: a strong ETag, or the time of the last change.
+    pub validator: String,
+}
+
+/// A download on its way into the cache. Locked against every other process. Removed when it is dropped: what
+/// ends in an orderly way leaves nothing behind, and only a killed process leaves something to go on with.
+#[derive(Debug)]
+pub struct Partial<'a> {
+    cache: &'a Cache,
+    path: PathBuf,
+    file: File,
+    length: u64,
+    hashes: Hashes,
+    origin: Option<PartialOrigin>,
+    with_sha512: bool,
+    inherited: bool,
+    done: bool,
+}
+
+impl Partial<'_> {
+    /// Bytes that are there.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Digests of the bytes that are there.
+    pub fn hashes(&self) -> &Hashes {
+        &self.hashes
+    }
+
+    /// True when some of the bytes were written by an earlier process, and nobody knows what became of them.
+    pub fn inherited(&self) -> bool {
+        self.inherited
+    }
+
+    /// Where the bytes that are there come from, if it is known well enough to go on with them.
+    pub fn origin(&self) -> Option<&PartialOrigin> {
+        self.origin.as_ref()
+    }
+
+    /// The directory the bytes are written to, for asking how much room it has.
+    pub fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.cache.dir)
+    }
+
+    /// The file as it is now, for looking into it. Not the file's final name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Drops what is there and begins again.
+    ///
+    /// # Errors
+    /// The file cannot be truncated.
+    pub fn restart(&mut self) -> io::Result<()> {
+        // The origin goes first: a kill in between must not leave new bytes under an old origin.
+        remove_if_there(&origin_path(&self.path))?;
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.length = 0;
+        self.hashes = Hashes::new(self.with_sha512);
+        self.origin = None;
+        self.inherited = false;
+        Ok(())
+    }
+
+    /// Notes where the bytes that follow come from. Only before the first of them.
+    ///
+    /// # Errors
+    /// The note cannot be written.
+    pub fn begin(&mut self, origin: PartialOrigin) -> io::Result<()> {
+        fs::write(origin_path(&self.path), serde_json::to_vec(&origin)?)?;
+        self.origin = Some(origin);
+        Ok(())
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// The file cannot be written, mostly because the disk is full.
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.hashes.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The first bytes, at most `n`.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn head(&self, n: u64) -> io::Result<Vec<u8>> {
+        let mut head = Vec::new();
+        File::open(&self.path)?.take(n).read_to_end(&mut head)?;
+        Ok(head)
+    }
+
+    /// Gives the bytes the name of their digest and makes both last. `tar` is what they unpack to, where that is
+    /// what they were accepted for.
+    ///
+    /// # Errors
+    /// The file cannot be synchronised or renamed.
+    pub fn commit(mut self, tar: Option<&Sha256>) -> io::Result<PathBuf> {
+        let digest = self.hashes.sha256();
+        let into = self.cache.path(&digest);
+        remove_if_there(&origin_path(&self.path))?;
+        self.file.sync_all()?;
+        fs::rename(&self.path, &into)?;
+        self.done = true;
+        sync_dir(&self.cache.dir.join("sha256"))?;
+        if let Some(tar) = tar {
+            replace(
+                &self.cache.dir.join("tar"),
+                &tar.to_string(),
+                digest.to_string().as_bytes(),
+            )?;
+        }
+        Ok(into)
+    }
+}
+
+impl Drop for Partial<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = remove_if_there(&origin_path(&self.path));
+            let _ = remove_if_there(&self.path);
+        }
+    }
+}
+
+/// A file of the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The digest it is named by.
+    pub digest: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was last handed out.
+    pub used: SystemTime,
+}
+
+/// The files of the cache in `dir`, those used last first; none where there is no cache.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn list(dir: &Path) -> io::Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    let files = match fs::read_dir(dir.join("sha256")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(entries),
+        files => files?,
+    };
+    for file in files {
+        let file = file?;
+        let metadata = file.metadata()?;
+        entries.push(Entry {
+            digest: file.file_name().to_string_lossy().into_owned(),
+            bytes: metadata.len(),
+            used: metadata.modified()?,
+        });
+    }
+    entries.sort_by(|a, b| (b.used, &a.digest).cmp(&(a.used, &b.digest)));
+    Ok(entries)
+}
+
+/// What may stay when a cache is pruned.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Keep {
+    /// Files used no longer ago than this.
+    pub age: Option<Duration>,
+    /// As many files as fit in this many bytes, those used last first.
+    pub bytes: Option<u64>,
+}
+
+/// What pruning has done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Files that were removed.
+    pub removed: Vec<Entry>,
+    /// Files that are still there.
+    pub kept: usize,
+    /// Their size.
+    pub kept_bytes: u64,
+}
+
+/// Removes what `keep` does not cover, and every partial file. `None` when another process uses the cache: its
+/// files may be just about to be unpacked.
+///
+/// # Errors
+/// The directory cannot be read or written.
+pub fn prune(dir: &Path, keep: Keep) -> io::Result<Option<Pruned>> {
+    let mut pruned = Pruned::default();
+    if !dir.join("sha256").is_dir() {
+        return Ok(Some(pruned));
+    }
+    let lock = lock_file(dir)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let now = SystemTime::now();
+    for entry in list(dir)? {
+        let old = keep
+            .age
+            .is_some_and(|age| now.duration_since(entry.used).is_ok_and(|since| since > age));
+        let too_much = keep
+            .bytes
+            .is_some_and(|most| pruned.kept_bytes + entry.bytes > most);
+        if old || too_much {
+            remove_if_there(&dir.join("sha256").join(&entry.digest))?;
+            pruned.removed.push(entry);
+        } else {
+            pruned.kept += 1;
+            pruned.kept_bytes += entry.bytes;
+        }
+    }
+    for below in ["partial", "tar"] {
+        for file in fs::read_dir(dir.join(below))? {
+            let path = file?.path();
+            let dangling = below == "partial"
+                || fs::read_to_string(&path)
+                    .map_or(true, |digest| !dir.join("sha256").join(digest.trim()).exists());
+            if dangling {
+                remove_if_there(&path)?;
+            }
+        }
+    }
+    Ok(Some(pruned))
+}
+
+fn lock_file(dir: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(dir.join("lock"))
+}
+
+fn origin_path(partial: &Path) -> PathBuf {
+    partial.with_extension("origin")
+}
+
+/// Writes a small file so that its name only ever has the whole of it.
+fn replace(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(dir.join(name)).map_err(|error| error.error)?;
+    sync_dir(dir)
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}

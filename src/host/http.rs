@@ -1,0 +1,710 @@
+//! Downloads: one file from one address, over a network and from servers that are not to be relied on.
+//!
+//! This module brings bytes into a [`Partial`] and says how that went. Whether they are the right bytes is
+//! `supply`'s to decide, and which address comes next. What may pass is tried again here (a reset, a timeout,
+//! 408, 425, 429, 5xx), going on where the last attempt was cut; what will not pass is not (404, a certificate).
+//!
+//! Certificates: the roots are compiled in, and a bundle may add to them. The machine's own store decides
+//! nothing, because a bare image has none, and the same command must not depend on that.
+
+use std::collections::{HashMap, HashSet};
+use std::error::Error as _;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use reqwest::blocking::{Client as Inner, Response};
+use reqwest::header::{self, HeaderMap};
+use reqwest::{Certificate, StatusCode, Url, redirect};
+
+use super::cache::{Partial, PartialOrigin};
+
+/// Redirects that are followed, as many as browsers and curl's users are content with.
+const REDIRECTS: usize = 10;
+/// Room that a download leaves on the disk, for whatever else runs.
+const SPARE_BYTES: u64 = 16 * 1024 * 1024;
+/// The longest `Retry-After` that is waited for; a build is better off with the next mirror.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Attempts that brought bytes do not count as failed ones, but they end somewhere.
+const MOST_CONNECTIONS: u32 = 40;
+
+/// How to download.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// A file of further certificates to trust, in PEM form. `SSL_CERT_FILE` adds to it.
+    pub ca_bundle: Option<PathBuf>,
+    /// Proxy for every address. Without it `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` decide.
+    pub proxy: Option<String>,
+    /// Downloads from one host at a time.
+    pub per_host: usize,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+    /// How long a server may say nothing, before its headers and between any two bytes.
+    pub stall_timeout: Duration,
+    /// Over how long a server that says a little may fall below `slowest` bytes a second.
+    pub patience: Duration,
+    /// Bytes a second.
+    pub slowest: u64,
+    /// Attempts in a row that bring nothing.
+    pub attempts: u32,
+    /// The pause after the first failed attempt; each further one is twice as long.
+    pub first_pause: Duration,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            ca_bundle: None,
+            proxy: None,
+            per_host: 4,
+            connect_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(30),
+            patience: Duration::from_secs(60),
+            slowest: 1024,
+            attempts: 4,
+            first_pause: Duration::from_millis(500),
+        }
+    }
+}
+
+/// Downloads files. Shared between threads.
+#[derive(Debug)]
+pub struct Client {
+    inner: Inner,
+    options: HttpOptions,
+    hosts: Hosts,
+}
+
+/// What to download.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The address.
+    pub url: &'a str,
+    /// Bytes that are too many.
+    pub most_bytes: u64,
+}
+
+/// What is told of a download while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Bytes that are there, and how many there will be, where the server says so.
+    Advanced {
+        /// Bytes that are there.
+        done: u64,
+        /// Bytes there will be.
+        total: Option<u64>,
+    },
+    /// An attempt failed and the next one follows after a pause.
+    Retrying {
+        /// Why it failed.
+        why: String,
+        /// How long the pause is.
+        pause: Duration,
+    },
+}
+
+/// What a server said about the file it sent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The address after all redirects.
+    pub final_url: String,
+    /// `Content-Type`.
+    pub content_type: Option<String>,
+    /// `Content-Encoding`, which is never undone.
+    pub content_encoding: Option<String>,
+    /// The length it announced for the whole file.
+    pub length: Option<u64>,
+    /// True when the file was put together from the parts of several answers.
+    pub joined: bool,
+}
+
+/// Why a download failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The server answered with a status that is no file.
+    Status(StatusCode, String),
+    /// No connection: name, route, refusal, timeout.
+    Connect(String),
+    /// The server's certificate is not trusted.
+    Certificate(String),
+    /// The server said nothing, or too little, for this long.
+    Stalled(Duration),
+    /// The connection broke after this many bytes, of so many.
+    Cut {
+        /// Bytes that arrived.
+        done: u64,
+        /// Bytes that were announced.
+        total: Option<u64>,
+        /// What happened.
+        why: String,
+    },
+    /// A redirect that is not followed.
+    Redirect(String),
+    /// The file is larger than it may be.
+    TooLarge {
+        /// The size that is allowed.
+        most: u64,
+        /// The size it has at least.
+        size: u64,
+    },
+    /// The answer breaks the protocol.
+    Protocol(String),
+    /// The address is none.
+    Address(String),
+    /// The disk has too little room.
+    NoSpace {
+        /// Bytes that are needed.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+    },
+    /// The partial file cannot be written.
+    Disk(io::Error),
+}
+
+impl Failure {
+    /// True when the next attempt may fare better.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Status(status, _) => {
+                matches!(status.as_u16(), 408 | 425 | 429)
+                    || (status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED)
+            }
+            Self::Connect(_) | Self::Stalled(_) | Self::Cut { .. } | Self::Protocol(_) => true,
+            _ => false,
+        }
+    }
+
+    /// True when this machine is to blame, so that no other address would fare better.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::NoSpace { .. } | Self::Disk(_))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status, url) => write!(f, "the server answered {status} ({url})"),
+            Self::Connect(why) => write!(f, "no connection: {why}"),
+            Self::Certificate(why) => write!(
+                f,
+                "the server's certificate is not trusted: {why} (a company's own authority is added with --ca-bundle or SSL_CERT_FILE)"
+            ),
+            Self::Stalled(time) => write!(
+                f,
+                "the server sent nothing, or almost nothing, for {} s",
+                time.as_secs_f32()
+            ),
+            Self::Cut { done, total, why } => match total {
+                Some(total) => write!(f, "the connection ended after {done} of {total} bytes: {why}"),
+                None => write!(f, "the connection ended after {done} bytes: {why}"),
+            },
+            Self::Redirect(why) => write!(f, "a redirect was not followed: {why}"),
+            Self::TooLarge { most, size } => write!(f, "it has {size} bytes or more, and {most} are allowed"),
+            Self::Protocol(why) => write!(f, "the answer makes no sense: {why}"),
+            Self::Address(why) => write!(f, "not an address: {why}"),
+            Self::NoSpace { needed, free } => {
+                write!(f, "it needs {needed} bytes of disk, and {free} are free")
+            }
+            Self::Disk(error) => write!(f, "the cache cannot be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Client {
+    /// A client with the certificates and proxies of `options` and of the environment.
+    ///
+    /// # Errors
+    /// A certificate bundle cannot be read, or the proxy is no address.
+    pub fn new(options: &HttpOptions) -> Result<Self> {
+        // Somebody else in this process may have chosen the same provider before; one is as good as the other.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut roots = Vec::new();
+        for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+            roots.push(Certificate::from_der(der).context("a certificate that is compiled in")?);
+        }
+        for (path, pem) in bundles(options.ca_bundle.as_deref())? {
+            let more = Certificate::from_pem_bundle(pem.as_bytes())
+                .with_context(|| format!("{} holds no certificates in PEM form", path.display()))?;
+            roots.extend(more);
+        }
+        let mut builder = Inner::builder()
+            .user_agent(concat!("pgsetup/", env!("CARGO_PKG_VERSION")))
+            .tls_certs_only(roots)
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.stall_timeout)
+            .tcp_keepalive(Duration::from_secs(15))
+            .pool_max_idle_per_host(options.per_host)
+            .referer(false)
+            .redirect(redirect::Policy::custom(follow));
+        if let Some(proxy) = &options.proxy {
+            let proxy =
+                reqwest::Proxy::all(proxy).with_context(|| format!("the proxy `{proxy}` is no address"))?;
+            builder = builder.proxy(proxy);
+        }
+        Ok(Self {
+            inner: builder.build().context("cannot set up downloads")?,
+            options: options.clone(),
+            hosts: Hosts::default(),
+        })
+    }
+
+    /// A client like this one that goes through `proxy`.
+    ///
+    /// # Errors
+    /// The proxy is no address.
+    pub fn through(&self, proxy: &str) -> Result<Self> {
+        Self::new(&HttpOptions {
+            proxy: Some(proxy.to_owned()),
+            ..self.options.clone()
+        })
+    }
+
+    /// Downloads into `partial`, going on with what is there if it came from the same address. `enough` is asked
+    /// when the connection ends early: a server that announces the wrong length may have sent all there is.
+    ///
+    /// # Errors
+    /// Why the last attempt failed.
+    pub fn download(
+        &self,
+        request: Request,
+        partial: &mut Partial,
+        enough: &dyn Fn(&Partial) -> bool,
+        tell: &dyn Fn(Event),
+    ) -> Result<Answer, Failure> {
+        let url = Url::parse(request.url).map_err(|error| Failure::Address(error.to_string()))?;
+        let host = host_of(&url);
+        let (mut in_vain, mut pause) = (0, self.options.first_pause);
+        for _ in 0..MOST_CONNECTIONS {
+            let before = partial.length();
+            let mut attempt = Attempt::default();
+            let result = {
+                let _permit = self.hosts.enter(&host, self.options.per_host);
+                self.attempt(&url, request, partial, &mut attempt, tell)
+            };
+            let failure = match result {
+                Ok(()) => return Ok(attempt.answer),
+                Err(Failure::Cut { .. } | Failure::Stalled(_)) if partial.length() > 0 && enough(partial) => {
+                    return Ok(attempt.answer);
+                }
+                Err(failure) => failure,
+            };
+            if partial.length() > before {
+                (in_vain, pause) = (0, self.options.first_pause);
+            } else {
+                in_vain += 1;
+            }
+            let dead = matches!(failure, Failure::Connect(_)) && self.hosts.is_dead(&host);
+            if !failure.may_pass() || dead || in_vain >= self.options.attempts {
+                if matches!(failure, Failure::Connect(_)) {
+                    self.hosts.bury(&host);
+                }
+                return Err(failure);
+            }
+            let wait = match attempt.retry_after {
+                Some(asked) if asked > LONGEST_WAIT => return Err(failure),
+                Some(asked) => asked,
+                None => jitter(pause),
+            };
+            tell(Event::Retrying {
+                why: failure.to_string(),
+                pause: wait,
+            });
+            sleep(wait);
+            pause = (pause * 2).min(Duration::from_secs(20));
+        }
+        Err(Failure::Cut {
+            done: partial.length(),
+            total: None,
+            why: format!("{MOST_CONNECTIONS} times"),
+        })
+    }
+
+    /// One connection.
+    fn attempt(
+        &self,
+        url: &Url,
+        request: Request,
+        partial: &mut Partial,
+        attempt: &mut Attempt,
+        tell: &dyn Fn(Event),
+    ) -> Result<(), Failure> {
+        let validator = partial
+            .origin()
+            .filter(|origin| origin.url == request.url && partial.length() > 0)
+            .map(|origin| origin.validator.clone());
+        // Bytes of these archives are what is verified: nothing may encode them on the way.
+        let mut get = self
+            .inner
+            .get(url.clone())
+            .header(header::ACCEPT_ENCODING, "identity");
+        if let Some(validator) = &validator {
+            get = get
+                .header(header::RANGE, format!("bytes={}-", partial.length()))
+                .header(header::IF_RANGE, validator);
+        }
+        let response = get.send().map_err(|error| self.failure(&error))?;
+        attempt.answer = answer(&response);
+        attempt.retry_after = retry_after(response.headers());
+        match response.status() {
+            StatusCode::OK => {
+                partial.restart().map_err(Failure::Disk)?;
+                attempt.answer.length = response.content_length();
+                if let Some(validator) = validator_of(response.headers()) {
+                    let url = request.url.to_owned();
+                    partial
+                        .begin(PartialOrigin { url, validator })
+                        .map_err(Failure::Disk)?;
+                }
+            }
+            StatusCode::PARTIAL_CONTENT if validator.is_some() => {
+                let (start, total) = content_range(response.headers()).unwrap_or((u64::MAX, None));
+                if start != partial.length() {
+                    partial.restart().map_err(Failure::Disk)?;
+                    return Err(Failure::Protocol(
+                        "it is not the part that was asked for".to_owned(),
+                    ));
+                }
+                attempt.answer.length = total;
+                attempt.answer.joined = true;
+            }
+            StatusCode::RANGE_NOT_SATISFIABLE if validator.is_some() => {
+                // The file has become shorter, or all of it is here already and the digest will say so.
+                let done = partial.length();
+                let total = content_range_total(response.headers());
+                if total != Some(done) {
+                    partial.restart().map_err(Failure::Disk)?;
+                }
+                let why = "the server has no more of it".to_owned();
+                return Err(Failure::Cut { done, total, why });
+            }
+            status => return Err(Failure::Status(status, attempt.answer.final_url.clone())),
+        }
+        self.check_room(request, partial, attempt.answer.length)?;
+        self.receive(response, request, partial, attempt.answer.length, tell)
+    }
+
+    fn check_room(&self, request: Request, partial: &Partial, length: Option<u64>) -> Result<(), Failure> {
+        let Some(length) = length else { return Ok(()) };
+        if length > request.most_bytes {
+            return Err(Failure::TooLarge {
+                most: request.most_bytes,
+                size: length,
+            });
+        }
+        let needed = length.saturating_sub(partial.length()) + SPARE_BYTES;
+        match free_bytes(partial.dir()) {
+            Ok(free) if free < needed => Err(Failure::NoSpace { needed, free }),
+            // Where the question has no answer, writing gives one.
+            _ => Ok(()),
+        }
+    }
+
+    fn receive(
+        &self,
+        mut response: Response,
+        request: Request,
+        partial: &mut Partial,
+        total: Option<u64>,
+        tell: &dyn Fn(Event),
+    ) -> Result<(), Failure> {
+        let mut buffer = vec![0; 64 * 1024];
+        let (mut since, mut since_bytes) = (Instant::now(), partial.length());
+        loop {
+            let n = match response.read(&mut buffer) {
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    return Err(
+                        match error
+                            .get_ref()
+                            .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
+                        {
+                            Some(inner) if inner.is_timeout() => Failure::Stalled(self.options.stall_timeout),
+                            inner => Failure::Cut {
+                                done: partial.length(),
+                                total,
+                                why: inner.map_or_else(|| error.to_string(), cause),
+                            },
+                        },
+                    );
+                }
+            };
+            if n == 0 {
+                return match total {
+                    Some(total) if total > partial.length() => Err(Failure::Cut {
+                        done: partial.length(),
+                        total: Some(total),
+                        why: "the server closed it".to_owned(),
+                    }),
+                    _ => Ok(()),
+                };
+            }
+            partial.append(&buffer[..n]).map_err(Failure::Disk)?;
+            let done = partial.length();
+            tell(Event::Advanced { done, total });
+            if done > request.most_bytes {
+                return Err(Failure::TooLarge {
+                    most: request.most_bytes,
+                    size: done,
+                });
+            }
+            let spent = since.elapsed();
+            if spent >= self.options.patience {
+                if done - since_bytes < self.options.slowest.saturating_mul(spent.as_secs()) {
+                    return Err(Failure::Stalled(spent));
+                }
+                (since, since_bytes) = (Instant::now(), done);
+            }
+        }
+    }
+
+    fn failure(&self, error: &reqwest::Error) -> Failure {
+        let why = cause(error);
+        if error.is_redirect() {
+            return Failure::Redirect(why);
+        }
+        if is_certificate(error) {
+            return Failure::Certificate(why);
+        }
+        if error.is_connect() {
+            return Failure::Connect(why);
+        }
+        if error.is_timeout() {
+            return Failure::Stalled(self.options.stall_timeout);
+        }
+        if error.is_builder() {
+            return Failure::Address(why);
+        }
+        Failure::Cut {
+            done: 0,
+            total: None,
+            why,
+        }
+    }
+}
+
+/// What one connection has found out.
+#[derive(Debug, Default)]
+struct Attempt {
+    answer: Answer,
+    retry_after: Option<Duration>,
+}
+
+/// How many downloads run from each host, and which hosts cannot be reached at all.
+#[derive(Debug, Default)]
+struct Hosts {
+    busy: Mutex<HashMap<String, usize>>,
+    left: Condvar,
+    dead: Mutex<HashSet<String>>,
+}
+
+impl Hosts {
+    /// Waits for a place at `host`.
+    fn enter(&self, host: &str, most: usize) -> Permit<'_> {
+        let mut busy = unpoisoned(self.busy.lock());
+        while busy.get(host).is_some_and(|n| *n >= most.max(1)) {
+            busy = unpoisoned(self.left.wait(busy));
+        }
+        *busy.entry(host.to_owned()).or_default() += 1;
+        Permit {
+            hosts: self,
+            host: host.to_owned(),
+        }
+    }
+
+    /// Notes that no attempt has reached `host`, so that the next source does not wait as long for it again.
+    fn bury(&self, host: &str) {
+        unpoisoned(self.dead.lock()).insert(host.to_owned());
+    }
+
+    fn is_dead(&self, host: &str) -> bool {
+        unpoisoned(self.dead.lock()).contains(host)
+    }
+}
+
+struct Permit<'a> {
+    hosts: &'a Hosts,
+    host: String,
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if let Some(n) = unpoisoned(self.hosts.busy.lock()).get_mut(&self.host) {
+            *n -= 1;
+        }
+        self.hosts.left.notify_all();
+    }
+}
+
+/// The guarded value, also after another thread panicked: what is guarded here is whole at any time.
+fn unpoisoned<'a, T>(lock: Result<MutexGuard<'a, T>, PoisonError<MutexGuard<'a, T>>>) -> MutexGuard<'a, T> {
+    lock.unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The certificates that downloads trust, as one PEM text: pip is to trust no more and no less.
+///
+/// # Errors
+/// A certificate bundle cannot be read.
+pub fn certificates_pem(ca_bundle: Option<&Path>) -> Result<String> {
+    let mut text = String::new();
+    for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        for line in base64(der).as_bytes().chunks(64) {
+            text.push_str(&String::from_utf8_lossy(line));
+            text.push('\n');
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+    }
+    for (_, pem) in bundles(ca_bundle)? {
+        text.push_str(pem.trim_end());
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// The further certificates: `--ca-bundle`, and what `SSL_CERT_FILE` names.
+fn bundles(ca_bundle: Option<&Path>) -> Result<Vec<(PathBuf, String)>> {
+    let mut paths: Vec<PathBuf> = ca_bundle.map(Path::to_owned).into_iter().collect();
+    paths.extend(super::variable("SSL_CERT_FILE").map(PathBuf::from));
+    paths.dedup();
+    paths
+        .into_iter()
+        .map(|path| {
+            let pem = std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read the certificates in {}", path.display()))?;
+            Ok((path, pem))
+        })
+        .collect()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let bits =
+            chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..4 {
+            let value = (bits >> (18 - 6 * place) & 0x3f) as usize;
+            text.push(if place <= chunk.len() {
+                ALPHABET[value].into()
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+/// Follows a redirect, unless it leads in a circle or out of what is encrypted.
+fn follow(attempt: redirect::Attempt) -> redirect::Action {
+    if attempt.previous().len() > REDIRECTS {
+        return attempt.error(format!("more than {REDIRECTS} in a row"));
+    }
+    let encrypted = attempt.previous().iter().any(|url| url.scheme() == "https");
+    if encrypted && attempt.url().scheme() != "https" {
+        let to = attempt.url().to_string();
+        return attempt.error(format!("it leads from https to {to}"));
+    }
+    if attempt.previous().contains(attempt.url()) {
+        let to = attempt.url().to_string();
+        return attempt.error(format!("it leads in a circle, to {to}"));
+    }
+    attempt.follow()
+}
+
+fn answer(response: &Response) -> Answer {
+    let text = |name| {
+        let value: &header::HeaderValue = response.headers().get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    Answer {
+        final_url: response.url().to_string(),
+        content_type: text(header::CONTENT_TYPE),
+        content_encoding: text(header::CONTENT_ENCODING),
+        length: None,
+        joined: false,
+    }
+}
+
+/// What `If-Range` may take: a strong ETag, or else the time of the last change (RFC 9110, 13.1.5).
+fn validator_of(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    match text(header::ETAG) {
+        Some(etag) if etag.starts_with('"') => Some(etag.to_owned()),
+        _ => text(header::LAST_MODIFIED).map(str::to_owned),
+    }
+}
+
+/// `bytes 100-199/200`: the first byte, and the length of the whole.
+fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let (range, total) = value.trim().strip_prefix("bytes")?.trim().split_once('/')?;
+    let (start, _) = range.split_once('-')?;
+    Some((start.trim().parse().ok()?, total.trim().parse().ok()))
+}
+
+/// `bytes */200`: the length of the whole, as 416 tells it.
+fn content_range_total(headers: &HeaderMap) -> Option<u64> {
+    let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    value.rsplit_once('/')?.1.trim().parse().ok()
+}
+
+/// How long the server wants to be left alone: seconds, or a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// Between half of `pause` and all of it, so that many builds do not come back at one moment.
+fn jitter(pause: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish();
+    pause.mul_f64(0.5 + (random % 1024) as f64 / 2048.0)
+}
+
+fn host_of(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    url.host_str().unwrap_or_default().to_owned() + &port
+}
+
+/// The innermost reason that an error knows, which is the one that tells something.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
+    }
+    innermost.to_string()
+}
+
+fn is_certificate(error: &reqwest::Error) -> bool {
+    let mut next: Option<&dyn std::error::Error> = error.source();
+    while let Some(error) = next {
+        let tls = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+            .or_else(|| error.downcast_ref::<rustls::Error>());
+        if let Some(tls) = tls {
+            return matches!(tls, rustls::Error::InvalidCertificate(_));
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// Bytes that an ordinary user may still write below `dir`.
+fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let room = rustix::fs::statvfs(dir)?;
+    Ok(room.f_bavail.saturating_mul(room.f_frsize))
+}

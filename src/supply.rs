@@ -1,0 +1,836 @@
+//! Where a source is had from: vendor directories, the cache, its address, its mirrors, content-addressed
+//! mirrors, in this order; and the whole story when it cannot be had.
+//!
+//! A digest makes every place as good as another, so no place is trusted and none is the last word: what has the
+//! wrong digest is noted, and the next place is asked. Nothing leaves this module that was not verified.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use crate::digest::{Hashes, Sha256, Sha512};
+use crate::host::apt_sources::DebianArchive;
+use crate::host::archive;
+use crate::host::cache::{Cache, Partial};
+use crate::host::http::{Answer, Client, Event, Failure, Request};
+
+/// Bytes a source may have where its manifest does not say: ten times the largest that is known.
+pub const MOST_BYTES: u64 = 1024 * 1024 * 1024;
+/// Bytes of a wrong file that are shown, if they are text.
+const SHOWN_BYTES: u64 = 160;
+
+/// Everything that sources can be had from. Shared between threads.
+#[derive(Debug)]
+pub struct Supply {
+    vendor: Vendor,
+    cache: Cache,
+    client: Client,
+    debian_client: Option<Client>,
+    offline: bool,
+    debian: DebianArchive,
+    content_mirrors: Vec<String>,
+}
+
+/// What a [`Supply`] is made of.
+#[derive(Debug)]
+pub struct Options {
+    /// Directories with files that are at hand, whatever they are called.
+    pub vendor: Vec<PathBuf>,
+    /// The cache that downloads go into.
+    pub cache: Cache,
+    /// What downloads.
+    pub client: Client,
+    /// True when no connection may be made.
+    pub offline: bool,
+    /// What `debian:` mirrors are below.
+    pub debian: DebianArchive,
+    /// Addresses below which `sha256/<hex>` is the file with this digest.
+    pub content_mirrors: Vec<String>,
+}
+
+/// A source as it is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// What it is to the reader: `citus 14.0.1`.
+    pub name: String,
+    /// What the file is called by people; only for messages, and for looking at likely files first.
+    pub file_name: String,
+    /// Where it is, upstream first.
+    pub urls: Vec<Place>,
+    /// Digests that are right. Never empty.
+    pub accepted: Vec<Sha256>,
+    /// For some of them, the SHA-512 that the file has to have as well.
+    pub sha512: BTreeMap<Sha256, Sha512>,
+    /// Digest of the decompressed tar, where it is right however it is compressed.
+    pub tar_sha256: Option<Sha256>,
+    /// Bytes that are too many; [`MOST_BYTES`] where it is not given.
+    pub most_bytes: Option<u64>,
+}
+
+/// A place that a manifest names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// An address. Plain http only where `insecure` is set, which a manifest does with a reason.
+    Url {
+        /// The address.
+        url: String,
+        /// True when the manifest says why http is good enough.
+        insecure: bool,
+    },
+    /// A path below the Debian archive that apt is configured to use.
+    Debian(String),
+}
+
+/// A source that is here and verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obtained {
+    /// The file. It stays where it is for as long as the [`Supply`] lives.
+    pub path: PathBuf,
+    /// Where it came from.
+    pub place: Provenance,
+    /// Its size.
+    pub bytes: u64,
+    /// Its digest, one of those that are accepted, unless it was accepted for its tar.
+    pub digest: Sha256,
+}
+
+/// Where a file came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Provenance {
+    /// A vendor directory.
+    Vendor,
+    /// The cache.
+    Cache,
+    /// The network, from this address.
+    Network(String),
+}
+
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vendor => f.write_str("vendor"),
+            Self::Cache => f.write_str("cache"),
+            Self::Network(url) => f.write_str(url),
+        }
+    }
+}
+
+/// What is told while a source is obtained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// Another process or thread downloads the same source.
+    Waiting,
+    /// An address is asked.
+    Asking(String),
+    /// Bytes that are there, and how many there will be, where that is known.
+    Advanced {
+        /// Bytes that are there.
+        done: u64,
+        /// Bytes there will be.
+        total: Option<u64>,
+    },
+    /// An attempt failed; the same address is asked again after a pause.
+    Retrying {
+        /// Why it failed.
+        why: String,
+        /// How long the pause is.
+        pause: Duration,
+    },
+    /// An address is given up.
+    GivenUp {
+        /// The address.
+        url: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Supply {
+    /// A supply made of `options`.
+    ///
+    /// # Errors
+    /// The proxy that apt is configured with is no address.
+    pub fn new(options: Options) -> anyhow::Result<Self> {
+        let debian_client = match &options.debian.proxy {
+            Some(proxy) => Some(options.client.through(proxy)?),
+            None => None,
+        };
+        Ok(Self {
+            vendor: Vendor {
+                dirs: options.vendor,
+                files: OnceLock::new(),
+            },
+            cache: options.cache,
+            client: options.client,
+            debian_client,
+            offline: options.offline,
+            debian: options.debian,
+            content_mirrors: options.content_mirrors,
+        })
+    }
+
+    /// The source, verified, from the first place that has it.
+    ///
+    /// # Errors
+    /// No place has it. The error names each, with its reason.
+    pub fn obtain(&self, wanted: &Wanted, tell: &dyn Fn(Progress)) -> Result<Obtained, SupplyError> {
+        let mut tried = Vec::new();
+        match self.at_hand(wanted, &mut tried) {
+            Some(obtained) => Ok(obtained),
+            None if self.offline => Err(SupplyError::new(wanted, tried, true)),
+            None => self
+                .download(wanted, &mut tried, tell)
+                .ok_or_else(|| SupplyError::new(wanted, tried, false)),
+        }
+    }
+
+    fn at_hand(&self, wanted: &Wanted, tried: &mut Vec<Tried>) -> Option<Obtained> {
+        if let Some(obtained) = self.vendor.find(wanted, tried) {
+            return Some(obtained);
+        }
+        let obtained = self.cached(wanted);
+        if obtained.is_none() {
+            tried.push(Tried::absent(
+                format!("cache {}", self.cache.dir().display()),
+                "not there",
+            ));
+        }
+        obtained
+    }
+
+    fn cached(&self, wanted: &Wanted) -> Option<Obtained> {
+        let found = |digest: Sha256, path: PathBuf| {
+            Some(Obtained {
+                bytes: fs::metadata(&path).ok()?.len(),
+                path,
+                place: Provenance::Cache,
+                digest,
+            })
+        };
+        for digest in &wanted.accepted {
+            if let Some(path) = self.cache.find(digest)
+                && wanted.has_right_sha512(digest, &path)
+            {
+                return found(*digest, path);
+            }
+        }
+        let tar = wanted.tar_sha256?;
+        let (digest, path) = self.cache.find_by_tar(&tar)?;
+        if archive::tar_digest(&path).ok()? != tar {
+            return None;
+        }
+        found(digest, path)
+    }
+
+    fn download(&self, wanted: &Wanted, tried: &mut Vec<Tried>, tell: &dyn Fn(Progress)) -> Option<Obtained> {
+        let key = wanted.accepted.first()?;
+        let partial = self
+            .cache
+            .partial(key, !wanted.sha512.is_empty(), || tell(Progress::Waiting));
+        let mut partial = match partial {
+            Ok(partial) => partial,
+            Err(error) => {
+                tried.push(Tried::failed(
+                    format!("cache {}", self.cache.dir().display()),
+                    Failure::Disk(error),
+                ));
+                return None;
+            }
+        };
+        // While this one waited, another may have brought it.
+        if let Some(obtained) = self.cached(wanted) {
+            return Some(obtained);
+        }
+        for candidate in candidates(wanted, &self.debian.bases, &self.content_mirrors) {
+            let reason = match &candidate.refused {
+                Some(why) => Reason::Absent(why.clone()),
+                None => match self.ask(wanted, &candidate, &mut partial, tell) {
+                    Ok(accepted) => {
+                        let bytes = partial.length();
+                        let digest = partial.hashes().sha256();
+                        match partial.commit(accepted.tar.as_ref()) {
+                            Ok(path) => {
+                                return Some(Obtained {
+                                    path,
+                                    place: Provenance::Network(candidate.url),
+                                    bytes,
+                                    digest,
+                                });
+                            }
+                            Err(error) => {
+                                tried.push(Tried::failed(candidate.url, Failure::Disk(error)));
+                                return None;
+                            }
+                        }
+                    }
+                    Err(reason) => reason,
+                },
+            };
+            tell(Progress::GivenUp {
+                url: candidate.url.clone(),
+                why: reason.summary(),
+            });
+            let is_local = matches!(&reason, Reason::Failed(failure) if failure.is_local());
+            tried.push(Tried {
+                place: candidate.url,
+                reason,
+            });
+            if is_local {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Downloads from one address and says whether the right file arrived.
+    fn ask(
+        &self,
+        wanted: &Wanted,
+        candidate: &Candidate,
+        partial: &mut Partial,
+        tell: &dyn Fn(Progress),
+    ) -> Result<Accepted, Reason> {
+        let client = match &self.debian_client {
+            Some(client) if candidate.debian => client,
+            _ => &self.client,
+        };
+        let request = Request {
+            url: &candidate.url,
+            most_bytes: wanted.most_bytes.unwrap_or(MOST_BYTES),
+        };
+        let pass_on = |event| {
+            tell(match event {
+                Event::Advanced { done, total } => Progress::Advanced { done, total },
+                Event::Retrying { why, pause } => Progress::Retrying { why, pause },
+            });
+        };
+        loop {
+            tell(Progress::Asking(candidate.url.clone()));
+            let answer = client
+                .download(
+                    request,
+                    partial,
+                    &|partial| wanted.accepts(partial).is_ok(),
+                    &pass_on,
+                )
+                .map_err(Reason::Failed)?;
+            let joined = answer.joined || partial.inherited();
+            let result = wanted.accepts(partial);
+            match result {
+                Ok(accepted) => return Ok(accepted),
+                Err(mismatch) => {
+                    let reason = Reason::Mismatch(Box::new(mismatch.in_answer(&answer, partial)));
+                    partial
+                        .restart()
+                        .map_err(|error| Reason::Failed(Failure::Disk(error)))?;
+                    // Parts that do not belong together say nothing about the file; the whole of it does.
+                    if !joined {
+                        return Err(reason);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What a file was accepted for besides its digest.
+#[derive(Debug, Clone, Copy)]
+struct Accepted {
+    /// The digest of its tar, when the file's own digest is not one of those that are accepted.
+    tar: Option<Sha256>,
+}
+
+impl Wanted {
+    /// Whether the file that has arrived is the right one.
+    fn accepts(&self, partial: &Partial) -> Result<Accepted, Mismatch> {
+        let actual = partial.hashes().sha256();
+        if self.accepted.contains(&actual) {
+            let (expected, actual512) = (self.sha512.get(&actual), partial.hashes().sha512());
+            if expected.is_none() || expected == actual512.as_ref() {
+                return Ok(Accepted { tar: None });
+            }
+            return Err(Mismatch {
+                expected: expected.map(ToString::to_string).into_iter().collect(),
+                actual: actual512.map(|digest| digest.to_string()).unwrap_or_default(),
+                algorithm: "sha512",
+                ..Mismatch::default()
+            });
+        }
+        if let Some(tar) = self.tar_sha256
+            && archive::tar_digest(partial.path()).is_ok_and(|digest| digest == tar)
+        {
+            return Ok(Accepted { tar: Some(tar) });
+        }
+        Err(self.mismatch(&actual))
+    }
+
+    fn mismatch(&self, actual: &Sha256) -> Mismatch {
+        Mismatch {
+            expected: self.accepted.iter().map(ToString::to_string).collect(),
+            actual: actual.to_string(),
+            algorithm: "sha256",
+            ..Mismatch::default()
+        }
+    }
+
+    fn has_right_sha512(&self, digest: &Sha256, path: &Path) -> bool {
+        self.sha512.get(digest).is_none_or(|expected| {
+            File::open(path)
+                .and_then(|file| Hashes::of_reader(file, true))
+                .is_ok_and(|hashes| hashes.sha256() == *digest && hashes.sha512().as_ref() == Some(expected))
+        })
+    }
+
+    /// Whether a file of this name is likely to be meant.
+    fn is_called(&self, name: &str) -> bool {
+        let last = |address: &str| address.rsplit('/').next().is_some_and(|last| last == name);
+        self.file_name == name
+            || self.urls.iter().any(|place| match place {
+                Place::Url { url, .. } => last(url),
+                Place::Debian(path) => last(path),
+            })
+    }
+}
+
+/// An address to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The address.
+    pub url: String,
+    /// True when it is in the Debian archive.
+    pub debian: bool,
+    /// Why it is not asked.
+    pub refused: Option<String>,
+}
+
+/// The addresses to ask for `wanted`, in order. `debian` is what `debian:` mirrors are below; `content` are
+/// content-addressed mirrors.
+pub fn candidates(wanted: &Wanted, debian: &[String], content: &[String]) -> Vec<Candidate> {
+    let mut candidates = Vec::new();
+    for place in &wanted.urls {
+        match place {
+            Place::Url { url, insecure } => candidates.push(Candidate {
+                refused: refusal(
+                    url,
+                    *insecure,
+                    "the source does not say `insecure:` with a reason",
+                ),
+                url: url.clone(),
+                debian: false,
+            }),
+            Place::Debian(path) if debian.is_empty() => candidates.push(Candidate {
+                url: format!("debian: {path}"),
+                debian: true,
+                refused: Some("apt is configured to use no Debian archive here".to_owned()),
+            }),
+            Place::Debian(path) => candidates.extend(debian.iter().map(|base| Candidate {
+                url: below(base, path),
+                debian: true,
+                refused: None,
+            })),
+        }
+    }
+    for base in content {
+        candidates.extend(wanted.accepted.iter().map(|digest| Candidate {
+            url: below(base, &format!("sha256/{digest}")),
+            debian: false,
+            refused: refusal(base, false, "content-addressed mirrors are asked by https only"),
+        }));
+    }
+    candidates
+}
+
+fn below(base: &str, path: &str) -> String {
+    format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/'))
+}
+
+/// Why an address is not asked, if so. Schemes are told apart in any case, as URLs are.
+fn refusal(url: &str, insecure: bool, why: &str) -> Option<String> {
+    match url
+        .split_once("://")
+        .map(|(scheme, _)| scheme.to_ascii_lowercase())
+        .as_deref()
+    {
+        Some("https") => None,
+        Some("http") if insecure => None,
+        Some("http") => Some(format!("plain http, and {why}")),
+        _ => Some("neither https nor http".to_owned()),
+    }
+}
+
+/// The files of the vendor directories, hashed once a run and only as far as somebody asks.
+#[derive(Debug)]
+struct Vendor {
+    dirs: Vec<PathBuf>,
+    files: OnceLock<Vec<VendorFile>>,
+}
+
+#[derive(Debug)]
+struct VendorFile {
+    path: PathBuf,
+    name: String,
+    /// Computed by the first thread that asks; the others wait for it instead of reading the file as well.
+    hashed: OnceLock<Option<(Stamp, Sha256)>>,
+}
+
+/// What tells that a file is still the one that was hashed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl VendorFile {
+    /// Size and digest of the file as it is now; `None` when it cannot be read.
+    fn digest(&self) -> Option<(u64, Sha256)> {
+        let stamp_now = || {
+            fs::metadata(&self.path)
+                .ok()
+                .map(|metadata| Stamp::from(&metadata))
+        };
+        let hash = || -> Option<(Stamp, Sha256)> {
+            let file = File::open(&self.path).ok()?;
+            let stamp = Stamp::from(&file.metadata().ok()?);
+            Some((stamp, Sha256::of_reader(file).ok()?))
+        };
+        let hashed = *self.hashed.get_or_init(hash);
+        let (stamp, digest) = match hashed {
+            Some((stamp, digest)) if Some(stamp) == stamp_now() => (stamp, digest),
+            _ => hash()?,
+        };
+        Some((stamp.bytes, digest))
+    }
+}
+
+impl Vendor {
+    fn find(&self, wanted: &Wanted, tried: &mut Vec<Tried>) -> Option<Obtained> {
+        if self.dirs.is_empty() {
+            return None;
+        }
+        let files = self.files.get_or_init(|| list_files(&self.dirs));
+        let (likely, others): (Vec<_>, Vec<_>) = files.iter().partition(|file| wanted.is_called(&file.name));
+        let mut namesakes = Vec::new();
+        for file in likely.iter().chain(&others) {
+            let Some((bytes, digest)) = file.digest() else {
+                continue;
+            };
+            let obtained = Obtained {
+                path: file.path.clone(),
+                place: Provenance::Vendor,
+                bytes,
+                digest,
+            };
+            if wanted.accepted.contains(&digest) && wanted.has_right_sha512(&digest, &file.path) {
+                return Some(obtained);
+            }
+            if wanted.is_called(&file.name) {
+                if let Some(tar) = wanted.tar_sha256
+                    && archive::tar_digest(&file.path).is_ok_and(|digest| digest == tar)
+                {
+                    return Some(obtained);
+                }
+                let mut mismatch = wanted.mismatch(&digest);
+                mismatch.bytes = bytes;
+                namesakes.push(Tried {
+                    place: file.path.display().to_string(),
+                    reason: Reason::Mismatch(Box::new(mismatch)),
+                });
+            }
+        }
+        let dirs: Vec<String> = self.dirs.iter().map(|dir| dir.display().to_string()).collect();
+        tried.push(Tried::absent(
+            format!("vendor {}", dirs.join(", ")),
+            &format!("none of {} files has a digest that is accepted", files.len()),
+        ));
+        tried.extend(namesakes);
+        None
+    }
+}
+
+/// Every file below `dirs`, in the order of names. What cannot be read is not there.
+fn list_files(dirs: &[PathBuf]) -> Vec<VendorFile> {
+    let mut files = Vec::new();
+    let mut ahead: Vec<PathBuf> = dirs.iter().rev().cloned().collect();
+    while let Some(dir) = ahead.pop() {
+        let mut entries: Vec<_> = fs::read_dir(&dir).into_iter().flatten().flatten().collect();
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            // A link to a file is as good as the file; a link to a directory may lead in a circle.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                ahead.push(path);
+            } else if path.is_file() {
+                files.push(VendorFile {
+                    name: entry.file_name().to_string_lossy().into_owned(),
+                    path,
+                    hashed: OnceLock::new(),
+                });
+            }
+        }
+    }
+    files
+}
+
+/// Why no place has a source.
+#[derive(Debug)]
+pub struct SupplyError {
+    name: String,
+    file_name: String,
+    accepted: Vec<Sha256>,
+    tried: Vec<Tried>,
+    offline: bool,
+}
+
+/// What to do about a [`SupplyError`], and the exit status that goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The places that would have it could not be reached or did not have it.
+    Network,
+    /// Something arrived and is not what the manifest says.
+    Checksum,
+    /// It is not at hand and no connection was allowed.
+    Missing,
+    /// This machine cannot take it: no disk space, or a cache that cannot be written.
+    Local,
+}
+
+/// A place with what became of it.
+#[derive(Debug)]
+struct Tried {
+    place: String,
+    reason: Reason,
+}
+
+#[derive(Debug)]
+enum Reason {
+    Absent(String),
+    Failed(Failure),
+    Mismatch(Box<Mismatch>),
+}
+
+/// A file that is not what it should be, with what helps to find out why.
+#[derive(Debug, Default)]
+struct Mismatch {
+    algorithm: &'static str,
+    expected: Vec<String>,
+    actual: String,
+    bytes: u64,
+    answer: Option<Answer>,
+    /// The first bytes, if they are text.
+    head: Option<String>,
+}
+
+impl Mismatch {
+    fn in_answer(mut self, answer: &Answer, partial: &Partial) -> Self {
+        self.bytes = partial.length();
+        self.answer = Some(answer.clone());
+        self.head = partial
+            .head(SHOWN_BYTES)
+            .ok()
+            .and_then(|bytes| shown_text(&bytes));
+        self
+    }
+
+    fn is_page(&self) -> bool {
+        let is_html = |text: &str| {
+            let text = text.trim_start().to_ascii_lowercase();
+            text.starts_with("<!doctype html") || text.starts_with("<html") || text.contains("<head")
+        };
+        let type_is_html = |answer: &Answer| {
+            answer
+                .content_type
+                .as_ref()
+                .is_some_and(|kind| kind.contains("html"))
+        };
+        self.head.as_deref().is_some_and(is_html)
+            || (self.head.is_some() && self.answer.as_ref().is_some_and(type_is_html))
+    }
+}
+
+/// `bytes` as one line, if they are text; the last character may be cut.
+fn shown_text(bytes: &[u8]) -> Option<String> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?
+        }
+        Err(_) => return None,
+    };
+    let is_text = !text.is_empty() && text.chars().all(|c| !c.is_control() || c.is_ascii_whitespace());
+    is_text.then(|| text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+impl Tried {
+    fn absent(place: String, why: &str) -> Self {
+        Self {
+            place,
+            reason: Reason::Absent(why.to_owned()),
+        }
+    }
+
+    fn failed(place: String, failure: Failure) -> Self {
+        Self {
+            place,
+            reason: Reason::Failed(failure),
+        }
+    }
+}
+
+impl Reason {
+    /// The reason in one line.
+    fn summary(&self) -> String {
+        match self {
+            Self::Absent(why) => why.clone(),
+            Self::Failed(failure) => failure.to_string(),
+            Self::Mismatch(mismatch) if mismatch.is_page() => {
+                "a web page answered instead of the file".to_owned()
+            }
+            Self::Mismatch(mismatch) => format!("another {} than expected", mismatch.algorithm),
+        }
+    }
+}
+
+impl SupplyError {
+    fn new(wanted: &Wanted, tried: Vec<Tried>, offline: bool) -> Self {
+        Self {
+            name: wanted.name.clone(),
+            file_name: wanted.file_name.clone(),
+            accepted: wanted.accepted.clone(),
+            tried,
+            offline,
+        }
+    }
+
+    /// What kind of failure it is: the most serious one of all places.
+    pub fn kind(&self) -> ErrorKind {
+        let any = |test: fn(&Reason) -> bool| self.tried.iter().any(|tried| test(&tried.reason));
+        if any(|reason| matches!(reason, Reason::Failed(failure) if failure.is_local())) {
+            ErrorKind::Local
+        } else if any(|reason| matches!(reason, Reason::Mismatch(_))) {
+            ErrorKind::Checksum
+        } else if self.offline {
+            ErrorKind::Missing
+        } else {
+            ErrorKind::Network
+        }
+    }
+
+    /// The source that is missing.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        let mismatches: Vec<&Mismatch> = self
+            .tried
+            .iter()
+            .filter_map(|tried| match &tried.reason {
+                Reason::Mismatch(mismatch) => Some(&**mismatch),
+                _ => None,
+            })
+            .collect();
+        if mismatches.iter().any(|mismatch| mismatch.is_page()) {
+            return Some(
+                "a page of a proxy or a login answered instead of the file; HTTPS_PROXY, --ca-bundle or a mirror may help",
+            );
+        }
+        if mismatches.iter().any(|mismatch| mismatch.answer.is_some()) {
+            return Some(
+                "the tag may have been moved, or the archive compressed anew. If upstream confirms the new file, add its \
+                 digest under `accepted` with the reason",
+            );
+        }
+        if !mismatches.is_empty() {
+            return Some("the file at hand is damaged, or of another version than its name says");
+        }
+        match self.kind() {
+            ErrorKind::Missing => Some(
+                "`pgsetup fetch DIR... --to DIR` on a connected machine brings everything that `--vendor DIR` needs",
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for SupplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let offline = if self.offline {
+            ", and --offline forbids to download it"
+        } else {
+            ""
+        };
+        match self.kind() {
+            ErrorKind::Checksum => write!(f, "{} is not what its manifest says", self.name)?,
+            _ => write!(f, "{} cannot be had", self.name)?,
+        }
+        writeln!(f, " ({}){offline}", self.file_name)?;
+        for digest in &self.accepted {
+            writeln!(f, "  wanted: sha256 {digest}")?;
+        }
+        for tried in &self.tried {
+            write!(f, "  {}: ", tried.place)?;
+            match &tried.reason {
+                Reason::Mismatch(mismatch) => write!(f, "{mismatch}")?,
+                reason => writeln!(f, "{}", reason.summary())?,
+            }
+        }
+        match self.hint() {
+            Some(hint) => write!(f, "  hint: {hint}"),
+            None => write!(f, "  {} places were tried", self.tried.len()),
+        }
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { algorithm, bytes, .. } = self;
+        writeln!(f, "another {algorithm} than expected")?;
+        for digest in &self.expected {
+            writeln!(f, "    expected {digest}")?;
+        }
+        writeln!(f, "    actual   {}", self.actual)?;
+        write!(f, "    size     {bytes} bytes")?;
+        if let Some(answer) = &self.answer {
+            match answer.length {
+                Some(length) if length != *bytes => write!(f, ", {length} were announced")?,
+                None => write!(f, "; the server did not say how many there are")?,
+                Some(_) => {}
+            }
+            writeln!(f, "\n    from     {}", answer.final_url)?;
+            write!(
+                f,
+                "    type     {}",
+                answer.content_type.as_deref().unwrap_or("not given")
+            )?;
+            if let Some(encoding) = &answer.content_encoding {
+                write!(f, ", encoded as {encoding}, although that was not asked for")?;
+            }
+        }
+        writeln!(f)?;
+        match &self.head {
+            Some(head) => writeln!(f, "    begins   {head}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for SupplyError {}
