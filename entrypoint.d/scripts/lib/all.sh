@@ -49,6 +49,8 @@ source "$container_scripts/config/tls.sh"
 source "$container_scripts/config/logging.sh"
 # shellcheck source=../config/layers.sh
 source "$container_scripts/config/layers.sh"
+# shellcheck source=../config/effective.sh
+source "$container_scripts/config/effective.sh"
 # shellcheck source=../patroni/checks.sh
 source "$container_scripts/patroni/checks.sh"
 # shellcheck source=../patroni/files.sh

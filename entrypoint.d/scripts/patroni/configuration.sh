@@ -69,6 +69,9 @@ patroni_server_text() {
   printf '  data_dir: %s\n' "$(quote_yaml "$PGDATA")"
   printf '  bin_dir: %s\n' "$(quote_yaml "$(dirname "$(command -v postgres)")")"
   printf '  pgpass: %s\n' "$(quote_yaml "$REPLY/.pgpass")"
+  printf '  authentication:\n    superuser:\n      username: %s\n' "$(quote_yaml "$PATRONI_SUPERUSER_USERNAME")"
+  printf '    replication:\n      username: %s\n' "$(quote_yaml "$PATRONI_REPLICATION_USERNAME")"
+  [[ -z "$PATRONI_REWIND_PASSWORD" ]] || printf '    rewind:\n      username: %s\n' "$(quote_yaml "$PATRONI_REWIND_USERNAME")"
   printf '  use_unix_socket: true\n  use_unix_socket_repl: true\n'
   [[ -z "$POSTGRES_INITDB_WALDIR" ]] || printf '  basebackup:\n  - waldir: %s\n' "$(quote_yaml "$POSTGRES_INITDB_WALDIR")"
   printf '  pg_hba:\n'

@@ -1,1 +1,65 @@
 # shellcheck shell=bash
+# `--explain`: prints what would be started, with which settings and where each comes from, and ends. Changes nothing and shows no password.
+# Ends with 1, after all mistakes, where a start would be refused.
+
+# usage: explain_standalone postgres [POSTGRES_ARG...]
+explain_standalone() {
+  read_environment
+  check_standalone
+  generated_directory || REPLY=/etc/postgresql
+  explain_line start "PostgreSQL $PG_MAJOR alone, as uid $(id -u)"
+  explain_line command "$(printf '%q ' postgres -D "$PGDATA" -c "config_file=$REPLY/container.conf" "${@:2}")"
+  explain_data
+  printf 'settings, each with its origin:\n'
+  effective_settings "${@:2}"
+  stop_on_problems
+}
+
+# usage: explain_patroni patroni|postgres [ARG...]
+explain_patroni() {
+  read_environment
+  read_patroni_environment
+  check_patroni "$@"
+  explain_line start "Patroni, which starts PostgreSQL $PG_MAJOR, as uid $(id -u)"
+  explain_data
+  patroni_user_file "$@"
+  if [[ -n "$REPLY" ]]; then
+    explain_line settings "from $REPLY, and from PATRONI_* variables, which override it"
+  else
+    explain_line settings 'from this file, and from PATRONI_* variables, which override it:'
+    patroni_text | sed 's/^/  /'
+  fi
+  stop_on_problems
+}
+
+# usage: explain_other COMMAND [ARG...]
+explain_other() {
+  explain_line command "$(printf '%q ' "$@")"
+  explain_line start 'the command as it stands; nothing is initialised'
+}
+
+# usage: explain_line NAME TEXT
+explain_line() { printf '%-9s %s\n' "$1:" "$2"; }
+
+# usage: explain_data
+explain_data() {
+  local file
+  data_directory_state
+  explain_line data "$PGDATA: $REPLY"
+  [[ "$REPLY" == absent ]] || return 0
+  explain_line new "superuser $POSTGRES_USER ($(password_origin)), database $POSTGRES_DB${POSTGRES_INITDB_ARGS:+, initdb $POSTGRES_INITDB_ARGS}"
+  user_scripts
+  # shellcheck disable=SC2154  # set by user_scripts
+  for file in "${user_script_files[@]}"; do
+    explain_line script "$file"
+  done
+}
+
+# usage: password_origin
+password_origin() {
+  if [[ -n "$POSTGRES_PASSWORD" ]]; then
+    printf 'password given'
+  else
+    printf 'no password'
+  fi
+}

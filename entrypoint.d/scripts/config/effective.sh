@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# Follows the layers as PostgreSQL will, and tells for each setting which one wins. Only reads; knows no setting's meaning or default.
+
+# usage: effective_settings [POSTGRES_ARG...]
+# Prints "name = value  origin" for each setting that any layer gives, by name.
+effective_settings() {
+  local file
+  file="$(argument_settings "$@" | awk -F '\t' '$1 == "config_file" { file = $2 } END { print file }')"
+  {
+    if [[ -n "$file" ]]; then file_settings "$file"; else layer_settings; fi
+    file_settings "$PGDATA/postgresql.auto.conf"
+    argument_settings "$@"
+  } | awk -F '\t' '{ shown[$1] = sprintf("  %-34s %-30s %s", $1, "= " $2, $3) } END { for (name in shown) print shown[name] }' | sort
+}
+
+# usage: layer_settings
+# Prints "name<TAB>value<TAB>origin" of the generated file, without writing it. Its comments are the origins.
+layer_settings() {
+  local line origin='' name value
+  while IFS= read -r line; do
+    if [[ "$line" == '# '* ]]; then
+      origin="${line#\# }"
+    else
+      while IFS=$'\t' read -r name value _; do
+        one_setting "$name" "$value" "$origin" /
+      done < <(list_settings <(printf '%s\n' "$line"))
+    fi
+  done < <(layers_text)
+}
+
+# usage: file_settings FILE
+file_settings() {
+  local name value line
+  [[ -r "$1" ]] || return 0
+  while IFS=$'\t' read -r name value line; do
+    one_setting "$name" "$value" "$1:$line" "$(dirname "$1")"
+  done < <(list_settings "$1")
+}
+
+# usage: one_setting NAME VALUE ORIGIN DIRECTORY
+# Prints a setting, or what it includes; a relative name is relative to the including file's DIRECTORY.
+one_setting() {
+  local file path="$2"
+  [[ "$path" == /* ]] || path="$4/$path"
+  case "$1" in
+    include | include_if_exists) file_settings "$path" ;;
+    include_dir)
+      for file in "$path"/*.conf; do
+        file_settings "$file"
+      done
+      ;;
+    *) printf '%s\t%s\t%s\n' "$1" "$2" "$3" ;;
+  esac
+}
+
+# usage: argument_settings [POSTGRES_ARG...]
+argument_settings() {
+  local setting
+  while (($#)); do
+    setting=''
+    case "$1" in
+      -c) setting="${2:-}" && shift ;;
+      -c*) setting="${1#-c}" ;;
+      --*=*) setting="${1#--}" ;;
+      -p) setting="port=${2:-}" && shift ;;
+      -p*) setting="port=${1#-p}" ;;
+    esac
+    shift || break
+    [[ "$setting" != *=* ]] || printf '%s\t%s\tcommand line\n' "$(tr '-' '_' <<<"${setting%%=*}")" "${setting#*=}"
+  done
+}
