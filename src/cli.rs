@@ -49,7 +49,7 @@ pub enum Command {
 }
 
 /// What the manifests say, and what the command line chooses instead.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ManifestArgs {
     /// Directories of manifests, or single files
     #[arg(required = true, value_name = "DIR")]
@@ -70,6 +70,10 @@ pub struct ManifestArgs {
     /// Leave this extension out
     #[arg(long, value_name = "NAME")]
     pub without: Vec<String>,
+
+    /// Keep compilers and headers, for an image in which others build
+    #[arg(long)]
+    pub keep_build_deps: bool,
 }
 
 /// Arguments of `plan`.
@@ -131,10 +135,6 @@ pub struct InstallArgs {
     /// Leave out, with a note at the end, each extension whose sources cannot be had
     #[arg(long)]
     pub skip_unavailable: bool,
-
-    /// Keep compilers and headers, for an image in which others build
-    #[arg(long)]
-    pub keep_build_deps: bool,
 }
 
 /// Where sources come from.

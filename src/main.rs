@@ -29,6 +29,7 @@ mod digest;
 mod failure;
 mod host;
 #[allow(dead_code)]
+mod install;
 mod inventory;
 mod layout;
 mod manifest;
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
     let reporter = Reporter::default();
     let result = match &cli.command {
         Command::Plan(args) => plan(args, &reporter),
-        Command::Install(_) => todo!(),
+        Command::Install(args) => install::install(args, &reporter),
         Command::Schema { document } => schema(*document, &reporter),
         Command::Completions { shell } => completions(*shell, &reporter),
     };
@@ -139,5 +140,6 @@ fn selection(args: &ManifestArgs, target: Option<Target>) -> Selection {
             .filter(|names| !names.is_empty()),
         with: args.with.clone(),
         without: args.without.clone(),
+        keep_build_packages: args.keep_build_deps,
     }
 }

@@ -19,10 +19,12 @@ use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use super::Host;
 use crate::command::Command;
 
-/// Variables of pgsetup's own environment that commands see: where programs are, proxies, and the date that
-/// reproducible builds use.
-const KEPT_VARIABLES: [&str; 9] = [
+/// Variables of pgsetup's own environment that commands see: where programs are, a company's package index and
+/// proxies, and the date that reproducible builds use.
+const KEPT_VARIABLES: [&str; 11] = [
     "PATH",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_INDEX_URL",
     "http_proxy",
     "https_proxy",
     "no_proxy",
@@ -218,48 +220,38 @@ impl Host {
 
     /// Runs `command` like [`Host::run`], with a jobserver or a time limit.
     pub fn run_with(&self, command: &Command, log: &Log, settings: Settings<'_>) -> Result<(), CommandError> {
-        let from = log.length();
-        let failed = |outcome: String, interrupted: bool| CommandError {
-            command: command.to_string(),
-            outcome,
-            tail: last_lines(&log.since(from)),
-            log: Some(log.path.clone()),
-            interrupted,
-        };
-        let output = || {
-            log.line(format_args!("+ {command}"))?;
-            log.file.try_clone()
-        };
-        let file = output().map_err(|error| failed(format!("its log cannot be written: {error}"), false))?;
-        let expression = self
-            .expression(command, settings.jobserver)
-            .stderr_to_stdout()
-            .stdout_file(file);
-        self.wait(&expression, settings.time_limit)
-            .map(drop)
-            .map_err(|ended| ended.explain(failed))
+        let attempt = Attempt::new(command, log);
+        let file = attempt.announce()?;
+        let expression = self.expression(command, settings.jobserver).stderr_to_stdout().stdout_file(file);
+        self.wait(&expression, settings.time_limit).map(drop).map_err(|ended| attempt.failed(ended))
     }
 
     /// Runs `command` and returns what it wrote to its standard output; its errors go to `log`.
     pub fn capture(&self, command: &Command, log: &Log) -> Result<String, CommandError> {
-        let from = log.length();
-        let failed = |outcome: String, interrupted: bool| CommandError {
-            command: command.to_string(),
-            outcome,
-            tail: last_lines(&log.since(from)),
-            log: Some(log.path.clone()),
-            interrupted,
-        };
-        let errors = || {
-            log.line(format_args!("+ {command}"))?;
-            log.file.try_clone()
-        };
-        let file = errors().map_err(|error| failed(format!("its log cannot be written: {error}"), false))?;
+        self.capture_within(command, log, None)
+    }
+
+    /// Runs `command` like [`Host::capture`], with a time limit.
+    pub fn capture_within(
+        &self,
+        command: &Command,
+        log: &Log,
+        limit: Option<Duration>,
+    ) -> Result<String, CommandError> {
+        let attempt = Attempt::new(command, log);
+        let file = attempt.announce()?;
         let expression = self.expression(command, None).stdout_capture().stderr_file(file);
-        let output = self
-            .wait(&expression, None)
-            .map_err(|ended| ended.explain(failed))?;
+        let output = self.wait(&expression, limit).map_err(|ended| attempt.failed(ended))?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Starts `command` and lets it run beside what follows, its output in `log`.
+    pub fn start(&self, command: &Command, log: &Log) -> Result<Background<'_>, CommandError> {
+        let attempt = Attempt::new(command, log);
+        let file = attempt.announce()?;
+        let expression = self.expression(command, None).stderr_to_stdout().stdout_file(file);
+        let handle = self.spawn(&expression).map_err(|ended| attempt.failed(ended))?;
+        Ok(Background { host: self, group: group_of(&handle), handle })
     }
 
     /// The command in this root: through `chroot` where the root is not `/`.
@@ -336,26 +328,91 @@ impl Host {
     }
 }
 
+/// A command that runs beside others. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Background<'a> {
+    host: &'a Host,
+    group: u32,
+    handle: duct::Handle,
+}
+
+impl Background<'_> {
+    /// True while it runs.
+    pub fn is_running(&self) -> bool {
+        matches!(self.handle.try_wait(), Ok(None))
+    }
+
+    /// Asks it to end by `signal`, to its first process only, and waits for that at most `limit`. Returns whether
+    /// it ended with exit status 0 in that time.
+    pub fn end(self, signal: Signal, limit: Duration) -> bool {
+        if let Some(pid) = pid(self.group) {
+            // It may have ended already.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+        matches!(self.handle.wait_timeout(limit), Ok(Some(output)) if output.status.success())
+    }
+}
+
+impl Drop for Background<'_> {
+    fn drop(&mut self) {
+        signal_group(self.group, Signal::KILL);
+        let _ = self.handle.wait();
+        self.host.processes.0.groups().remove(&self.group);
+    }
+}
+
+/// The process group of a command: every command leads one.
+fn group_of(handle: &duct::Handle) -> u32 {
+    handle.pids().first().copied().unwrap_or_default()
+}
+
+/// A command with the place in the log where its output begins.
+struct Attempt<'a> {
+    command: &'a Command,
+    log: &'a Log,
+    from: u64,
+}
+
+impl<'a> Attempt<'a> {
+    fn new(command: &'a Command, log: &'a Log) -> Self {
+        Self { command, log, from: log.length() }
+    }
+
+    /// Writes the command line to the log and returns the file for its output.
+    fn announce(&self) -> Result<File, CommandError> {
+        let announce = || {
+            self.log.line(format_args!("+ {}", self.command))?;
+            self.log.file.try_clone()
+        };
+        announce().map_err(|error| self.error(format!("its log cannot be written: {error}"), false))
+    }
+
+    fn failed(&self, ended: Ended) -> CommandError {
+        match ended {
+            Ended::NotStarted(error) => self.error(format!("cannot be started: {error}"), false),
+            Ended::TooLong(limit) => self.error(format!("stopped after its time limit of {} s", limit.as_secs()), false),
+            Ended::Interrupted => self.error("stopped because pgsetup was told to stop".to_owned(), true),
+            Ended::Failed(status) => self.error(outcome(status), false),
+        }
+    }
+
+    fn error(&self, outcome: String, interrupted: bool) -> CommandError {
+        CommandError {
+            command: self.command.to_string(),
+            outcome,
+            tail: last_lines(&self.log.since(self.from)),
+            log: Some(self.log.path.clone()),
+            interrupted,
+        }
+    }
+}
+
 /// How a command ended, other than well.
 enum Ended {
     NotStarted(io::Error),
     TooLong(Duration),
     Interrupted,
     Failed(ExitStatus),
-}
-
-impl Ended {
-    fn explain(self, failed: impl FnOnce(String, bool) -> CommandError) -> CommandError {
-        match self {
-            Self::NotStarted(error) => failed(format!("cannot be started: {error}"), false),
-            Self::TooLong(limit) => failed(
-                format!("stopped after its time limit of {} s", limit.as_secs()),
-                false,
-            ),
-            Self::Interrupted => failed("stopped because pgsetup was told to stop".to_owned(), true),
-            Self::Failed(status) => failed(outcome(status), false),
-        }
-    }
 }
 
 fn outcome(status: ExitStatus) -> String {

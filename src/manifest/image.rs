@@ -114,3 +114,20 @@ pub enum Removal {
     /// Logs written during the installation.
     Logs,
 }
+
+impl Removal {
+    /// The word for it in manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DebugSymbols => "debug-symbols",
+            Self::StaticLibraries => "static-libraries",
+            Self::Development => "development",
+            Self::Bitcode => "bitcode",
+            Self::Documentation => "documentation",
+            Self::Translations => "translations",
+            Self::ByteCode => "byte-code",
+            Self::PackageLists => "package-lists",
+            Self::Logs => "logs",
+        }
+    }
+}

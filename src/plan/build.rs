@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Build, Lane, PatroniInstallation, Phase, Plan, Step, TryOut, WantedPackage, recipe};
+use super::{Action, Build, Lane, Phase, Plan, Step, TryOut, WantedPackage, python, recipe};
 use crate::command::Command;
 use crate::layout;
 use crate::manifest::postgresql::Origin;
 use crate::manifest::source::Packages;
-use crate::resolve::{Extension, Patroni, Postgresql, Resolved, Setting, Source};
+use crate::resolve::{Extension, Patroni, Resolved, Setting, Source};
 
 /// The plan that installs `resolved`.
 pub fn build(resolved: &Resolved) -> Plan {
@@ -184,12 +184,13 @@ impl Builder<'_> {
 
     fn patroni(&mut self, patroni: &Patroni, tools: Id, server: Id) -> Id {
         let title = patroni.component.title();
-        let fetch = Action::FetchDistributions(patroni.distributions.clone());
-        let fetch = self.step(format!("fetch {title} and what it needs"), Lane::Net, 5, &[tools], fetch);
-        let installation = patroni_installation(patroni, &self.resolved.postgresql);
-        let needs = [tools, fetch, server];
-        let install =
-            self.step(format!("install {title}"), Lane::Cpu, 15, &needs, Action::InstallPatroni(installation));
+        let environment = vec![python::build_environment(patroni)];
+        let environment =
+            self.step("make a Python environment for building", Lane::Cpu, 4, &[tools], Action::Run(environment));
+        let fetch = Action::FetchDistributions(python::fetch(patroni));
+        let fetch = self.step(format!("fetch {title} and what it needs"), Lane::Net, 5, &[environment], fetch);
+        let installation = Action::InstallPatroni(python::installation(patroni, &self.resolved.postgresql));
+        let install = self.step(format!("install {title}"), Lane::Cpu, 15, &[fetch, server], installation);
         for distribution in &patroni.distributions {
             self.because(install, format!("{} {}: {}", distribution.name, distribution.version, distribution.license));
         }
@@ -199,23 +200,29 @@ impl Builder<'_> {
     /// Everything that comes after all is installed, one after the other.
     fn finish(&mut self, installed: &[Id]) {
         let resolved = self.resolved;
-        let keep: Vec<WantedPackage> =
-            self.packages.iter().filter(|package| package.phase == Phase::Runtime).cloned().collect();
-        let remove = Action::RemoveBuildPackages { keep };
-        let remove = self.step("remove build packages", Lane::Dpkg, 10, installed, remove);
-        self.because(remove, "kept besides the run-time packages: those that hold a shared library in use");
-        let prune = self.step("prune files", Lane::Files, 1, &[remove], Action::Prune(resolved.prune.clone()));
-        let kinds: Vec<String> = resolved.prune.remove.iter().map(|removal| format!("{removal:?}")).collect();
+        let policy = &resolved.prune;
+        // Before the packages: nothing must stay for the sake of a file that goes.
+        let prune = self.step("prune files", Lane::Files, 1, installed, Action::Prune(policy.clone()));
+        let kinds: Vec<&str> = policy.remove.iter().map(|removal| removal.name()).collect();
         self.because(prune, format!("the image's policy: {}", kinds.join(", ")));
-        let check = self.step("check shared libraries", Lane::Files, 1, &[prune], Action::CheckLibraries);
+        let mut last = prune;
+        if !resolved.keep_build_packages {
+            let keep: Vec<WantedPackage> =
+                self.packages.iter().filter(|package| package.phase == Phase::Runtime).cloned().collect();
+            let remove = Action::RemoveBuildPackages { keep };
+            last = self.step("remove build packages", Lane::Dpkg, 10, &[last], remove);
+            self.because(last, "besides the run-time packages, those stay that hold a shared library in use");
+        }
+        let leftovers = Action::RemoveLeftovers(policy.clone());
+        last = self.step("remove leftovers", Lane::Files, 1, &[last], leftovers);
+        let check = self.step("check shared libraries", Lane::Files, 1, &[last], Action::CheckLibraries);
         self.because(check, "nothing that was removed may be missed");
-        let settings = resolved.settings.iter().map(|setting| (setting.name.clone(), setting.value.clone()));
-        let test_settings = resolved.extensions.iter().flat_map(|extension| extension.test_settings.clone());
         let try_out = TryOut {
             programs: format!("{}/bin", resolved.postgresql.prefix()),
             user: resolved.user.clone(),
             locale: resolved.locale.clone(),
-            settings: settings.chain(test_settings).collect(),
+            configuration: resolved.configuration.clone(),
+            settings: test_settings(resolved),
             extensions: resolved.extensions.clone(),
         };
         let try_out = self.step(
@@ -295,50 +302,19 @@ fn configuration(settings: &[Setting]) -> String {
     text
 }
 
-/// Installs Patroni without network from the files that were fetched, and leaves neither pip nor setuptools.
-///
-/// Archives are compiled in a second environment, so that nothing but Patroni's distributions gets into its own.
-/// `PATH` has the `pg_config` of the server that was built: psycopg links to its libpq.
-fn patroni_installation(patroni: &Patroni, postgresql: &Postgresql) -> PatroniInstallation {
-    let requirements: String = patroni
-        .distributions
-        .iter()
-        .map(|d| format!("{}=={} --hash=sha256:{}\n", d.name, d.version, d.sha256))
-        .collect();
-    let files = format!("{}/distributions", layout::WORK);
-    let wheels = format!("{}/wheels", layout::WORK);
-    let tools = format!("{}/python", layout::WORK);
-    let environment = BTreeMap::from([
-        ("LDFLAGS".to_owned(), format!("-Wl,-rpath,{}", postgresql.library_directory())),
-        ("PATH".to_owned(), format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", postgresql.prefix())),
-    ]);
-    let pip = |command: &str| {
-        let common = ["-m", "pip", command, "--no-input", "--no-cache-dir", "--no-index", "--no-deps"];
-        Command::new(&format!("{tools}/bin/python"), common)
-    };
-    let wheel = pip("wheel")
-        .args(["--no-build-isolation", "--require-hashes", "--find-links", &files, "--wheel-dir", &wheels])
-        .args(["--requirement", &format!("{}/requirements.txt", layout::WORK)])
-        .envs(&environment);
-    let names = patroni.distributions.iter().map(|d| format!("{}=={}", d.name, d.version));
-    let install = Command::new(&format!("{tools}/bin/python"), ["-m", "pip"])
-        .args(["--python", &format!("{}/bin/python", patroni.directory)])
-        .args(["install", "--no-input", "--no-cache-dir", "--no-index", "--no-deps", "--no-compile"])
-        .args(["--find-links", &wheels])
-        .args(names);
-    let imports: Vec<String> = patroni.imports.iter().map(|module| format!("import {module}")).collect();
-    PatroniInstallation {
-        component: patroni.component.slug(),
-        directory: patroni.directory.clone(),
-        requirements,
-        commands: vec![
-            Command::new(&patroni.interpreter, ["-m", "venv", "--system-site-packages", &tools]),
-            wheel,
-            Command::new(&patroni.interpreter, ["-m", "venv", "--without-pip", &patroni.directory]),
-            install,
-            Command::new(&format!("{}/bin/python", patroni.directory), ["-c", &imports.join("; ")]),
-        ],
+/// Settings of the throw-away cluster besides the image's: what tests need, and every library that an extension
+/// wants loaded, those that the image does not load after those it does.
+fn test_settings(resolved: &Resolved) -> BTreeMap<String, String> {
+    let mut settings: BTreeMap<String, String> =
+        resolved.extensions.iter().flat_map(|extension| extension.test_settings.clone()).collect();
+    let mut libraries = resolved.preload.clone();
+    for library in resolved.extensions.iter().flat_map(|extension| &extension.preload) {
+        if !libraries.contains(library) {
+            libraries.push(library.clone());
+        }
     }
+    settings.insert("shared_preload_libraries".to_owned(), libraries.join(","));
+    settings
 }
 
 fn leaves(resolved: &Resolved) -> Vec<String> {

@@ -6,6 +6,7 @@
 mod build;
 pub mod dot;
 pub mod json;
+mod python;
 mod recipe;
 pub mod text;
 
@@ -17,6 +18,7 @@ use crate::resolve::{Directory, Distribution, Extension, Resolved, Source};
 use crate::target::Target;
 
 pub use build::build;
+pub use python::requirements;
 
 /// What to do, in an order in which every step comes after those it needs.
 #[derive(Debug, Clone)]
@@ -45,7 +47,7 @@ impl Plan {
     /// Every Python distribution that is downloaded.
     pub fn distributions(&self) -> impl Iterator<Item = &Distribution> {
         self.steps.iter().flat_map(|step| match &step.action {
-            Action::FetchDistributions(distributions) => distributions.as_slice(),
+            Action::FetchDistributions(fetch) => fetch.distributions.as_slice(),
             _ => &[],
         })
     }
@@ -132,7 +134,7 @@ pub enum Action {
     /// Downloads and verifies an archive.
     Fetch(Source),
     /// Downloads and verifies Python distributions.
-    FetchDistributions(Vec<Distribution>),
+    FetchDistributions(DistributionFetch),
     /// Unpacks, compiles, and installs into the stage of `component`.
     Build(Build),
     /// Moves the stage of a component into the image.
@@ -141,8 +143,10 @@ pub enum Action {
     InstallPatroni(PatroniInstallation),
     /// Finds the packages that must stay and removes the others that were installed.
     RemoveBuildPackages { keep: Vec<WantedPackage> },
-    /// Removes files by the image's policy.
+    /// Removes files of what was compiled, by the image's policy.
     Prune(Prune),
+    /// Removes what package tools leave behind: caches, lists, logs, and scripts without their interpreter.
+    RemoveLeftovers(Prune),
     /// Resolves every shared library again.
     CheckLibraries,
     /// Starts a throw-away cluster and creates and tests every extension in it.
@@ -164,6 +168,21 @@ pub struct Build {
     pub prune: Prune,
 }
 
+/// A download of Python distributions.
+#[derive(Debug, Clone)]
+pub struct DistributionFetch {
+    /// What is wanted.
+    pub distributions: Vec<Distribution>,
+    /// The directory for them.
+    pub directory: String,
+    /// The requirements file that is written for those that are not at hand.
+    pub requirements: String,
+    /// The file for the certificates that pip trusts.
+    pub certificates: String,
+    /// What downloads those.
+    pub commands: Vec<Command>,
+}
+
 /// Patroni's installation.
 #[derive(Debug, Clone)]
 pub struct PatroniInstallation {
@@ -171,8 +190,8 @@ pub struct PatroniInstallation {
     pub component: String,
     /// Directory of the environment.
     pub directory: String,
-    /// The requirements file, with a digest for every distribution.
-    pub requirements: String,
+    /// The requirements file that is written, with its text: a digest for every distribution.
+    pub requirements: (String, String),
     /// What is run.
     pub commands: Vec<Command>,
 }
@@ -186,7 +205,9 @@ pub struct TryOut {
     pub user: User,
     /// Its locale.
     pub locale: String,
-    /// Settings of its postgresql.conf: the image's, and those that tests need.
+    /// The file with the image's settings, which it includes.
+    pub configuration: String,
+    /// Settings that come after those.
     pub settings: BTreeMap<String, String>,
     /// The extensions with their tests.
     pub extensions: Vec<Extension>,
@@ -194,12 +215,14 @@ pub struct TryOut {
 
 impl Action {
     /// The command lines it runs, as they are printed.
-    pub fn commands(&self) -> &[Command] {
+    pub fn commands(&self) -> Vec<Command> {
         match self {
-            Self::Run(commands) => commands,
-            Self::Build(build) => &build.commands,
-            Self::InstallPatroni(patroni) => &patroni.commands,
-            _ => &[],
+            Self::CreateUser(user) => recipe::user(user),
+            Self::Run(commands) => commands.clone(),
+            Self::FetchDistributions(fetch) => fetch.commands.clone(),
+            Self::Build(build) => build.commands.clone(),
+            Self::InstallPatroni(patroni) => patroni.commands.clone(),
+            _ => Vec::new(),
         }
     }
 }

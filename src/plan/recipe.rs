@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::command::Command;
 use crate::layout;
+use crate::manifest::image::User;
 use crate::manifest::build::{Autoconf, Build, Cmake, Meson, NamedStep, Pgxs};
 use crate::resolve::{Extension, Postgresql};
 
@@ -28,6 +29,16 @@ pub fn postgresql(postgresql: &Postgresql) -> Vec<Command> {
         run(Command::new("./configure", directories).args(&postgresql.configure)),
         run(Command::new("make", ["world-bin"])),
         run(Command::new("make", ["install-world-bin"]).arg(destdir(&slug))),
+    ]
+}
+
+/// The commands that make the system user. Its password is locked, as useradd leaves it.
+pub fn user(user: &User) -> Vec<Command> {
+    let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
+    vec![
+        Command::new("groupadd", ["--system", "--gid", &gid, &user.name]),
+        Command::new("useradd", ["--system", "--uid", &uid, "--gid", &gid, "--no-create-home"])
+            .args(["--home-dir", &user.home, "--shell", &user.shell, &user.name]),
     ]
 }
 

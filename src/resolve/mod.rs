@@ -36,6 +36,8 @@ pub struct Selection {
     pub with: Vec<String>,
     /// `--without`: all but these.
     pub without: Vec<String>,
+    /// `--keep-build-deps`.
+    pub keep_build_packages: bool,
 }
 
 /// An image with nothing left to decide.
@@ -67,6 +69,8 @@ pub struct Resolved {
     pub patroni: Option<Patroni>,
     /// What is removed at the end.
     pub prune: Prune,
+    /// Whether compilers, headers and everything else that builds stay.
+    pub keep_build_packages: bool,
 }
 
 /// What every installed thing has.

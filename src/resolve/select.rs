@@ -9,7 +9,7 @@ use super::{
     command_line_problem, preload, value,
 };
 use crate::manifest::extension::{Extension as Written, Release};
-use crate::manifest::image::Image;
+use crate::manifest::image::{Image, Prune, Removal};
 use crate::manifest::problem::{Problem, SourceText};
 use crate::manifest::source::{Packages, Source as WrittenSource};
 use crate::manifest::{Located, Manifests, nearest};
@@ -50,7 +50,8 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         postgresql: postgresql?,
         extensions: extensions.into_iter().collect::<Option<_>>()?,
         patroni,
-        prune: value.prune.clone(),
+        prune: prune(value, selection.keep_build_packages),
+        keep_build_packages: selection.keep_build_packages,
         target,
     })
 }
@@ -359,6 +360,15 @@ fn patroni(
         distributions,
         imports: written.imports.clone(),
     })
+}
+
+/// The image's policy; where others are to build in the image, without what would keep them from it.
+fn prune(image: &Image, keep_build_packages: bool) -> Prune {
+    let mut prune = image.prune.clone();
+    if keep_build_packages {
+        prune.remove.retain(|removal| !matches!(removal, Removal::Development | Removal::StaticLibraries));
+    }
+    prune
 }
 
 fn directories(image: &Image) -> Vec<Directory> {

@@ -1,7 +1,112 @@
-//! What the steps of a plan do: one file an action.
+//! What steps do: one file for each kind of action.
+//!
+//! An action knows its own data and the [`Context`]; it knows nothing of other steps. To add one: a variant in
+//! `plan::Action`, a place for it in `plan::build`, and a file here.
 
+mod build;
+mod clean;
+mod cluster;
+pub mod fetch;
+mod files;
 pub mod gate;
 pub mod merge;
+mod patroni;
 pub mod prune;
 pub mod purge;
+mod receipt;
 pub mod strip;
+mod user;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::digest::Sha256;
+use crate::failure::{Because, Cause, Failure};
+use crate::host::{Host, Log};
+use crate::inventory::Inventory;
+use crate::layout;
+use crate::manifest::image::User;
+use crate::plan::{Action, Step};
+use crate::report::Reporter;
+use crate::supply::Supply;
+use gate::Needs;
+use purge::{PackagesBefore, Purged};
+
+/// What actions work with, and what they leave for the receipt.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The machine.
+    pub host: &'a Host,
+    /// The printer.
+    pub reporter: &'a Reporter,
+    /// Where sources come from.
+    pub supply: &'a Supply,
+    /// The tokens that all builds share.
+    pub jobserver: &'a jobserver::Client,
+    /// The certificates that downloads trust, as PEM text.
+    pub certificates: &'a str,
+    /// The image's user.
+    pub user: &'a User,
+    /// What has come of the steps so far.
+    pub state: State,
+}
+
+/// What steps have found out and done.
+#[derive(Debug, Default)]
+pub struct State {
+    archives: Mutex<BTreeMap<Sha256, PathBuf>>,
+    inventory: Mutex<Inventory>,
+    packages_before: OnceLock<PackagesBefore>,
+    needs_before: OnceLock<Needs>,
+    purged: OnceLock<Purged>,
+}
+
+/// A lock whose data is whole even when a step panicked: every change under it is one insertion.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Performs one step; returns a line on what came of it.
+pub fn perform(step: &Step, context: &Context<'_>) -> Result<String, Failure> {
+    let path = context.host.path(layout::log(&step.name));
+    let log = Log::open(&path).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
+    let (host, state) = (context.host, &context.state);
+    let done = |()| String::new();
+    match &step.action {
+        Action::RecordBase => {
+            let before = PackagesBefore::take(host)?;
+            let note = format!("{} packages", before.packages.len());
+            // Performed once: the plan has one such step.
+            let _ = state.packages_before.set(before);
+            Ok(note)
+        }
+        Action::CreateUser(user) => user::create(host, user, &step.action.commands(), &log),
+        Action::CreateDirectories { directories, user } => files::directories(host, directories, user),
+        Action::WriteFile { path, text } => Ok(host.write(path, text, files::ROOT_FILE).map(done)?),
+        Action::Run(commands) => {
+            commands.iter().try_for_each(|command| host.run(command, &log))?;
+            Ok(String::new())
+        }
+        Action::Fetch(source) => fetch::source(source, &step.name, context),
+        Action::FetchDistributions(fetch) => fetch::distributions(fetch, context, &log),
+        Action::Build(build) => build::build(build, context, &log),
+        Action::Install { component } => install(component, context),
+        Action::InstallPatroni(installation) => patroni::install(installation, context, &log),
+        Action::Prune(policy) => clean::prune(policy, context),
+        Action::RemoveBuildPackages { keep } => clean::remove_build_packages(keep, context, &log),
+        Action::RemoveLeftovers(policy) => clean::remove_leftovers(policy, context),
+        Action::CheckLibraries => clean::check_libraries(context),
+        Action::TryOut(try_out) => cluster::try_out(try_out, context, &log),
+        Action::WriteReceipt(resolved) => receipt::write(resolved, context),
+    }
+}
+
+/// Moves the stage of a component into the root.
+fn install(component: &str, context: &Context<'_>) -> Result<String, Failure> {
+    let stage = layout::stage(component);
+    let files = merge::merge(context.host, &stage, component, &mut lock(&context.state.inventory)).because(Cause::Build)?;
+    context.host.remove(&stage)?;
+    context.host.remove(layout::source(component))?;
+    Ok(format!("{} files", files.len()))
+}

@@ -1,0 +1,165 @@
+//! `pgsetup install`: resolves, plans, runs, and says what came of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::cli::{InstallArgs, SourceArgs};
+use crate::failure::{Because, Cause, Failure};
+use crate::host::cache::Cache;
+use crate::host::http::{self, Client, HttpOptions};
+use crate::host::apt_sources::DebianArchive;
+use crate::host::{self, Host};
+use crate::layout;
+use crate::plan::{self, Plan};
+use crate::report::Reporter;
+use crate::resolve::Resolved;
+use crate::run::{self, Event, Limits};
+use crate::step::{self, Context, State, fetch};
+use crate::supply::{ErrorKind, Options, Supply};
+use crate::target::{Architecture, Target, distribution_of};
+
+/// How many sources are downloaded at the same time.
+const DOWNLOADS: usize = 6;
+
+/// Installs what the manifests select.
+pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
+    let host = Host::new(&args.root);
+    let mut manifests = args.manifests.clone();
+    let mut resolved = crate::resolved(&manifests, Some(target(&host)?), reporter)?;
+    permitted(&host)?;
+    let supply = supply(&args.sources, &args.root)?;
+    let left_out = match args.skip_unavailable {
+        true => unavailable(&resolved, &supply, reporter)?,
+        false => BTreeMap::new(),
+    };
+    if !left_out.is_empty() {
+        manifests.without.extend(left_out.keys().cloned());
+        resolved = crate::resolved(&manifests, Some(resolved.target.clone()), reporter)?;
+    }
+    let plan = plan::build(&resolved);
+    host.empty_contents(layout::WORK)?;
+    perform(&plan, &resolved, args, &host, &supply, reporter)?;
+    for (name, reason) in &left_out {
+        reporter.line(&format!("left out: {name}: {reason}"));
+    }
+    Ok(())
+}
+
+/// The machine that is installed on. A plan for another distribution would fail half-way.
+fn target(host: &Host) -> Result<Target, Failure> {
+    let text = host.read("/etc/os-release")?.unwrap_or_default();
+    let distribution = distribution_of(&text).ok_or_else(|| {
+        let file = host.path("/etc/os-release");
+        Failure::new(Cause::Internal, format_args!("{} does not say which distribution this is", file.display()))
+    })?;
+    Ok(Target { distribution, architecture: Architecture::of_this_program() })
+}
+
+fn permitted(host: &Host) -> Result<(), Failure> {
+    if host.is_system() && !host::is_root() {
+        let message = "installing into the running system is root's; `pgsetup plan` shows as any user what would be \
+                       done, and `--root DIR` installs below a directory";
+        return Err(Failure::new(Cause::Permission, message));
+    }
+    Ok(())
+}
+
+/// Where sources come from, by the command line.
+pub fn supply(args: &SourceArgs, root: &Path) -> Result<Supply, Failure> {
+    for directory in &args.vendor {
+        if !directory.is_dir() {
+            let message = format!("--vendor {}: there is no such directory", directory.display());
+            return Err(Failure::new(Cause::Internal, message));
+        }
+    }
+    let client = Client::new(&HttpOptions { ca_bundle: args.ca_bundle.clone(), ..HttpOptions::default() })?;
+    let cache = Cache::open(&args.cache)
+        .map_err(|error| anyhow::anyhow!("cannot open the cache {}: {error}", args.cache.display()))?;
+    Ok(Supply::new(Options {
+        vendor: args.vendor.clone(),
+        cache,
+        client,
+        offline: args.offline,
+        debian: DebianArchive::read(root),
+        content_mirrors: args.mirror.clone(),
+    })?)
+}
+
+/// The extensions of which a source cannot be had, with the reason. A wrong digest is no such reason: it fails.
+fn unavailable(
+    resolved: &Resolved,
+    supply: &Supply,
+    reporter: &Reporter,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut left_out = BTreeMap::new();
+    for extension in &resolved.extensions {
+        for source in &extension.sources {
+            let Err(error) = supply.obtain(&fetch::wanted(source), &|_| ()) else { continue };
+            match error.kind() {
+                ErrorKind::Network | ErrorKind::Missing => {
+                    reporter.line(&format!("cannot have {}", source.title));
+                    left_out.insert(extension.component.name.clone(), error.summary());
+                }
+                ErrorKind::Checksum | ErrorKind::Local => return Err(fetch::failure(&error)),
+            }
+        }
+    }
+    Ok(left_out)
+}
+
+fn perform(
+    plan: &Plan,
+    resolved: &Resolved,
+    args: &InstallArgs,
+    host: &Host,
+    supply: &Supply,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    let jobs = args.jobs.map_or_else(host::processors, usize::from);
+    let jobserver = jobserver::Client::new(jobs).because(Cause::Internal)?;
+    let certificates = http::certificates_pem(args.sources.ca_bundle.as_deref())?;
+    let context = Context {
+        host,
+        reporter,
+        supply,
+        jobserver: &jobserver,
+        certificates: &certificates,
+        user: &resolved.user,
+        state: State::default(),
+    };
+    let interrupt = host.interrupt();
+    let stop = interrupt.clone();
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).because(Cause::Internal)?;
+    let handle = signals.handle();
+    let waiter = std::thread::spawn(move || signals.forever().for_each(|_| stop.stop_all()));
+    let limits = Limits { cpu: jobs, net: DOWNLOADS };
+    let result = run::run(
+        &plan.steps,
+        limits,
+        || interrupt.is_interrupted(),
+        |step| step::perform(step, &context),
+        |event| match event {
+            Event::Started(step) => reporter.started(&step.name),
+            Event::Finished(step, elapsed, note) => reporter.finished(&step.name, elapsed, note),
+            Event::Failed(step, elapsed, _) => reporter.failed(&step.name, elapsed),
+        },
+    );
+    handle.close();
+    // It ends as soon as its signals are closed.
+    let _ = waiter.join();
+    match result {
+        Ok(()) => {
+            host.empty_contents(layout::WORK)?;
+            Ok(())
+        }
+        Err(failed) => {
+            reporter.failures(&failed);
+            let cause = failed.first().map_or(Cause::Internal, |step| step.failure.cause);
+            let names: Vec<&str> = failed.iter().map(|step| step.name.as_str()).collect();
+            Err(Failure::new(cause, format_args!("not installed; failed: {}", names.join(", "))))
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The end of an installation: what was only needed to build goes, and what stays is checked.
+
+use std::collections::BTreeMap;
+
+use super::{Context, gate, lock, prune as pruning, purge};
+use crate::failure::{Because, Cause, Failure};
+use crate::host::Log;
+use crate::manifest::image::Prune;
+use crate::plan::WantedPackage;
+use crate::report::bytes;
+
+/// Removes files of what was compiled.
+pub fn prune(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
+    let pruned = pruning::files(context.host, policy, &mut lock(&context.state.inventory))?;
+    Ok(format!("{} files, {}", pruned.removed, bytes(pruned.bytes)))
+}
+
+/// Finds out what the installed files need, and removes every package that was installed and is not of it.
+pub fn remove_build_packages(
+    keep: &[WantedPackage],
+    context: &Context<'_>,
+    log: &Log,
+) -> Result<String, Failure> {
+    let needs = gate::needs(context.host, &lock(&context.state.inventory))?;
+    let mut wanted: BTreeMap<String, String> = needs.packages();
+    for package in keep {
+        wanted.insert(package.name.clone(), format!("wanted by {}", package.wanted_by.join(", ")));
+    }
+    // Every plan begins with the step that records them.
+    let before = context.state.packages_before.get().cloned().unwrap_or_default();
+    let purged = purge::purge(context.host, log, &before, &wanted).because(Cause::Build)?;
+    let note = format!("{} removed, {} kept besides the base's", purged.removed.len(), purged.kept.len());
+    let _ = context.state.needs_before.set(needs);
+    let _ = context.state.purged.set(purged);
+    Ok(note)
+}
+
+/// Removes what package tools left behind.
+pub fn remove_leftovers(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
+    let before = context.state.packages_before.get().cloned().unwrap_or_default();
+    let pruned = pruning::leftovers(context.host, policy, &before, &mut lock(&context.state.inventory))?;
+    for (script, interpreter) in &pruned.scripts {
+        context.reporter.line(&format!("       removed {script}: the image has no {interpreter}"));
+    }
+    Ok(format!("{} files, {}", pruned.removed, bytes(pruned.bytes)))
+}
+
+/// Follows every shared library again, now that packages are gone.
+pub fn check_libraries(context: &Context<'_>) -> Result<String, Failure> {
+    let after = gate::needs(context.host, &lock(&context.state.inventory))?;
+    let before = context.state.needs_before.get().unwrap_or(&after);
+    gate::check(before, &after).because(Cause::Test)?;
+    Ok(format!("{} programs and libraries", after.elf_files))
+}
