@@ -56,27 +56,43 @@ pub trait Because<T> {
 
 impl<T, E: Into<anyhow::Error>> Because<T> for Result<T, E> {
     fn because(self, cause: Cause) -> Result<T, Failure> {
-        self.map_err(|error| Failure { cause, error: error.into() })
+        self.map_err(|error| Failure {
+            cause,
+            error: error.into(),
+        })
     }
 }
 
 impl Failure {
     /// A failure explained by one text.
     pub fn new(cause: Cause, message: impl fmt::Display) -> Self {
-        Self { cause, error: anyhow::anyhow!("{message}") }
+        Self {
+            cause,
+            error: anyhow::anyhow!("{message}"),
+        }
     }
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { cause: Cause::Internal, error }
+        Self {
+            cause: Cause::Internal,
+            error,
+        }
     }
 }
 
 impl From<crate::host::CommandError> for Failure {
     fn from(error: crate::host::CommandError) -> Self {
-        let cause = if error.interrupted { Cause::Interrupted } else { Cause::Build };
-        Self { cause, error: error.into() }
+        let cause = if error.interrupted {
+            Cause::Interrupted
+        } else {
+            Cause::Build
+        };
+        Self {
+            cause,
+            error: error.into(),
+        }
     }
 }
 

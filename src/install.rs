@@ -8,9 +8,9 @@ use signal_hook::iterator::Signals;
 
 use crate::cli::{InstallArgs, SourceArgs};
 use crate::failure::{Because, Cause, Failure};
+use crate::host::apt_sources::DebianArchive;
 use crate::host::cache::Cache;
 use crate::host::http::{self, Client, HttpOptions};
-use crate::host::apt_sources::DebianArchive;
 use crate::host::{self, Host};
 use crate::layout;
 use crate::plan::{self, Plan};
@@ -53,9 +53,15 @@ fn target(host: &Host) -> Result<Target, Failure> {
     let text = host.read("/etc/os-release")?.unwrap_or_default();
     let distribution = distribution_of(&text).ok_or_else(|| {
         let file = host.path("/etc/os-release");
-        Failure::new(Cause::Internal, format_args!("{} does not say which distribution this is", file.display()))
+        Failure::new(
+            Cause::Internal,
+            format_args!("{} does not say which distribution this is", file.display()),
+        )
     })?;
-    Ok(Target { distribution, architecture: Architecture::of_this_program() })
+    Ok(Target {
+        distribution,
+        architecture: Architecture::of_this_program(),
+    })
 }
 
 fn permitted(host: &Host) -> Result<(), Failure> {
@@ -75,7 +81,10 @@ pub fn supply(args: &SourceArgs, root: &Path) -> Result<Supply, Failure> {
             return Err(Failure::new(Cause::Internal, message));
         }
     }
-    let client = Client::new(&HttpOptions { ca_bundle: args.ca_bundle.clone(), ..HttpOptions::default() })?;
+    let client = Client::new(&HttpOptions {
+        ca_bundle: args.ca_bundle.clone(),
+        ..HttpOptions::default()
+    })?;
     let cache = Cache::open(&args.cache)
         .map_err(|error| anyhow::anyhow!("cannot open the cache {}: {error}", args.cache.display()))?;
     Ok(Supply::new(Options {
@@ -97,13 +106,15 @@ fn unavailable(
     let mut left_out = BTreeMap::new();
     for extension in &resolved.extensions {
         for source in &extension.sources {
-            let Err(error) = supply.obtain(&fetch::wanted(source), &|_| ()) else { continue };
+            let Err(error) = supply.obtain(&fetch::wanted(source), &|_| ()) else {
+                continue;
+            };
             match error.kind() {
                 ErrorKind::Network | ErrorKind::Missing => {
                     reporter.line(&format!("cannot have {}", source.title));
                     left_out.insert(extension.component.name.clone(), error.summary());
                 }
-                ErrorKind::Checksum | ErrorKind::Local => return Err(fetch::failure(&error)),
+                ErrorKind::Checksum | ErrorKind::Local => return Err(fetch::failure(error)),
             }
         }
     }
@@ -135,7 +146,10 @@ fn perform(
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).because(Cause::Internal)?;
     let handle = signals.handle();
     let waiter = std::thread::spawn(move || signals.forever().for_each(|_| stop.stop_all()));
-    let limits = Limits { cpu: jobs, net: DOWNLOADS };
+    let limits = Limits {
+        cpu: jobs,
+        net: DOWNLOADS,
+    };
     let result = run::run(
         &plan.steps,
         limits,
@@ -159,7 +173,10 @@ fn perform(
             reporter.failures(&failed);
             let cause = failed.first().map_or(Cause::Internal, |step| step.failure.cause);
             let names: Vec<&str> = failed.iter().map(|step| step.name.as_str()).collect();
-            Err(Failure::new(cause, format_args!("not installed; failed: {}", names.join(", "))))
+            Err(Failure::new(
+                cause,
+                format_args!("not installed; failed: {}", names.join(", ")),
+            ))
         }
     }
 }

@@ -19,6 +19,15 @@ pub fn stage(slug: &str) -> String {
 
 /// The log of a step.
 pub fn log(step: &str) -> String {
-    let name: String = step.chars().map(|c| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '-' }).collect();
+    let name: String = step
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || ".-_".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
     format!("{WORK}/log/{name}.log")
 }

@@ -22,13 +22,11 @@
 //! The invariants are in ARCHITECTURE.md, with where to make the commonest changes.
 
 mod cli;
-#[allow(dead_code)]
 mod closure;
 mod command;
 mod digest;
 mod failure;
 mod host;
-#[allow(dead_code)]
 mod install;
 mod inventory;
 mod layout;
@@ -37,9 +35,7 @@ mod plan;
 mod report;
 mod resolve;
 mod run;
-#[allow(dead_code)]
 mod step;
-#[allow(dead_code)]
 mod supply;
 mod target;
 

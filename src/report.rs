@@ -25,7 +25,11 @@ pub struct Reporter {
 impl Default for Reporter {
     fn default() -> Self {
         let styled = io::stderr().is_terminal() && host::variable("NO_COLOR").is_none();
-        Self { bars: MultiProgress::new(), running: Mutex::default(), styled }
+        Self {
+            bars: MultiProgress::new(),
+            running: Mutex::default(),
+            styled,
+        }
     }
 }
 
@@ -80,7 +84,11 @@ impl Reporter {
     /// A step is done.
     pub fn finished(&self, step: &str, elapsed: Duration, note: &str) {
         self.ended(step);
-        let note = if note.is_empty() { String::new() } else { format!("  {note}") };
+        let note = if note.is_empty() {
+            String::new()
+        } else {
+            format!("  {note}")
+        };
         self.line(&format!("done   {step}  {}{note}", seconds(elapsed)));
     }
 

@@ -78,7 +78,10 @@ pub fn run(
                 scope.spawn(move || {
                     let began = Instant::now();
                     let result = catch_unwind(AssertUnwindSafe(|| perform(step))).unwrap_or_else(|panic| {
-                        Err(Failure::new(Cause::Internal, format_args!("pgsetup panicked: {}", text_of(&*panic))))
+                        Err(Failure::new(
+                            Cause::Internal,
+                            format_args!("pgsetup panicked: {}", text_of(&*panic)),
+                        ))
                     });
                     // The receiver outlives every worker: the scope ends after the loop.
                     let _ = sender.send((id, began.elapsed(), result));
@@ -87,27 +90,36 @@ pub fn run(
             if schedule.running == 0 {
                 break;
             }
-            let Ok((id, elapsed, result)) = messages.recv() else { break };
+            let Ok((id, elapsed, result)) = messages.recv() else {
+                break;
+            };
             schedule.done(id);
             match result {
                 Ok(note) => watch(Event::Finished(&steps[id], elapsed, &note)),
                 Err(failure) => {
                     watch(Event::Failed(&steps[id], elapsed, &failure));
-                    failed.push(FailedStep { name: steps[id].name.clone(), failure });
+                    failed.push(FailedStep {
+                        name: steps[id].name.clone(),
+                        failure,
+                    });
                 }
             }
         }
     });
     if failed.is_empty() && schedule.finished < steps.len() {
         let failure = Failure::new(Cause::Interrupted, "stopped because pgsetup was told to stop");
-        failed.push(FailedStep { name: "install".to_owned(), failure });
+        failed.push(FailedStep {
+            name: "install".to_owned(),
+            failure,
+        });
     }
     if failed.is_empty() { Ok(()) } else { Err(failed) }
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
 }
 
 /// Which step may start next.
@@ -140,7 +152,17 @@ impl<'a> Schedule<'a> {
         }
         let missing: Vec<usize> = steps.iter().map(|step| step.needs.len()).collect();
         let ready = (0..steps.len()).filter(|id| missing[*id] == 0).collect();
-        Self { steps, limits, remaining, missing, dependents, ready, busy: BTreeMap::new(), running: 0, finished: 0 }
+        Self {
+            steps,
+            limits,
+            remaining,
+            missing,
+            dependents,
+            ready,
+            busy: BTreeMap::new(),
+            running: 0,
+            finished: 0,
+        }
     }
 
     /// The ready step with the longest remaining chain whose lane has room; the earlier one of two equals.
@@ -151,7 +173,12 @@ impl<'a> Schedule<'a> {
         };
         let position = (0..self.ready.len())
             .filter(|position| has_room(self.ready[*position]))
-            .max_by_key(|position| (self.remaining[self.ready[*position]], std::cmp::Reverse(self.ready[*position])))?;
+            .max_by_key(|position| {
+                (
+                    self.remaining[self.ready[*position]],
+                    std::cmp::Reverse(self.ready[*position]),
+                )
+            })?;
         let id = self.ready.swap_remove(position);
         *self.busy.entry(self.steps[id].lane).or_default() += 1;
         self.running += 1;
@@ -211,7 +238,10 @@ mod tests {
             step("head of a long chain", Lane::Cpu, 1, &[]),
             step("long", Lane::Cpu, 50, &[1]),
         ];
-        assert_eq!(order(&steps, Limits { cpu: 1, net: 1 }), ["head of a long chain", "long", "short"]);
+        assert_eq!(
+            order(&steps, Limits { cpu: 1, net: 1 }),
+            ["head of a long chain", "long", "short"]
+        );
     }
 
     #[test]
@@ -219,16 +249,33 @@ mod tests {
         let steps: Vec<Step> = (0..40)
             .map(|n| {
                 let needs: Vec<usize> = (0..n).filter(|m| n % (m + 2) == 0).collect();
-                step(&n.to_string(), if n % 3 == 0 { Lane::Dpkg } else { Lane::Cpu }, 1, &needs)
+                step(
+                    &n.to_string(),
+                    if n % 3 == 0 { Lane::Dpkg } else { Lane::Cpu },
+                    1,
+                    &needs,
+                )
             })
             .collect();
         let done = Mutex::new(Vec::new());
         let (cpu, dpkg) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let perform = |step: &Step| {
-            let (counter, most) = if step.lane == Lane::Cpu { (&cpu, 2) } else { (&dpkg, 1) };
-            assert!(counter.fetch_add(1, Ordering::SeqCst) < most, "{} is one too many", step.name);
+            let (counter, most) = if step.lane == Lane::Cpu {
+                (&cpu, 2)
+            } else {
+                (&dpkg, 1)
+            };
+            assert!(
+                counter.fetch_add(1, Ordering::SeqCst) < most,
+                "{} is one too many",
+                step.name
+            );
             for need in &step.needs {
-                assert!(done.lock().unwrap().contains(&need.to_string()), "{} before {need}", step.name);
+                assert!(
+                    done.lock().unwrap().contains(&need.to_string()),
+                    "{} before {need}",
+                    step.name
+                );
             }
             std::thread::yield_now();
             counter.fetch_sub(1, Ordering::SeqCst);
@@ -264,7 +311,10 @@ mod tests {
             }
         };
         let failed = run(&steps, LIMITS, || false, perform, watch).unwrap_err();
-        assert_eq!(failed.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["fails"]);
+        assert_eq!(
+            failed.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(),
+            ["fails"]
+        );
         assert_eq!(finished.into_inner().unwrap(), ["runs beside it"]);
     }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -834,3 +835,73 @@ impl fmt::Display for Mismatch {
 }
 
 impl std::error::Error for SupplyError {}
+
+impl Supply {
+    /// The source where a vendor directory or the cache has it; makes no connection.
+    pub fn find(&self, wanted: &Wanted) -> Option<Obtained> {
+        self.at_hand(wanted, &mut Vec::new())
+    }
+
+    /// True when no connection may be made.
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// Takes a file that another program has downloaded into the cache, if it is what is wanted.
+    ///
+    /// # Errors
+    /// The file is not what is wanted, or cannot be read or kept.
+    pub fn adopt(&self, wanted: &Wanted, path: &Path) -> Result<Obtained, SupplyError> {
+        let place = path.display().to_string();
+        let failed = |reason| {
+            let tried = Tried {
+                place: place.clone(),
+                reason,
+            };
+            SupplyError::new(wanted, vec![tried], self.offline)
+        };
+        let local = |error| failed(Reason::Failed(Failure::Disk(error)));
+        let digest = File::open(path).and_then(Sha256::of_reader).map_err(local)?;
+        if !wanted.accepted.contains(&digest) {
+            let mismatch = Mismatch {
+                algorithm: "sha256",
+                expected: wanted.accepted.iter().map(ToString::to_string).collect(),
+                actual: digest.to_string(),
+                ..Mismatch::default()
+            };
+            return Err(failed(Reason::Mismatch(Box::new(mismatch))));
+        }
+        let keep = || -> io::Result<PathBuf> {
+            let mut partial = self.cache.partial(&digest, false, || ())?;
+            partial.restart()?;
+            let mut file = File::open(path)?;
+            let mut buffer = vec![0; 64 * 1024];
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => return partial.commit(None),
+                    count => partial.append(&buffer[..count])?,
+                }
+            }
+        };
+        let path = keep().map_err(local)?;
+        let bytes = fs::metadata(&path).map_err(local)?.len();
+        Ok(Obtained {
+            path,
+            place: Provenance::Cache,
+            bytes,
+            digest,
+        })
+    }
+}
+
+impl SupplyError {
+    /// The reasons of all places in one line.
+    pub fn summary(&self) -> String {
+        let reasons: Vec<String> = self
+            .tried
+            .iter()
+            .map(|tried| format!("{}: {}", tried.place, tried.reason.summary()))
+            .collect();
+        reasons.join("; ")
+    }
+}

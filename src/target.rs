@@ -30,7 +30,11 @@ impl Architecture {
 
     /// The architecture this program was compiled for, which is the machine's.
     pub fn of_this_program() -> Self {
-        if cfg!(target_arch = "aarch64") { Self::Arm64 } else { Self::Amd64 }
+        if cfg!(target_arch = "aarch64") {
+            Self::Arm64
+        } else {
+            Self::Amd64
+        }
     }
 
     /// Debian's name.
@@ -52,7 +56,9 @@ impl FromStr for Architecture {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|architecture| architecture.name() == text);
+        let found = Self::ALL
+            .into_iter()
+            .find(|architecture| architecture.name() == text);
         found.ok_or_else(|| format!("`{text}` is no architecture pgsetup knows: amd64, arm64"))
     }
 }
@@ -71,23 +77,35 @@ impl FromStr for Target {
             Some((distribution, architecture)) => (distribution, architecture.parse()?),
             None => (text, Architecture::of_this_program()),
         };
-        Ok(Self { distribution: parse_distribution(distribution)?, architecture })
+        Ok(Self {
+            distribution: parse_distribution(distribution)?,
+            architecture,
+        })
     }
 }
 
 /// Checks that `text` reads `name:release`.
 pub fn parse_distribution(text: &str) -> Result<String, String> {
-    let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c));
+    let word = |word: &str| {
+        !word.is_empty()
+            && word
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || ".-".contains(c))
+    };
     match text.split_once(':') {
         Some((name, release)) if word(name) && word(release) => Ok(text.to_owned()),
-        _ => Err(format!("`{text}` is no distribution: write it as `debian:bookworm`")),
+        _ => Err(format!(
+            "`{text}` is no distribution: write it as `debian:bookworm`"
+        )),
     }
 }
 
 /// The distribution that `/etc/os-release` describes, in the form of [`Target::distribution`].
 pub fn distribution_of(os_release: &str) -> Option<String> {
     let value = |key: &str| {
-        let line = os_release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+        let line = os_release
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
         Some(line.trim().trim_matches('"').to_owned())
     };
     Some(format!("{}:{}", value("ID")?, value("VERSION_CODENAME")?))
@@ -101,8 +119,18 @@ mod tests {
     fn a_target_reads_and_prints_the_same() {
         let target: Target = "debian:bookworm/arm64".parse().unwrap();
         assert_eq!(target.to_string(), "debian:bookworm/arm64");
-        assert!("debian/arm64".parse::<Target>().unwrap_err().contains("debian:bookworm"));
-        assert!("debian:bookworm/x86".parse::<Target>().unwrap_err().contains("amd64, arm64"));
+        assert!(
+            "debian/arm64"
+                .parse::<Target>()
+                .unwrap_err()
+                .contains("debian:bookworm")
+        );
+        assert!(
+            "debian:bookworm/x86"
+                .parse::<Target>()
+                .unwrap_err()
+                .contains("amd64, arm64")
+        );
     }
 
     #[test]

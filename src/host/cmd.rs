@@ -101,6 +101,11 @@ impl Log {
             .unwrap_or_default()
     }
 
+    /// Its end, at most the last 64 KiB.
+    pub fn text(&self) -> String {
+        self.since(0)
+    }
+
     fn length(&self) -> u64 {
         self.file.metadata().map_or(0, |metadata| metadata.len())
     }
@@ -222,8 +227,13 @@ impl Host {
     pub fn run_with(&self, command: &Command, log: &Log, settings: Settings<'_>) -> Result<(), CommandError> {
         let attempt = Attempt::new(command, log);
         let file = attempt.announce()?;
-        let expression = self.expression(command, settings.jobserver).stderr_to_stdout().stdout_file(file);
-        self.wait(&expression, settings.time_limit).map(drop).map_err(|ended| attempt.failed(ended))
+        let expression = self
+            .expression(command, settings.jobserver)
+            .stderr_to_stdout()
+            .stdout_file(file);
+        self.wait(&expression, settings.time_limit)
+            .map(drop)
+            .map_err(|ended| attempt.failed(ended))
     }
 
     /// Runs `command` and returns what it wrote to its standard output; its errors go to `log`.
@@ -241,7 +251,9 @@ impl Host {
         let attempt = Attempt::new(command, log);
         let file = attempt.announce()?;
         let expression = self.expression(command, None).stdout_capture().stderr_file(file);
-        let output = self.wait(&expression, limit).map_err(|ended| attempt.failed(ended))?;
+        let output = self
+            .wait(&expression, limit)
+            .map_err(|ended| attempt.failed(ended))?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
@@ -249,9 +261,16 @@ impl Host {
     pub fn start(&self, command: &Command, log: &Log) -> Result<Background<'_>, CommandError> {
         let attempt = Attempt::new(command, log);
         let file = attempt.announce()?;
-        let expression = self.expression(command, None).stderr_to_stdout().stdout_file(file);
+        let expression = self
+            .expression(command, None)
+            .stderr_to_stdout()
+            .stdout_file(file);
         let handle = self.spawn(&expression).map_err(|ended| attempt.failed(ended))?;
-        Ok(Background { host: self, group: group_of(&handle), handle })
+        Ok(Background {
+            host: self,
+            group: group_of(&handle),
+            handle,
+        })
     }
 
     /// The command in this root: through `chroot` where the root is not `/`.
@@ -290,23 +309,26 @@ impl Host {
         })
     }
 
+    fn spawn(&self, expression: &duct::Expression) -> Result<duct::Handle, Ended> {
+        let running = &self.processes.0;
+        // Held while the process starts, so that a stop sees either no process or one it can end.
+        let mut groups = running.groups();
+        if running.interrupted.load(Ordering::SeqCst) {
+            return Err(Ended::Interrupted);
+        }
+        let handle = expression.start().map_err(Ended::NotStarted)?;
+        groups.insert(group_of(&handle));
+        Ok(handle)
+    }
+
     fn wait(
         &self,
         expression: &duct::Expression,
         limit: Option<Duration>,
     ) -> Result<std::process::Output, Ended> {
         let running = &self.processes.0;
-        let handle = {
-            // Held while the process starts, so that a stop sees either no process or one it can end.
-            let mut groups = running.groups();
-            if running.interrupted.load(Ordering::SeqCst) {
-                return Err(Ended::Interrupted);
-            }
-            let handle = expression.start().map_err(Ended::NotStarted)?;
-            groups.extend(handle.pids());
-            handle
-        };
-        let group = handle.pids().first().copied().unwrap_or_default();
+        let handle = self.spawn(expression)?;
+        let group = group_of(&handle);
         let output = match limit {
             None => handle.wait().cloned().map(Some),
             Some(limit) => handle.wait_timeout(limit).map(Option::<&_>::cloned),
@@ -375,7 +397,11 @@ struct Attempt<'a> {
 
 impl<'a> Attempt<'a> {
     fn new(command: &'a Command, log: &'a Log) -> Self {
-        Self { command, log, from: log.length() }
+        Self {
+            command,
+            log,
+            from: log.length(),
+        }
     }
 
     /// Writes the command line to the log and returns the file for its output.
@@ -390,7 +416,10 @@ impl<'a> Attempt<'a> {
     fn failed(&self, ended: Ended) -> CommandError {
         match ended {
             Ended::NotStarted(error) => self.error(format!("cannot be started: {error}"), false),
-            Ended::TooLong(limit) => self.error(format!("stopped after its time limit of {} s", limit.as_secs()), false),
+            Ended::TooLong(limit) => self.error(
+                format!("stopped after its time limit of {} s", limit.as_secs()),
+                false,
+            ),
             Ended::Interrupted => self.error("stopped because pgsetup was told to stop".to_owned(), true),
             Ended::Failed(status) => self.error(outcome(status), false),
         }

@@ -69,6 +69,17 @@ impl Host {
         Ok(path)
     }
 
+    /// Makes a directory empty and leaves it there, because something may be mounted on it; where there is none,
+    /// nothing happens.
+    pub fn empty_contents(&self, inside: &str) -> Result<()> {
+        if self.exists(inside) {
+            for name in self.names(inside)? {
+                self.remove(format!("{inside}/{name}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes a file, link or tree; nothing there is no error.
     pub fn remove(&self, inside: impl AsRef<Path>) -> Result<()> {
         let path = self.path(inside);
@@ -204,14 +215,22 @@ pub fn manifests(places: &[PathBuf]) -> Result<Vec<(String, String)>> {
         let found = files.len();
         if place.is_dir() {
             for entry in tree(place)? {
-                let is_manifest = entry.path.extension().is_some_and(|suffix| suffix == "yaml" || suffix == "yml");
-                let hidden = |part: std::path::Component<'_>| part.as_os_str().as_encoded_bytes().starts_with(b".");
+                let is_manifest = entry
+                    .path
+                    .extension()
+                    .is_some_and(|suffix| suffix == "yaml" || suffix == "yml");
+                let hidden =
+                    |part: std::path::Component<'_>| part.as_os_str().as_encoded_bytes().starts_with(b".");
                 let path = place.join(&entry.path);
                 if is_manifest && !entry.path.components().any(hidden) && path.is_file() {
                     files.push(read_manifest(&path)?);
                 }
             }
-            anyhow::ensure!(files.len() > found, "{}: there is no manifest (*.yaml) in it", place.display());
+            anyhow::ensure!(
+                files.len() > found,
+                "{}: there is no manifest (*.yaml) in it",
+                place.display()
+            );
         } else {
             files.push(read_manifest(place)?);
         }
@@ -225,7 +244,11 @@ const MANIFEST_LIMIT: u64 = 1024 * 1024;
 fn read_manifest(path: &Path) -> Result<(String, String)> {
     let context = || format!("cannot read {}", path.display());
     let size = fs::metadata(path).with_context(context)?.len();
-    anyhow::ensure!(size <= MANIFEST_LIMIT, "{}: {size} bytes are too many for a manifest", path.display());
+    anyhow::ensure!(
+        size <= MANIFEST_LIMIT,
+        "{}: {size} bytes are too many for a manifest",
+        path.display()
+    );
     let text = String::from_utf8(fs::read(path).with_context(context)?)
         .map_err(|error| anyhow::anyhow!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
         .with_context(context)?;

@@ -4,17 +4,13 @@
 //! are paths inside the root; `Host` turns them into paths of this machine. Where the root is not `/`, commands
 //! run through `chroot`, which like every program is looked up on PATH.
 
-#[allow(dead_code)]
 pub mod apt_sources;
-#[allow(dead_code)]
 pub mod archive;
-#[allow(dead_code)]
 pub mod cache;
 pub mod cmd;
 pub mod dpkg;
 pub mod elf;
 pub mod fs;
-#[allow(dead_code)]
 pub mod http;
 pub mod tree;
 mod zip;

@@ -11,7 +11,11 @@ use crate::resolve::{Extension, Patroni, Resolved, Setting, Source};
 
 /// The plan that installs `resolved`.
 pub fn build(resolved: &Resolved) -> Plan {
-    let mut plan = Builder { resolved, steps: Vec::new(), packages: packages(resolved) };
+    let mut plan = Builder {
+        resolved,
+        steps: Vec::new(),
+        packages: packages(resolved),
+    };
     plan.build();
     let Builder { steps, packages, .. } = plan;
     Plan {
@@ -38,7 +42,14 @@ impl Builder<'_> {
         let mut needs = needs.to_vec();
         needs.sort_unstable();
         needs.dedup();
-        self.steps.push(Step { name: name.into(), lane, needs, why: Vec::new(), weight, action });
+        self.steps.push(Step {
+            name: name.into(),
+            lane,
+            needs,
+            why: Vec::new(),
+            weight,
+            action,
+        });
         self.steps.len() - 1
     }
 
@@ -49,13 +60,21 @@ impl Builder<'_> {
     fn build(&mut self) {
         let resolved = self.resolved;
         let user = &resolved.user;
-        let record = self.step("record the base's packages", Lane::Dpkg, 1, &[], Action::RecordBase);
+        let record = self.step(
+            "record the base's packages",
+            Lane::Dpkg,
+            1,
+            &[],
+            Action::RecordBase,
+        );
         self.because(record, "what the base has stays, whatever is removed at the end");
 
         let name = format!("create user {} ({}:{})", user.name, user.uid, user.gid);
         let create_user = self.step(name, Lane::Files, 1, &[record], Action::CreateUser(user.clone()));
-        let directories =
-            Action::CreateDirectories { directories: resolved.directories.clone(), user: user.clone() };
+        let directories = Action::CreateDirectories {
+            directories: resolved.directories.clone(),
+            user: user.clone(),
+        };
         let directories = self.step("create directories", Lane::Files, 1, &[create_user], directories);
 
         let sources: Vec<(String, Vec<Id>)> = self.fetches();
@@ -78,11 +97,17 @@ impl Builder<'_> {
             ));
         }
         let text = configuration(&resolved.settings);
-        let write = Action::WriteFile { path: resolved.configuration.clone(), text };
+        let write = Action::WriteFile {
+            path: resolved.configuration.clone(),
+            text,
+        };
         let name = format!("write {}", resolved.configuration);
         let configuration = self.step(name, Lane::Files, 1, &[directories], write);
         for setting in &resolved.settings {
-            self.because(configuration, format!("{} = {}: {}", setting.name, setting.value, setting.wanted_by));
+            self.because(
+                configuration,
+                format!("{} = {}: {}", setting.name, setting.value, setting.wanted_by),
+            );
         }
         installed.push(configuration);
         self.finish(&installed);
@@ -92,15 +117,25 @@ impl Builder<'_> {
     fn fetches(&mut self) -> Vec<(String, Vec<Id>)> {
         let resolved = self.resolved;
         let postgresql = &resolved.postgresql;
-        let server = (postgresql.component.slug(), postgresql.source.iter().collect::<Vec<_>>());
-        let extensions = resolved.extensions.iter().map(|e| (e.component.slug(), e.sources.iter().collect()));
+        let server = (
+            postgresql.component.slug(),
+            postgresql.source.iter().collect::<Vec<_>>(),
+        );
+        let extensions = resolved
+            .extensions
+            .iter()
+            .map(|e| (e.component.slug(), e.sources.iter().collect()));
         let all: Vec<(String, Vec<&Source>)> = std::iter::once(server).chain(extensions).collect();
         let mut fetches = Vec::new();
         for (slug, sources) in all {
             let several = sources.len() > 1;
             let mut ids = Vec::new();
             for (position, source) in sources.into_iter().enumerate() {
-                let part = if several { format!(", archive {}", position + 1) } else { String::new() };
+                let part = if several {
+                    format!(", archive {}", position + 1)
+                } else {
+                    String::new()
+                };
                 let name = format!("fetch {}{part}", source.title);
                 ids.push(self.step(name, Lane::Net, 3, &[], Action::Fetch(source.clone())));
             }
@@ -116,13 +151,22 @@ impl Builder<'_> {
             Lane::Dpkg,
             3,
             &[record],
-            Action::Run(vec![Command::new("apt-get", ["update", "--quiet", "--error-on=any"])]),
+            Action::Run(vec![Command::new(
+                "apt-get",
+                ["update", "--quiet", "--error-on=any"],
+            )]),
         );
         let mut ready = vec![update, create_user];
         if self.resolved.postgresql.origin == Origin::Apt {
             // Debian's package otherwise makes a cluster of its own as soon as it is installed.
-            let (path, text) = ("/etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n");
-            let write = Action::WriteFile { path: path.to_owned(), text: text.to_owned() };
+            let (path, text) = (
+                "/etc/postgresql-common/createcluster.conf",
+                "create_main_cluster = false\n",
+            );
+            let write = Action::WriteFile {
+                path: path.to_owned(),
+                text: text.to_owned(),
+            };
             ready.push(self.step(format!("write {path}"), Lane::Files, 1, &[record], write));
         }
         let mut last = update;
@@ -134,9 +178,21 @@ impl Builder<'_> {
             let install = install_packages(wanted.iter().map(|package| package.name.as_str()));
             let why: Vec<String> = wanted
                 .iter()
-                .map(|package| format!("{name} package {}: {}", package.name, package.wanted_by.join(", ")))
+                .map(|package| {
+                    format!(
+                        "{name} package {}: {}",
+                        package.name,
+                        package.wanted_by.join(", ")
+                    )
+                })
                 .collect();
-            last = self.step(format!("install {name} packages"), Lane::Dpkg, 15, &ready, Action::Run(vec![install]));
+            last = self.step(
+                format!("install {name} packages"),
+                Lane::Dpkg,
+                15,
+                &ready,
+                Action::Run(vec![install]),
+            );
             self.steps[last].why = why;
             ready = vec![last];
         }
@@ -145,20 +201,46 @@ impl Builder<'_> {
 
     fn server(&mut self, sources: &[(String, Vec<Id>)], tools: Id) -> Id {
         let postgresql = &self.resolved.postgresql;
-        let Some(source) = &postgresql.source else { return tools };
+        let Some(source) = &postgresql.source else {
+            return tools;
+        };
         let commands = recipe::postgresql(postgresql);
         let slug = postgresql.component.slug();
-        let installed =
-            self.compiled(&postgresql.component.title(), &slug, vec![source.clone()], commands, 200, sources, &[tools]);
-        self.because(installed, format!("the image selects PostgreSQL {}", postgresql.major));
+        let installed = self.compiled(
+            &postgresql.component.title(),
+            &slug,
+            vec![source.clone()],
+            commands,
+            200,
+            sources,
+            &[tools],
+        );
+        self.because(
+            installed,
+            format!("the image selects PostgreSQL {}", postgresql.major),
+        );
         installed
     }
 
-    fn extension(&mut self, extension: &Extension, sources: &[(String, Vec<Id>)], tools: Id, server: Id) -> Id {
+    fn extension(
+        &mut self,
+        extension: &Extension,
+        sources: &[(String, Vec<Id>)],
+        tools: Id,
+        server: Id,
+    ) -> Id {
         let title = extension.component.title();
         let commands = recipe::extension(extension, &self.resolved.postgresql);
         let slug = extension.component.slug();
-        self.compiled(&title, &slug, extension.sources.clone(), commands, 10, sources, &[tools, server])
+        self.compiled(
+            &title,
+            &slug,
+            extension.sources.clone(),
+            commands,
+            10,
+            sources,
+            &[tools, server],
+        )
     }
 
     /// A build and the installation of what it staged.
@@ -173,26 +255,65 @@ impl Builder<'_> {
         sources: &[(String, Vec<Id>)],
         after: &[Id],
     ) -> Id {
-        let fetched = sources.iter().filter(|(name, _)| name == slug).flat_map(|(_, ids)| ids.iter().copied());
+        let fetched = sources
+            .iter()
+            .filter(|(name, _)| name == slug)
+            .flat_map(|(_, ids)| ids.iter().copied());
         let needs: Vec<Id> = fetched.chain(after.iter().copied()).collect();
         let prune = self.resolved.prune.clone();
-        let build = Build { component: slug.to_owned(), sources: archives, commands, prune };
-        let build = self.step(format!("build {title}"), Lane::Cpu, weight, &needs, Action::Build(build));
-        let install = Action::Install { component: slug.to_owned() };
+        let build = Build {
+            component: slug.to_owned(),
+            sources: archives,
+            commands,
+            prune,
+        };
+        let build = self.step(
+            format!("build {title}"),
+            Lane::Cpu,
+            weight,
+            &needs,
+            Action::Build(build),
+        );
+        let install = Action::Install {
+            component: slug.to_owned(),
+        };
         self.step(format!("install {title}"), Lane::Files, 1, &[build], install)
     }
 
     fn patroni(&mut self, patroni: &Patroni, tools: Id, server: Id) -> Id {
         let title = patroni.component.title();
         let environment = vec![python::build_environment(patroni)];
-        let environment =
-            self.step("make a Python environment for building", Lane::Cpu, 4, &[tools], Action::Run(environment));
+        let environment = self.step(
+            "make a Python environment for building",
+            Lane::Cpu,
+            4,
+            &[tools],
+            Action::Run(environment),
+        );
         let fetch = Action::FetchDistributions(python::fetch(patroni));
-        let fetch = self.step(format!("fetch {title} and what it needs"), Lane::Net, 5, &[environment], fetch);
+        let fetch = self.step(
+            format!("fetch {title} and what it needs"),
+            Lane::Net,
+            5,
+            &[environment],
+            fetch,
+        );
         let installation = Action::InstallPatroni(python::installation(patroni, &self.resolved.postgresql));
-        let install = self.step(format!("install {title}"), Lane::Cpu, 15, &[fetch, server], installation);
+        let install = self.step(
+            format!("install {title}"),
+            Lane::Cpu,
+            15,
+            &[fetch, server],
+            installation,
+        );
         for distribution in &patroni.distributions {
-            self.because(install, format!("{} {}: {}", distribution.name, distribution.version, distribution.license));
+            self.because(
+                install,
+                format!(
+                    "{} {}: {}",
+                    distribution.name, distribution.version, distribution.license
+                ),
+            );
         }
         install
     }
@@ -202,20 +323,39 @@ impl Builder<'_> {
         let resolved = self.resolved;
         let policy = &resolved.prune;
         // Before the packages: nothing must stay for the sake of a file that goes.
-        let prune = self.step("prune files", Lane::Files, 1, installed, Action::Prune(policy.clone()));
+        let prune = self.step(
+            "prune files",
+            Lane::Files,
+            1,
+            installed,
+            Action::Prune(policy.clone()),
+        );
         let kinds: Vec<&str> = policy.remove.iter().map(|removal| removal.name()).collect();
         self.because(prune, format!("the image's policy: {}", kinds.join(", ")));
         let mut last = prune;
         if !resolved.keep_build_packages {
-            let keep: Vec<WantedPackage> =
-                self.packages.iter().filter(|package| package.phase == Phase::Runtime).cloned().collect();
+            let keep: Vec<WantedPackage> = self
+                .packages
+                .iter()
+                .filter(|package| package.phase == Phase::Runtime)
+                .cloned()
+                .collect();
             let remove = Action::RemoveBuildPackages { keep };
             last = self.step("remove build packages", Lane::Dpkg, 10, &[last], remove);
-            self.because(last, "besides the run-time packages, those stay that hold a shared library in use");
+            self.because(
+                last,
+                "besides the run-time packages, those stay that hold a shared library in use",
+            );
         }
         let leftovers = Action::RemoveLeftovers(policy.clone());
         last = self.step("remove leftovers", Lane::Files, 1, &[last], leftovers);
-        let check = self.step("check shared libraries", Lane::Files, 1, &[last], Action::CheckLibraries);
+        let check = self.step(
+            "check shared libraries",
+            Lane::Files,
+            1,
+            &[last],
+            Action::CheckLibraries,
+        );
         self.because(check, "nothing that was removed may be missed");
         let try_out = TryOut {
             programs: format!("{}/bin", resolved.postgresql.prefix()),
@@ -246,14 +386,19 @@ fn install_packages<'p>(packages: impl Iterator<Item = &'p str>) -> Command {
     let options = ["install", "--yes", "--quiet", "--no-install-recommends"];
     // Ask the same question of dpkg every time: keep a configuration file that is there.
     let dpkg = ["-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Use-Pty=0"];
-    Command::new("apt-get", options).args(dpkg).args(packages.map(str::to_owned))
+    Command::new("apt-get", options)
+        .args(dpkg)
+        .args(packages.map(str::to_owned))
 }
 
 /// Every package of the image with what wants it, by name. What is wanted at run time is not a build package.
 fn packages(resolved: &Resolved) -> Vec<WantedPackage> {
     let mut wanted: BTreeMap<(Phase, String), Vec<String>> = BTreeMap::new();
     let mut add = |packages: &Packages, who: &str| {
-        for (phase, names) in [(Phase::Runtime, &packages.runtime), (Phase::Build, &packages.build)] {
+        for (phase, names) in [
+            (Phase::Runtime, &packages.runtime),
+            (Phase::Build, &packages.build),
+        ] {
             for name in names {
                 let list = wanted.entry((phase, name.clone())).or_default();
                 if !list.iter().any(|known| known == who) {
@@ -271,14 +416,27 @@ fn packages(resolved: &Resolved) -> Vec<WantedPackage> {
         add(&patroni.packages, "patroni");
     }
     if compiled_locale(&resolved.locale).is_some() {
-        add(&Packages { build: vec!["locales".to_owned()], runtime: Vec::new() }, "locale");
+        add(
+            &Packages {
+                build: vec!["locales".to_owned()],
+                runtime: Vec::new(),
+            },
+            "locale",
+        );
     }
-    let runtime: Vec<String> =
-        wanted.keys().filter(|(phase, _)| *phase == Phase::Runtime).map(|(_, name)| name.clone()).collect();
+    let runtime: Vec<String> = wanted
+        .keys()
+        .filter(|(phase, _)| *phase == Phase::Runtime)
+        .map(|(_, name)| name.clone())
+        .collect();
     wanted
         .into_iter()
         .filter(|((phase, name), _)| *phase == Phase::Runtime || !runtime.contains(name))
-        .map(|((phase, name), wanted_by)| WantedPackage { name, phase, wanted_by })
+        .map(|((phase, name), wanted_by)| WantedPackage {
+            name,
+            phase,
+            wanted_by,
+        })
         .collect()
 }
 
@@ -288,16 +446,24 @@ fn compiled_locale(locale: &str) -> Option<Command> {
         return None;
     }
     let (name, charset) = locale.split_once('.').unwrap_or((locale, "UTF-8"));
-    Some(Command::new("localedef", ["--inputfile", name, "--charmap", charset, locale]))
+    Some(Command::new(
+        "localedef",
+        ["--inputfile", name, "--charmap", charset, locale],
+    ))
 }
 
 /// The text of the file with the image's settings. Values are quoted as postgresql.conf wants it.
 fn configuration(settings: &[Setting]) -> String {
-    let mut text = "# Settings of this image, written by pgsetup from its manifests. The server's own configuration\n\
+    let mut text =
+        "# Settings of this image, written by pgsetup from its manifests. The server's own configuration\n\
                     # file, ALTER SYSTEM and the command line override them.\n"
-        .to_owned();
+            .to_owned();
     for setting in settings {
-        text.push_str(&format!("{} = '{}'\n", setting.name, setting.value.replace('\'', "''")));
+        text.push_str(&format!(
+            "{} = '{}'\n",
+            setting.name,
+            setting.value.replace('\'', "''")
+        ));
     }
     text
 }
@@ -305,10 +471,17 @@ fn configuration(settings: &[Setting]) -> String {
 /// Settings of the throw-away cluster besides the image's: what tests need, and every library that an extension
 /// wants loaded, those that the image does not load after those it does.
 fn test_settings(resolved: &Resolved) -> BTreeMap<String, String> {
-    let mut settings: BTreeMap<String, String> =
-        resolved.extensions.iter().flat_map(|extension| extension.test_settings.clone()).collect();
+    let mut settings: BTreeMap<String, String> = resolved
+        .extensions
+        .iter()
+        .flat_map(|extension| extension.test_settings.clone())
+        .collect();
     let mut libraries = resolved.preload.clone();
-    for library in resolved.extensions.iter().flat_map(|extension| &extension.preload) {
+    for library in resolved
+        .extensions
+        .iter()
+        .flat_map(|extension| &extension.preload)
+    {
         if !libraries.contains(library) {
             libraries.push(library.clone());
         }
@@ -319,18 +492,35 @@ fn test_settings(resolved: &Resolved) -> BTreeMap<String, String> {
 
 fn leaves(resolved: &Resolved) -> Vec<String> {
     let postgresql = &resolved.postgresql;
-    let mut leaves = vec![format!("{} in {}", postgresql.component.title(), postgresql.prefix())];
+    let mut leaves = vec![format!(
+        "{} in {}",
+        postgresql.component.title(),
+        postgresql.prefix()
+    )];
     for extension in &resolved.extensions {
-        let sql: Vec<String> =
-            extension.provides.iter().map(|sql| format!("{} {}", sql.name, sql.default_version)).collect();
-        let sql = if sql.is_empty() { "a library to load".to_owned() } else { format!("SQL: {}", sql.join(", ")) };
+        let sql: Vec<String> = extension
+            .provides
+            .iter()
+            .map(|sql| format!("{} {}", sql.name, sql.default_version))
+            .collect();
+        let sql = if sql.is_empty() {
+            "a library to load".to_owned()
+        } else {
+            format!("SQL: {}", sql.join(", "))
+        };
         leaves.push(format!("{} ({sql})", extension.component.title()));
     }
     if let Some(patroni) = &resolved.patroni {
         leaves.push(format!("{} in {}", patroni.component.title(), patroni.directory));
     }
     leaves.push(format!("settings in {}", resolved.configuration));
-    leaves.push(format!("user {} ({}:{})", resolved.user.name, resolved.user.uid, resolved.user.gid));
-    leaves.push(format!("the record of it all in {}/receipt.json", layout::RECORDS));
+    leaves.push(format!(
+        "user {} ({}:{})",
+        resolved.user.name, resolved.user.uid, resolved.user.gid
+    ));
+    leaves.push(format!(
+        "the record of it all in {}/receipt.json",
+        layout::RECORDS
+    ));
     leaves
 }

@@ -125,7 +125,11 @@ fn step_document(plan: &Plan, step: &Step) -> StepDocument {
     StepDocument {
         name: step.name.clone(),
         lane: step.lane.name().to_owned(),
-        needs: step.needs.iter().map(|need| plan.steps[*need].name.clone()).collect(),
+        needs: step
+            .needs
+            .iter()
+            .map(|need| plan.steps[*need].name.clone())
+            .collect(),
         why: step.why.clone(),
         commands: step.action.commands().iter().map(Command::to_string).collect(),
     }

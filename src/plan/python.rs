@@ -23,7 +23,10 @@ pub fn build_environment(patroni: &Patroni) -> Command {
 }
 
 fn pip(command: &str) -> Command {
-    Command::new(&builder(), ["-m", "pip", command, "--no-input", "--no-cache-dir", "--no-deps"])
+    Command::new(
+        &builder(),
+        ["-m", "pip", command, "--no-input", "--no-cache-dir", "--no-deps"],
+    )
 }
 
 /// A requirements file with the digest of every distribution.
@@ -34,10 +37,20 @@ pub fn requirements<'d>(distributions: impl IntoIterator<Item = &'d Distribution
 
 /// Downloads what is not at hand.
 pub fn fetch(patroni: &Patroni) -> DistributionFetch {
-    let (directory, requirements) = (below_work("distributions"), below_work("missing-requirements.txt"));
+    let (directory, requirements) = (
+        below_work("distributions"),
+        below_work("missing-requirements.txt"),
+    );
     let certificates = below_work("certificates.pem");
     let download = pip("download")
-        .args(["--no-build-isolation", "--require-hashes", "--dest", &directory, "--requirement", &requirements])
+        .args([
+            "--no-build-isolation",
+            "--require-hashes",
+            "--dest",
+            &directory,
+            "--requirement",
+            &requirements,
+        ])
         .env("PIP_CERT", &certificates);
     DistributionFetch {
         distributions: patroni.distributions.clone(),
@@ -56,13 +69,36 @@ pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> PatroniInstal
     let environment = &patroni.directory;
     let wheel = pip("wheel")
         .args(["--no-index", "--no-build-isolation", "--require-hashes"])
-        .args(["--find-links", &files, "--wheel-dir", &wheels, "--requirement", &requirements])
-        .env("LDFLAGS", format!("-Wl,-rpath,{}", postgresql.library_directory()))
-        .env("PATH", format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", postgresql.prefix()));
-    let names = patroni.distributions.iter().map(|d| format!("{}=={}", d.name, d.version));
+        .args([
+            "--find-links",
+            &files,
+            "--wheel-dir",
+            &wheels,
+            "--requirement",
+            &requirements,
+        ])
+        .env(
+            "LDFLAGS",
+            format!("-Wl,-rpath,{}", postgresql.library_directory()),
+        )
+        .env(
+            "PATH",
+            format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", postgresql.prefix()),
+        );
+    let names = patroni
+        .distributions
+        .iter()
+        .map(|d| format!("{}=={}", d.name, d.version));
     let install = Command::new(&builder(), ["-m", "pip", "--python"])
         .arg(format!("{environment}/bin/python"))
-        .args(["install", "--no-input", "--no-cache-dir", "--no-deps", "--no-index", "--no-compile"])
+        .args([
+            "install",
+            "--no-input",
+            "--no-cache-dir",
+            "--no-deps",
+            "--no-index",
+            "--no-compile",
+        ])
         .args(["--find-links", &wheels])
         .args(names);
     let mut commands = vec![
@@ -71,8 +107,15 @@ pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> PatroniInstal
         install,
     ];
     if !patroni.imports.is_empty() {
-        let imports: Vec<String> = patroni.imports.iter().map(|module| format!("import {module}")).collect();
-        commands.push(Command::new(&format!("{environment}/bin/python"), ["-c", &imports.join("; ")]));
+        let imports: Vec<String> = patroni
+            .imports
+            .iter()
+            .map(|module| format!("import {module}"))
+            .collect();
+        commands.push(Command::new(
+            &format!("{environment}/bin/python"),
+            ["-c", &imports.join("; ")],
+        ));
     }
     PatroniInstallation {
         component: patroni.component.slug(),

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use crate::command::Command;
 use crate::layout;
-use crate::manifest::image::User;
 use crate::manifest::build::{Autoconf, Build, Cmake, Meson, NamedStep, Pgxs};
+use crate::manifest::image::User;
 use crate::resolve::{Extension, Postgresql};
 
 /// The commands that compile PostgreSQL and install it into its stage.
 ///
+/// `sh ./configure`, because a program with a relative name would be looked up in pgsetup's own directory.
 /// `world-bin` is everything but the documentation (PostgreSQL manual, "Building and Installation with
 /// Autoconf and Make").
 pub fn postgresql(postgresql: &Postgresql) -> Vec<Command> {
@@ -26,7 +27,9 @@ pub fn postgresql(postgresql: &Postgresql) -> Vec<Command> {
     let environment = &postgresql.environment;
     let run = |command: Command| command.envs(environment).dir(&source);
     vec![
-        run(Command::new("./configure", directories).args(&postgresql.configure)),
+        run(Command::new("sh", ["./configure"])
+            .args(directories)
+            .args(&postgresql.configure)),
         run(Command::new("make", ["world-bin"])),
         run(Command::new("make", ["install-world-bin"]).arg(destdir(&slug))),
     ]
@@ -37,21 +40,37 @@ pub fn user(user: &User) -> Vec<Command> {
     let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
     vec![
         Command::new("groupadd", ["--system", "--gid", &gid, &user.name]),
-        Command::new("useradd", ["--system", "--uid", &uid, "--gid", &gid, "--no-create-home"])
-            .args(["--home-dir", &user.home, "--shell", &user.shell, &user.name]),
+        Command::new(
+            "useradd",
+            ["--system", "--uid", &uid, "--gid", &gid, "--no-create-home"],
+        )
+        .args(["--home-dir", &user.home, "--shell", &user.shell, &user.name]),
     ]
 }
 
 /// The commands that compile an extension against `postgresql` and install it into its stage.
 pub fn extension(extension: &Extension, postgresql: &Postgresql) -> Vec<Command> {
     let slug = extension.component.slug();
-    let recipe = Recipe { source: layout::source(&slug), slug, pg_config: postgresql.program("pg_config") };
+    let recipe = Recipe {
+        source: layout::source(&slug),
+        slug,
+        pg_config: postgresql.program("pg_config"),
+    };
     match &extension.build {
         Build { pgxs: Some(pgxs), .. } => recipe.pgxs(pgxs),
-        Build { autoconf: Some(autoconf), .. } => recipe.autoconf(autoconf),
-        Build { cmake: Some(cmake), .. } => recipe.cmake(cmake),
-        Build { meson: Some(meson), .. } => recipe.meson(meson),
-        Build { steps: Some(steps), .. } => steps.iter().map(|step| recipe.step(step)).collect(),
+        Build {
+            autoconf: Some(autoconf),
+            ..
+        } => recipe.autoconf(autoconf),
+        Build {
+            cmake: Some(cmake), ..
+        } => recipe.cmake(cmake),
+        Build {
+            meson: Some(meson), ..
+        } => recipe.meson(meson),
+        Build {
+            steps: Some(steps), ..
+        } => steps.iter().map(|step| recipe.step(step)).collect(),
         // The manifest's schema demands one of them.
         Build { .. } => Vec::new(),
     }
@@ -70,7 +89,10 @@ struct Recipe {
 impl Recipe {
     fn run(&self, command: Command, environment: &BTreeMap<String, String>) -> Command {
         // Before the variables of the manifest, which may say otherwise.
-        command.env("PG_CONFIG", &self.pg_config).envs(environment).dir(&self.source)
+        command
+            .env("PG_CONFIG", &self.pg_config)
+            .envs(environment)
+            .dir(&self.source)
     }
 
     /// `USE_PGXS=1` is needed by makefiles that also work inside PostgreSQL's own tree, and harmless elsewhere.
@@ -94,7 +116,7 @@ impl Recipe {
             targets => targets.to_vec(),
         };
         vec![
-            run(Command::new("./configure", &autoconf.configure)),
+            run(Command::new("sh", ["./configure"]).args(&autoconf.configure)),
             run(Command::new("make", &autoconf.make)),
             run(Command::new("make", install).arg(destdir(&self.slug))),
         ]
@@ -106,7 +128,10 @@ impl Recipe {
         let pg_config = format!("-DPG_CONFIG={}", self.pg_config);
         vec![
             // Makefiles and not ninja: bookworm's ninja knows no jobserver.
-            run(Command::new("cmake", fixed).args(["-G", "Unix Makefiles"]).arg(pg_config).args(&cmake.configure)),
+            run(Command::new("cmake", fixed)
+                .args(["-G", "Unix Makefiles"])
+                .arg(pg_config)
+                .args(&cmake.configure)),
             run(Command::new("make", ["-C", "build"])),
             run(Command::new("make", ["-C", "build", "install"]).arg(destdir(&self.slug))),
         ]

@@ -24,20 +24,32 @@ fn write_page(plan: &Plan, verbose: bool, page: &mut String) -> std::fmt::Result
             let word = if position == 0 { "from" } else { "or" };
             match place {
                 Place::Url(url) => writeln!(page, "      {word} {url}")?,
-                Place::Debian(path) => writeln!(page, "      {word} the Debian archive that apt uses: {path}")?,
+                Place::Debian(path) => {
+                    writeln!(page, "      {word} the Debian archive that apt uses: {path}")?
+                }
             }
         }
     }
     for distribution in plan.distributions() {
         writeln!(page, "  {} {}", distribution.name, distribution.version)?;
         writeln!(page, "      sha256 {}", distribution.sha256)?;
-        writeln!(page, "      from the package index that pip uses: {}", distribution.file)?;
+        writeln!(
+            page,
+            "      from the package index that pip uses: {}",
+            distribution.file
+        )?;
     }
 
     writeln!(page, "\nSteps")?;
     let width = plan.steps.len().to_string().len();
     for (position, step) in plan.steps.iter().enumerate() {
-        write!(page, "  {:>width$}  {:<5}  {}", position + 1, step.lane.name(), step.name)?;
+        write!(
+            page,
+            "  {:>width$}  {:<5}  {}",
+            position + 1,
+            step.lane.name(),
+            step.name
+        )?;
         if !step.needs.is_empty() {
             let needs: Vec<String> = step.needs.iter().map(|need| (need + 1).to_string()).collect();
             write!(page, "  (after {})", needs.join(", "))?;
@@ -63,6 +75,13 @@ fn write_page(plan: &Plan, verbose: bool, page: &mut String) -> std::fmt::Result
         .filter(|package| package.phase == Phase::Runtime)
         .map(|package| package.name.as_str())
         .collect();
-    let list = if runtime.is_empty() { "none".to_owned() } else { runtime.join(", ") };
-    writeln!(page, "  packages: {list}, and those that hold a shared library which is in use")
+    let list = if runtime.is_empty() {
+        "none".to_owned()
+    } else {
+        runtime.join(", ")
+    };
+    writeln!(
+        page,
+        "  packages: {list}, and those that hold a shared library which is in use"
+    )
 }

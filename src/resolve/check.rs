@@ -29,20 +29,42 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
     unique(&manifests.patronis, |m| &m.name, &mut problems);
     unique(&manifests.extensions, |m| &m.name, &mut problems);
     for manifest in &manifests.images {
-        Checks { manifest, problems: &mut problems }.image();
+        Checks {
+            manifest,
+            problems: &mut problems,
+        }
+        .image();
     }
     for manifest in &manifests.postgresql {
         let variables = postgresql_variables(&manifest.value, Architecture::Amd64);
-        interpolated(manifest, &variables, &mut problems, |checks, value| checks.postgresql(value));
+        interpolated(manifest, &variables, &mut problems, |checks, value| {
+            checks.postgresql(value)
+        });
     }
     for manifest in &manifests.pythons {
-        Checks { manifest, problems: &mut problems }.python();
+        Checks {
+            manifest,
+            problems: &mut problems,
+        }
+        .python();
     }
     for manifest in &manifests.patronis {
-        let pythons: Vec<&str> = manifests.pythons.iter().map(|python| python.value.name.as_str()).collect();
-        Checks { manifest, problems: &mut problems }.patroni(&pythons);
+        let pythons: Vec<&str> = manifests
+            .pythons
+            .iter()
+            .map(|python| python.value.name.as_str())
+            .collect();
+        Checks {
+            manifest,
+            problems: &mut problems,
+        }
+        .patroni(&pythons);
     }
-    let names: Vec<&str> = manifests.extensions.iter().map(|extension| extension.value.name.as_str()).collect();
+    let names: Vec<&str> = manifests
+        .extensions
+        .iter()
+        .map(|extension| extension.value.name.as_str())
+        .collect();
     for manifest in &manifests.extensions {
         for release in 0..manifest.value.releases.len() {
             let major = manifest.value.releases[release].postgresql[0];
@@ -52,7 +74,11 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
                 checks.extension(value, &names);
             });
         }
-        Checks { manifest, problems: &mut problems }.majors();
+        Checks {
+            manifest,
+            problems: &mut problems,
+        }
+        .majors();
     }
     circles(&manifests.extensions, &mut problems);
     problems
@@ -80,7 +106,10 @@ pub fn extension_variables(
         ("version", version.clone()),
         ("pg_major", major.to_string()),
         ("arch", architecture.name().to_owned()),
-        ("stage", crate::layout::stage(&format!("{}-{version}", extension.name))),
+        (
+            "stage",
+            crate::layout::stage(&format!("{}-{version}", extension.name)),
+        ),
         ("pg_config", format!("/usr/lib/postgresql/{major}/bin/pg_config")),
     ])
 }
@@ -103,7 +132,11 @@ fn unique<T>(manifests: &[Located<T>], name: impl Fn(&T) -> &String, problems: &
         let name = name(&manifest.value);
         if let Some(first) = seen.insert(name, manifest.file()) {
             let message = format!("the name `{name}` is taken by {first}");
-            problems.push(manifest.problem("name", message).help("give one of the two another name"));
+            problems.push(
+                manifest
+                    .problem("name", message)
+                    .help("give one of the two another name"),
+            );
         }
         if let Err(wrong) = value::name(name) {
             problems.push(manifest.problem("name", wrong));
@@ -113,10 +146,18 @@ fn unique<T>(manifests: &[Located<T>], name: impl Fn(&T) -> &String, problems: &
 
 /// Reports each circle of `requires` once, at the first manifest of it.
 fn circles(extensions: &[Located<Extension>], problems: &mut Vec<Problem>) {
-    let index: BTreeMap<&str, usize> =
-        extensions.iter().enumerate().map(|(at, extension)| (extension.value.name.as_str(), at)).collect();
+    let index: BTreeMap<&str, usize> = extensions
+        .iter()
+        .enumerate()
+        .map(|(at, extension)| (extension.value.name.as_str(), at))
+        .collect();
     let needs = |at: usize| {
-        extensions[at].value.requires.iter().filter_map(|name| index.get(name.as_str()).copied()).collect::<Vec<_>>()
+        extensions[at]
+            .value
+            .requires
+            .iter()
+            .filter_map(|name| index.get(name.as_str()).copied())
+            .collect::<Vec<_>>()
     };
     let mut finished = vec![false; extensions.len()];
     for start in 0..extensions.len() {
@@ -158,7 +199,8 @@ impl<T> Checks<'_, T> {
     }
 
     fn at_with_help(&mut self, path: &str, message: String, help: String) {
-        self.problems.push(self.manifest.problem(path, message).help(help));
+        self.problems
+            .push(self.manifest.problem(path, message).help(help));
     }
 
     fn component(&mut self, version: &str, license: &str, homepage: &str) {
@@ -168,7 +210,10 @@ impl<T> Checks<'_, T> {
 
     fn license_and_homepage(&mut self, license: &str, homepage: &str) {
         if license.trim().is_empty() {
-            self.at("license", Err("`license` is empty; write an SPDX expression, such as `PostgreSQL`".to_owned()));
+            self.at(
+                "license",
+                Err("`license` is empty; write an SPDX expression, such as `PostgreSQL`".to_owned()),
+            );
         }
         if !homepage.starts_with("https://") && !homepage.starts_with("http://") {
             self.at("homepage", Err(format!("`{homepage}` is no web address")));
@@ -195,7 +240,10 @@ impl<T> Checks<'_, T> {
                 self.https(&format!("{path}.mirrors[{position}].url"), address);
             }
             if let Some(pool) = &mirror.debian {
-                self.at(&format!("{path}.mirrors[{position}].debian"), value::relative_path(pool));
+                self.at(
+                    &format!("{path}.mirrors[{position}].debian"),
+                    value::relative_path(pool),
+                );
             }
         }
     }
@@ -203,14 +251,20 @@ impl<T> Checks<'_, T> {
     fn https(&mut self, path: &str, address: &str) {
         let rest = address.strip_prefix("https://").unwrap_or_default();
         let host = rest.split('/').next().unwrap_or_default();
-        if host.is_empty() || !rest.contains('/') || rest.ends_with('/') || rest.contains(char::is_whitespace) {
+        if host.is_empty() || !rest.contains('/') || rest.ends_with('/') || rest.contains(char::is_whitespace)
+        {
             let message = format!("`{address}` must be an https address of a file");
             self.problems.push(self.manifest.problem(path, message));
         }
     }
 
     fn digest(&mut self, path: &str, text: &str) {
-        self.at(path, text.parse::<Sha256>().map(drop).map_err(|error| error.to_string()));
+        self.at(
+            path,
+            text.parse::<Sha256>()
+                .map(drop)
+                .map_err(|error| error.to_string()),
+        );
     }
 
     fn names(&mut self, path: &str, names: &[String], known: &[&str], what: &str) {
@@ -238,8 +292,12 @@ impl<T> Checks<'_, T> {
             }
             self.at(&path, value::setting_value(setting));
             if name == "shared_preload_libraries" {
-                let help = "name the extensions in the image's `preload`; pgsetup merges and orders their libraries";
-                let problem = self.manifest.problem_with_key(&path, "this setting is made from `preload`").help(help);
+                let help =
+                    "name the extensions in the image's `preload`; pgsetup merges and orders their libraries";
+                let problem = self
+                    .manifest
+                    .problem_with_key(&path, "this setting is made from `preload`")
+                    .help(help);
                 self.problems.push(problem);
             }
         }
@@ -248,7 +306,8 @@ impl<T> Checks<'_, T> {
     fn arguments(&mut self, path: &str, arguments: &[String]) {
         for (position, argument) in arguments.iter().enumerate() {
             if let Err(wrong) = value::build_argument(argument) {
-                let help = "leave it out: all builds share one jobserver, which keeps every processor busy".to_owned();
+                let help = "leave it out: all builds share one jobserver, which keeps every processor busy"
+                    .to_owned();
                 self.at_with_help(&format!("{path}[{position}]"), wrong, help);
             }
         }
@@ -268,7 +327,10 @@ impl<T> Checks<'_, T> {
         for (position, NamedStep { run, directory, .. }) in build.steps.iter().flatten().enumerate() {
             self.arguments(&format!("build.steps[{position}].run"), run);
             if let Some(directory) = directory {
-                self.at(&format!("build.steps[{position}].directory"), value::relative_path(directory));
+                self.at(
+                    &format!("build.steps[{position}].directory"),
+                    value::relative_path(directory),
+                );
             }
         }
     }
@@ -283,29 +345,49 @@ impl Checks<'_, Image> {
         for (key, id) in [("uid", image.user.uid), ("gid", image.user.gid)] {
             // 0 is root, and 65534 is nobody.
             if id == 0 || id >= 65534 {
-                self.at(&format!("user.{key}"), Err(format!("`{id}` must be between 1 and 65533")));
+                self.at(
+                    &format!("user.{key}"),
+                    Err(format!("`{id}` must be between 1 and 65533")),
+                );
             }
         }
         self.at("user.home", value::absolute_path(&image.user.home, &[]));
         self.at("user.shell", value::absolute_path(&image.user.shell, &[]));
-        self.at("configuration", value::absolute_path(&image.configuration, &["/etc/postgresql"]));
+        self.at(
+            "configuration",
+            value::absolute_path(&image.configuration, &["/etc/postgresql"]),
+        );
         self.settings("settings", &image.settings);
         self.packages("packages", &image.packages);
         for (position, directory) in image.directories.iter().enumerate() {
             let path = format!("directories[{position}]");
-            self.at(&format!("{path}.path"), value::absolute_path(&directory.path, &[]));
+            self.at(
+                &format!("{path}.path"),
+                value::absolute_path(&directory.path, &[]),
+            );
             self.at(&format!("{path}.mode"), value::mode(&directory.mode).map(drop));
             if let Some(owner) = &directory.owner {
-                self.known(&format!("{path}.owner"), owner, &["root", &image.user.name], "owner");
+                self.known(
+                    &format!("{path}.owner"),
+                    owner,
+                    &["root", &image.user.name],
+                    "owner",
+                );
             }
         }
         for (position, path) in image.prune.paths.iter().enumerate() {
-            self.at(&format!("prune.paths[{position}]"), value::absolute_path(path, &["/usr", "/opt", "/var", "/etc"]));
+            self.at(
+                &format!("prune.paths[{position}]"),
+                value::absolute_path(path, &["/usr", "/opt", "/var", "/etc"]),
+            );
         }
         for (list, names) in [("extensions", &image.extensions)] {
             for (position, name) in names.iter().enumerate() {
                 if names[..position].contains(name) {
-                    self.at(&format!("{list}[{position}]"), Err(format!("`{name}` is listed twice")));
+                    self.at(
+                        &format!("{list}[{position}]"),
+                        Err(format!("`{name}` is listed twice")),
+                    );
                 }
             }
         }
@@ -319,10 +401,19 @@ impl Checks<'_, Postgresql> {
         self.packages("jit.packages", &manifest.jit.packages);
         if !MAJORS.contains(&manifest.major) {
             let majors = MAJORS.map(|major| major.to_string()).join(", ");
-            self.at("major", Err(format!("PostgreSQL {} is not supported: {majors}", manifest.major)));
+            self.at(
+                "major",
+                Err(format!(
+                    "PostgreSQL {} is not supported: {majors}",
+                    manifest.major
+                )),
+            );
         }
         if manifest.version.split('.').next() != Some(manifest.major.to_string().as_str()) {
-            let message = format!("version `{}` is not of major {}", manifest.version, manifest.major);
+            let message = format!(
+                "version `{}` is not of major {}",
+                manifest.version, manifest.major
+            );
             self.at("version", Err(message));
         }
         match (manifest.source, &manifest.archive) {
@@ -335,7 +426,10 @@ impl Checks<'_, Postgresql> {
                 }
             }
             (Origin::Apt, Some(_)) => {
-                self.at("archive", Err("`source: apt` installs packages; it takes no `archive`".to_owned()));
+                self.at(
+                    "archive",
+                    Err("`source: apt` installs packages; it takes no `archive`".to_owned()),
+                );
             }
         }
     }
@@ -345,7 +439,10 @@ impl Checks<'_, Python> {
     fn python(&mut self) {
         let python = &self.manifest.value;
         self.packages("packages", &python.packages);
-        self.at("interpreter", value::absolute_path(&python.interpreter, &["/usr"]));
+        self.at(
+            "interpreter",
+            value::absolute_path(&python.interpreter, &["/usr"]),
+        );
     }
 }
 
@@ -363,15 +460,23 @@ impl Checks<'_, Patroni> {
                 let path = format!("{path}.files[{position}]");
                 self.digest(&format!("{path}.sha256"), &file.sha256);
                 if file.file.contains('/') {
-                    self.at(&format!("{path}.file"), Err(format!("`{}` must be a file name", file.file)));
+                    self.at(
+                        &format!("{path}.file"),
+                        Err(format!("`{}` must be a file name", file.file)),
+                    );
                 }
                 if let Some(architecture) = &file.architecture {
-                    self.at(&format!("{path}.architecture"), architecture.parse::<Architecture>().map(drop));
+                    self.at(
+                        &format!("{path}.architecture"),
+                        architecture.parse::<Architecture>().map(drop),
+                    );
                 }
             }
             for architecture in Architecture::ALL {
                 let matching = distribution.files.iter().filter(|file| {
-                    file.architecture.as_ref().is_none_or(|name| name == architecture.name())
+                    file.architecture
+                        .as_ref()
+                        .is_none_or(|name| name == architecture.name())
                 });
                 if matching.count() > 1 {
                     let message = format!("`{}` has two files for {architecture}", distribution.name);
@@ -403,11 +508,19 @@ impl Checks<'_, Extension> {
         self.build(&extension.build);
         self.settings("settings", &extension.settings);
         for (position, name) in extension.architectures.iter().enumerate() {
-            self.at(&format!("architectures[{position}]"), name.parse::<Architecture>().map(drop));
+            self.at(
+                &format!("architectures[{position}]"),
+                name.parse::<Architecture>().map(drop),
+            );
         }
         self.names("requires", &extension.requires, names, "extension");
         for (position, conflict) in extension.conflicts.iter().enumerate() {
-            self.known(&format!("conflicts[{position}].extension"), &conflict.extension, names, "extension");
+            self.known(
+                &format!("conflicts[{position}].extension"),
+                &conflict.extension,
+                names,
+                "extension",
+            );
         }
         if let Some(preload) = &extension.preload {
             self.names("preload.after", &preload.after, names, "extension");
@@ -422,7 +535,10 @@ impl Checks<'_, Extension> {
                 let path = format!("releases[{position}].postgresql[{at}]");
                 if !MAJORS.contains(major) {
                     let majors = MAJORS.map(|major| major.to_string()).join(", ");
-                    self.at(&path, Err(format!("PostgreSQL {major} is not supported: {majors}")));
+                    self.at(
+                        &path,
+                        Err(format!("PostgreSQL {major} is not supported: {majors}")),
+                    );
                 }
                 if let Some(version) = taken.insert(*major, release.version.clone()) {
                     let message = format!("PostgreSQL {major} is already served by release {version}");

@@ -17,19 +17,28 @@ pub fn interpolate<T: Serialize + DeserializeOwned>(
     manifest: &Located<T>,
     variables: &Variables,
 ) -> Result<T, Vec<Problem>> {
-    let mut value = serde_json::to_value(&manifest.value).expect("a manifest is made of texts, numbers and lists");
+    let mut value =
+        serde_json::to_value(&manifest.value).expect("a manifest is made of texts, numbers and lists");
     let mut problems = Vec::new();
-    walk(&mut value, &mut String::new(), &mut |text, path| match replace(text, variables) {
-        Ok(replaced) => *text = replaced,
-        Err(unknown) => {
-            let known: Vec<String> = variables.keys().map(|name| format!("${{{name}}}")).collect();
-            let help = match nearest(&unknown, variables.keys().copied()) {
-                Some(near) => format!("did you mean `${{{near}}}`?"),
-                None => format!("the variables are: {}", known.join(", ")),
-            };
-            problems.push(manifest.problem(path, format!("there is no variable `${{{unknown}}}`")).help(help));
-        }
-    });
+    walk(
+        &mut value,
+        &mut String::new(),
+        &mut |text, path| match replace(text, variables) {
+            Ok(replaced) => *text = replaced,
+            Err(unknown) => {
+                let known: Vec<String> = variables.keys().map(|name| format!("${{{name}}}")).collect();
+                let help = match nearest(&unknown, variables.keys().copied()) {
+                    Some(near) => format!("did you mean `${{{near}}}`?"),
+                    None => format!("the variables are: {}", known.join(", ")),
+                };
+                problems.push(
+                    manifest
+                        .problem(path, format!("there is no variable `${{{unknown}}}`"))
+                        .help(help),
+                );
+            }
+        },
+    );
     if problems.is_empty() {
         Ok(serde_json::from_value(value).expect("replacing text in a manifest keeps its shape"))
     } else {
@@ -67,7 +76,9 @@ fn replace(text: &str, variables: &Variables) -> Result<String, String> {
     let mut replaced = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find("${") {
-        let Some(length) = rest[start..].find('}') else { break };
+        let Some(length) = rest[start..].find('}') else {
+            break;
+        };
         let name = &rest[start + 2..start + length];
         let value = variables.get(name).ok_or_else(|| name.to_owned())?;
         replaced.push_str(&rest[..start]);

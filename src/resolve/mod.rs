@@ -259,6 +259,14 @@ fn deduplicate(problems: &mut Vec<Problem>) {
 fn command_line_problem(option: &str, word: &str, message: impl Into<String>) -> Problem {
     let text = format!("pgsetup … {option} {word}");
     let span = text.len() - word.len()..text.len();
-    let source = Rc::new(SourceText { file: "command line".to_owned(), text });
-    Problem { source, span, message: message.into(), help: None }
+    let source = Rc::new(SourceText {
+        file: "command line".to_owned(),
+        text,
+    });
+    Problem {
+        source,
+        span,
+        message: message.into(),
+        help: None,
+    }
 }

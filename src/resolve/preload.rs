@@ -44,7 +44,9 @@ pub fn merge(
             problems.push(problem);
             continue;
         }
-        let Some(extension) = selected.iter().find(|extension| extension.value.name == *name) else { continue };
+        let Some(extension) = selected.iter().find(|extension| extension.value.name == *name) else {
+            continue;
+        };
         if extension.value.preload.is_none() {
             let message = format!("`{name}` has nothing to preload: its manifest has no `preload`");
             problems.push(image.problem(&path, message));
@@ -54,7 +56,9 @@ pub fn merge(
     }
     let mut preload = Preload::default();
     for extension in in_order(image, &wanted, problems) {
-        let Some(declared) = &extension.value.preload else { continue };
+        let Some(declared) = &extension.value.preload else {
+            continue;
+        };
         let list = match declared.scope {
             PreloadScope::Server => &mut preload.server,
             PreloadScope::Session => &mut preload.session,
@@ -86,7 +90,9 @@ fn in_order<'m>(
     while !waiting.is_empty() {
         let ready = waiting.iter().position(|extension| {
             let after = extension.value.preload.iter().flat_map(|preload| &preload.after);
-            after.into_iter().all(|name| !waiting.iter().any(|other| other.value.name == *name))
+            after
+                .into_iter()
+                .all(|name| !waiting.iter().any(|other| other.value.name == *name))
         });
         let Some(ready) = ready else {
             let names: Vec<String> = waiting.iter().map(|e| format!("`{}`", e.value.name)).collect();

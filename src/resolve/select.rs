@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::check::{extension_variables, postgresql_variables};
 use super::interpolate::interpolate;
 use super::{
-    Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Resolved, Selection, Setting, Source,
-    command_line_problem, preload, value,
+    Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Resolved, Selection, Setting,
+    Source, command_line_problem, preload, value,
 };
 use crate::manifest::extension::{Extension as Written, Release};
 use crate::manifest::image::{Image, Prune, Removal};
@@ -59,15 +59,27 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
 fn the_image<'m>(manifests: &'m Manifests, problems: &mut Vec<Problem>) -> Option<&'m Located<Image>> {
     let Some(first) = manifests.images.first() else {
         if problems.is_empty() {
-            let source = SourceText { file: "the manifests".to_owned(), text: String::new() };
+            let source = SourceText {
+                file: "the manifests".to_owned(),
+                text: String::new(),
+            };
             let message = "there is no manifest of `kind: image`, which says what is installed".to_owned();
-            problems.push(Problem { source: source.into(), span: 0..0, message, help: None });
+            problems.push(Problem {
+                source: source.into(),
+                span: 0..0,
+                message,
+                help: None,
+            });
         }
         return None;
     };
     for second in &manifests.images[1..] {
         let message = format!("a second image; the first is in {}", first.file());
-        problems.push(second.problem("name", message).help("keep one; choose variants on the command line"));
+        problems.push(
+            second
+                .problem("name", message)
+                .help("keep one; choose variants on the command line"),
+        );
     }
     Some(first)
 }
@@ -80,8 +92,16 @@ fn postgresql(
     problems: &mut Vec<Problem>,
 ) -> Option<Postgresql> {
     let name = selection.postgresql.as_ref().unwrap_or(&image.value.postgresql);
-    let Some(manifest) = manifests.postgresql.iter().find(|manifest| manifest.value.name == *name) else {
-        let names: Vec<&str> = manifests.postgresql.iter().map(|manifest| manifest.value.name.as_str()).collect();
+    let Some(manifest) = manifests
+        .postgresql
+        .iter()
+        .find(|manifest| manifest.value.name == *name)
+    else {
+        let names: Vec<&str> = manifests
+            .postgresql
+            .iter()
+            .map(|manifest| manifest.value.name.as_str())
+            .collect();
         let message = format!("there is no PostgreSQL manifest `{name}`");
         let problem = match selection.postgresql {
             Some(_) => command_line_problem("--pg", name, message),
@@ -148,15 +168,29 @@ fn chosen<'m>(
     selection: &'m Selection,
     problems: &mut Vec<Problem>,
 ) -> Vec<Chosen<'m>> {
-    let known: Vec<&str> = manifests.extensions.iter().map(|extension| extension.value.name.as_str()).collect();
+    let known: Vec<&str> = manifests
+        .extensions
+        .iter()
+        .map(|extension| extension.value.name.as_str())
+        .collect();
     let mut names: Vec<(&str, By<'m>)> = match &selection.extensions {
-        Some(only) => only.iter().map(|name| (name.as_str(), By::Option("--extensions", name))).collect(),
+        Some(only) => only
+            .iter()
+            .map(|name| (name.as_str(), By::Option("--extensions", name)))
+            .collect(),
         None => {
             let listed = image.value.extensions.iter().enumerate();
-            listed.map(|(position, name)| (name.as_str(), By::Image(image, position))).collect()
+            listed
+                .map(|(position, name)| (name.as_str(), By::Image(image, position)))
+                .collect()
         }
     };
-    names.extend(selection.with.iter().map(|name| (name.as_str(), By::Option("--with", name))));
+    names.extend(
+        selection
+            .with
+            .iter()
+            .map(|name| (name.as_str(), By::Option("--with", name))),
+    );
     for name in &selection.without {
         if !known.contains(&name.as_str()) {
             problems.push(unknown(&By::Option("--without", name), name, &known));
@@ -164,7 +198,11 @@ fn chosen<'m>(
     }
     let mut chosen: Vec<Chosen<'m>> = Vec::new();
     for (name, by) in names {
-        let Some(manifest) = manifests.extensions.iter().find(|extension| extension.value.name == name) else {
+        let Some(manifest) = manifests
+            .extensions
+            .iter()
+            .find(|extension| extension.value.name == name)
+        else {
             problems.push(unknown(&by, name, &known));
             continue;
         };
@@ -191,9 +229,14 @@ fn together(selected: &[&Located<Written>], major: Option<u16>, problems: &mut V
     for extension in selected {
         for (position, required) in extension.value.requires.iter().enumerate() {
             if !is_selected(required) {
-                let message = format!("`{}` requires `{required}`, which is not selected", extension.value.name);
+                let message = format!(
+                    "`{}` requires `{required}`, which is not selected",
+                    extension.value.name
+                );
                 let problem = extension.problem(&format!("requires[{position}]"), message);
-                problems.push(problem.help("add it to the image's `extensions`, or to the command line with --with"));
+                problems.push(
+                    problem.help("add it to the image's `extensions`, or to the command line with --with"),
+                );
             }
         }
         for (position, conflict) in extension.value.conflicts.iter().enumerate() {
@@ -203,10 +246,15 @@ fn together(selected: &[&Located<Written>], major: Option<u16>, problems: &mut V
                 problems.push(extension.problem(&format!("conflicts[{position}].extension"), message));
             }
         }
-        let Some(release) = release_for(&extension.value, major) else { continue };
+        let Some(release) = release_for(&extension.value, major) else {
+            continue;
+        };
         for (position, provided) in extension.value.releases[release].provides.iter().enumerate() {
             if let Some(other) = sql_names.insert(&provided.name, &extension.value.name) {
-                let message = format!("the SQL extension `{}` is also provided by `{other}`", provided.name);
+                let message = format!(
+                    "the SQL extension `{}` is also provided by `{other}`",
+                    provided.name
+                );
                 let path = format!("releases[{release}].provides[{position}].name");
                 problems.push(extension.problem(&path, message).help("select one of the two"));
             }
@@ -216,12 +264,20 @@ fn together(selected: &[&Located<Written>], major: Option<u16>, problems: &mut V
 
 /// The position of the release for `major`.
 fn release_for(extension: &Written, major: Option<u16>) -> Option<usize> {
-    extension.releases.iter().position(|release| major.is_some_and(|major| release.postgresql.contains(&major)))
+    extension
+        .releases
+        .iter()
+        .position(|release| major.is_some_and(|major| release.postgresql.contains(&major)))
 }
 
 /// Every extension after those it requires; otherwise in the order they were selected.
 fn in_order<'c, 'm>(chosen: &'c [Chosen<'m>]) -> Vec<&'c Chosen<'m>> {
-    fn visit<'c, 'm>(one: &'c Chosen<'m>, chosen: &'c [Chosen<'m>], depth: usize, ordered: &mut Vec<&'c Chosen<'m>>) {
+    fn visit<'c, 'm>(
+        one: &'c Chosen<'m>,
+        chosen: &'c [Chosen<'m>],
+        depth: usize,
+        ordered: &mut Vec<&'c Chosen<'m>>,
+    ) {
         let name = |chosen: &Chosen<'m>| chosen.manifest.value.name.clone();
         // The depth ends the walk where manifests require each other in a circle, which is reported elsewhere.
         if depth > chosen.len() || ordered.iter().any(|other| name(other) == name(one)) {
@@ -257,7 +313,10 @@ fn extension(
     };
     let architectures = &manifest.value.architectures;
     if !architectures.is_empty() && !architectures.iter().any(|known| known == architecture.name()) {
-        let message = format!("{name} does not support {architecture}: {}", architectures.join(", "));
+        let message = format!(
+            "{name} does not support {architecture}: {}",
+            architectures.join(", ")
+        );
         problems.push(chosen.by.problem(message));
         return None;
     }
@@ -270,7 +329,10 @@ fn extension(
         license: value.license,
         homepage: value.homepage,
     };
-    let sources = release.sources.iter().map(|written| source(written, &component.title()));
+    let sources = release
+        .sources
+        .iter()
+        .map(|written| source(written, &component.title()));
     Some(Extension {
         sources: sources.collect::<Option<_>>()?,
         component,
@@ -293,22 +355,35 @@ fn unsupported_major(chosen: &Chosen<'_>, major: u16) -> Problem {
             format!("{} is for {}", release.version, majors.join(", "))
         })
         .collect();
-    let message = format!("{} does not support PostgreSQL {major}: {}", extension.name, releases.join("; "));
-    let help = format!("leave it out (--without {}), or choose another PostgreSQL (--pg)", extension.name);
+    let message = format!(
+        "{} does not support PostgreSQL {major}: {}",
+        extension.name,
+        releases.join("; ")
+    );
+    let help = format!(
+        "leave it out (--without {}), or choose another PostgreSQL (--pg)",
+        extension.name
+    );
     chosen.by.problem(message).help(help)
 }
 
 /// `None` where a digest is wrong, which the checks of every manifest have reported.
 fn source(written: &WrittenSource, title: &str) -> Option<Source> {
-    let mirrors = written.mirrors.iter().filter_map(|mirror| match (&mirror.url, &mirror.debian) {
-        (Some(url), _) => Some(Place::Url(url.clone())),
-        (None, Some(path)) => Some(Place::Debian(path.clone())),
-        (None, None) => None,
-    });
-    let digests = std::iter::once(&written.sha256).chain(written.accepted.iter().map(|accepted| &accepted.sha256));
+    let mirrors = written
+        .mirrors
+        .iter()
+        .filter_map(|mirror| match (&mirror.url, &mirror.debian) {
+            (Some(url), _) => Some(Place::Url(url.clone())),
+            (None, Some(path)) => Some(Place::Debian(path.clone())),
+            (None, None) => None,
+        });
+    let digests =
+        std::iter::once(&written.sha256).chain(written.accepted.iter().map(|accepted| &accepted.sha256));
     Some(Source {
         title: title.to_owned(),
-        places: std::iter::once(Place::Url(written.url.clone())).chain(mirrors).collect(),
+        places: std::iter::once(Place::Url(written.url.clone()))
+            .chain(mirrors)
+            .collect(),
         accepted: digests.map(|digest| digest.parse().ok()).collect::<Option<_>>()?,
         strip: written.strip,
     })
@@ -326,7 +401,10 @@ fn patroni(
         return None;
     };
     let written = &manifest.value;
-    let python = manifests.pythons.iter().find(|python| python.value.name == written.python)?;
+    let python = manifests
+        .pythons
+        .iter()
+        .find(|python| python.value.name == written.python)?;
     let mut distributions = Vec::new();
     for (position, distribution) in written.distributions.iter().enumerate() {
         let fits = |name: &Option<String>| name.as_ref().is_none_or(|name| name == architecture.name());
@@ -366,15 +444,24 @@ fn patroni(
 fn prune(image: &Image, keep_build_packages: bool) -> Prune {
     let mut prune = image.prune.clone();
     if keep_build_packages {
-        prune.remove.retain(|removal| !matches!(removal, Removal::Development | Removal::StaticLibraries));
+        prune
+            .remove
+            .retain(|removal| !matches!(removal, Removal::Development | Removal::StaticLibraries));
     }
     prune
 }
 
 fn directories(image: &Image) -> Vec<Directory> {
     let directory = |written: &crate::manifest::image::Directory| {
-        let of_user = written.owner.as_ref().is_none_or(|owner| *owner == image.user.name);
-        Some(Directory { path: written.path.clone(), mode: value::mode(&written.mode).ok()?, of_user })
+        let of_user = written
+            .owner
+            .as_ref()
+            .is_none_or(|owner| *owner == image.user.name);
+        Some(Directory {
+            path: written.path.clone(),
+            mode: value::mode(&written.mode).ok()?,
+            of_user,
+        })
     };
     image.directories.iter().filter_map(directory).collect()
 }
@@ -388,12 +475,17 @@ fn settings(
 ) -> Vec<Setting> {
     let mut settings: BTreeMap<String, Setting> = BTreeMap::new();
     let mut add = |name: &str, value: &str, wanted_by: &str| {
-        let setting = Setting { name: name.to_owned(), value: value.to_owned(), wanted_by: wanted_by.to_owned() };
+        let setting = Setting {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            wanted_by: wanted_by.to_owned(),
+        };
         settings.insert(name.to_owned(), setting)
     };
-    for (list, libraries) in
-        [("shared_preload_libraries", &preload.server), ("session_preload_libraries", &preload.session)]
-    {
+    for (list, libraries) in [
+        ("shared_preload_libraries", &preload.server),
+        ("session_preload_libraries", &preload.session),
+    ] {
         if !libraries.is_empty() {
             add(list, &libraries.join(","), "preload");
         }

@@ -9,7 +9,9 @@ pub fn absolute_path(text: &str, tops: &[&str]) -> Result<(), String> {
     }
     let clean = text[1..].split('/').all(|part| !matches!(part, "" | "." | ".."));
     if !clean || text.contains('\0') {
-        return Err(format!("`{text}` must be a plain path, without `.`, `..` or an empty part"));
+        return Err(format!(
+            "`{text}` must be a plain path, without `.`, `..` or an empty part"
+        ));
     }
     let below = |top: &&str| text.strip_prefix(*top).is_some_and(|rest| rest.starts_with("/"));
     if !tops.is_empty() && !tops.iter().any(below) {
@@ -21,17 +23,27 @@ pub fn absolute_path(text: &str, tops: &[&str]) -> Result<(), String> {
 /// A path below a source tree.
 pub fn relative_path(text: &str) -> Result<(), String> {
     let clean = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if clean { Ok(()) } else { Err(format!("`{text}` must be a path inside the source tree, without `..`")) }
+    if clean {
+        Ok(())
+    } else {
+        Err(format!(
+            "`{text}` must be a path inside the source tree, without `..`"
+        ))
+    }
 }
 
 /// A name as Debian allows it for packages (Debian policy 5.6.1).
 pub fn package_name(text: &str) -> Result<(), String> {
     let first = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-    let rest = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
+    let rest = text
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
     if text.len() >= 2 && first && rest {
         Ok(())
     } else {
-        Err(format!("`{text}` cannot be a Debian package: lower case letters, digits, `+`, `-` and `.`"))
+        Err(format!(
+            "`{text}` cannot be a Debian package: lower case letters, digits, `+`, `-` and `.`"
+        ))
     }
 }
 
@@ -41,15 +53,23 @@ pub fn name(text: &str) -> Result<(), String> {
     if !text.is_empty() && text.len() <= 63 && text.chars().all(fits) {
         Ok(())
     } else {
-        Err(format!("`{text}` cannot be a name: lower case letters, digits, `_`, `-` and `.`"))
+        Err(format!(
+            "`{text}` cannot be a name: lower case letters, digits, `_`, `-` and `.`"
+        ))
     }
 }
 
 /// A user name that useradd of Debian accepts.
 pub fn user_name(text: &str) -> Result<(), String> {
     let first = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-    let rest = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c));
-    if first && rest && text.len() <= 32 { Ok(()) } else { Err(format!("`{text}` cannot be a user name")) }
+    let rest = text
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c));
+    if first && rest && text.len() <= 32 {
+        Ok(())
+    } else {
+        Err(format!("`{text}` cannot be a user name"))
+    }
 }
 
 /// A version: becomes part of file names.
@@ -58,7 +78,9 @@ pub fn version(text: &str) -> Result<(), String> {
     if !text.is_empty() && text.chars().all(fits) && !text.starts_with(['.', '-']) {
         Ok(())
     } else {
-        Err(format!("`{text}` cannot be a version: letters, digits, `.`, `_`, `+`, `~` and `-`"))
+        Err(format!(
+            "`{text}` cannot be a version: letters, digits, `.`, `_`, `+`, `~` and `-`"
+        ))
     }
 }
 
@@ -73,7 +95,9 @@ pub fn mode(text: &str) -> Result<u32, String> {
 pub fn setting_name(text: &str) -> Result<(), String> {
     let part = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+            && part
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
     };
     if text.split('.').count() <= 2 && text.split('.').all(part) {
         Ok(())
@@ -84,13 +108,22 @@ pub fn setting_name(text: &str) -> Result<(), String> {
 
 /// The value of a PostgreSQL setting: one line.
 pub fn setting_value(text: &str) -> Result<(), String> {
-    if text.contains(['\n', '\r', '\0']) { Err("a setting's value must be one line".to_owned()) } else { Ok(()) }
+    if text.contains(['\n', '\r', '\0']) {
+        Err("a setting's value must be one line".to_owned())
+    } else {
+        Ok(())
+    }
 }
 
 /// An argument of a build: how many jobs run is the jobserver's to say.
 pub fn build_argument(text: &str) -> Result<(), String> {
-    let short = text.strip_prefix("-j").is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()));
-    let long = text == "--jobs" || text.starts_with("--jobs=") || text == "--parallel" || text.starts_with("--parallel=");
+    let short = text
+        .strip_prefix("-j")
+        .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()));
+    let long = text == "--jobs"
+        || text.starts_with("--jobs=")
+        || text == "--parallel"
+        || text.starts_with("--parallel=");
     if short || long || text.starts_with("MAKEFLAGS=") {
         Err(format!("`{text}` takes processors away from other builds"))
     } else {
@@ -113,15 +146,35 @@ mod tests {
 
     #[test]
     fn values_are_told_from_what_only_looks_like_them() {
-        check(|t| absolute_path(t, &[]), &["/a/b", "/a"], &["a", "/", "/a//b", "/a/../b", "/a/", "/./a", ""]);
-        check(|t| absolute_path(t, &["/etc/x"]), &["/etc/x/y"], &["/etc/x", "/etc/xy", "/y"]);
+        check(
+            |t| absolute_path(t, &[]),
+            &["/a/b", "/a"],
+            &["a", "/", "/a//b", "/a/../b", "/a/", "/./a", ""],
+        );
+        check(
+            |t| absolute_path(t, &["/etc/x"]),
+            &["/etc/x/y"],
+            &["/etc/x", "/etc/xy", "/y"],
+        );
         check(relative_path, &["a", "a/b.c"], &["/a", "../a", "a/..", ""]);
-        check(package_name, &["libc6-dev", "g++", "0ad"], &["Libc6", "a", "-x", "a b", "a=1"]);
+        check(
+            package_name,
+            &["libc6-dev", "g++", "0ad"],
+            &["Libc6", "a", "-x", "a b", "a=1"],
+        );
         check(name, &["pg_cron", "15-apt"], &["", "Citus", "a/b"]);
         check(user_name, &["postgres", "_x"], &["0x", "a:b", ""]);
         check(version, &["14.0.1", "REL4_1_0"], &["", "1 0", "../1", ".1"]);
-        check(setting_name, &["work_mem", "citus.node_conninfo"], &["a b", "A", "a.b.c", "1a"]);
-        check(build_argument, &["-DX=1", "install", "-joke"], &["-j8", "-j", "--jobs=2", "MAKEFLAGS=-j3", "--parallel"]);
+        check(
+            setting_name,
+            &["work_mem", "citus.node_conninfo"],
+            &["a b", "A", "a.b.c", "1a"],
+        );
+        check(
+            build_argument,
+            &["-DX=1", "install", "-joke"],
+            &["-j8", "-j", "--jobs=2", "MAKEFLAGS=-j3", "--parallel"],
+        );
     }
 
     #[test]

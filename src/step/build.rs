@@ -1,10 +1,12 @@
 //! Unpacks a component's sources, compiles them, and leaves the result in its stage.
 
+use anyhow::Context as _;
+
 use super::{Context, lock, strip};
 use crate::failure::{Because, Cause, Failure};
+use crate::host::Log;
 use crate::host::archive::{self, Limits};
 use crate::host::cmd::Settings;
-use crate::host::Log;
 use crate::layout;
 use crate::plan::Build;
 use crate::report::bytes;
@@ -20,16 +22,23 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<String, 
     for archive in &build.sources {
         let path = {
             let archives = lock(&context.state.archives);
-            archive.accepted.iter().find_map(|digest| archives.get(digest).cloned())
+            archive
+                .accepted
+                .iter()
+                .find_map(|digest| archives.get(digest).cloned())
         };
         let path = path.ok_or_else(|| anyhow::anyhow!("{} was not fetched", archive.title))?;
         archive::unpack(&path, &source, archive.strip, &Limits::default())
-            .map_err(|error| error.context(format!("cannot unpack {}", archive.title)))
+            .with_context(|| format!("cannot unpack {}", archive.title))
             .because(Cause::Build)?;
     }
-    let settings = Settings { jobserver: Some(context.jobserver), ..Settings::default() };
+    let settings = Settings {
+        jobserver: Some(context.jobserver),
+        ..Settings::default()
+    };
     for command in &build.commands {
-        host.run_with(command, log, settings).map_err(|error| explained(error.into(), log))?;
+        host.run_with(command, log, settings)
+            .map_err(|error| explained(error.into(), log))?;
     }
     let stripped = strip::strip(host, log, &stage, &build.prune.remove)?;
     Ok(format!("{} staged", bytes(stripped.after)))
@@ -38,7 +47,9 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<String, 
 /// Adds a hint to a failed build where its output tells what is missing.
 fn explained(failure: Failure, log: &Log) -> Failure {
     match hint(&log.text()) {
-        Some(hint) if failure.cause == Cause::Build => Failure::new(failure.cause, format_args!("{failure}\n  hint: {hint}")),
+        Some(hint) if failure.cause == Cause::Build => {
+            Failure::new(failure.cause, format_args!("{failure}\n  hint: {hint}"))
+        }
         _ => failure,
     }
 }
@@ -69,7 +80,8 @@ mod tests {
 
     #[test]
     fn hints_are_given_for_what_is_certain_only() {
-        let output = "x.c:3:10: fatal error: curl/curl.h: No such file or directory\ncompilation terminated.\n";
+        let output =
+            "x.c:3:10: fatal error: curl/curl.h: No such file or directory\ncompilation terminated.\n";
         assert!(hint(output).unwrap().contains("`curl/curl.h`"));
         let output = "/usr/bin/ld: cannot find -lssl: No such file or directory\n";
         assert!(hint(output).unwrap().contains("libssl.so"));

@@ -24,12 +24,19 @@ pub fn remove_build_packages(
     let needs = gate::needs(context.host, &lock(&context.state.inventory))?;
     let mut wanted: BTreeMap<String, String> = needs.packages();
     for package in keep {
-        wanted.insert(package.name.clone(), format!("wanted by {}", package.wanted_by.join(", ")));
+        wanted.insert(
+            package.name.clone(),
+            format!("wanted by {}", package.wanted_by.join(", ")),
+        );
     }
     // Every plan begins with the step that records them.
     let before = context.state.packages_before.get().cloned().unwrap_or_default();
     let purged = purge::purge(context.host, log, &before, &wanted).because(Cause::Build)?;
-    let note = format!("{} removed, {} kept besides the base's", purged.removed.len(), purged.kept.len());
+    let note = format!(
+        "{} removed, {} kept besides the base's",
+        purged.removed.len(),
+        purged.kept.len()
+    );
     let _ = context.state.needs_before.set(needs);
     let _ = context.state.purged.set(purged);
     Ok(note)
@@ -40,7 +47,9 @@ pub fn remove_leftovers(policy: &Prune, context: &Context<'_>) -> Result<String,
     let before = context.state.packages_before.get().cloned().unwrap_or_default();
     let pruned = pruning::leftovers(context.host, policy, &before, &mut lock(&context.state.inventory))?;
     for (script, interpreter) in &pruned.scripts {
-        context.reporter.line(&format!("       removed {script}: the image has no {interpreter}"));
+        context.reporter.line(&format!(
+            "       removed {script}: the image has no {interpreter}"
+        ));
     }
     Ok(format!("{} files, {}", pruned.removed, bytes(pruned.bytes)))
 }

@@ -34,7 +34,12 @@ const LOG_LINES: usize = 15;
 /// # Errors
 /// The cluster does not start, or an extension fails; all extensions that fail are named.
 pub fn try_out(try_out: &TryOut, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
-    let cluster = Cluster { host: context.host, try_out, log, directory: format!("{}/try", layout::WORK) };
+    let cluster = Cluster {
+        host: context.host,
+        try_out,
+        log,
+        directory: format!("{}/try", layout::WORK),
+    };
     let result = cluster.prove();
     let removed = context.host.remove(&cluster.directory);
     let proved = result?;
@@ -64,16 +69,25 @@ impl Cluster<'_> {
                 Err(failure) if failure.cause == Cause::Interrupted => return Err(failure),
                 Err(failure) => {
                     let tail = tail(&server_log);
-                    failures.push(format!("{}: {failure}\n  end of the server's log:{tail}", extension.component.title()));
+                    failures.push(format!(
+                        "{}: {failure}\n  end of the server's log:{tail}",
+                        extension.component.title()
+                    ));
                 }
             }
         }
         if !server.end(Signal::INT, STOP_LIMIT) && failures.is_empty() {
-            let message = format!("the server did not stop cleanly; end of its log:{}", tail(&server_log));
+            let message = format!(
+                "the server did not stop cleanly; end of its log:{}",
+                tail(&server_log)
+            );
             return Err(Failure::new(Cause::Test, message));
         }
         if failures.is_empty() {
-            Ok(format!("{} extensions, {tests} tests", self.try_out.extensions.len()))
+            Ok(format!(
+                "{} extensions, {tests} tests",
+                self.try_out.extensions.len()
+            ))
         } else {
             Err(Failure::new(Cause::Test, failures.join("\n")))
         }
@@ -82,34 +96,60 @@ impl Cluster<'_> {
     fn initialise(&self) -> Result<(), Failure> {
         let user = &self.try_out.user;
         self.host.empty_directory(&self.directory)?;
-        let private = Ownership { uid: user.uid, gid: user.gid, mode: 0o700 };
+        let private = Ownership {
+            uid: user.uid,
+            gid: user.gid,
+            mode: 0o700,
+        };
         self.host.make_directory(&self.directory, private)?;
         let data = format!("{}/data", self.directory);
         let initdb = self
-            .program("initdb", ["--pgdata", &data, "--username=postgres", "--auth=trust", "--encoding=UTF8"])
+            .program(
+                "initdb",
+                [
+                    "--pgdata",
+                    &data,
+                    "--username=postgres",
+                    "--auth=trust",
+                    "--encoding=UTF8",
+                ],
+            )
             .args(["--locale", &self.try_out.locale, "--no-sync", "--no-instructions"]);
         self.host.run(&initdb, self.log)?;
         let path = format!("{data}/postgresql.conf");
         let mut text = self.host.read(&path)?.unwrap_or_default();
         text.push_str(&format!("\ninclude '{}'\n", self.try_out.configuration));
-        text.push_str(&format!("listen_addresses = ''\nunix_socket_directories = '{}'\n", self.directory));
+        text.push_str(&format!(
+            "listen_addresses = ''\nunix_socket_directories = '{}'\n",
+            self.directory
+        ));
         text.push_str("fsync = off\nlog_line_prefix = '%d '\n");
         for (name, value) in &self.try_out.settings {
             text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
         }
-        let ownership = Ownership { uid: user.uid, gid: user.gid, mode: 0o600 };
+        let ownership = Ownership {
+            uid: user.uid,
+            gid: user.gid,
+            mode: 0o600,
+        };
         self.host.write(&path, &text, ownership)?;
         Ok(())
     }
 
     fn start(&self, server_log: &Log) -> Result<Background<'_>, Failure> {
         let data = format!("{}/data", self.directory);
-        let server = self.host.start(&self.program("postgres", ["-D", &data]), server_log)?;
+        let server = self
+            .host
+            .start(&self.program("postgres", ["-D", &data]), server_log)?;
         let ready = self.program("pg_isready", ["--quiet", "--host", &self.directory]);
         let until = Instant::now() + START_LIMIT;
         while self.host.run(&ready, self.log).is_err() {
             if !server.is_running() || Instant::now() > until {
-                let what = if server.is_running() { "is not ready after a minute" } else { "does not start" };
+                let what = if server.is_running() {
+                    "is not ready after a minute"
+                } else {
+                    "does not start"
+                };
                 let message = format!("the server {what}; end of its log:{}", tail(server_log));
                 return Err(Failure::new(Cause::Test, message));
             }
@@ -137,11 +177,19 @@ impl Cluster<'_> {
         if let Some(schema) = &schema {
             self.sql(database, &format!("CREATE SCHEMA IF NOT EXISTS {schema}"))?;
         }
-        let place = schema.map(|schema| format!(" SCHEMA {schema}")).unwrap_or_default();
+        let place = schema
+            .map(|schema| format!(" SCHEMA {schema}"))
+            .unwrap_or_default();
         // One that another extension of the same manifest requires exists already.
-        self.sql(database, &format!("CREATE EXTENSION IF NOT EXISTS {name}{place} CASCADE"))?;
+        self.sql(
+            database,
+            &format!("CREATE EXTENSION IF NOT EXISTS {name}{place} CASCADE"),
+        )?;
         let literal = provided.name.replace('\'', "''");
-        let version = self.sql(database, &format!("SELECT extversion FROM pg_extension WHERE extname = '{literal}'"))?;
+        let version = self.sql(
+            database,
+            &format!("SELECT extversion FROM pg_extension WHERE extname = '{literal}'"),
+        )?;
         if version == provided.default_version {
             return Ok(());
         }
@@ -155,7 +203,10 @@ impl Cluster<'_> {
     fn test(&self, database: &str, test: &Test) -> Result<(), Failure> {
         let failed = |failure: Failure| match failure.cause {
             Cause::Interrupted => failure,
-            _ => Failure::new(Cause::Test, format_args!("the test `{}` failed: {failure}", test.description)),
+            _ => Failure::new(
+                Cause::Test,
+                format_args!("the test `{}` failed: {failure}", test.description),
+            ),
         };
         if let Some(setup) = &test.setup {
             self.sql(database, setup).map_err(failed)?;
@@ -176,13 +227,36 @@ impl Cluster<'_> {
     /// Runs SQL in psql's language and returns its answer without trailing white space.
     fn sql(&self, database: &str, sql: &str) -> Result<String, Failure> {
         let psql = self
-            .program("psql", ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"])
-            .args(["--host", &self.directory, "--username=postgres", "--dbname", database, "--file=-"])
+            .program(
+                "psql",
+                [
+                    "--no-psqlrc",
+                    "--quiet",
+                    "--no-align",
+                    "--tuples-only",
+                    "--set=ON_ERROR_STOP=1",
+                ],
+            )
+            .args([
+                "--host",
+                &self.directory,
+                "--username=postgres",
+                "--dbname",
+                database,
+                "--file=-",
+            ])
             .input(sql);
-        let answer = self.host.capture_within(&psql, self.log, Some(STATEMENT_LIMIT)).map_err(|error| {
-            let cause = if error.interrupted { Cause::Interrupted } else { Cause::Test };
-            Failure::new(cause, format_args!("{error}\n  SQL: {}", sql.trim()))
-        })?;
+        let answer = self
+            .host
+            .capture_within(&psql, self.log, Some(STATEMENT_LIMIT))
+            .map_err(|error| {
+                let cause = if error.interrupted {
+                    Cause::Interrupted
+                } else {
+                    Cause::Test
+                };
+                Failure::new(cause, format_args!("{error}\n  SQL: {}", sql.trim()))
+            })?;
         Ok(answer.trim_end().to_owned())
     }
 
@@ -198,7 +272,10 @@ impl Cluster<'_> {
 fn tail(log: &Log) -> String {
     let text = log.text();
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LOG_LINES)..].iter().map(|line| format!("\n    {line}")).collect()
+    lines[lines.len().saturating_sub(LOG_LINES)..]
+        .iter()
+        .map(|line| format!("\n    {line}"))
+        .collect()
 }
 
 /// `name` as an SQL identifier.

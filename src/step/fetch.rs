@@ -26,7 +26,10 @@ pub fn source(source: &Source, step: &str, context: &Context<'_>) -> Result<Stri
 /// The form in which the supply wants a source.
 pub fn wanted(source: &Source) -> Wanted {
     let place = |place: &Place| match place {
-        Place::Url(url) => supply::Place::Url { url: url.clone(), insecure: false },
+        Place::Url(url) => supply::Place::Url {
+            url: url.clone(),
+            insecure: false,
+        },
         Place::Debian(path) => supply::Place::Debian(path.clone()),
     };
     let file_name = match source.places.first() {
@@ -58,7 +61,10 @@ pub fn failure(error: SupplyError) -> Failure {
         ErrorKind::Checksum => Cause::Checksum,
         ErrorKind::Local => Cause::Internal,
     };
-    Failure { cause, error: anyhow::anyhow!("{error}") }
+    Failure {
+        cause,
+        error: anyhow::anyhow!("{error}"),
+    }
 }
 
 /// Obtains Python distributions: those that are at hand by their digest, the others by pip, which knows where
@@ -67,10 +73,11 @@ pub fn distributions(fetch: &DistributionFetch, context: &Context<'_>, log: &Log
     let directory = context.host.empty_directory(&fetch.directory)?;
     let mut missing: Vec<&Distribution> = Vec::new();
     for distribution in &fetch.distributions {
-        match context.supply.at_hand(&wanted_distribution(distribution)) {
+        match context.supply.find(&wanted_distribution(distribution)) {
             Some(obtained) => {
                 let path = directory.join(&distribution.file);
-                fs::copy(&obtained.path, &path).with_context(|| format!("cannot write {}", path.display()))?;
+                fs::copy(&obtained.path, &path)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
             }
             None => missing.push(distribution),
         }
@@ -99,8 +106,10 @@ fn download(
     log: &Log,
 ) -> Result<(), Failure> {
     if context.supply.is_offline() {
-        let names: Vec<String> =
-            missing.iter().map(|d| format!("\n  {} (sha256 {})", d.file, d.sha256)).collect();
+        let names: Vec<String> = missing
+            .iter()
+            .map(|d| format!("\n  {} (sha256 {})", d.file, d.sha256))
+            .collect();
         let message = format!(
             "these Python distributions are neither in a vendor directory nor in the cache, and --offline is given:{}",
             names.concat()
@@ -109,7 +118,11 @@ fn download(
     }
     let host = context.host;
     host.write(&fetch.certificates, context.certificates, ROOT_FILE)?;
-    host.write(&fetch.requirements, &requirements(missing.iter().copied()), ROOT_FILE)?;
+    host.write(
+        &fetch.requirements,
+        &requirements(missing.iter().copied()),
+        ROOT_FILE,
+    )?;
     for command in &fetch.commands {
         host.run(command, log).map_err(|error| pip_failure(&error))?;
     }
@@ -122,20 +135,29 @@ fn download(
             );
             return Err(Failure::new(Cause::Network, message));
         }
-        context.supply.adopt(&wanted_distribution(distribution), &path).map_err(failure)?;
+        context
+            .supply
+            .adopt(&wanted_distribution(distribution), &path)
+            .map_err(failure)?;
     }
     Ok(())
 }
 
 /// pip's own words tell a wrong digest from an index that cannot be reached.
 fn pip_failure(error: &CommandError) -> Failure {
-    let mismatch = error.tail.iter().any(|line| line.contains("DO NOT MATCH THE HASHES"));
+    let mismatch = error
+        .tail
+        .iter()
+        .any(|line| line.contains("DO NOT MATCH THE HASHES"));
     let cause = match (error.interrupted, mismatch) {
         (true, _) => Cause::Interrupted,
         (false, true) => Cause::Checksum,
         (false, false) => Cause::Network,
     };
-    let certificate = error.tail.iter().any(|line| line.contains("CERTIFICATE_VERIFY_FAILED"));
+    let certificate = error
+        .tail
+        .iter()
+        .any(|line| line.contains("CERTIFICATE_VERIFY_FAILED"));
     let hint = if certificate {
         "\n  hint: the connection is signed by a certificate that is not known; name a file with it (--ca-bundle)"
     } else {

@@ -7,13 +7,28 @@ use crate::manifest::image::User;
 use crate::resolve::Directory;
 
 /// A file that everybody may read and root may write.
-pub const ROOT_FILE: Ownership = Ownership { uid: 0, gid: 0, mode: 0o644 };
+pub const ROOT_FILE: Ownership = Ownership {
+    uid: 0,
+    gid: 0,
+    mode: 0o644,
+};
 
 /// Makes directories, each with its owner and mode.
 pub fn directories(host: &Host, directories: &[Directory], user: &User) -> Result<String, Failure> {
     for directory in directories {
-        let (uid, gid) = if directory.of_user { (user.uid, user.gid) } else { (0, 0) };
-        host.make_directory(&directory.path, Ownership { uid, gid, mode: directory.mode })?;
+        let (uid, gid) = if directory.of_user {
+            (user.uid, user.gid)
+        } else {
+            (0, 0)
+        };
+        host.make_directory(
+            &directory.path,
+            Ownership {
+                uid,
+                gid,
+                mode: directory.mode,
+            },
+        )?;
     }
     Ok(String::new())
 }

@@ -70,7 +70,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Performs one step; returns a line on what came of it.
 pub fn perform(step: &Step, context: &Context<'_>) -> Result<String, Failure> {
     let path = context.host.path(layout::log(&step.name));
-    let log = Log::open(&path).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
+    let log =
+        Log::open(&path).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
     let (host, state) = (context.host, &context.state);
     let done = |()| String::new();
     match &step.action {
@@ -105,7 +106,13 @@ pub fn perform(step: &Step, context: &Context<'_>) -> Result<String, Failure> {
 /// Moves the stage of a component into the root.
 fn install(component: &str, context: &Context<'_>) -> Result<String, Failure> {
     let stage = layout::stage(component);
-    let files = merge::merge(context.host, &stage, component, &mut lock(&context.state.inventory)).because(Cause::Build)?;
+    let files = merge::merge(
+        context.host,
+        &stage,
+        component,
+        &mut lock(&context.state.inventory),
+    )
+    .because(Cause::Build)?;
     context.host.remove(&stage)?;
     context.host.remove(layout::source(component))?;
     Ok(format!("{} files", files.len()))

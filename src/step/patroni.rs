@@ -7,7 +7,11 @@ use crate::host::Log;
 use crate::plan::PatroniInstallation;
 
 /// Installs Patroni, and adds what came of it to the inventory.
-pub fn install(installation: &PatroniInstallation, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
+pub fn install(
+    installation: &PatroniInstallation,
+    context: &Context<'_>,
+    log: &Log,
+) -> Result<String, Failure> {
     let host = context.host;
     let (path, text) = &installation.requirements;
     host.write(path, text, ROOT_FILE)?;
@@ -16,6 +20,11 @@ pub fn install(installation: &PatroniInstallation, context: &Context<'_>, log: &
         host.run(command, log)?;
     }
     let mut inventory = lock(&context.state.inventory);
-    let files = merge::adopt(host, &installation.directory, &installation.component, &mut inventory)?;
+    let files = merge::adopt(
+        host,
+        &installation.directory,
+        &installation.component,
+        &mut inventory,
+    )?;
     Ok(format!("{} files", files.len()))
 }

@@ -31,7 +31,9 @@ pub fn create(host: &Host, user: &User, commands: &[Command], log: &Log) -> Resu
 fn belongs(text: &str, file: &str, name: &str, id: u32) -> Result<bool, Failure> {
     for line in text.lines() {
         let fields: Vec<&str> = line.split(':').collect();
-        let [its_name, _, its_id, ..] = fields.as_slice() else { continue };
+        let [its_name, _, its_id, ..] = fields.as_slice() else {
+            continue;
+        };
         match (*its_name == name, its_id.parse() == Ok(id)) {
             (true, true) => return Ok(true),
             (false, false) => {}
@@ -56,7 +58,9 @@ mod tests {
         let passwd = "root:x:0:0:root:/root:/bin/bash\npostgres:x:999:999::/x:/bin/sh\n";
         assert!(belongs(passwd, "/etc/passwd", "postgres", 999).unwrap());
         assert!(!belongs(passwd, "/etc/passwd", "other", 5).unwrap());
-        let error = belongs(passwd, "/etc/passwd", "other", 999).unwrap_err().to_string();
+        let error = belongs(passwd, "/etc/passwd", "other", 999)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("/etc/passwd has postgres as 999"), "{error}");
         assert!(belongs(passwd, "/etc/passwd", "postgres", 26).is_err());
     }
