@@ -4,16 +4,15 @@
 # usage: effective_settings [POSTGRES_ARG...]
 # Prints "name = value  origin" for each setting that any layer gives, by name.
 effective_settings() {
-  local file
-  file="$(argument_settings "$@" | awk -F '\t' '$1 == "config_file" { file = $2 } END { print file }')"
   {
-    if [[ -n "$file" ]]; then file_settings "$file"; else layer_settings; fi
+    layer_settings "$@"
     file_settings "$PGDATA/postgresql.auto.conf"
-    argument_settings "$@"
+    take_config_file "$@"
+    argument_settings "${REPLY_ARGUMENTS[@]}"
   } | awk -F '\t' '{ shown[$1] = sprintf("  %-34s %-30s %s", $1, "= " $2, $3) } END { for (name in shown) print shown[name] }' | sort
 }
 
-# usage: layer_settings
+# usage: layer_settings [POSTGRES_ARG...]
 # Prints "name<TAB>value<TAB>origin" of the generated file, without writing it. Its comments are the origins.
 layer_settings() {
   local line origin='' name value
@@ -25,7 +24,7 @@ layer_settings() {
         one_setting "$name" "$value" "$origin" /
       done < <(list_settings <(printf '%s\n' "$line"))
     fi
-  done < <(layers_text)
+  done < <(layers_text "$@")
 }
 
 # usage: file_settings FILE

@@ -5,13 +5,13 @@
 #   1. the container's own defaults                 this file
 #   2. the image's settings                         /etc/postgresql/image.conf, written when the image was built
 #   3. memory, from the container's limit           config/memory.sh
-#   4. the data directory's postgresql.conf         initdb's, or the user's
+#   4. the user's configuration file                $PGDATA/postgresql.conf, or the one the command line names as config_file
 #   5. the environment: preload, TLS, log           config/preload.sh, config/tls.sh, config/logging.sh
 #   6. mounted files                                /etc/postgresql/conf.d/*.conf
 #   7. ALTER SYSTEM                                 postgresql.auto.conf
-#   8. the command line                             `-c name=value`, which may also name another config_file
+#   8. the command line                             `-c name=value`
 
-# usage: write_layers
+# usage: write_layers [POSTGRES_ARG...]
 # Writes the generated file and sets REPLY to its name.
 write_layers() {
   local file
@@ -19,12 +19,12 @@ write_layers() {
   file="$REPLY/container.conf"
   mkdir --parents "$REPLY"
   install_tls_key "$REPLY"
-  layers_text >"$file.new"
+  layers_text "$@" >"$file.new"
   mv "$file.new" "$file"
   REPLY="$file"
 }
 
-# usage: layers_text
+# usage: layers_text [POSTGRES_ARG...]
 # Prints the generated file. Its comments name each layer; `--explain` takes them as the origin of what follows.
 layers_text() {
   printf '# Written by the entrypoint at each start, and overwritten at the next. Settings of your own belong into the data directory,\n'
@@ -33,7 +33,8 @@ layers_text() {
   image_settings_file
   include_if_present "$REPLY"
   layer 'memory limit of the container' memory_settings
-  printf 'include = %s\n' "$(quote_setting "$PGDATA/postgresql.conf")"
+  take_config_file "$@"
+  printf 'include = %s\n' "$(quote_setting "$REPLY")"
   layer 'environment: POSTGRES_PRELOAD_LIBRARIES' preload_settings
   layer 'environment: POSTGRES_TLS_*' tls_settings
   layer 'environment: POSTGRES_LOG' logging_settings
@@ -62,11 +63,30 @@ default_settings() {
   fi
 }
 
+# usage: take_config_file [POSTGRES_ARG...]
+# Sets REPLY to the configuration file that the arguments name, else to the data directory's, and REPLY_ARGUMENTS to the other arguments.
+take_config_file() {
+  REPLY="$PGDATA/postgresql.conf"
+  REPLY_ARGUMENTS=()
+  while (($#)); do
+    case "$1 ${2:-}" in
+      '-c config_file='* | '-c config-file='*)
+        REPLY="${2#*=}"
+        shift
+        ;;
+      --config_file=* | --config-file=*) REPLY="${1#*=}" ;;
+      *) REPLY_ARGUMENTS+=("$1") ;;
+    esac
+    shift
+  done
+}
+
 # usage: server_command [POSTGRES_ARG...]
 # Sets REPLY_COMMAND to the command that starts the server with all layers; the user's arguments come last and win.
 server_command() {
+  take_config_file "$@"
   generated_directory
-  REPLY_COMMAND=(postgres -D "$PGDATA" -c "config_file=$REPLY/container.conf" "$@")
+  REPLY_COMMAND=(postgres -D "$PGDATA" -c "config_file=$REPLY/container.conf" "${REPLY_ARGUMENTS[@]}")
 }
 
 # usage: server_setting NAME [POSTGRES_ARG...]

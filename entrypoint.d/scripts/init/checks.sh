@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # Everything that can be wrong with a standalone start. Changes nothing; each function reports through `problem`.
 
-# usage: check_standalone
+# usage: check_standalone [POSTGRES_ARG...]
 check_standalone() {
+  check_config_file "$@"
   check_access
   check_major_version
   check_preload
@@ -14,6 +15,12 @@ check_standalone() {
     foreign) problem "$PGDATA is not empty and holds no PostgreSQL cluster (there is no PG_VERSION); it is left as it is" ;;
     incomplete) check_incomplete ;;
   esac
+}
+
+# usage: check_config_file [POSTGRES_ARG...]
+check_config_file() {
+  take_config_file "$@"
+  [[ "$REPLY" == "$PGDATA/postgresql.conf" || -r "$REPLY" ]] || problem "config_file '$REPLY' does not exist or cannot be read by uid $(id -u)"
 }
 
 # usage: check_initialisation

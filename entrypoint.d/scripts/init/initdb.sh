@@ -17,6 +17,13 @@ end_initialisation() {
   sync "$PGDATA"
 }
 
+# usage: withdraw_initialisation
+# Takes the marker down again if there is nothing below it.
+withdraw_initialisation() {
+  initialising_marker
+  rmdir "$REPLY" 2>/dev/null || true
+}
+
 # usage: discard_incomplete
 # Empties the data directory, and the WAL directory, of an initialisation that did not end. Both were empty when it began.
 discard_incomplete() {

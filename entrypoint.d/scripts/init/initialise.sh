@@ -14,13 +14,16 @@ initialisation_stage=initdb
 # shellcheck disable=SC2317  # called by the trap
 report_failure() {
   local status=$?
+  # initdb has removed what it made, and nothing else has been done: a corrected start may begin afresh.
+  [[ "$initialisation_stage" != initdb ]] || withdraw_initialisation
   ((status == 0)) || warn "the initialisation failed (status $status) in: $initialisation_stage"
 }
 trap report_failure EXIT
 
 begin_initialisation
 create_cluster
-write_layers
+initialisation_stage='configuration of the new cluster'
+write_layers "$@"
 write_hba "$@"
 initialisation_stage='start of the temporary server'
 start_temporary_server "$@"

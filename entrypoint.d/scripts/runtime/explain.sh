@@ -5,10 +5,10 @@
 # usage: explain_standalone postgres [POSTGRES_ARG...]
 explain_standalone() {
   read_environment
-  check_standalone
-  generated_directory || REPLY=/etc/postgresql
+  check_standalone "${@:2}"
+  server_command "${@:2}"
   explain_line start "PostgreSQL $PG_MAJOR alone, as uid $(id -u)"
-  explain_line command "$(printf '%q ' postgres -D "$PGDATA" -c "config_file=$REPLY/container.conf" "${@:2}")"
+  explain_line command "$(printf '%q ' "${REPLY_COMMAND[@]}")"
   explain_data
   printf 'settings, each with its origin:\n'
   effective_settings "${@:2}"

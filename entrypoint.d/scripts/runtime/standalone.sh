@@ -6,7 +6,7 @@ run_standalone() {
   exit_on_signals
   read_environment
   # Everything wrong is known before anything has been changed, the owners of the data directory included.
-  check_standalone
+  check_standalone "${@:2}"
   stop_on_problems
   prepare_directories
   step_down "$@"
@@ -15,8 +15,7 @@ run_standalone() {
   shift
   initialise_once "$@"
   drop_foreign_lock_files
-  write_layers
-  warn_of_hidden_layers "$@"
+  write_layers "$@"
   server_command "$@"
   # The server has no use for them, and its environment can be read with SQL by a superuser.
   unset POSTGRES_PASSWORD PGPASSWORD
@@ -40,14 +39,4 @@ initialise_once() {
   if [[ "$status" != 0 || "$REPLY" != complete ]]; then
     die "the database was not completely initialised and is not served; the message above tells where it stopped"
   fi
-}
-
-# usage: warn_of_hidden_layers [POSTGRES_ARG...]
-warn_of_hidden_layers() {
-  local arg
-  for arg; do
-    case "$arg" in
-      *config_file=* | *config-file=*) say "$arg replaces the container's configuration: include '/etc/postgresql/image.conf' in it for the image's settings" ;;
-    esac
-  done
 }
