@@ -58,7 +58,7 @@ include_if_present() { printf 'include_if_exists = %s\n' "$(quote_setting "$1")"
 # in the server and in libpq, so there it stays in both places.
 default_settings() {
   printf "listen_addresses = '*'\n"
-  if postgres --describe-config | grep --quiet --perl-regexp '^unix_socket_directories\t.*\t/tmp\t'; then
+  if [[ "$(postgres --describe-config | awk -F '\t' '$1 == "unix_socket_directories" { print $5 }')" == /tmp ]]; then
     printf "unix_socket_directories = '/var/run/postgresql, /tmp'\n"
   fi
 }
