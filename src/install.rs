@@ -18,7 +18,7 @@ use crate::report::Reporter;
 use crate::resolve::Resolved;
 use crate::run::{self, Event, Limits};
 use crate::step::{self, Context, State, fetch};
-use crate::supply::{ErrorKind, Options, Supply};
+use crate::supply::{ErrorKind, Options, Supply, Wanted};
 use crate::target::{Architecture, Target, distribution_of};
 
 /// How many sources are downloaded at the same time.
@@ -106,7 +106,7 @@ fn unavailable(
     let mut left_out = BTreeMap::new();
     for extension in &resolved.extensions {
         for source in &extension.sources {
-            let Err(error) = supply.obtain(&fetch::wanted(source), &|_| ()) else {
+            let Err(error) = supply.obtain(&Wanted::from(source), &|_| ()) else {
                 continue;
             };
             match error.kind() {

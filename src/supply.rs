@@ -18,6 +18,7 @@ use crate::host::apt_sources::DebianArchive;
 use crate::host::archive;
 use crate::host::cache::{Cache, Partial};
 use crate::host::http::{Answer, Client, Event, Failure, Request};
+use crate::resolve::{self, Source};
 
 /// Bytes a source may have where its manifest does not say: ten times the largest that is known.
 pub const MOST_BYTES: u64 = 1024 * 1024 * 1024;
@@ -386,15 +387,57 @@ impl Wanted {
         })
     }
 
-    /// Whether a file of this name is likely to be meant.
+    /// Whether a file of this name is likely to be meant. Names that are only a version, as GitHub's are
+    /// (`v1.2.tar.gz`), mean nothing.
     fn is_called(&self, name: &str) -> bool {
-        let last = |address: &str| address.rsplit('/').next().is_some_and(|last| last == name);
+        let subject = self.name.split(' ').next().unwrap_or_default();
+        let last = |address: &str| address.rsplit('/').next() == Some(name) && name.contains(subject);
         self.file_name == name
             || self.urls.iter().any(|place| match place {
                 Place::Url { url, .. } => last(url),
                 Place::Debian(path) => last(path),
             })
     }
+}
+
+impl From<&Source> for Wanted {
+    fn from(source: &Source) -> Self {
+        let place = |place: &resolve::Place| match place {
+            resolve::Place::Url(url) => Place::Url {
+                url: url.clone(),
+                insecure: source.insecure.is_some(),
+            },
+            resolve::Place::Debian(path) => Place::Debian(path.clone()),
+        };
+        let upstream = source.places.iter().find_map(|place| match place {
+            resolve::Place::Url(url) => url.rsplit('/').next(),
+            resolve::Place::Debian(_) => None,
+        });
+        Self {
+            name: source.title.clone(),
+            file_name: file_name(&source.title, upstream.unwrap_or_default()),
+            urls: source.places.iter().map(place).collect(),
+            accepted: source.accepted.clone(),
+            sha512: source.sha512.clone(),
+            tar_sha256: source.tar_sha256,
+            most_bytes: source.max_bytes,
+        }
+    }
+}
+
+/// What a file is called that upstream calls `upstream` and that is `title` (`citus 14.0.1`): upstream's name
+/// where it says what it is, or else the title's with upstream's suffix.
+fn file_name(title: &str, upstream: &str) -> String {
+    const SUFFIXES: [&str; 11] = [
+        ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar", ".zip", ".whl", ".gz",
+    ];
+    let upstream = upstream.split(['?', '#']).next().unwrap_or_default();
+    let subject = title.split(' ').next().unwrap_or_default();
+    if !subject.is_empty() && upstream.contains(subject) {
+        return upstream.to_owned();
+    }
+    let suffix = SUFFIXES.into_iter().find(|suffix| upstream.ends_with(suffix));
+    title.replace(|c: char| c.is_whitespace() || c == '/', "-") + suffix.unwrap_or_default()
 }
 
 /// An address to ask.

@@ -7,16 +7,26 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// Where upstream publishes it; https. `${version}`, `${pg_major}` and `${arch}` are replaced.
+    /// Where upstream publishes it; https, or http with `insecure`. `${version}`, `${pg_major}` and `${arch}` are replaced.
     pub url: String,
     /// SHA-256 of the file, 64 hexadecimal digits.
     pub sha256: String,
+    /// SHA-512 of the same file, 128 hexadecimal digits. It has to be right as well.
+    pub sha512: Option<String>,
+    /// SHA-256 of the decompressed tar, for places that compress the same tar anew now and then. A file whose tar
+    /// has this digest is right, whatever its own digest is.
+    pub tar_sha256: Option<String>,
     /// Other digests that upstream has published for the same version, each with its reason.
     #[serde(default)]
     pub accepted: Vec<Accepted>,
     /// Other places of the same bytes, tried in order when `url` fails.
     #[serde(default)]
     pub mirrors: Vec<Mirror>,
+    /// Why plain http is good enough for `url` and `mirrors`, which are https otherwise. The digest still decides.
+    #[schemars(length(min = 1))]
+    pub insecure: Option<String>,
+    /// Bytes that the file may have at most; 1 GiB where it is not given.
+    pub max_bytes: Option<u64>,
     /// Leading path components to leave off when unpacking; 1 where it is not given.
     #[serde(default = "one")]
     pub strip: u8,
@@ -32,6 +42,8 @@ fn one() -> u8 {
 pub struct Accepted {
     /// SHA-256 of the file, 64 hexadecimal digits.
     pub sha256: String,
+    /// SHA-512 of the same file, 128 hexadecimal digits. It has to be right as well.
+    pub sha512: Option<String>,
     /// Why there is a second digest, for example "the tag was moved on 2024-01-17".
     pub reason: String,
 }
@@ -41,7 +53,7 @@ pub struct Accepted {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub struct Mirror {
-    /// An https address.
+    /// An https address; plain http where the source says `insecure`.
     pub url: Option<String>,
     /// A path below the Debian archive that apt is configured to use, for example `pool/main/p/…/x.orig.tar.gz`.
     pub debian: Option<String>,

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::interpolate::{Variables, interpolate};
 use super::value;
-use crate::digest::Sha256;
+use crate::digest::Digest;
 use crate::manifest::build::{Build, NamedStep};
 use crate::manifest::extension::{Extension, Release};
 use crate::manifest::image::Image;
@@ -229,15 +229,32 @@ impl<T> Checks<'_, T> {
     }
 
     fn source(&mut self, path: &str, source: &Source) {
-        let url = format!("{path}.url");
-        self.https(&url, &source.url);
-        self.digest(&format!("{path}.sha256"), &source.sha256);
+        let insecure = source.insecure.is_some();
+        self.address(&format!("{path}.url"), &source.url, insecure);
+        self.digests(path, &source.sha256, source.sha512.as_ref());
+        if let Some(digest) = &source.tar_sha256 {
+            self.digest::<32>(&format!("{path}.tar_sha256"), digest);
+        }
         for (position, accepted) in source.accepted.iter().enumerate() {
-            self.digest(&format!("{path}.accepted[{position}].sha256"), &accepted.sha256);
+            self.digests(
+                &format!("{path}.accepted[{position}]"),
+                &accepted.sha256,
+                accepted.sha512.as_ref(),
+            );
+        }
+        if source
+            .insecure
+            .as_ref()
+            .is_some_and(|reason| reason.trim().is_empty())
+        {
+            self.at(
+                &format!("{path}.insecure"),
+                Err("`insecure` must say why".to_owned()),
+            );
         }
         for (position, mirror) in source.mirrors.iter().enumerate() {
             if let Some(address) = &mirror.url {
-                self.https(&format!("{path}.mirrors[{position}].url"), address);
+                self.address(&format!("{path}.mirrors[{position}].url"), address, insecure);
             }
             if let Some(pool) = &mirror.debian {
                 self.at(
@@ -248,8 +265,14 @@ impl<T> Checks<'_, T> {
         }
     }
 
-    fn https(&mut self, path: &str, address: &str) {
-        let rest = address.strip_prefix("https://").unwrap_or_default();
+    fn address(&mut self, path: &str, address: &str, insecure: bool) {
+        let plain = address.strip_prefix("http://");
+        if plain.is_some() && !insecure {
+            let help = "write https, or say under `insecure` why http is good enough".to_owned();
+            self.at_with_help(path, format!("`{address}` is not encrypted"), help);
+            return;
+        }
+        let rest = address.strip_prefix("https://").or(plain).unwrap_or_default();
         let host = rest.split('/').next().unwrap_or_default();
         if host.is_empty() || !rest.contains('/') || rest.ends_with('/') || rest.contains(char::is_whitespace)
         {
@@ -258,10 +281,17 @@ impl<T> Checks<'_, T> {
         }
     }
 
-    fn digest(&mut self, path: &str, text: &str) {
+    fn digests(&mut self, path: &str, sha256: &str, sha512: Option<&String>) {
+        self.digest::<32>(&format!("{path}.sha256"), sha256);
+        if let Some(sha512) = sha512 {
+            self.digest::<64>(&format!("{path}.sha512"), sha512);
+        }
+    }
+
+    fn digest<const BYTES: usize>(&mut self, path: &str, text: &str) {
         self.at(
             path,
-            text.parse::<Sha256>()
+            text.parse::<Digest<BYTES>>()
                 .map(drop)
                 .map_err(|error| error.to_string()),
         );
@@ -458,7 +488,7 @@ impl Checks<'_, Patroni> {
             self.at(&format!("{path}.version"), value::version(&distribution.version));
             for (position, file) in distribution.files.iter().enumerate() {
                 let path = format!("{path}.files[{position}]");
-                self.digest(&format!("{path}.sha256"), &file.sha256);
+                self.digest::<32>(&format!("{path}.sha256"), &file.sha256);
                 if file.file.contains('/') {
                     self.at(
                         &format!("{path}.file"),

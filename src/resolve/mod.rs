@@ -13,7 +13,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::digest::Sha256;
+use crate::digest::{Sha256, Sha512};
 use crate::manifest::Manifests;
 use crate::manifest::build::Build;
 use crate::manifest::extension::{SqlExtension, Test};
@@ -123,7 +123,7 @@ pub struct Setting {
 /// Where a source may come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// An https address.
+    /// An address: https, unless the source is `insecure`.
     Url(String),
     /// A path below the Debian archive that apt uses.
     Debian(String),
@@ -138,6 +138,14 @@ pub struct Source {
     pub places: Vec<Place>,
     /// Digests it may have; the first is the usual one.
     pub accepted: Vec<Sha256>,
+    /// For some of them, the SHA-512 that the file has as well.
+    pub sha512: BTreeMap<Sha256, Sha512>,
+    /// Digest of its tar, where it is right however it is compressed.
+    pub tar_sha256: Option<Sha256>,
+    /// Why plain http is good enough, where it is.
+    pub insecure: Option<String>,
+    /// Bytes it may have at most, where that is given.
+    pub max_bytes: Option<u64>,
     /// Leading path components to leave off.
     pub strip: u8,
 }

@@ -377,14 +377,33 @@ fn source(written: &WrittenSource, title: &str) -> Option<Source> {
             (None, Some(path)) => Some(Place::Debian(path.clone())),
             (None, None) => None,
         });
-    let digests =
-        std::iter::once(&written.sha256).chain(written.accepted.iter().map(|accepted| &accepted.sha256));
+    let usual = std::iter::once((&written.sha256, &written.sha512));
+    let others = written
+        .accepted
+        .iter()
+        .map(|accepted| (&accepted.sha256, &accepted.sha512));
+    let (mut accepted, mut sha512) = (Vec::new(), BTreeMap::new());
+    for (digest, longer) in usual.chain(others) {
+        let digest = digest.parse().ok()?;
+        accepted.push(digest);
+        if let Some(longer) = longer {
+            sha512.insert(digest, longer.parse().ok()?);
+        }
+    }
+    let tar_sha256 = match &written.tar_sha256 {
+        Some(digest) => Some(digest.parse().ok()?),
+        None => None,
+    };
     Some(Source {
         title: title.to_owned(),
         places: std::iter::once(Place::Url(written.url.clone()))
             .chain(mirrors)
             .collect(),
-        accepted: digests.map(|digest| digest.parse().ok()).collect::<Option<_>>()?,
+        accepted,
+        sha512,
+        tar_sha256,
+        insecure: written.insecure.clone(),
+        max_bytes: written.max_bytes,
         strip: written.strip,
     })
 }

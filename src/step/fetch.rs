@@ -10,39 +10,17 @@ use crate::failure::{Cause, Failure};
 use crate::host::{CommandError, Log};
 use crate::plan::{DistributionFetch, requirements};
 use crate::report::bytes;
-use crate::resolve::{Distribution, Place, Source};
-use crate::supply::{self, ErrorKind, Obtained, Progress, SupplyError, Wanted};
+use crate::resolve::{Distribution, Source};
+use crate::supply::{ErrorKind, Obtained, Progress, SupplyError, Wanted};
 
 /// Obtains an archive.
 pub fn source(source: &Source, step: &str, context: &Context<'_>) -> Result<String, Failure> {
-    let obtained = obtain(&wanted(source), step, context)?;
+    let obtained = obtain(&Wanted::from(source), step, context)?;
     let mut archives = lock(&context.state.archives);
     for digest in &source.accepted {
         archives.insert(*digest, obtained.path.clone());
     }
     Ok(format!("{} from {}", bytes(obtained.bytes), obtained.place))
-}
-
-/// The form in which the supply wants a source.
-pub fn wanted(source: &Source) -> Wanted {
-    let place = |place: &Place| match place {
-        Place::Url(url) => supply::Place::Url {
-            url: url.clone(),
-            insecure: false,
-        },
-        Place::Debian(path) => supply::Place::Debian(path.clone()),
-    };
-    let file_name = match source.places.first() {
-        Some(Place::Url(address) | Place::Debian(address)) => address.rsplit('/').next().unwrap_or_default(),
-        None => "",
-    };
-    Wanted {
-        name: source.title.clone(),
-        file_name: file_name.to_owned(),
-        urls: source.places.iter().map(place).collect(),
-        accepted: source.accepted.clone(),
-        ..Wanted::default()
-    }
 }
 
 fn obtain(wanted: &Wanted, step: &str, context: &Context<'_>) -> Result<Obtained, Failure> {
