@@ -35,7 +35,9 @@ pub enum Command {
     Plan(PlanArgs),
     /// Install everything the manifests select, and remove what was only needed to build it
     Install(InstallArgs),
-    /// Print the JSON schema of manifests, or of the plan
+    /// Compare a finished image with its receipt: files, packages, libraries, rights, extensions
+    Verify(VerifyArgs),
+    /// Print the JSON schema of manifests, or of a document that pgsetup writes
     Schema {
         /// Which document
         #[arg(value_enum, default_value = "manifest")]
@@ -95,6 +97,27 @@ pub struct PlanArgs {
     pub verbose: bool,
 }
 
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Verify the image below this directory instead of the running system
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// The form of the result
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: VerifyFormat,
+}
+
+/// The form of a verification's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerifyFormat {
+    /// For people: a line for each difference
+    Text,
+    /// For programs; `pgsetup schema verification` describes it
+    Json,
+}
+
 /// The form of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PlanFormat {
@@ -113,6 +136,10 @@ pub enum SchemaOf {
     Manifest,
     /// What `plan --format json` prints
     Plan,
+    /// The record of what was installed, /usr/share/pgsetup/receipt.json
+    Receipt,
+    /// What `verify --format json` prints
+    Verification,
 }
 
 /// Arguments of `install`.

@@ -32,18 +32,21 @@ mod inventory;
 mod layout;
 mod manifest;
 mod plan;
+mod receipt;
 mod report;
 mod resolve;
 mod run;
+mod sbom;
 mod step;
 mod supply;
 mod target;
+mod verify;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use cli::{Cli, Command, ManifestArgs, PlanArgs, PlanFormat, SchemaOf};
+use cli::{Cli, Command, ManifestArgs, PlanArgs, PlanFormat, SchemaOf, VerifyArgs, VerifyFormat};
 use failure::{Because, Cause, Failure};
 use plan::Plan;
 use report::Reporter;
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Plan(args) => plan(args, &reporter),
         Command::Install(args) => install::install(args, &reporter),
+        Command::Verify(args) => verify(args, &reporter),
         Command::Schema { document } => schema(*document, &reporter),
         Command::Completions { shell } => completions(*shell, &reporter),
     };
@@ -82,11 +86,31 @@ fn plan(args: &PlanArgs, reporter: &Reporter) -> Result<(), Failure> {
     )
 }
 
+/// `pgsetup verify`.
+fn verify(args: &VerifyArgs, reporter: &Reporter) -> Result<(), Failure> {
+    let found = verify::verify(&host::Host::new(&args.root)).because(Cause::Test)?;
+    let text = match args.format {
+        VerifyFormat::Text => verify::text(&found),
+        VerifyFormat::Json => verify::json(&found)?,
+    };
+    print(reporter, &text)?;
+    match found.differences.len() {
+        0 => Ok(()),
+        1 => Err(Failure::new(Cause::Test, "1 difference from the receipt")),
+        count => Err(Failure::new(
+            Cause::Test,
+            format_args!("{count} differences from the receipt"),
+        )),
+    }
+}
+
 /// `pgsetup schema`.
 fn schema(document: SchemaOf, reporter: &Reporter) -> Result<(), Failure> {
     let schema = match document {
         SchemaOf::Manifest => manifest::schema(),
         SchemaOf::Plan => schemars::schema_for!(plan::json::Document).to_value(),
+        SchemaOf::Receipt => schemars::schema_for!(receipt::Receipt).to_value(),
+        SchemaOf::Verification => schemars::schema_for!(verify::Verification).to_value(),
     };
     print(reporter, &format!("{schema:#}\n"))
 }

@@ -237,6 +237,45 @@ impl Host {
         ))
     }
 
+    /// Visits everything of the image below the root, parents before children, in the order of names: not what is
+    /// mounted into it, and not the kernel's own trees. Returns the directories that may not be read.
+    pub fn walk(&self, visit: &mut dyn FnMut(&str, &Found) -> Result<()>) -> Result<Vec<String>> {
+        let mut skipped = self.mount_points()?;
+        skipped.extend(["/dev", "/proc", "/sys"].map(str::to_owned));
+        let mut unreadable = Vec::new();
+        let mut ahead = vec!["/".to_owned()];
+        while let Some(directory) = ahead.pop() {
+            let path = self.path(&directory);
+            let names = match fs::read_dir(&path) {
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    unreadable.push(directory);
+                    continue;
+                }
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("cannot read the directory {}", path.display()));
+                }
+                Ok(_) => self.names(&directory)?,
+            };
+            let mut below = Vec::new();
+            for name in names {
+                let inside = format!("{}/{name}", directory.trim_end_matches('/'));
+                if skipped.contains(&inside) {
+                    continue;
+                }
+                let Some(found) = self.look(&inside)? else {
+                    continue;
+                };
+                visit(&inside, &found)?;
+                if found.kind == FileKind::Directory {
+                    below.push(inside);
+                }
+            }
+            ahead.extend(below.into_iter().rev());
+        }
+        Ok(unreadable)
+    }
+
     /// In a tree that belongs to an ordinary user owners cannot be given away; there it stays his.
     fn give_to_root(&self, path: &Path) -> io::Result<()> {
         if self.is_system() || super::is_root() {

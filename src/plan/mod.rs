@@ -160,6 +160,8 @@ pub enum Action {
 pub struct Build {
     /// The component's slug, which names its directories.
     pub component: String,
+    /// The component's name, under which its licence is kept.
+    pub name: String,
     /// Archives to unpack; the first is the tree that is built, the others are unpacked into it.
     pub sources: Vec<Source>,
     /// What is run.

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::{Context, lock, strip};
+use super::{Context, licence, lock, strip};
 use crate::failure::{Because, Cause, Failure};
 use crate::host::Log;
 use crate::host::archive::{self, Limits};
@@ -40,6 +40,7 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<String, 
         host.run_with(command, log, settings)
             .map_err(|error| explained(error.into(), log))?;
     }
+    licence::keep(host, &layout::source(&build.component), &stage, &build.name)?;
     let stripped = strip::strip(host, log, &stage, &build.prune.remove)?;
     Ok(format!("{} staged", bytes(stripped.after)))
 }

@@ -9,6 +9,7 @@ mod cluster;
 pub mod fetch;
 mod files;
 pub mod gate;
+mod licence;
 pub mod merge;
 mod patroni;
 pub mod prune;

@@ -95,12 +95,14 @@ fn is_development(name: &str, directories: &[&str]) -> bool {
             .any(|library| name.starts_with(library))
 }
 
-/// Licence texts stay with what they are for.
-fn is_licence(name: &str) -> bool {
+/// Licence texts stay with what they are for: `LICENSE`, `COPYING.txt`, and not `license.c`.
+pub fn is_licence(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
-    ["COPYRIGHT", "LICENSE", "LICENCE", "COPYING", "NOTICE"]
-        .iter()
-        .any(|word| upper.starts_with(word))
+    let words = ["COPYRIGHT", "LICENSE", "LICENCE", "COPYING", "NOTICE"];
+    let rest = words.iter().find_map(|word| upper.strip_prefix(word));
+    rest.is_some_and(|rest| {
+        rest.is_empty() || rest.starts_with(['-', '_']) || [".TXT", ".MD", ".RST"].contains(&rest)
+    })
 }
 
 /// What a pruning did.

@@ -1,10 +1,56 @@
-//! Writes the record of what was installed.
+//! Writes the receipt, and beside it the bills of materials that are made of it.
 
-use super::Context;
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result};
+
+use super::files::ROOT_FILE;
+use super::{Context, lock, merge};
 use crate::failure::Failure;
+use crate::host;
+use crate::layout;
+use crate::receipt::{Facts, IMAGE, Receipt};
+use crate::report::bytes;
 use crate::resolve::Resolved;
+use crate::{sbom, verify};
 
-/// Writes the receipt.
-pub fn write(_resolved: &Resolved, _context: &Context<'_>) -> Result<String, Failure> {
-    Ok(String::new())
+/// Writes `receipt.json`, `sbom.spdx.json` and `sbom.cdx.json` below [`layout::RECORDS`]. It comes last: what is
+/// recorded is the machine as it is now.
+pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failure> {
+    let (host, state) = (context.host, &context.state);
+    let mut inventory = lock(&state.inventory).clone();
+    if let Some(file) = merge::record(host, IMAGE, &resolved.configuration)? {
+        inventory.insert(file);
+    }
+    let (privileged, _) = verify::privileged(host)?;
+    let receipt = Receipt::build(
+        resolved,
+        Facts {
+            inventory: &inventory,
+            // Every plan records the base's packages and removes those of the build.
+            before: state.packages_before.get().unwrap_or(&Default::default()),
+            packages: &host.dpkg()?.packages,
+            purged: state.purged.get().unwrap_or(&Default::default()),
+            privileged,
+            keys: &BTreeMap::new(),
+            created: host::variable("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()),
+        },
+    );
+    let documents = [
+        ("receipt.json", receipt.to_json()?),
+        ("sbom.spdx.json", text(&sbom::spdx(&receipt))?),
+        ("sbom.cdx.json", text(&sbom::cyclonedx(&receipt))?),
+    ];
+    for (name, text) in documents {
+        host.write(&format!("{}/{name}", layout::RECORDS), &text, ROOT_FILE)?;
+    }
+    Ok(format!(
+        "{} of files, {} of packages besides the base's",
+        bytes(receipt.files_size),
+        bytes(receipt.packages_size)
+    ))
+}
+
+fn text(document: &serde_json::Value) -> Result<String> {
+    Ok(serde_json::to_string_pretty(document).context("a document cannot be written as JSON")? + "\n")
 }

@@ -1,0 +1,701 @@
+//! The receipt: the record of what was installed, from what, and why it is there.
+//!
+//! A document with a schema of its own and a version, so that no type of the program is written into images by
+//! accident. It is built from values alone: no IO here, no clock. The same installation gives the same bytes.
+//! `verify` compares an image with it, `sbom` is made of it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256;
+use crate::host::dpkg::Package;
+use crate::inventory::{Content, InstalledFile, Inventory};
+use crate::resolve::{self, Place, Resolved};
+use crate::step::purge::{PackagesBefore, Purged};
+
+/// The version of this document's schema. It is raised when a reader of the last one would misread it; new
+/// optional fields do not raise it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The name of the component that is the image itself: its configuration, its directories.
+pub const IMAGE: &str = "image";
+
+/// What was installed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Receipt {
+    /// The version of this schema.
+    pub schema_version: u32,
+    /// The program that wrote it, with its version.
+    pub tool: String,
+    /// The image's name.
+    pub image: String,
+    /// Seconds since 1970, from `SOURCE_DATE_EPOCH`; absent where that was not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<u64>,
+    /// What it was installed onto.
+    pub base: Base,
+    /// What was compiled or installed besides Debian packages, the server first.
+    pub components: Vec<Component>,
+    /// Debian packages that were installed and stay.
+    pub packages_kept: Vec<KeptPackage>,
+    /// Debian packages that were installed and removed again.
+    pub packages_removed: Vec<PackageVersion>,
+    /// Packages of the base that have another version than it had.
+    pub packages_upgraded: Vec<UpgradedPackage>,
+    /// PostgreSQL as the image has it.
+    pub postgresql: Postgresql,
+    /// The system user that runs it.
+    pub user: User,
+    /// Directories that were made, with their owners and modes.
+    pub directories: Vec<Directory>,
+    /// Files with the set-user-id or set-group-id bit, and directories that everybody may write, of the whole image.
+    pub privileged: Vec<Privileged>,
+    /// Bytes of all files listed here.
+    pub files_size: u64,
+    /// Installed size of the packages that stay, as the packages declare it.
+    pub packages_size: u64,
+    /// Every file, link and directory that was installed, by component and path.
+    pub files: Vec<File>,
+}
+
+/// What an image is built on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Base {
+    /// The distribution, `debian:bookworm`.
+    pub distribution: String,
+    /// Debian's name of the architecture.
+    pub architecture: String,
+    /// The packages it had, with the versions they have now.
+    pub packages: Vec<PackageVersion>,
+}
+
+/// A Debian package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PackageVersion {
+    /// Its name, with `:architecture` where that is not the image's.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its architecture, or `all`.
+    pub architecture: String,
+    /// The source package it was built from.
+    pub source: String,
+}
+
+/// A Debian package that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeptPackage {
+    /// The package.
+    #[serde(flatten)]
+    pub package: PackageVersion,
+    /// Why: who asked for it, the files that lead to it, or the package that depends on it.
+    pub reason: String,
+    /// Its installed size in bytes, as it declares it.
+    pub size: u64,
+}
+
+/// A package of the base that was upgraded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UpgradedPackage {
+    /// Its name.
+    pub name: String,
+    /// The version the base had.
+    pub from: String,
+    /// The version it has now.
+    pub to: String,
+}
+
+/// What kind of thing a component is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ComponentKind {
+    /// The PostgreSQL server, compiled.
+    Postgresql,
+    /// An extension, compiled.
+    Extension,
+    /// Patroni's environment.
+    Patroni,
+    /// A Python distribution in it.
+    PythonDistribution,
+}
+
+/// Something that was compiled, or installed besides Debian packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Component {
+    /// Its name; the files of a component carry it.
+    pub name: String,
+    /// What it is.
+    pub kind: ComponentKind,
+    /// Its release.
+    pub version: String,
+    /// SPDX licence expression.
+    pub license: String,
+    /// The project's page.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub homepage: String,
+    /// What it was made from.
+    pub sources: Vec<Source>,
+    /// The key under which its build is cached: a digest of everything that goes into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// SQL extensions it brings.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provides: Vec<SqlExtension>,
+    /// The component it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<String>,
+}
+
+/// A source archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Source {
+    /// Where upstream publishes it; empty for Python distributions, which any package index has.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// The file's name in the package index, for Python distributions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub file: String,
+    /// Other places of the same bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mirrors: Vec<String>,
+    /// SHA-256 of the archive.
+    #[schemars(with = "String")]
+    pub sha256: Sha256,
+    /// Other digests that would have been accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub accepted: Vec<Sha256>,
+}
+
+/// An extension as SQL knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SqlExtension {
+    /// Its name.
+    pub name: String,
+    /// The version that `CREATE EXTENSION` makes.
+    pub default_version: String,
+}
+
+/// PostgreSQL as the image has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Postgresql {
+    /// The major version.
+    pub major: u16,
+    /// The installation prefix.
+    pub prefix: String,
+    /// The directory of loadable libraries.
+    pub library_directory: String,
+    /// The directory that has `extension/`.
+    pub share_directory: String,
+    /// The file with the image's settings.
+    pub configuration: String,
+    /// Locale of new clusters.
+    pub locale: String,
+    /// Libraries loaded when the server starts, in order.
+    pub preload: Vec<String>,
+    /// The settings that were written.
+    pub settings: Vec<Setting>,
+}
+
+/// A PostgreSQL setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Setting {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// What wants it.
+    pub wanted_by: String,
+}
+
+/// The system user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct User {
+    /// Name of the user and its group.
+    pub name: String,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Home directory.
+    pub home: String,
+    /// Login shell.
+    pub shell: String,
+}
+
+/// A directory of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Directory {
+    /// Absolute path.
+    pub path: String,
+    /// Permissions in octal.
+    pub mode: String,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// A path with rights beyond its owner's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Privileged {
+    /// Absolute path.
+    pub path: String,
+    /// Permissions in octal.
+    pub mode: String,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// An installed path. Exactly one of `sha256` and `target` is there, or neither for a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct File {
+    /// Absolute path.
+    pub path: String,
+    /// The component it belongs to; `image` for what the image itself brings.
+    pub component: String,
+    /// Permissions in octal; absent for links, which have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// SHA-256 of a regular file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub sha256: Option<Sha256>,
+    /// Size of a regular file in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Target of a symbolic link, as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+/// What the installation found out, besides what was resolved before it.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// Every path that was installed.
+    pub inventory: &'a Inventory,
+    /// The packages of the base.
+    pub before: &'a PackagesBefore,
+    /// The packages as they are now.
+    pub packages: &'a BTreeMap<String, Package>,
+    /// What the purge did.
+    pub purged: &'a Purged,
+    /// Set-id files and directories open to everybody.
+    pub privileged: Vec<Privileged>,
+    /// The keys of builds, by component.
+    pub keys: &'a BTreeMap<String, String>,
+    /// `SOURCE_DATE_EPOCH`.
+    pub created: Option<u64>,
+}
+
+impl Receipt {
+    /// The receipt of an installation of `resolved`.
+    pub fn build(resolved: &Resolved, facts: Facts<'_>) -> Self {
+        let target = &resolved.target;
+        let base = facts
+            .before
+            .packages
+            .keys()
+            .filter_map(|name| facts.packages.get(name));
+        let kept: Vec<KeptPackage> = facts
+            .purged
+            .kept
+            .values()
+            .map(|kept| KeptPackage {
+                package: package_version(&kept.package),
+                reason: kept.reason.clone(),
+                size: kept.package.size,
+            })
+            .collect();
+        let names = names(resolved);
+        let files: Vec<File> = facts.inventory.iter().map(|one| file(one, &names)).collect();
+        Self {
+            schema_version: SCHEMA_VERSION,
+            tool: concat!("pgsetup ", env!("CARGO_PKG_VERSION")).to_owned(),
+            image: resolved.name.clone(),
+            created: facts.created,
+            base: Base {
+                distribution: target.distribution.clone(),
+                architecture: target.architecture.name().to_owned(),
+                packages: base.map(package_version).collect(),
+            },
+            components: components(resolved, facts.keys),
+            packages_size: kept.iter().map(|kept| kept.size).sum(),
+            packages_kept: kept,
+            packages_removed: facts.purged.removed.values().map(package_version).collect(),
+            packages_upgraded: facts
+                .purged
+                .upgraded
+                .iter()
+                .map(|(name, from, to)| UpgradedPackage {
+                    name: name.clone(),
+                    from: from.clone(),
+                    to: to.clone(),
+                })
+                .collect(),
+            postgresql: postgresql(resolved),
+            user: User {
+                name: resolved.user.name.clone(),
+                uid: resolved.user.uid,
+                gid: resolved.user.gid,
+                home: resolved.user.home.clone(),
+                shell: resolved.user.shell.clone(),
+            },
+            directories: resolved
+                .directories
+                .iter()
+                .map(|directory| directory_of(directory, resolved))
+                .collect(),
+            privileged: facts.privileged,
+            files_size: facts.inventory.size(),
+            files,
+        }
+    }
+
+    /// The document as it is written into the image.
+    pub fn to_json(&self) -> Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// Reads a document, and refuses one of a schema that is not known.
+    pub fn from_json(text: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            schema_version: u32,
+        }
+        let versioned: Versioned = serde_json::from_str(text).context("this is not a receipt of pgsetup")?;
+        if versioned.schema_version != SCHEMA_VERSION {
+            bail!(
+                "the receipt has schema version {}, and this pgsetup reads version {SCHEMA_VERSION}",
+                versioned.schema_version
+            );
+        }
+        serde_json::from_str(text).context("the receipt does not follow its schema")
+    }
+
+    /// What is known of the installed paths, as an inventory.
+    pub fn inventory(&self) -> Inventory {
+        let mut inventory = Inventory::default();
+        for file in &self.files {
+            let content = match (&file.sha256, &file.target) {
+                (Some(sha256), _) => Content::File {
+                    sha256: *sha256,
+                    size: file.size.unwrap_or_default(),
+                },
+                (None, Some(target)) => Content::Link {
+                    target: target.clone(),
+                },
+                (None, None) => Content::Directory,
+            };
+            let mode = file
+                .mode
+                .as_deref()
+                .and_then(|mode| u32::from_str_radix(mode, 8).ok());
+            inventory.insert(InstalledFile {
+                path: file.path.clone(),
+                component: file.component.clone(),
+                content,
+                mode: mode.unwrap_or(0o777),
+                uid: file.uid,
+                gid: file.gid,
+            });
+        }
+        inventory
+    }
+
+    /// Every Debian package that the image is to have.
+    pub fn packages(&self) -> impl Iterator<Item = &PackageVersion> {
+        let kept = self.packages_kept.iter().map(|kept| &kept.package);
+        self.base.packages.iter().chain(kept)
+    }
+}
+
+/// Permissions as they are written: four octal digits.
+pub fn octal(mode: u32) -> String {
+    format!("{mode:04o}")
+}
+
+fn package_version(package: &Package) -> PackageVersion {
+    PackageVersion {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        architecture: package.architecture.clone(),
+        source: package.source.clone(),
+    }
+}
+
+/// The components' names by the names of their directories, under which the inventory has them.
+fn names(resolved: &Resolved) -> BTreeMap<String, String> {
+    let server = std::iter::once(&resolved.postgresql.component);
+    let extensions = resolved.extensions.iter().map(|extension| &extension.component);
+    let patroni = resolved.patroni.iter().map(|patroni| &patroni.component);
+    let all = server.chain(extensions).chain(patroni);
+    all.map(|component| (component.slug(), component.name.clone())).collect()
+}
+
+fn file(file: &InstalledFile, names: &BTreeMap<String, String>) -> File {
+    let (mut sha256, mut size, mut target) = (None, None, None);
+    let mut mode = Some(octal(file.mode));
+    match &file.content {
+        Content::Directory => {}
+        Content::File {
+            sha256: digest,
+            size: bytes,
+        } => (sha256, size) = (Some(*digest), Some(*bytes)),
+        Content::Link { target: place } => (target, mode) = (Some(place.clone()), None),
+    }
+    File {
+        path: file.path.clone(),
+        component: names.get(&file.component).unwrap_or(&file.component).clone(),
+        mode,
+        uid: file.uid,
+        gid: file.gid,
+        sha256,
+        size,
+        target,
+    }
+}
+
+fn components(resolved: &Resolved, keys: &BTreeMap<String, String>) -> Vec<Component> {
+    let component = |component: &resolve::Component, kind, sources| Component {
+        name: component.name.clone(),
+        kind,
+        version: component.version.clone(),
+        license: component.license.clone(),
+        homepage: component.homepage.clone(),
+        sources,
+        key: keys.get(&component.name).cloned(),
+        provides: Vec::new(),
+        part_of: None,
+    };
+    let mut components = Vec::new();
+    let server = &resolved.postgresql;
+    // A server of the distribution is among the packages.
+    if let Some(archive) = &server.source {
+        components.push(component(
+            &server.component,
+            ComponentKind::Postgresql,
+            vec![source(archive)],
+        ));
+    }
+    for extension in &resolved.extensions {
+        let sources = extension.sources.iter().map(source).collect();
+        let provides = extension.provides.iter().map(|sql| SqlExtension {
+            name: sql.name.clone(),
+            default_version: sql.default_version.clone(),
+        });
+        components.push(Component {
+            provides: provides.collect(),
+            ..component(&extension.component, ComponentKind::Extension, sources)
+        });
+    }
+    let Some(patroni) = &resolved.patroni else {
+        return components;
+    };
+    let (own, others): (Vec<_>, Vec<_>) = patroni
+        .distributions
+        .iter()
+        .partition(|distribution| distribution.name == patroni.component.name);
+    let archive = |distribution: &&resolve::Distribution| Source {
+        url: String::new(),
+        file: distribution.file.clone(),
+        mirrors: Vec::new(),
+        sha256: distribution.sha256,
+        accepted: Vec::new(),
+    };
+    let sources = own.iter().map(archive).collect();
+    components.push(component(&patroni.component, ComponentKind::Patroni, sources));
+    components.extend(others.iter().map(|distribution| Component {
+        name: distribution.name.clone(),
+        kind: ComponentKind::PythonDistribution,
+        version: distribution.version.clone(),
+        license: distribution.license.clone(),
+        homepage: String::new(),
+        sources: vec![archive(distribution)],
+        key: None,
+        provides: Vec::new(),
+        part_of: Some(patroni.component.name.clone()),
+    }));
+    components
+}
+
+fn source(source: &resolve::Source) -> Source {
+    let mut places = source.places.iter().map(|place| match place {
+        Place::Url(url) => url.clone(),
+        Place::Debian(path) => format!("debian:{path}"),
+    });
+    let url = places.next().unwrap_or_default();
+    Source {
+        url,
+        file: String::new(),
+        mirrors: places.collect(),
+        sha256: source.accepted[0],
+        accepted: source.accepted.iter().skip(1).copied().collect(),
+    }
+}
+
+fn postgresql(resolved: &Resolved) -> Postgresql {
+    let server = &resolved.postgresql;
+    Postgresql {
+        major: server.major,
+        prefix: server.prefix(),
+        library_directory: server.library_directory(),
+        share_directory: server.share(),
+        configuration: resolved.configuration.clone(),
+        locale: resolved.locale.clone(),
+        preload: resolved.preload.clone(),
+        settings: resolved
+            .settings
+            .iter()
+            .map(|setting| Setting {
+                name: setting.name.clone(),
+                value: setting.value.clone(),
+                wanted_by: setting.wanted_by.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn directory_of(directory: &resolve::Directory, resolved: &Resolved) -> Directory {
+    let (uid, gid) = if directory.of_user {
+        (resolved.user.uid, resolved.user.gid)
+    } else {
+        (0, 0)
+    };
+    Directory {
+        path: directory.path.clone(),
+        mode: octal(directory.mode),
+        uid,
+        gid,
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::host::dpkg::Package;
+    use crate::resolve::Selection;
+    use crate::step::purge::Kept;
+    use crate::{host, manifest};
+
+    /// The receipt of the project's own image, of which one file and two packages are installed.
+    pub fn example() -> Receipt {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+        let (manifests, problems) = manifest::parse(&host::fs::manifests(&[directory]).unwrap());
+        assert!(problems.is_empty());
+        let target = Some("debian:bookworm/amd64".parse().unwrap());
+        let selection = Selection {
+            target,
+            ..Selection::default()
+        };
+        let Ok(resolved) = resolve::resolve(&manifests, &selection) else {
+            panic!("the project's manifests have problems");
+        };
+        let mut inventory = Inventory::default();
+        inventory.insert(InstalledFile {
+            path: "/usr/lib/postgresql/18/lib/citus.so".to_owned(),
+            component: "citus".to_owned(),
+            content: Content::File {
+                sha256: Sha256::of(b"citus"),
+                size: 5,
+            },
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+        });
+        let package = |name: &str, version: &str| Package {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            architecture: "amd64".to_owned(),
+            source: name.to_owned(),
+            size: 1024,
+            ..Package::default()
+        };
+        let packages = BTreeMap::from([
+            ("libc6".to_owned(), package("libc6", "2.36-9+deb12u13")),
+            ("libicu72".to_owned(), package("libicu72", "72.1-3")),
+        ]);
+        let state = crate::step::purge::PackageState {
+            version: "2.36-9+deb12u13".to_owned(),
+            automatic: false,
+        };
+        let kept = Kept {
+            package: packages["libicu72"].clone(),
+            reason: "/usr/lib/postgresql/18/bin/postgres -> libicuuc.so.72".to_owned(),
+        };
+        let facts = Facts {
+            inventory: &inventory,
+            before: &PackagesBefore {
+                packages: BTreeMap::from([("libc6".to_owned(), state)]),
+                ..PackagesBefore::default()
+            },
+            packages: &packages,
+            purged: &Purged {
+                kept: BTreeMap::from([("libicu72".to_owned(), kept)]),
+                ..Purged::default()
+            },
+            privileged: Vec::new(),
+            keys: &BTreeMap::new(),
+            created: Some(1_767_225_600),
+        };
+        Receipt::build(&resolved, facts)
+    }
+
+    #[test]
+    fn a_receipt_is_read_as_it_was_written() {
+        let receipt = example();
+        assert_eq!(Receipt::from_json(&receipt.to_json().unwrap()).unwrap(), receipt);
+        assert_eq!(receipt.files_size, 5);
+        assert_eq!(receipt.packages_size, 1024);
+        let names: Vec<&str> = receipt.packages().map(|package| package.name.as_str()).collect();
+        assert_eq!(names, ["libc6", "libicu72"]);
+        assert_eq!(
+            receipt
+                .inventory()
+                .find("/usr/lib/postgresql/18/lib/citus.so")
+                .unwrap()
+                .mode,
+            0o644
+        );
+    }
+
+    #[test]
+    fn every_component_says_what_it_was_made_from() {
+        let receipt = example();
+        for component in &receipt.components {
+            assert!(!component.sources.is_empty(), "{} has no source", component.name);
+        }
+        let patroni: Vec<&Component> = receipt
+            .components
+            .iter()
+            .filter(|one| one.name == "patroni")
+            .collect();
+        assert_eq!(patroni.len(), 1);
+        assert_eq!(patroni[0].kind, ComponentKind::Patroni);
+    }
+
+    #[test]
+    fn a_receipt_of_another_schema_is_refused() {
+        let text = example().to_json().unwrap();
+        let text = text.replacen("\"schema_version\": 1", "\"schema_version\": 2", 1);
+        assert_eq!(
+            Receipt::from_json(&text).unwrap_err().to_string(),
+            "the receipt has schema version 2, and this pgsetup reads version 1"
+        );
+        assert_eq!(
+            Receipt::from_json("{}").unwrap_err().to_string(),
+            "this is not a receipt of pgsetup"
+        );
+    }
+}

@@ -1,0 +1,463 @@
+//! Software bills of materials, made of the receipt alone: SPDX 2.3 and CycloneDX 1.6, both as JSON.
+//!
+//! No IO, no clock, nothing random: identifiers are made of the receipt's digest, so the same image has the same
+//! documents. Scanners find Debian and Python packages without help; what was compiled they only find here.
+
+use serde_json::{Value, json};
+
+use crate::digest::Sha256;
+use crate::receipt::{Component, ComponentKind, PackageVersion, Receipt, Source};
+
+/// The SPDX 2.3 document.
+pub fn spdx(receipt: &Receipt) -> Value {
+    let image = "SPDXRef-Image";
+    let mut packages = vec![json!({
+        "SPDXID": image,
+        "name": receipt.image,
+        "versionInfo": version_of_image(receipt),
+        "primaryPackagePurpose": "CONTAINER",
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": false,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": "NOASSERTION",
+        "copyrightText": "NOASSERTION",
+    })];
+    let mut relationships = vec![relationship("SPDXRef-DOCUMENT", "DESCRIBES", image)];
+    for component in &receipt.components {
+        let id = spdx_id("Component", &component.name);
+        packages.push(spdx_component(&id, component));
+        relationships.push(relationship(image, "CONTAINS", &id));
+        if let Some(whole) = &component.part_of {
+            relationships.push(relationship(&spdx_id("Component", whole), "DEPENDS_ON", &id));
+        }
+        if component.kind == ComponentKind::Extension {
+            let server = receipt
+                .components
+                .iter()
+                .find(|one| one.kind == ComponentKind::Postgresql);
+            relationships.extend(
+                server.map(|server| relationship(&id, "DEPENDS_ON", &spdx_id("Component", &server.name))),
+            );
+        }
+        for (number, source) in component.sources.iter().enumerate() {
+            let source_id = format!("{id}-Source-{}", number + 1);
+            packages.push(spdx_source(&source_id, component, source));
+            relationships.push(relationship(&id, "GENERATED_FROM", &source_id));
+        }
+    }
+    for package in receipt.packages() {
+        let id = spdx_id("Debian", &package.name);
+        packages.push(json!({
+            "SPDXID": id,
+            "name": package.name,
+            "versionInfo": package.version,
+            "supplier": "Organization: Debian",
+            "sourceInfo": format!("built from the Debian source package {}", package.source),
+            "downloadLocation": "NOASSERTION",
+            "filesAnalyzed": false,
+            "licenseConcluded": "NOASSERTION",
+            // Debian has no machine-readable licence for every package; the text is in /usr/share/doc.
+            "licenseDeclared": "NOASSERTION",
+            "copyrightText": "NOASSERTION",
+            "externalRefs": [purl_reference(&debian_purl(receipt, package))],
+        }));
+        relationships.push(relationship(image, "CONTAINS", &id));
+    }
+    json!({
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "SPDXID": "SPDXRef-DOCUMENT",
+        "name": receipt.image,
+        "documentNamespace": format!("https://spdx.org/spdxdocs/{}-{}", receipt.image, digest(receipt)),
+        "creationInfo": {
+            "created": time(receipt.created.unwrap_or(0)),
+            "creators": [format!("Tool: {}", receipt.tool.replace(' ', "-"))],
+        },
+        "documentDescribes": [image],
+        "packages": packages,
+        "relationships": relationships,
+    })
+}
+
+/// The CycloneDX 1.6 document.
+pub fn cyclonedx(receipt: &Receipt) -> Value {
+    let root = format!("image:{}", receipt.image);
+    let mut components = Vec::new();
+    let mut references = Vec::new();
+    let mut dependencies = Vec::new();
+    let server = receipt
+        .components
+        .iter()
+        .find(|one| one.kind == ComponentKind::Postgresql);
+    for component in &receipt.components {
+        let reference = component_purl(component);
+        let mut needs: Vec<String> = receipt
+            .components
+            .iter()
+            .filter(|part| part.part_of.as_ref() == Some(&component.name))
+            .map(component_purl)
+            .collect();
+        if component.kind == ComponentKind::Extension {
+            needs.extend(server.map(component_purl));
+        }
+        components.push(cyclonedx_component(&reference, component));
+        if component.part_of.is_none() {
+            references.push(reference.clone());
+        }
+        dependencies.push(json!({"ref": reference, "dependsOn": needs}));
+    }
+    for package in receipt.packages() {
+        let purl = debian_purl(receipt, package);
+        components.push(json!({
+            "type": "library",
+            "bom-ref": purl,
+            "name": package.name,
+            "version": package.version,
+            "purl": purl,
+            "supplier": {"name": "Debian"},
+            "properties": [{"name": "pgsetup:debian:source", "value": package.source}],
+        }));
+        references.push(purl);
+    }
+    dependencies.insert(0, json!({"ref": root, "dependsOn": references}));
+    json!({
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": uuid(&digest(receipt)),
+        "version": 1,
+        "metadata": {
+            "timestamp": time(receipt.created.unwrap_or(0)),
+            "tools": {"components": [tool(receipt)]},
+            "component": {
+                "type": "container",
+                "bom-ref": root,
+                "name": receipt.image,
+                "version": version_of_image(receipt),
+            },
+        },
+        "components": components,
+        "dependencies": dependencies,
+    })
+}
+
+fn spdx_component(id: &str, component: &Component) -> Value {
+    let mut references = vec![purl_reference(&component_purl(component))];
+    references.extend(cpe(component).map(
+        |cpe| json!({"referenceCategory": "SECURITY", "referenceType": "cpe23Type", "referenceLocator": cpe}),
+    ));
+    let mut package = json!({
+        "SPDXID": id,
+        "name": component.name,
+        "versionInfo": component.version,
+        "downloadLocation": component.sources.first().map_or("NOASSERTION", download_location),
+        "filesAnalyzed": false,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": component.license,
+        "copyrightText": "NOASSERTION",
+        "externalRefs": references,
+    });
+    if !component.homepage.is_empty() {
+        package["homepage"] = json!(component.homepage);
+    }
+    // The archive's digest, for it is all that stands for a component which is many files here.
+    if let Some(source) = component.sources.first() {
+        package["checksums"] = json!([{"algorithm": "SHA256", "checksumValue": source.sha256}]);
+    }
+    package
+}
+
+fn spdx_source(id: &str, component: &Component, source: &Source) -> Value {
+    json!({
+        "SPDXID": id,
+        "name": format!("{} source", component.name),
+        "versionInfo": component.version,
+        "packageFileName": file_name(source),
+        "primaryPackagePurpose": "SOURCE",
+        "downloadLocation": download_location(source),
+        "filesAnalyzed": false,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": component.license,
+        "copyrightText": "NOASSERTION",
+        "checksums": [{"algorithm": "SHA256", "checksumValue": source.sha256}],
+    })
+}
+
+fn cyclonedx_component(reference: &str, component: &Component) -> Value {
+    let kind = match component.kind {
+        ComponentKind::Postgresql | ComponentKind::Patroni => "application",
+        ComponentKind::Extension | ComponentKind::PythonDistribution => "library",
+    };
+    let mut locations: Vec<Value> = component
+        .sources
+        .iter()
+        .filter(|source| !source.url.is_empty())
+        .map(|source| {
+            json!({
+                "type": "source-distribution",
+                "url": source.url,
+                "hashes": [{"alg": "SHA-256", "content": source.sha256}],
+            })
+        })
+        .collect();
+    if !component.homepage.is_empty() {
+        locations.push(json!({"type": "website", "url": component.homepage}));
+    }
+    let provides = component.provides.iter().map(|sql| {
+        json!({"name": "pgsetup:sql-extension", "value": format!("{} {}", sql.name, sql.default_version)})
+    });
+    let mut value = json!({
+        "type": kind,
+        "bom-ref": reference,
+        "name": component.name,
+        "version": component.version,
+        "purl": reference,
+        "licenses": [{"expression": component.license}],
+        "externalReferences": locations,
+        "properties": provides.collect::<Vec<_>>(),
+    });
+    // Several archives have one digest each, at their references; the component's own is that of its first.
+    if let Some(source) = component.sources.first() {
+        value["hashes"] = json!([{"alg": "SHA-256", "content": source.sha256}]);
+    }
+    if let Some(cpe) = cpe(component) {
+        value["cpe"] = json!(cpe);
+    }
+    value
+}
+
+fn tool(receipt: &Receipt) -> Value {
+    let (name, version) = receipt.tool.split_once(' ').unwrap_or((&receipt.tool, ""));
+    json!({"type": "application", "name": name, "version": version})
+}
+
+fn relationship(from: &str, kind: &str, to: &str) -> Value {
+    json!({"spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to})
+}
+
+fn purl_reference(purl: &str) -> Value {
+    json!({"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl})
+}
+
+/// An SPDX identifier: letters, digits, `.` and `-`.
+fn spdx_id(kind: &str, name: &str) -> String {
+    let name = name
+        .replace('+', "-plus")
+        .replace('_', "-u-")
+        .replace(':', "-of-");
+    format!("SPDXRef-{kind}-{name}")
+}
+
+fn file_name(source: &Source) -> &str {
+    if source.file.is_empty() {
+        source.url.rsplit('/').next().unwrap_or_default()
+    } else {
+        &source.file
+    }
+}
+
+fn download_location(source: &Source) -> &str {
+    if source.url.is_empty() {
+        "NOASSERTION"
+    } else {
+        &source.url
+    }
+}
+
+/// The package URL of a component. PyPI's names are in lower case with `-` (purl-spec, type pypi); what was compiled
+/// has no registry, so it says where it comes from and what it is.
+fn component_purl(component: &Component) -> String {
+    let version = percent(&component.version);
+    let is_python = matches!(
+        component.kind,
+        ComponentKind::Patroni | ComponentKind::PythonDistribution
+    );
+    if is_python {
+        let name = component.name.to_lowercase().replace('_', "-");
+        return format!("pkg:pypi/{}@{version}", percent(&name));
+    }
+    let name = percent(&component.name);
+    match component.sources.first() {
+        Some(source) => format!(
+            "pkg:generic/{name}@{version}?checksum=sha256:{}&download_url={}",
+            source.sha256,
+            percent(&source.url)
+        ),
+        None => format!("pkg:generic/{name}@{version}"),
+    }
+}
+
+fn debian_purl(receipt: &Receipt, package: &PackageVersion) -> String {
+    let (vendor, release) = receipt
+        .base
+        .distribution
+        .split_once(':')
+        .unwrap_or(("debian", ""));
+    let name = package.name.split(':').next().unwrap_or_default();
+    let distribution = if release.is_empty() {
+        String::new()
+    } else {
+        format!("&distro={}", percent(release))
+    };
+    format!(
+        "pkg:deb/{vendor}/{}@{}?arch={}{distribution}&upstream={}",
+        percent(name),
+        percent(&package.version),
+        package.architecture,
+        percent(&package.source),
+    )
+}
+
+/// The name under which vulnerabilities of the server are filed.
+fn cpe(component: &Component) -> Option<String> {
+    let version = &component.version;
+    (component.kind == ComponentKind::Postgresql)
+        .then(|| format!("cpe:2.3:a:postgresql:postgresql:{version}:*:*:*:*:*:*:*"))
+}
+
+/// Percent-encoding as package URLs want it (purl-spec): everything but letters, digits, `.`, `-`, `_`, `~`.
+fn percent(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b".-_~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+fn version_of_image(receipt: &Receipt) -> String {
+    let server = receipt
+        .components
+        .iter()
+        .find(|one| one.kind == ComponentKind::Postgresql);
+    server.map_or_else(
+        || receipt.postgresql.major.to_string(),
+        |server| server.version.clone(),
+    )
+}
+
+fn digest(receipt: &Receipt) -> String {
+    // A receipt is plain data, which always can be written.
+    Sha256::of(receipt.to_json().unwrap_or_default().as_bytes()).to_string()
+}
+
+/// A UUID of custom content (RFC 9562, version 8) from hexadecimal digits.
+fn uuid(digits: &str) -> String {
+    format!(
+        "urn:uuid:{}-{}-8{}-a{}-{}",
+        &digits[0..8],
+        &digits[8..12],
+        &digits[13..16],
+        &digits[17..20],
+        &digits[20..32]
+    )
+}
+
+/// Seconds since 1970 as RFC 3339 has them, in UTC (the days by Howard Hinnant's `civil_from_days`).
+fn time(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_of_year = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_of_year + 2) / 5 + 1;
+    let month = if month_of_year < 10 {
+        month_of_year + 3
+    } else {
+        month_of_year - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3_600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_rfc_3339() {
+        assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(time(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(time(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(time(1_767_225_599), "2025-12-31T23:59:59Z");
+    }
+
+    #[test]
+    fn every_component_is_in_both_documents_and_every_identifier_is_unique() {
+        let receipt = crate::receipt::tests::example();
+        let (spdx, cyclonedx) = (spdx(&receipt), cyclonedx(&receipt));
+        let values = |document: &Value, list: &str, key: &str| -> Vec<String> {
+            let entries = document[list].as_array().unwrap().iter();
+            entries
+                .map(|entry| entry[key].as_str().unwrap().to_owned())
+                .collect()
+        };
+        for (document, list, id) in [
+            (&spdx, "packages", "SPDXID"),
+            (&cyclonedx, "components", "bom-ref"),
+        ] {
+            let names = values(document, list, "name");
+            for component in &receipt.components {
+                assert!(
+                    names.contains(&component.name),
+                    "{} is not in {list}",
+                    component.name
+                );
+            }
+            for package in receipt.packages() {
+                assert!(names.contains(&package.name), "{} is not in {list}", package.name);
+            }
+            let ids = values(document, list, id);
+            let unique: std::collections::BTreeSet<&String> = ids.iter().collect();
+            assert_eq!(unique.len(), ids.len());
+        }
+        let citus = spdx["packages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["name"] == "citus")
+            .unwrap();
+        assert_eq!(citus["licenseDeclared"], "AGPL-3.0-only");
+        assert_eq!(citus["checksums"][0]["checksumValue"].as_str().unwrap().len(), 64);
+        assert!(
+            citus["downloadLocation"]
+                .as_str()
+                .unwrap()
+                .starts_with("https://github.com/citusdata/")
+        );
+    }
+
+    #[test]
+    fn the_documents_are_the_same_each_time_and_have_the_time_they_are_told() {
+        let receipt = crate::receipt::tests::example();
+        assert_eq!(spdx(&receipt), spdx(&receipt.clone()));
+        assert_eq!(spdx(&receipt)["creationInfo"]["created"], "2026-01-01T00:00:00Z");
+        assert_eq!(
+            cyclonedx(&receipt)["metadata"]["timestamp"],
+            "2026-01-01T00:00:00Z"
+        );
+    }
+
+    #[test]
+    fn versions_of_debian_are_encoded_in_package_urls() {
+        assert_eq!(percent("1:2.36-9+deb12u1~x"), "1%3A2.36-9%2Bdeb12u1~x");
+        assert_eq!(
+            uuid(&"0123456789abcdef".repeat(4)),
+            "urn:uuid:01234567-89ab-8def-a123-456789abcdef"
+        );
+        assert_eq!(
+            spdx_id("Debian", "libstdc++6"),
+            "SPDXRef-Debian-libstdc-plus-plus6"
+        );
+    }
+}

@@ -1,0 +1,592 @@
+//! Compares a machine with its receipt: files, packages, libraries, rights, and what PostgreSQL is to load.
+//!
+//! Nothing is changed, and everything is looked at before anything is said. It works as root and as the image's
+//! user; what the latter may not read is listed as unchecked, never passed over. Printing is `report`'s.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::host::Host;
+use crate::host::fs::FileKind;
+use crate::layout;
+use crate::receipt::{File, Privileged, Receipt, octal};
+use crate::step::gate;
+
+/// The version of the JSON document's schema.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What a verification found.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Verification {
+    /// The version of this schema.
+    pub schema_version: u32,
+    /// The image's name, from the receipt.
+    pub image: String,
+    /// How much was compared.
+    pub checked: Checked,
+    /// Where the machine is not what the receipt says; empty when all is well.
+    pub differences: Vec<Difference>,
+    /// What could not be looked at, with the reason.
+    pub unchecked: Vec<Unchecked>,
+}
+
+/// How much was compared.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Checked {
+    /// Files, links and directories.
+    pub files: usize,
+    /// Debian packages.
+    pub packages: usize,
+    /// ELF files whose libraries were followed.
+    pub elf_files: usize,
+    /// SQL extensions.
+    pub extensions: usize,
+}
+
+/// What is different.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Aspect {
+    /// A file, link or directory: that it exists, what it holds.
+    Content,
+    /// Owner or mode.
+    Rights,
+    /// A Debian package.
+    Package,
+    /// A shared library or another thing that an installed file needs.
+    Library,
+    /// What PostgreSQL loads: preload libraries, extensions.
+    Postgresql,
+    /// A user account.
+    Account,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct Difference {
+    /// The path, package, library, extension or user.
+    pub subject: String,
+    /// What of it is different.
+    pub aspect: Aspect,
+    /// What is and what should be.
+    pub explanation: String,
+}
+
+/// What could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Unchecked {
+    /// What.
+    pub subject: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Compares the machine with its receipt.
+///
+/// # Errors
+/// Where there is no receipt, where it cannot be read, and where the machine cannot be looked at for another reason
+/// than missing rights.
+pub fn verify(host: &Host) -> Result<Verification> {
+    let path = format!("{}/receipt.json", layout::RECORDS);
+    let Some(text) = host.read(&path)? else {
+        anyhow::bail!(
+            "{}: there is no receipt, so nothing to compare with",
+            host.path(&path).display()
+        );
+    };
+    let receipt = Receipt::from_json(&text)?;
+    let mut verifier = Verifier {
+        host,
+        receipt: &receipt,
+        found: Verification {
+            schema_version: SCHEMA_VERSION,
+            image: receipt.image.clone(),
+            ..Verification::default()
+        },
+    };
+    verifier.files()?;
+    verifier.additions()?;
+    verifier.directories()?;
+    verifier.packages()?;
+    verifier.libraries()?;
+    verifier.privileges()?;
+    verifier.preload()?;
+    verifier.extensions()?;
+    verifier.accounts()?;
+    verifier.found.differences.sort();
+    Ok(verifier.found)
+}
+
+/// Everything on the machine that has rights beyond its owner's: set-id files, and what everybody may write. Second,
+/// the directories that may not be read.
+pub fn privileged(host: &Host) -> Result<(Vec<Privileged>, Vec<String>)> {
+    let mut privileged = Vec::new();
+    let unreadable = host.walk(&mut |path, found| {
+        let is_set_id = found.mode & 0o6000 != 0 && found.kind == FileKind::File;
+        let is_open = found.mode & 0o002 != 0 && !matches!(found.kind, FileKind::Link(_));
+        // What is temporary is not the image's.
+        if (is_set_id || is_open) && !path.starts_with("/tmp/") && !path.starts_with(layout::WORK) {
+            privileged.push(Privileged {
+                path: path.to_owned(),
+                mode: octal(found.mode),
+                uid: found.uid,
+                gid: found.gid,
+            });
+        }
+        Ok(())
+    })?;
+    Ok((privileged, unreadable))
+}
+
+/// The result for people: a line for each difference, and what was compared.
+pub fn text(found: &Verification) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    for difference in &found.differences {
+        let _ = writeln!(text, "{}: {}", difference.subject, difference.explanation);
+    }
+    for unchecked in &found.unchecked {
+        let _ = writeln!(text, "not checked: {}: {}", unchecked.subject, unchecked.reason);
+    }
+    let checked = &found.checked;
+    let _ = writeln!(
+        text,
+        "{}: {} files, {} packages, {} programs and libraries, {} extensions compared with the receipt: {}",
+        found.image,
+        checked.files,
+        checked.packages,
+        checked.elf_files,
+        checked.extensions,
+        match found.differences.len() {
+            0 => "no difference".to_owned(),
+            1 => "1 difference".to_owned(),
+            count => format!("{count} differences"),
+        }
+    );
+    text
+}
+
+/// The result as a JSON document.
+pub fn json(found: &Verification) -> Result<String> {
+    Ok(serde_json::to_string_pretty(found)? + "\n")
+}
+
+struct Verifier<'a> {
+    host: &'a Host,
+    receipt: &'a Receipt,
+    found: Verification,
+}
+
+impl Verifier<'_> {
+    fn differs(&mut self, aspect: Aspect, subject: &str, explanation: impl Into<String>) {
+        self.found.differences.push(Difference {
+            subject: subject.to_owned(),
+            aspect,
+            explanation: explanation.into(),
+        });
+    }
+
+    fn unchecked(&mut self, subject: &str, reason: impl Into<String>) {
+        self.found.unchecked.push(Unchecked {
+            subject: subject.to_owned(),
+            reason: reason.into(),
+        });
+    }
+
+    /// Each installed path, with content, owner and mode.
+    fn files(&mut self) -> Result<()> {
+        for file in &self.receipt.files {
+            self.found.checked.files += 1;
+            let Some(found) = self.host.look(&file.path)? else {
+                self.differs(
+                    Aspect::Content,
+                    &file.path,
+                    format!("is missing; {} brought it", file.component),
+                );
+                continue;
+            };
+            let content = match (&found.kind, &file.sha256, &file.target) {
+                (FileKind::File, Some(sha256), _) => match self.host.sha256(&file.path) {
+                    Ok(digest) if digest == *sha256 => None,
+                    Ok(digest) => Some(format!("has the digest {digest}, the receipt says {sha256}")),
+                    Err(error) => {
+                        self.unchecked(&file.path, format!("{error:#}"));
+                        None
+                    }
+                },
+                (FileKind::Link(target), None, Some(expected)) => (target.to_str() != Some(expected))
+                    .then(|| format!("links to {}, the receipt says {expected}", target.display())),
+                (FileKind::Directory, None, None) => None,
+                (kind, ..) => Some(format!(
+                    "is {}, the receipt says {}",
+                    name_of(kind),
+                    expected_kind(file)
+                )),
+            };
+            if let Some(content) = content {
+                self.differs(Aspect::Content, &file.path, content);
+            }
+            if let Some(mode) = &file.mode
+                && *mode != octal(found.mode)
+            {
+                let explanation = format!("has mode {}, the receipt says {mode}", octal(found.mode));
+                self.differs(Aspect::Rights, &file.path, explanation);
+            }
+            if (found.uid, found.gid) != (file.uid, file.gid) {
+                let explanation = format!(
+                    "belongs to {}:{}, the receipt says {}:{}",
+                    found.uid, found.gid, file.uid, file.gid
+                );
+                self.differs(Aspect::Rights, &file.path, explanation);
+            }
+        }
+        Ok(())
+    }
+
+    /// Paths in directories of ours that nobody installed.
+    fn additions(&mut self) -> Result<()> {
+        let known: BTreeSet<&str> = self.receipt.files.iter().map(|file| file.path.as_str()).collect();
+        let is_directory = |file: &&File| file.sha256.is_none() && file.target.is_none();
+        // Not directories that others use, too.
+        let ours = ["/usr/lib/postgresql/", "/usr/share/postgresql/", "/opt/"];
+        let directories = self.receipt.files.iter().filter(is_directory);
+        let directories = directories.filter(|file| ours.iter().any(|top| file.path.starts_with(top)));
+        let dpkg = self.host.dpkg()?;
+        let mut added = Vec::new();
+        for directory in directories {
+            for name in self.host.names(&directory.path)? {
+                let path = format!("{}/{name}", directory.path);
+                if !known.contains(path.as_str()) && dpkg.owner(&path).is_none() {
+                    added.push(path);
+                }
+            }
+        }
+        for path in added {
+            self.differs(Aspect::Content, &path, "is there, and not in the receipt");
+        }
+        Ok(())
+    }
+
+    fn directories(&mut self) -> Result<()> {
+        for directory in &self.receipt.directories {
+            self.found.checked.files += 1;
+            match self.host.look(&directory.path)? {
+                None => self.differs(Aspect::Content, &directory.path, "is missing"),
+                Some(found) if found.kind != FileKind::Directory => {
+                    let explanation = format!("is {}, the receipt says a directory", name_of(&found.kind));
+                    self.differs(Aspect::Content, &directory.path, explanation);
+                }
+                Some(found) => {
+                    let is = format!("{} {}:{}", octal(found.mode), found.uid, found.gid);
+                    let expected = format!("{} {}:{}", directory.mode, directory.uid, directory.gid);
+                    // A volume belongs to whoever mounted it.
+                    let is_mounted = self.host.mount_points()?.contains(&directory.path);
+                    if is_mounted {
+                        self.unchecked(&directory.path, "something is mounted there");
+                    } else if is != expected {
+                        let explanation = format!("has mode and owner {is}, the receipt says {expected}");
+                        self.differs(Aspect::Rights, &directory.path, explanation);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn packages(&mut self) -> Result<()> {
+        let installed = self.host.dpkg()?.packages;
+        let expected: BTreeMap<&str, &str> = self
+            .receipt
+            .packages()
+            .map(|package| (package.name.as_str(), package.version.as_str()))
+            .collect();
+        self.found.checked.packages = expected.len();
+        for (name, version) in &expected {
+            match installed.get(*name) {
+                None => self.differs(
+                    Aspect::Package,
+                    name,
+                    format!("is not installed, the receipt says {version}"),
+                ),
+                Some(package) if package.version != *version => {
+                    let explanation = format!("has version {}, the receipt says {version}", package.version);
+                    self.differs(Aspect::Package, name, explanation);
+                }
+                Some(_) => {}
+            }
+        }
+        for package in installed.values() {
+            if !expected.contains_key(package.name.as_str()) {
+                let explanation = format!("is installed ({}), and not in the receipt", package.version);
+                self.differs(Aspect::Package, &package.name, explanation);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every installed ELF file with all it needs, and every link of ours.
+    fn libraries(&mut self) -> Result<()> {
+        let needs = gate::needs(self.host, &self.receipt.inventory())?;
+        self.found.checked.elf_files = needs.elf_files;
+        for missing in &needs.closure.missing {
+            let mut explanation = format!("is not there; needed by {}", missing.chain);
+            if !missing.unfit.is_empty() {
+                // Writing to a String cannot fail.
+                let _ = write!(
+                    explanation,
+                    " (for another machine: {})",
+                    missing.unfit.join(", ")
+                );
+            }
+            self.differs(Aspect::Library, &missing.name, explanation);
+        }
+        for (link, target) in &needs.dangling {
+            self.differs(
+                Aspect::Content,
+                link,
+                format!("leads to {target}, which does not exist"),
+            );
+        }
+        for (script, interpreter) in needs.scripts_without_interpreter() {
+            let explanation = format!("is run by {}, which is not there", interpreter.name);
+            self.differs(Aspect::Content, script, explanation);
+        }
+        Ok(())
+    }
+
+    fn privileges(&mut self) -> Result<()> {
+        let (found, unreadable) = privileged(self.host)?;
+        let known: BTreeMap<&str, &Privileged> = self
+            .receipt
+            .privileged
+            .iter()
+            .map(|one| (one.path.as_str(), one))
+            .collect();
+        for one in &found {
+            let is = format!("{} {}:{}", one.mode, one.uid, one.gid);
+            match known.get(one.path.as_str()) {
+                Some(expected) if *expected == one => {}
+                Some(expected) => {
+                    let should = format!("{} {}:{}", expected.mode, expected.uid, expected.gid);
+                    let explanation = format!("has mode and owner {is}, the receipt says {should}");
+                    self.differs(Aspect::Rights, &one.path, explanation);
+                }
+                None => {
+                    let explanation = format!(
+                        "has mode and owner {is}: set-id or open to everybody, and not in the receipt"
+                    );
+                    self.differs(Aspect::Rights, &one.path, explanation);
+                }
+            }
+        }
+        for directory in unreadable {
+            self.unchecked(&directory, "may not be read by this user");
+        }
+        Ok(())
+    }
+
+    fn preload(&mut self) -> Result<()> {
+        for library in &self.receipt.postgresql.preload {
+            let path = format!("{}/{library}.so", self.receipt.postgresql.library_directory);
+            if self.host.real_path(&path)?.is_none() {
+                let explanation = format!("is loaded when the server starts, and {path} does not exist");
+                self.differs(Aspect::Postgresql, library, explanation);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every extension that the server offers can be created at its default version.
+    fn extensions(&mut self) -> Result<()> {
+        let directory = format!("{}/extension", self.receipt.postgresql.share_directory);
+        let names = self.host.names(&directory)?;
+        let mut versions = BTreeMap::new();
+        for name in &names {
+            let Some(extension) = name.strip_suffix(".control") else {
+                continue;
+            };
+            // `name--version.control` belongs to one version only.
+            if extension.contains("--") {
+                continue;
+            }
+            self.found.checked.extensions += 1;
+            let text = self
+                .host
+                .read(&format!("{directory}/{name}"))?
+                .unwrap_or_default();
+            let Some(version) = control_value(&text, "default_version") else {
+                continue;
+            };
+            let scripts = match control_value(&text, "directory") {
+                None => names.clone(),
+                Some(other) if other.starts_with('/') => self.host.names(&other)?,
+                Some(other) => {
+                    let share = &self.receipt.postgresql.share_directory;
+                    self.host.names(&format!("{share}/{other}"))?
+                }
+            };
+            if !is_reachable(extension, &version, &scripts) {
+                let explanation = format!("no script leads to its default version {version}");
+                self.differs(Aspect::Postgresql, extension, explanation);
+            }
+            versions.insert(extension.to_owned(), version);
+        }
+        for component in &self.receipt.components {
+            for sql in &component.provides {
+                let explanation = match versions.get(&sql.name) {
+                    Some(version) if *version == sql.default_version => continue,
+                    Some(version) => {
+                        format!(
+                            "has default version {version}, the receipt says {}",
+                            sql.default_version
+                        )
+                    }
+                    None => format!("has no control file; {} brought it", component.name),
+                };
+                self.differs(Aspect::Postgresql, &sql.name, explanation);
+            }
+        }
+        Ok(())
+    }
+
+    /// The image's user is there, nobody has a password, and nobody but root is root.
+    fn accounts(&mut self) -> Result<()> {
+        let user = &self.receipt.user;
+        let mut has_user = false;
+        for line in self.host.read("/etc/passwd")?.unwrap_or_default().lines() {
+            let fields: Vec<&str> = line.split(':').collect();
+            let [name, password, uid, gid, ..] = fields.as_slice() else {
+                continue;
+            };
+            if *name == user.name {
+                has_user = true;
+                if (*uid, *gid) != (user.uid.to_string().as_str(), user.gid.to_string().as_str()) {
+                    let explanation =
+                        format!("has ids {uid}:{gid}, the receipt says {}:{}", user.uid, user.gid);
+                    self.differs(Aspect::Account, name, explanation);
+                }
+            }
+            if *uid == "0" && *name != "root" {
+                self.differs(Aspect::Account, name, "has user id 0");
+            }
+            if !matches!(*password, "x" | "*" | "!") {
+                self.differs(Aspect::Account, name, "has a password in /etc/passwd");
+            }
+        }
+        if !has_user {
+            self.differs(Aspect::Account, &user.name, "does not exist");
+        }
+        match self.host.read("/etc/shadow") {
+            Err(error) => self.unchecked("/etc/shadow", format!("{error:#}")),
+            Ok(text) => {
+                for line in text.unwrap_or_default().lines() {
+                    let mut fields = line.split(':');
+                    let (Some(name), Some(password)) = (fields.next(), fields.next()) else {
+                        continue;
+                    };
+                    if !password.starts_with(['!', '*']) {
+                        self.differs(Aspect::Account, name, "has a password, or none is needed");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn name_of(kind: &FileKind) -> &'static str {
+    match kind {
+        FileKind::Directory => "a directory",
+        FileKind::File => "a file",
+        FileKind::Link(_) => "a link",
+        FileKind::Other => "a device, a pipe or a socket",
+    }
+}
+
+fn expected_kind(file: &File) -> &'static str {
+    match (&file.sha256, &file.target) {
+        (Some(_), _) => "a file",
+        (None, Some(_)) => "a link",
+        (None, None) => "a directory",
+    }
+}
+
+/// A value of a control file, which is written like postgresql.conf.
+fn control_value(text: &str, name: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let rest = line.trim_start().strip_prefix(name)?.trim_start();
+        let value = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+        match value.strip_prefix('\'') {
+            Some(quoted) => Some(quoted.split('\'').next()?.to_owned()),
+            None => Some(value.split(['#', ' ', '\t']).next()?.to_owned()),
+        }
+    })
+}
+
+/// True where some `name--version.sql`, and after it updates `name--from--to.sql`, lead to `version`: the rule of
+/// `CREATE EXTENSION` (PostgreSQL's manual, "Extension Scripts").
+fn is_reachable(name: &str, version: &str, scripts: &[String]) -> bool {
+    let mut reached: BTreeSet<&str> = BTreeSet::new();
+    let mut updates: Vec<(&str, &str)> = Vec::new();
+    for script in scripts {
+        let Some(rest) = script
+            .strip_suffix(".sql")
+            .and_then(|script| script.strip_prefix(name))
+        else {
+            continue;
+        };
+        let Some(rest) = rest.strip_prefix("--") else {
+            continue;
+        };
+        match rest.split_once("--") {
+            None => {
+                reached.insert(rest);
+            }
+            Some(step) => updates.push(step),
+        }
+    }
+    loop {
+        let before = reached.len();
+        for (from, to) in &updates {
+            if reached.contains(from) {
+                reached.insert(to);
+            }
+        }
+        if reached.len() == before {
+            return reached.contains(version);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extension_is_created_by_a_script_or_by_a_chain_of_updates() {
+        let scripts = [
+            "a--1.0.sql",
+            "a--1.0--1.1.sql",
+            "a--1.1--1.2.sql",
+            "a--9--10.sql",
+            "b--1.3.sql",
+        ];
+        let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
+        assert!(is_reachable("a", "1.0", &scripts));
+        assert!(is_reachable("a", "1.2", &scripts));
+        assert!(!is_reachable("a", "1.3", &scripts));
+        assert!(!is_reachable("a", "10", &scripts));
+    }
+
+    #[test]
+    fn control_files_are_read_with_and_without_quotes() {
+        let text = "# default_version = '9'\ncomment = 'x'\n default_version = '1.0' # y\nrelocatable=true\n";
+        assert_eq!(control_value(text, "default_version"), Some("1.0".into()));
+        assert_eq!(control_value(text, "relocatable"), Some("true".into()));
+        assert_eq!(control_value(text, "directory"), None);
+    }
+}
