@@ -263,6 +263,7 @@ impl Builder<'_> {
         let prune = self.resolved.prune.clone();
         let build = Build {
             component: slug.to_owned(),
+            name: title.split(' ').next().unwrap_or(title).to_owned(),
             sources: archives,
             commands,
             prune,
