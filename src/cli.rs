@@ -35,6 +35,10 @@ pub enum Command {
     Plan(PlanArgs),
     /// Install everything the manifests select, and remove what was only needed to build it
     Install(InstallArgs),
+    /// Download and verify everything the manifests select into a directory, for `install --vendor DIR --offline`
+    Fetch(FetchArgs),
+    /// Show or prune what downloads have left in the cache
+    Cache(CacheArgs),
     /// Compare a finished image with its receipt: files, packages, libraries, rights, extensions
     Verify(VerifyArgs),
     /// Print the JSON schema of manifests, or of a document that pgsetup writes
@@ -186,4 +190,94 @@ pub struct SourceArgs {
     /// A server that has archives by digest, below `sha256/`
     #[arg(long, value_name = "URL")]
     pub mirror: Vec<String>,
+}
+
+/// Arguments of `fetch`.
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    #[command(flatten)]
+    pub manifests: ManifestArgs,
+
+    /// The directory that is filled; what is there already is verified and kept
+    #[arg(long, value_name = "DIR")]
+    pub to: PathBuf,
+
+    /// The machine to fetch for [default: the image manifest's base, this machine's architecture]
+    #[arg(
+        long,
+        value_name = "DISTRIBUTION/ARCHITECTURE",
+        conflicts_with = "all_targets"
+    )]
+    pub target: Option<Target>,
+
+    /// Fetch for every PostgreSQL manifest and every architecture
+    #[arg(long)]
+    pub all_targets: bool,
+
+    /// A directory of archives, found by their digest whatever they are called
+    #[arg(long, value_name = "DIR")]
+    pub vendor: Vec<PathBuf>,
+
+    /// A cache to take from and to keep downloads in, besides the directory that is filled
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+
+    /// Make no connection; say what is missing
+    #[arg(long)]
+    pub offline: bool,
+
+    /// A file of further CA certificates (PEM), for downloads and for pip [env: SSL_CERT_FILE]
+    #[arg(long, value_name = "FILE")]
+    pub ca_bundle: Option<PathBuf>,
+
+    /// A server that has archives by digest, below `sha256/`
+    #[arg(long, value_name = "URL")]
+    pub mirror: Vec<String>,
+}
+
+/// Arguments of `cache`.
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// Where downloads are kept
+    #[arg(long, value_name = "DIR", default_value = "/var/cache/pgsetup", global = true)]
+    pub cache: PathBuf,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: CacheCommand,
+}
+
+/// What to do with the cache.
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// List the files, those used last first
+    List,
+    /// Remove what is too old or too much, and every unfinished download
+    Prune {
+        /// Keep files that were used in the last so many days
+        #[arg(long, value_name = "DAYS", required_unless_present = "size")]
+        days: Option<u16>,
+
+        /// Keep at most so many bytes, those used last first; 500M, 2G
+        #[arg(long, value_name = "BYTES", value_parser = size)]
+        size: Option<u64>,
+    },
+}
+
+/// A number of bytes with `k`, `M` or `G` for thousands of them.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(['k', 'K', 'M', 'G', 'B']);
+    let factor = match text[digits.len()..].trim_end_matches('B') {
+        "" => 1,
+        "k" | "K" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        _ => return Err(format!("`{text}` is no size: 500M, 2G")),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| format!("`{text}` is no size: 500M, 2G"))?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| format!("`{text}` is too much"))
 }

@@ -26,6 +26,7 @@ mod closure;
 mod command;
 mod digest;
 mod failure;
+mod fetch;
 mod host;
 mod install;
 mod inventory;
@@ -59,6 +60,8 @@ fn main() -> ExitCode {
     let result = match &cli.command {
         Command::Plan(args) => plan(args, &reporter),
         Command::Install(args) => install::install(args, &reporter),
+        Command::Fetch(args) => fetch::fetch(args, &reporter),
+        Command::Cache(args) => fetch::cache(args, &reporter),
         Command::Verify(args) => verify(args, &reporter),
         Command::Schema { document } => schema(*document, &reporter),
         Command::Completions { shell } => completions(*shell, &reporter),

@@ -619,6 +619,10 @@ fn list_files(dirs: &[PathBuf]) -> Vec<VendorFile> {
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
+            // Hidden files are somebody's work in progress.
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
             // A link to a file is as good as the file; a link to a directory may lead in a circle.
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 ahead.push(path);

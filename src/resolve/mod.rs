@@ -73,6 +73,14 @@ pub struct Resolved {
     pub keep_build_packages: bool,
 }
 
+impl Resolved {
+    /// Every archive that is unpacked, the server's first.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let extensions = self.extensions.iter().flat_map(|extension| &extension.sources);
+        self.postgresql.source.iter().chain(extensions)
+    }
+}
+
 /// What every installed thing has.
 #[derive(Debug, Clone)]
 pub struct Component {

@@ -67,7 +67,8 @@ pub fn distributions(fetch: &DistributionFetch, context: &Context<'_>, log: &Log
     Ok(format!("{at_hand} at hand, {} downloaded", missing.len()))
 }
 
-fn wanted_distribution(distribution: &Distribution) -> Wanted {
+/// The form in which the supply wants a Python distribution.
+pub fn wanted_distribution(distribution: &Distribution) -> Wanted {
     Wanted {
         name: format!("{} {}", distribution.name, distribution.version),
         file_name: distribution.file.clone(),
@@ -122,7 +123,7 @@ fn download(
 }
 
 /// pip's own words tell a wrong digest from an index that cannot be reached.
-fn pip_failure(error: &CommandError) -> Failure {
+pub fn pip_failure(error: &CommandError) -> Failure {
     let mismatch = error
         .tail
         .iter()
