@@ -299,7 +299,11 @@ impl Builder<'_> {
             &[environment],
             fetch,
         );
-        let installation = Action::InstallPatroni(python::installation(patroni, &self.resolved.postgresql));
+        let installation = Action::InstallPatroni(python::installation(
+            patroni,
+            &self.resolved.postgresql,
+            &self.resolved.prune,
+        ));
         let install = self.step(
             format!("install {title}"),
             Lane::Cpu,

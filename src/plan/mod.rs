@@ -196,6 +196,8 @@ pub struct PatroniInstallation {
     pub requirements: (String, String),
     /// What is run.
     pub commands: Vec<Command>,
+    /// Kinds of files to strip from the environment.
+    pub prune: Prune,
 }
 
 /// The throw-away cluster.

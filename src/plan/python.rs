@@ -6,6 +6,7 @@
 use super::{DistributionFetch, PatroniInstallation};
 use crate::command::Command;
 use crate::layout;
+use crate::manifest::image::Prune;
 use crate::resolve::{Distribution, Patroni, Postgresql};
 
 fn below_work(name: &str) -> String {
@@ -63,7 +64,7 @@ pub fn fetch(patroni: &Patroni) -> DistributionFetch {
 
 /// Installs Patroni from the files that were fetched, without a connection. `PATH` has the `pg_config` of the
 /// server that was built, whose libpq psycopg links to.
-pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> PatroniInstallation {
+pub fn installation(patroni: &Patroni, postgresql: &Postgresql, prune: &Prune) -> PatroniInstallation {
     let (files, wheels) = (below_work("distributions"), below_work("wheels"));
     let requirements = below_work("requirements.txt");
     let environment = &patroni.directory;
@@ -122,5 +123,6 @@ pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> PatroniInstal
         directory: environment.clone(),
         requirements: (requirements, self::requirements(&patroni.distributions)),
         commands,
+        prune: prune.clone(),
     }
 }

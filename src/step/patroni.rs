@@ -1,7 +1,7 @@
 //! Makes Patroni's environment.
 
 use super::files::ROOT_FILE;
-use super::{Context, lock, merge};
+use super::{Context, lock, merge, strip};
 use crate::failure::Failure;
 use crate::host::Log;
 use crate::plan::PatroniInstallation;
@@ -19,6 +19,8 @@ pub fn install(
     for command in &installation.commands {
         host.run(command, log)?;
     }
+    // Wheels are published with their symbols, and what pip compiles has Python's own -g.
+    strip::strip(host, log, &installation.directory, &installation.prune.remove)?;
     let mut inventory = lock(&context.state.inventory);
     let files = merge::adopt(
         host,
