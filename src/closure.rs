@@ -89,6 +89,9 @@ struct Ahead {
     elf: Elf,
     /// Directories of `DT_RPATH` that were handed down, `$ORIGIN` replaced.
     inherited: Vec<String>,
+    /// The dynamic linker of the program that everything is loaded into. It is loaded first, so a library that
+    /// needs it by name (libc does) has it, wherever it is.
+    linker: Option<String>,
     chain: Vec<String>,
 }
 
@@ -104,6 +107,7 @@ impl Closure {
             .filter(|(_, elf)| elf.kind != ElfKind::Object)
             .map(|(path, elf)| Ahead {
                 chain: vec![path.clone()],
+                linker: elf.interpreter.clone(),
                 path,
                 elf,
                 inherited: Vec::new(),
@@ -112,7 +116,7 @@ impl Closure {
         ahead.reverse();
         let mut seen = BTreeSet::new();
         while let Some(file) = ahead.pop() {
-            if !seen.insert((file.path.clone(), file.inherited.clone())) {
+            if !seen.insert((file.path.clone(), file.inherited.clone(), file.linker.clone())) {
                 continue;
             }
             closure.step(&file, machinery, &mut ahead)?;
@@ -148,8 +152,11 @@ impl Closure {
             .collect();
 
         for name in file.elf.interpreter.iter().chain(&file.elf.needed) {
+            let is_linker = |linker: &&String| linker.rsplit('/').next() == Some(name);
             let candidates: Vec<String> = if name.contains('/') {
                 expand(name, file).into_iter().collect()
+            } else if let Some(linker) = file.linker.as_ref().filter(is_linker) {
+                vec![linker.clone()]
             } else {
                 directories
                     .iter()
@@ -184,6 +191,7 @@ impl Closure {
                 path: library.real_path.clone(),
                 elf: library.elf,
                 inherited: handed_down.clone(),
+                linker: file.linker.clone(),
                 chain: chain.0.clone(),
             });
             let key = (name.clone(), library.real_path);
@@ -411,6 +419,21 @@ mod tests {
         };
         let closure = follow("/a", &[("/a", program)]);
         assert_eq!(closure.missing.len(), 1);
+    }
+
+    #[test]
+    fn the_dynamic_linker_is_loaded_already_when_a_library_asks_for_it() {
+        let program = Elf {
+            interpreter: Some("/lib64/ld.so".to_owned()),
+            kind: ElfKind::Program,
+            ..library(&["libc.so"])
+        };
+        let table = [
+            ("/a", program),
+            ("/lib/libc.so", library(&["ld.so"])),
+            ("/lib64/ld.so", library(&[])),
+        ];
+        assert!(follow("/a", &table).missing.is_empty());
     }
 
     #[test]

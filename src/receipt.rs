@@ -439,7 +439,8 @@ fn names(resolved: &Resolved) -> BTreeMap<String, String> {
     let extensions = resolved.extensions.iter().map(|extension| &extension.component);
     let patroni = resolved.patroni.iter().map(|patroni| &patroni.component);
     let all = server.chain(extensions).chain(patroni);
-    all.map(|component| (component.slug(), component.name.clone())).collect()
+    all.map(|component| (component.slug(), component.name.clone()))
+        .collect()
 }
 
 fn file(file: &InstalledFile, names: &BTreeMap<String, String>) -> File {

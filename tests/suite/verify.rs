@@ -1,0 +1,340 @@
+//! `pgsetup verify`: an image below a directory, made of this machine's own ELF files, and what is done to it.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::support::{Ran, pgsetup};
+
+const PROGRAM: &str = "/usr/lib/postgresql/18/bin/postgres";
+const LIBRARY: &str = "/usr/lib/postgresql/18/lib/citus.so";
+const CONTROL: &str = "/usr/share/postgresql/18/extension/citus.control";
+
+/// A small image with its receipt: the server is this machine's `/bin/sh`, which needs libc and the dynamic linker.
+struct Image {
+    root: tempfile::TempDir,
+}
+
+impl Image {
+    fn new() -> Self {
+        let image = Self {
+            root: tempfile::tempdir().unwrap(),
+        };
+        let shell = std::fs::read("/bin/sh").unwrap();
+        image.write(PROGRAM, &shell, 0o755);
+        image.write(LIBRARY, b"citus", 0o644);
+        image.write(CONTROL, b"default_version = '14.0-1'\n", 0o644);
+        image.write(
+            "/usr/share/postgresql/18/extension/citus--14.0-1.sql",
+            b"--",
+            0o644,
+        );
+        image.write(
+            "/etc/postgresql/image.conf",
+            b"shared_preload_libraries = 'citus'\n",
+            0o644,
+        );
+        image.write(
+            "/etc/passwd",
+            b"root:x:0:0::/root:/bin/bash\npostgres:x:999:999::/:/bin/sh\n",
+            0o644,
+        );
+        image.write("/etc/shadow", b"root:*:1::::::\npostgres:!:1::::::\n", 0o644);
+        symlink("citus.so", image.path("/usr/lib/postgresql/18/lib/link.so")).unwrap();
+        image.copy_libraries();
+        image.install_packages(&[("dpkg", "1.21"), ("libc6", "2.36")]);
+        image.write_receipt();
+        image
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.root.path().join(inside.trim_start_matches('/'))
+    }
+
+    fn write(&self, inside: &str, bytes: &[u8], mode: u32) {
+        let path = self.path(inside);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        self.change_mode(inside, mode);
+    }
+
+    fn change_mode(&self, inside: &str, mode: u32) {
+        std::fs::set_permissions(self.path(inside), PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    /// Writes dpkg's database. The package dpkg in it tells the architecture.
+    fn install_packages(&self, packages: &[(&str, &str)]) {
+        let paragraph = |(name, version): &(&str, &str)| {
+            format!(
+                "Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {version}\n\n"
+            )
+        };
+        let status: String = packages.iter().map(paragraph).collect();
+        self.write("/var/lib/dpkg/status", status.as_bytes(), 0o644);
+    }
+
+    /// The libraries of `/bin/sh` as `ldd` names them, at the places where this machine has them.
+    fn copy_libraries(&self) {
+        let output = std::process::Command::new("ldd").arg("/bin/sh").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        for word in text.split_whitespace().filter(|word| word.starts_with('/')) {
+            self.write(word, &std::fs::read(word).unwrap(), 0o755);
+        }
+    }
+
+    /// The receipt of what is there now.
+    fn write_receipt(&self) {
+        let mut files = Vec::new();
+        let installed = [
+            ("/usr/lib/postgresql/18", "postgresql"),
+            ("/usr/lib/postgresql/18/bin", "postgresql"),
+            (PROGRAM, "postgresql"),
+            ("/usr/lib/postgresql/18/lib", "postgresql"),
+            (LIBRARY, "citus"),
+            ("/usr/lib/postgresql/18/lib/link.so", "citus"),
+            (CONTROL, "citus"),
+            ("/usr/share/postgresql/18/extension/citus--14.0-1.sql", "citus"),
+            ("/etc/postgresql/image.conf", "image"),
+        ];
+        for (path, component) in installed {
+            let metadata = self.path(path).symlink_metadata().unwrap();
+            let mut file = json!({
+                "path": path,
+                "component": component,
+                "uid": metadata.uid(),
+                "gid": metadata.gid(),
+            });
+            if metadata.is_symlink() {
+                file["target"] = json!(std::fs::read_link(self.path(path)).unwrap());
+            } else {
+                file["mode"] = json!(format!("{:04o}", metadata.mode() & 0o7777));
+            }
+            if metadata.is_file() {
+                let bytes = std::fs::read(self.path(path)).unwrap();
+                file["sha256"] = json!(hexadecimal(&Sha256::digest(&bytes)));
+                file["size"] = json!(bytes.len());
+            }
+            files.push(file);
+        }
+        let receipt = json!({
+            "schema_version": 1,
+            "tool": "pgsetup 0",
+            "image": "example",
+            "base": {"distribution": "debian:bookworm", "architecture": "amd64", "packages": [
+                {"name": "dpkg", "version": "1.21", "architecture": "amd64", "source": "dpkg"},
+                {"name": "libc6", "version": "2.36", "architecture": "amd64", "source": "glibc"},
+            ]},
+            "components": [{
+                "name": "citus", "kind": "extension", "version": "14.0.1", "license": "AGPL-3.0-only", "sources": [],
+                "provides": [{"name": "citus", "default_version": "14.0-1"}],
+            }],
+            "packages_kept": [],
+            "packages_removed": [],
+            "packages_upgraded": [],
+            "postgresql": {
+                "major": 18,
+                "prefix": "/usr/lib/postgresql/18",
+                "library_directory": "/usr/lib/postgresql/18/lib",
+                "share_directory": "/usr/share/postgresql/18",
+                "configuration": "/etc/postgresql/image.conf",
+                "locale": "C.UTF-8",
+                "preload": ["citus"],
+                "settings": [],
+            },
+            "user": {"name": "postgres", "uid": 999, "gid": 999, "home": "/", "shell": "/bin/sh"},
+            "directories": [],
+            "privileged": [],
+            "files_size": 0,
+            "packages_size": 0,
+            "files": files,
+        });
+        self.write(
+            "/usr/share/pgsetup/receipt.json",
+            receipt.to_string().as_bytes(),
+            0o644,
+        );
+    }
+
+    fn verify(&self, more: &[&str]) -> Ran {
+        let root = self.root.path().to_str().unwrap();
+        pgsetup(["verify", "--root", root].into_iter().chain(more.iter().copied()))
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Does something to an image, and returns the differences that verify names.
+fn differences_after(change: impl FnOnce(&Image)) -> Vec<String> {
+    let image = Image::new();
+    change(&image);
+    let ran = image.verify(&[]);
+    assert_eq!(ran.status, 7, "{}{}", ran.out, ran.err);
+    let lines = ran.out.lines().filter(|line| !line.starts_with("not checked"));
+    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    // The last one is the sum.
+    lines.pop();
+    lines
+}
+
+fn only_difference_after(change: impl FnOnce(&Image), expected: &str) {
+    let differences = differences_after(change);
+    assert_eq!(differences.len(), 1, "{differences:#?}");
+    assert!(differences[0].starts_with(expected), "{differences:#?}");
+}
+
+#[test]
+fn an_untouched_image_is_what_its_receipt_says() {
+    let ran = Image::new().verify(&[]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    assert!(
+        ran.out
+            .contains("example: 9 files, 2 packages, 1 programs and libraries, 1 extensions"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.ends_with("no difference\n"), "{}", ran.out);
+}
+
+#[test]
+fn a_changed_byte_is_named() {
+    let digest = |text: &[u8]| hexadecimal(&Sha256::digest(text));
+    let expected = format!(
+        "{LIBRARY}: has the digest {}, the receipt says {}",
+        digest(b"cjtus"),
+        digest(b"citus")
+    );
+    only_difference_after(|image| image.write(LIBRARY, b"cjtus", 0o644), &expected);
+}
+
+#[test]
+fn a_changed_mode_is_named() {
+    let expected = format!("{LIBRARY}: has mode 0664, the receipt says 0644");
+    only_difference_after(|image| image.change_mode(LIBRARY, 0o664), &expected);
+}
+
+#[test]
+fn a_set_user_id_file_is_named_wherever_it_is() {
+    only_difference_after(
+        |image| image.write("/var/lib/hidden/shell", b"", 0o4755),
+        "/var/lib/hidden/shell: has mode and owner 4755 ",
+    );
+}
+
+#[test]
+fn an_added_file_is_named() {
+    let added = "/usr/lib/postgresql/18/lib/more.so";
+    only_difference_after(
+        |image| image.write(added, b"", 0o644),
+        &format!("{added}: is there, and not in the receipt"),
+    );
+}
+
+#[test]
+fn a_removed_library_is_named_with_what_needs_it() {
+    let differences = differences_after(|image| {
+        let find = std::process::Command::new("find")
+            .arg(image.root.path())
+            .args(["-name", "libc.so.6"])
+            .output();
+        let found = String::from_utf8(find.unwrap().stdout).unwrap();
+        assert!(!found.is_empty());
+        for path in found.lines() {
+            std::fs::remove_file(Path::new(path)).unwrap();
+        }
+    });
+    let expected = format!("libc.so.6: is not there; needed by {PROGRAM} -> libc.so.6");
+    assert!(differences.contains(&expected), "{differences:#?}");
+}
+
+#[test]
+fn a_package_that_came_or_changed_is_named() {
+    let differences = differences_after(|image| {
+        image.install_packages(&[("dpkg", "1.21"), ("gcc", "12"), ("libc6", "2.37")]);
+    });
+    assert_eq!(
+        differences,
+        [
+            "gcc: is installed (12), and not in the receipt",
+            "libc6: has version 2.37, the receipt says 2.36",
+        ]
+    );
+}
+
+#[test]
+fn an_extension_whose_script_is_gone_and_a_preload_library_that_is_gone_are_named() {
+    let differences = differences_after(|image| {
+        std::fs::remove_file(image.path("/usr/share/postgresql/18/extension/citus--14.0-1.sql")).unwrap();
+        std::fs::remove_file(image.path(LIBRARY)).unwrap();
+    });
+    for expected in [
+        "citus: no script leads to its default version 14.0-1",
+        "citus: is loaded when the server starts, and /usr/lib/postgresql/18/lib/citus.so does not exist",
+        "/usr/lib/postgresql/18/lib/citus.so: is missing; citus brought it",
+        "/usr/lib/postgresql/18/lib/link.so: leads to citus.so, which does not exist",
+    ] {
+        assert!(
+            differences.iter().any(|line| line == expected),
+            "{expected}\n{differences:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_password_and_a_second_root_are_named() {
+    let differences = differences_after(|image| {
+        image.write(
+            "/etc/shadow",
+            b"root:$y$j9T$x:1::::::\npostgres:!:1::::::\n",
+            0o644,
+        );
+        image.write(
+            "/etc/passwd",
+            b"root:x:0:0::/root:/bin/bash\npostgres:x:998:999::/:/bin/sh\ntoor:x:0:0::/:/bin/sh\n",
+            0o644,
+        );
+    });
+    assert_eq!(
+        differences,
+        [
+            "postgres: has ids 998:999, the receipt says 999:999",
+            "root: has a password, or none is needed",
+            "toor: has user id 0",
+        ]
+    );
+}
+
+#[test]
+fn the_json_form_has_the_same_and_says_its_version() {
+    let image = Image::new();
+    image.change_mode(LIBRARY, 0o600);
+    let ran = image.verify(&["--format", "json"]);
+    assert_eq!(ran.status, 7);
+    let document: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(document["schema_version"], 1);
+    assert_eq!(
+        document["differences"],
+        json!([{
+            "subject": LIBRARY,
+            "aspect": "rights",
+            "explanation": "has mode 0600, the receipt says 0644",
+        }])
+    );
+}
+
+#[test]
+fn an_image_without_a_receipt_is_no_verified_image() {
+    let image = Image::new();
+    std::fs::remove_file(image.path("/usr/share/pgsetup/receipt.json")).unwrap();
+    let ran = image.verify(&[]);
+    assert_eq!(ran.status, 7);
+    assert!(
+        ran.err
+            .contains("there is no receipt, so nothing to compare with"),
+        "{}",
+        ran.err
+    );
+}
