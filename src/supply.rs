@@ -952,3 +952,6 @@ impl SupplyError {
         reasons.join("; ")
     }
 }
+
+#[cfg(test)]
+mod tests;
