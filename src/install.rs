@@ -129,6 +129,7 @@ fn perform(
     supply: &Supply,
     reporter: &Reporter,
 ) -> Result<(), Failure> {
+    let began = host::now();
     let jobs = args.jobs.map_or_else(host::processors, usize::from);
     let jobserver = jobserver::Client::new(jobs).because(Cause::Internal)?;
     let certificates = http::certificates_pem(args.sources.ca_bundle.as_deref())?;
@@ -167,6 +168,7 @@ fn perform(
     match result {
         Ok(()) => {
             host.empty_contents(layout::WORK)?;
+            step::times::settle(host, began)?;
             Ok(())
         }
         Err(failed) => {

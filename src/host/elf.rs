@@ -3,6 +3,7 @@
 //! Only the headers and the dynamic segment are read, never the sections, so a stripped file tells as much as
 //! another. It follows nothing: finding the libraries is `closure`'s.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -83,6 +84,39 @@ impl Host {
     pub fn elf(&self, inside: &str) -> Result<Option<Elf>> {
         read(&self.path(inside))
     }
+
+    /// The names of shared libraries that stand in a file as texts of their own: those it links, and those it may
+    /// open with `dlopen`.
+    pub fn library_names(&self, inside: &str) -> Result<BTreeSet<String>> {
+        let path = self.path(inside);
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(library_names(&bytes))
+    }
+}
+
+/// C strings in `bytes` that are `libNAME.so` or `libNAME.so.1`, with or without a directory.
+fn library_names(bytes: &[u8]) -> BTreeSet<String> {
+    let is_name = |name: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "_+-.".contains(c);
+        let version = |version: &str| {
+            version.is_empty()
+                || version
+                    .strip_prefix('.')
+                    .is_some_and(|rest| rest.split('.').all(|part| part.parse::<u32>().is_ok()))
+        };
+        name.len() > "lib.so".len()
+            && name.starts_with("lib")
+            && name.chars().all(fits)
+            && name.rsplit_once(".so").is_some_and(|(_, rest)| version(rest))
+    };
+    bytes
+        .split(|byte| *byte == 0)
+        .filter(|text| text.len() < 256)
+        .filter_map(|text| std::str::from_utf8(text).ok())
+        .filter_map(|text| text.rsplit('/').next())
+        .filter(|name| is_name(name))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The facts of the ELF file at a path of this machine, as [`Host::elf`] gives them.
@@ -211,6 +245,14 @@ mod tests {
             assert!(elf.needed.contains(&"libc.so.6".to_owned()), "{elf:?}");
         }
         assert_eq!(elf.machine.is_64, cfg!(target_pointer_width = "64"));
+    }
+
+    #[test]
+    fn names_of_libraries_are_found_among_other_texts() {
+        let bytes =
+            b"\x01libcurl.so.4\0libcurl.so.4\0/opt/x/libtensor.so\0use libz.so.1 here\0libm.so.6x\0lib.so\0";
+        let names: Vec<String> = library_names(bytes).into_iter().collect();
+        assert_eq!(names, ["libcurl.so.4", "libtensor.so"]);
     }
 
     #[test]

@@ -57,6 +57,11 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The time.
+pub fn now() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
 /// The number of processors this process may use.
 pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

@@ -196,34 +196,29 @@ impl Host {
         }
     }
 
-    /// Sets the time of a file, directory or link back to `latest` where it is later.
-    pub fn limit_time(&self, inside: &str, latest: SystemTime) -> Result<()> {
+    /// Sets the time of a file, directory or link to `time` where it was changed at `since` or later; true when it was.
+    pub fn set_time_back(&self, inside: &str, since: SystemTime, time: SystemTime) -> Result<bool> {
         let path = self.path(inside);
-        let limit = || -> io::Result<()> {
-            let modified = path.symlink_metadata()?.modified()?;
-            if modified <= latest {
-                return Ok(());
+        let set = || -> io::Result<bool> {
+            if path.symlink_metadata()?.modified()? < since {
+                return Ok(false);
             }
-            let since = latest
+            let seconds = time
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_err(io::Error::other)?;
             let time = rustix::fs::Timespec {
-                tv_sec: i64::try_from(since.as_secs()).map_err(io::Error::other)?,
+                tv_sec: i64::try_from(seconds.as_secs()).map_err(io::Error::other)?,
                 tv_nsec: 0,
             };
             let times = rustix::fs::Timestamps {
                 last_access: time,
                 last_modification: time,
             };
-            rustix::fs::utimensat(
-                rustix::fs::CWD,
-                &path,
-                &times,
-                rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
-            )?;
-            Ok(())
+            let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+            rustix::fs::utimensat(rustix::fs::CWD, &path, &times, flags)?;
+            Ok(true)
         };
-        limit().with_context(|| format!("cannot set the time of {}", path.display()))
+        set().with_context(|| format!("cannot set the time of {}", path.display()))
     }
 
     /// The directories and files of the running system on which something else is mounted: volumes, caches and

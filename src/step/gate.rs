@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use crate::closure::{self, Closure, LdSoConf, Library, Machinery};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
-use crate::host::elf::ElfKind;
+use crate::host::elf::{Elf, ElfKind};
 use crate::inventory::{Content, InstalledFile, Inventory};
 
 /// Where the kernel and a shell look for a program that is named without a directory.
@@ -31,12 +31,24 @@ pub struct Needs {
     pub elf_files: usize,
     /// Their libraries.
     pub closure: Closure,
+    /// Libraries that a file names without linking them, and that are there: by library, the file and the package.
+    /// Whoever has such a name in his program opens it with `dlopen`.
+    pub named: BTreeMap<String, Named>,
     /// Links of ours into Debian packages: link, and the package.
     pub links: BTreeMap<String, String>,
     /// Links that lead nowhere.
     pub dangling: BTreeMap<String, String>,
     /// Scripts with the interpreter each asks for, and the package that has it, if one does.
     pub scripts: BTreeMap<String, Interpreter>,
+}
+
+/// A library that is named in a file, and is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The file.
+    pub file: String,
+    /// The Debian package that has the library.
+    pub package: Option<String>,
 }
 
 /// The program that a script's first line asks for.
@@ -95,16 +107,52 @@ pub fn needs(host: &Host, inventory: &Inventory) -> Result<Needs> {
         .iter()
         .filter(|(_, elf)| elf.kind != ElfKind::Object)
         .count();
-    needs.closure = follow(host, &dpkg, files)?;
+    needs.closure = follow(host, &dpkg, files.iter().cloned())?;
+    needs.named = named(host, &dpkg, &files, &needs.closure)?;
     Ok(needs)
 }
 
-/// Follows ELF files of this root.
-pub fn follow(
+/// Libraries that `files` name, apart from those that `closure` knows to be linked by some of them.
+fn named(
     host: &Host,
     dpkg: &Dpkg,
-    files: impl IntoIterator<Item = (String, crate::host::elf::Elf)>,
-) -> Result<Closure> {
+    files: &[(String, Elf)],
+    closure: &Closure,
+) -> Result<BTreeMap<String, Named>> {
+    let linked: BTreeSet<&str> = closure
+        .found
+        .keys()
+        .map(|(name, _)| name.rsplit('/').next().unwrap_or(name))
+        .chain(closure.missing.iter().map(|missing| missing.name.as_str()))
+        .collect();
+    let mut named = BTreeMap::new();
+    for (path, elf) in files {
+        for name in host.library_names(path)? {
+            if linked.contains(name.as_str())
+                || elf.soname.as_ref() == Some(&name)
+                || named.contains_key(&name)
+            {
+                continue;
+            }
+            // As if it were linked: dlopen searches in the same places.
+            let asking = Elf {
+                interpreter: None,
+                needed: vec![name.clone()],
+                ..elf.clone()
+            };
+            let found = follow(host, dpkg, [(path.clone(), asking)])?;
+            if found.found.keys().any(|(found, _)| *found == name) {
+                let package = found.package_of(&name).map(str::to_owned);
+                let file = path.clone();
+                named.insert(name, Named { file, package });
+            }
+        }
+    }
+    Ok(named)
+}
+
+/// Follows ELF files of this root.
+pub fn follow(host: &Host, dpkg: &Dpkg, files: impl IntoIterator<Item = (String, Elf)>) -> Result<Closure> {
     let mut known: HashMap<String, Option<Library>> = HashMap::new();
     Closure::follow(
         files,
@@ -144,6 +192,14 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
             None => text.push_str("; no installed package had it"),
         }
         findings.insert(text);
+    }
+    for (name, named) in &before.named {
+        if let (Some(package), false) = (&named.package, after.named.contains_key(name)) {
+            findings.insert(format!(
+                "{} opens {name}; the package {package} had it",
+                named.file
+            ));
+        }
     }
     for (link, target) in &after.dangling {
         let mut text = format!("{link}: leads to {target}, which does not exist");
@@ -265,4 +321,57 @@ fn read_ld_so_conf(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::closure::{Chain, Missing, Needed};
+
+    fn chain(names: &[&str]) -> Chain {
+        Chain(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn what_the_purge_took_away_is_named_with_file_library_and_package() {
+        let mut before = Needs::default();
+        let needed = Needed {
+            path: "/usr/lib/libcurl.so.4".to_owned(),
+            package: Some("libcurl4".to_owned()),
+            chain: chain(&["/lib/citus.so", "libcurl.so.4"]),
+        };
+        let key = ("libcurl.so.4".to_owned(), "/usr/lib/libcurl.so.4.8".to_owned());
+        before.closure.found.insert(key, needed);
+        let named = Named {
+            file: "/lib/http.so".to_owned(),
+            package: Some("libtensor1".to_owned()),
+        };
+        before.named.insert("libtensor.so.1".to_owned(), named);
+        before
+            .links
+            .insert("/opt/bin/python3".to_owned(), "python3-minimal".to_owned());
+        assert!(check(&before, &before).is_ok());
+
+        let mut after = Needs::default();
+        after.closure.missing.insert(Missing {
+            name: "libcurl.so.4".to_owned(),
+            chain: chain(&["/lib/citus.so", "libcurl.so.4"]),
+            unfit: Vec::new(),
+        });
+        after
+            .dangling
+            .insert("/opt/bin/python3".to_owned(), "/usr/bin/python3".to_owned());
+        let error = check(&before, &after).unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().map(str::trim).collect();
+        assert_eq!(
+            lines,
+            [
+                "what is installed needs what is not there",
+                "/lib/citus.so -> libcurl.so.4: not found; the package libcurl4 had it",
+                "/lib/http.so opens libtensor.so.1; the package libtensor1 had it",
+                "/opt/bin/python3: leads to /usr/bin/python3, which does not exist; the package python3-minimal had it",
+                "hint: a package that is needed without being linked belongs into `packages.runtime` of its manifest",
+            ]
+        );
+    }
 }

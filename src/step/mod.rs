@@ -16,6 +16,7 @@ pub mod prune;
 pub mod purge;
 mod receipt;
 pub mod strip;
+pub mod times;
 mod user;
 
 use std::collections::BTreeMap;

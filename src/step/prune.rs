@@ -4,7 +4,6 @@
 //! dpkg's. Apart from that only caches, lists and logs go, whose places are known.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 
@@ -148,7 +147,6 @@ pub fn leftovers(
     let scripts: Vec<String> = pruned.scripts.iter().map(|(script, _)| script.clone()).collect();
     pruned.take_from(host, inventory, &scripts)?;
     pruned.sweep(host, policy, before)?;
-    limit_times(host, inventory)?;
     Ok(pruned)
 }
 
@@ -333,20 +331,6 @@ fn byte_code(host: &Host) -> Result<Vec<String>> {
         }
     }
     Ok(paths)
-}
-
-/// No file of ours is younger than `SOURCE_DATE_EPOCH`, where that is set (reproducible-builds.org).
-fn limit_times(host: &Host, inventory: &Inventory) -> Result<()> {
-    let Some(latest) = crate::host::variable("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()) else {
-        return Ok(());
-    };
-    let latest = SystemTime::UNIX_EPOCH + Duration::from_secs(latest);
-    for file in inventory.iter() {
-        if host.exists(&file.path) {
-            host.limit_time(&file.path, latest)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

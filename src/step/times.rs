@@ -1,0 +1,52 @@
+//! Makes the times of an image independent of the day it was made on (reproducible-builds.org, `SOURCE_DATE_EPOCH`).
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+
+use crate::host::{self, Host};
+
+/// Gives everything that was changed at `since` or later the time that `SOURCE_DATE_EPOCH` names; does nothing where
+/// that is not set. What Debian packages and archives bring has times of its own, which are the same on every day.
+/// Returns how many files, links and directories were given it.
+pub fn settle(host: &Host, since: SystemTime) -> Result<usize> {
+    let Some(text) = host::variable("SOURCE_DATE_EPOCH") else {
+        return Ok(0);
+    };
+    let seconds = text
+        .parse()
+        .with_context(|| format!("SOURCE_DATE_EPOCH is `{text}`, which is no number"))?;
+    settle_to(host, since, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+fn settle_to(host: &Host, since: SystemTime, time: SystemTime) -> Result<usize> {
+    let mut count = 0;
+    host.walk(&mut |path, _| {
+        count += usize::from(host.set_time_back(path, since, time)?);
+        Ok(())
+    })?;
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_gets_the_time_and_what_is_old_keeps_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let day = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * days);
+        for (name, modified) in [("old", day(100)), ("new", day(300))] {
+            let file = std::fs::File::create(host.path(name)).unwrap();
+            file.set_modified(modified).unwrap();
+        }
+        std::os::unix::fs::symlink("nowhere", host.path("link")).unwrap();
+        assert_eq!(settle_to(&host, day(200), day(1)).unwrap(), 2);
+        let time = |name: &str| host.path(name).symlink_metadata().unwrap().modified().unwrap();
+        assert_eq!(
+            (time("old"), time("new"), time("link")),
+            (day(100), day(1), day(1))
+        );
+    }
+}
