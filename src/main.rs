@@ -138,9 +138,10 @@ fn resolved(args: &ManifestArgs, target: Option<Target>, reporter: &Reporter) ->
         Ok(_) => {}
         Err(more) => problems.extend(more),
     }
+    reporter.line(manifest::problem::render(&problems, reporter.is_styled()).trim_end());
     Err(Failure::new(
         Cause::Manifest,
-        manifest::problem::render(&problems, reporter.is_styled()),
+        "the manifests cannot be used as they are; nothing was done",
     ))
 }
 

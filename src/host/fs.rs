@@ -129,6 +129,12 @@ pub struct Entry {
     pub size: u64,
 }
 
+/// Copies a file to another path of this machine.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let context = || format!("cannot copy {} to {}", from.display(), to.display());
+    fs::copy(from, to).map(drop).with_context(context)
+}
+
 /// Everything below `top`, parents before children, in the order of names. `top` itself is not in it.
 pub fn tree(top: &Path) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();

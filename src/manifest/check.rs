@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::document::{Entry, Node, NodeKind};
 
@@ -109,6 +109,8 @@ impl<'a> Walk<'a> {
         };
         let properties = schema["properties"].as_object();
         let mut seen: Vec<&str> = Vec::new();
+        // Keys that a misspelt one was most likely meant to be: they are not reported as lacking as well.
+        let mut meant: Vec<&str> = Vec::new();
         for entry in entries {
             let key = entry.key.as_str();
             if seen.contains(&key) {
@@ -134,7 +136,7 @@ impl<'a> Walk<'a> {
                 None if schema["additionalProperties"].is_object() => {
                     self.node(&entry.value, &schema["additionalProperties"], &below(key));
                 }
-                None => self.unknown_key(entry, properties, path),
+                None => meant.extend(self.unknown_key(entry, properties, path)),
             }
         }
         let required = schema["required"]
@@ -143,7 +145,7 @@ impl<'a> Walk<'a> {
             .flatten()
             .filter_map(Value::as_str);
         let missing: Vec<String> = required
-            .filter(|key| !seen.contains(key))
+            .filter(|key| !seen.contains(key) && !meant.contains(key))
             .map(|key| format!("`{key}`"))
             .collect();
         if !missing.is_empty() {
@@ -170,12 +172,13 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Reports an unknown key; returns the one it was most likely meant to be.
     fn unknown_key(
         &mut self,
         entry: &Entry,
-        properties: Option<&serde_json::Map<String, Value>>,
+        properties: Option<&'a Map<String, Value>>,
         path: &str,
-    ) {
+    ) -> Option<&'a str> {
         let keys: Vec<&str> = properties
             .into_iter()
             .flatten()
@@ -186,7 +189,8 @@ impl<'a> Walk<'a> {
         } else {
             format!(" in `{path}`")
         };
-        let help = match nearest(&entry.key, keys.iter().copied()) {
+        let near = nearest(&entry.key, keys.iter().copied());
+        let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("the keys here are: {}", keys.join(", ")),
         };
@@ -195,6 +199,7 @@ impl<'a> Walk<'a> {
             format!("unknown key `{}`{place}", entry.key),
             Some(help),
         );
+        near
     }
 
     fn choice(&mut self, node: &Node, words: &[&str], path: &str) {

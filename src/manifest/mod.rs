@@ -77,6 +77,8 @@ pub struct Manifests {
     pub patronis: Vec<Located<Patroni>>,
     /// Extensions.
     pub extensions: Vec<Located<Extension>>,
+    /// Kind and name of manifests that have the wrong shape: they exist, and what names them is not wrong.
+    unreadable: Vec<(String, String)>,
 }
 
 /// The manifests in `files` (name and text), and the problems of those that have the wrong shape.
@@ -102,6 +104,32 @@ pub fn parse(files: &[(String, String)]) -> (Manifests, Vec<Problem>) {
 }
 
 impl Manifests {
+    /// True where a manifest of this kind and name was found, but could not be read.
+    pub fn has_unreadable(&self, kind: &str, name: &str) -> bool {
+        self.unreadable
+            .iter()
+            .any(|(its_kind, its_name)| its_kind == kind && its_name == name)
+    }
+
+    /// True where any manifest of this kind could not be read.
+    pub fn has_unreadable_kind(&self, kind: &str) -> bool {
+        self.unreadable.iter().any(|(its_kind, _)| its_kind == kind)
+    }
+
+    /// The names of all extensions, also of those that could not be read.
+    pub fn extension_names(&self) -> Vec<&str> {
+        let readable = self
+            .extensions
+            .iter()
+            .map(|extension| extension.value.name.as_str());
+        let others = self
+            .unreadable
+            .iter()
+            .filter(|(kind, _)| kind == "extension")
+            .map(|(_, name)| name.as_str());
+        readable.chain(others).collect()
+    }
+
     fn add(&mut self, document: Document, source: &Rc<SourceText>) -> Vec<Problem> {
         let document = Rc::new(document);
         let kind = document
@@ -115,14 +143,23 @@ impl Manifests {
             source,
             kind: &kind,
         };
-        match kind.as_str() {
+        let problems = match kind.as_str() {
             "image" => read.append_to(&mut self.images),
             "postgresql" => read.append_to(&mut self.postgresql),
             "python" => read.append_to(&mut self.pythons),
             "patroni" => read.append_to(&mut self.patronis),
             "extension" => read.append_to(&mut self.extensions),
             _ => vec![read.unknown_kind()],
+        };
+        if !problems.is_empty() {
+            let name = document
+                .root
+                .value_of("name")
+                .and_then(Node::text)
+                .unwrap_or_default();
+            self.unreadable.push((kind, name.to_owned()));
         }
+        problems
     }
 }
 

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::interpolate::{Variables, interpolate};
 use super::value;
-use crate::digest::Digest;
+use crate::digest::{Digest, NotADigest};
 use crate::manifest::build::{Build, NamedStep};
 use crate::manifest::extension::{Extension, Release};
 use crate::manifest::image::Image;
@@ -60,11 +60,7 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
         }
         .patroni(&pythons);
     }
-    let names: Vec<&str> = manifests
-        .extensions
-        .iter()
-        .map(|extension| extension.value.name.as_str())
-        .collect();
+    let names = manifests.extension_names();
     for manifest in &manifests.extensions {
         for release in 0..manifest.value.releases.len() {
             let major = manifest.value.releases[release].postgresql[0];
@@ -120,10 +116,9 @@ fn interpolated<T: Serialize + DeserializeOwned>(
     problems: &mut Vec<Problem>,
     check: impl FnOnce(&mut Checks<'_, T>, &T),
 ) {
-    match interpolate(manifest, variables) {
-        Ok(value) => check(&mut Checks { manifest, problems }, &value),
-        Err(unknown) => problems.extend(unknown),
-    }
+    let (value, unknown) = interpolate(manifest, variables);
+    problems.extend(unknown);
+    check(&mut Checks { manifest, problems }, &value);
 }
 
 fn unique<T>(manifests: &[Located<T>], name: impl Fn(&T) -> &String, problems: &mut Vec<Problem>) {
@@ -289,12 +284,8 @@ impl<T> Checks<'_, T> {
     }
 
     fn digest<const BYTES: usize>(&mut self, path: &str, text: &str) {
-        self.at(
-            path,
-            text.parse::<Digest<BYTES>>()
-                .map(drop)
-                .map_err(|error| error.to_string()),
-        );
+        let wrong = |error: NotADigest| format!("`{path}` is not right: {error}");
+        self.at(path, text.parse::<Digest<BYTES>>().map(drop).map_err(wrong));
     }
 
     fn names(&mut self, path: &str, names: &[String], known: &[&str], what: &str) {

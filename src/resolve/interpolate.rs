@@ -12,38 +12,32 @@ use crate::manifest::{Located, nearest};
 /// The variables of a manifest with their values.
 pub type Variables = BTreeMap<&'static str, String>;
 
-/// The manifest with every variable replaced, or a problem for each that does not exist.
+/// The manifest with every variable replaced, and a problem for each that does not exist.
 pub fn interpolate<T: Serialize + DeserializeOwned>(
     manifest: &Located<T>,
     variables: &Variables,
-) -> Result<T, Vec<Problem>> {
+) -> (T, Vec<Problem>) {
     let mut value =
         serde_json::to_value(&manifest.value).expect("a manifest is made of texts, numbers and lists");
     let mut problems = Vec::new();
-    walk(
-        &mut value,
-        &mut String::new(),
-        &mut |text, path| match replace(text, variables) {
-            Ok(replaced) => *text = replaced,
-            Err(unknown) => {
-                let known: Vec<String> = variables.keys().map(|name| format!("${{{name}}}")).collect();
-                let help = match nearest(&unknown, variables.keys().copied()) {
-                    Some(near) => format!("did you mean `${{{near}}}`?"),
-                    None => format!("the variables are: {}", known.join(", ")),
-                };
-                problems.push(
-                    manifest
-                        .problem(path, format!("there is no variable `${{{unknown}}}`"))
-                        .help(help),
-                );
-            }
-        },
-    );
-    if problems.is_empty() {
-        Ok(serde_json::from_value(value).expect("replacing text in a manifest keeps its shape"))
-    } else {
-        Err(problems)
-    }
+    walk(&mut value, &mut String::new(), &mut |text, path| {
+        let (replaced, unknown) = replace(text, variables);
+        *text = replaced;
+        for name in unknown {
+            let known: Vec<String> = variables.keys().map(|name| format!("${{{name}}}")).collect();
+            let help = match nearest(&name, variables.keys().copied()) {
+                Some(near) => format!("did you mean `${{{near}}}`?"),
+                None => format!("the variables are: {}", known.join(", ")),
+            };
+            problems.push(
+                manifest
+                    .problem(path, format!("there is no variable `${{{name}}}`"))
+                    .help(help),
+            );
+        }
+    });
+    let value = serde_json::from_value(value).expect("replacing text in a manifest keeps its shape");
+    (value, problems)
 }
 
 fn walk(value: &mut Value, path: &mut String, visit: &mut impl FnMut(&mut String, &str)) {
@@ -71,22 +65,29 @@ fn walk(value: &mut Value, path: &mut String, visit: &mut impl FnMut(&mut String
     }
 }
 
-/// `text` with its variables replaced, or the name of the first unknown one.
-fn replace(text: &str, variables: &Variables) -> Result<String, String> {
+/// `text` with its variables replaced, and the names of those that do not exist. Such a one is replaced by `0`,
+/// which may stand anywhere, so that what is around it can still be checked.
+fn replace(text: &str, variables: &Variables) -> (String, Vec<String>) {
     let mut replaced = String::with_capacity(text.len());
+    let mut unknown = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
         let Some(length) = rest[start..].find('}') else {
             break;
         };
         let name = &rest[start + 2..start + length];
-        let value = variables.get(name).ok_or_else(|| name.to_owned())?;
         replaced.push_str(&rest[..start]);
-        replaced.push_str(value);
+        match variables.get(name) {
+            Some(value) => replaced.push_str(value),
+            None => {
+                replaced.push('0');
+                unknown.push(name.to_owned());
+            }
+        }
         rest = &rest[start + length + 1..];
     }
     replaced.push_str(rest);
-    Ok(replaced)
+    (replaced, unknown)
 }
 
 #[cfg(test)]
@@ -97,7 +98,8 @@ mod tests {
     fn known_variables_are_replaced_and_unknown_ones_are_named() {
         let variables = Variables::from([("version", "14.0.1".to_owned()), ("arch", "arm64".to_owned())]);
         let replaced = replace("v${version}/${version}-${arch} $x ${", &variables);
-        assert_eq!(replaced.unwrap(), "v14.0.1/14.0.1-arm64 $x ${");
-        assert_eq!(replace("${verison}", &variables).unwrap_err(), "verison");
+        assert_eq!(replaced, ("v14.0.1/14.0.1-arm64 $x ${".to_owned(), Vec::new()));
+        let replaced = replace("v${verison}.gz", &variables);
+        assert_eq!(replaced, ("v0.gz".to_owned(), vec!["verison".to_owned()]));
     }
 }

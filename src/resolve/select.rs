@@ -26,7 +26,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
     let chosen = chosen(manifests, image, selection, problems);
     let major = postgresql.as_ref().map(|postgresql| postgresql.major);
     let selected: Vec<&Located<Written>> = chosen.iter().map(|chosen| chosen.manifest).collect();
-    together(&selected, major, problems);
+    together(manifests, &selected, major, problems);
     let preload = preload::merge(image, &image.value.extensions, &selected, problems);
     let extensions: Vec<Option<Extension>> = in_order(&chosen)
         .into_iter()
@@ -58,7 +58,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
 
 fn the_image<'m>(manifests: &'m Manifests, problems: &mut Vec<Problem>) -> Option<&'m Located<Image>> {
     let Some(first) = manifests.images.first() else {
-        if problems.is_empty() {
+        if !manifests.has_unreadable_kind("image") && !manifests.has_unreadable_kind("") {
             let source = SourceText {
                 file: "the manifests".to_owned(),
                 text: String::new(),
@@ -97,6 +97,9 @@ fn postgresql(
         .iter()
         .find(|manifest| manifest.value.name == *name)
     else {
+        if manifests.has_unreadable("postgresql", name) {
+            return None;
+        }
         let names: Vec<&str> = manifests
             .postgresql
             .iter()
@@ -111,7 +114,7 @@ fn postgresql(
         return None;
     };
     // Its unknown variables are already reported by the checks of every manifest.
-    let value = interpolate(manifest, &postgresql_variables(&manifest.value, architecture)).ok()?;
+    let (value, _) = interpolate(manifest, &postgresql_variables(&manifest.value, architecture));
     let component = Component {
         name: "postgresql".to_owned(),
         version: value.version.clone(),
@@ -168,11 +171,7 @@ fn chosen<'m>(
     selection: &'m Selection,
     problems: &mut Vec<Problem>,
 ) -> Vec<Chosen<'m>> {
-    let known: Vec<&str> = manifests
-        .extensions
-        .iter()
-        .map(|extension| extension.value.name.as_str())
-        .collect();
+    let known = manifests.extension_names();
     let mut names: Vec<(&str, By<'m>)> = match &selection.extensions {
         Some(only) => only
             .iter()
@@ -203,7 +202,9 @@ fn chosen<'m>(
             .iter()
             .find(|extension| extension.value.name == name)
         else {
-            problems.push(unknown(&by, name, &known));
+            if !known.contains(&name) {
+                problems.push(unknown(&by, name, &known));
+            }
             continue;
         };
         let again = chosen.iter().any(|chosen| chosen.manifest.value.name == name);
@@ -223,12 +224,22 @@ fn unknown(by: &By<'_>, name: &str, known: &[&str]) -> Problem {
 }
 
 /// What selected extensions want of each other.
-fn together(selected: &[&Located<Written>], major: Option<u16>, problems: &mut Vec<Problem>) {
-    let is_selected = |name: &str| selected.iter().any(|extension| extension.value.name == name);
+fn together(
+    manifests: &Manifests,
+    selected: &[&Located<Written>],
+    major: Option<u16>,
+    problems: &mut Vec<Problem>,
+) {
+    // One that could not be read may well be selected.
+    let is_selected = |name: &str| {
+        selected.iter().any(|extension| extension.value.name == name)
+            || manifests.has_unreadable("extension", name)
+    };
+    let known = manifests.extension_names();
     let mut sql_names: BTreeMap<&str, &str> = BTreeMap::new();
     for extension in selected {
         for (position, required) in extension.value.requires.iter().enumerate() {
-            if !is_selected(required) {
+            if known.contains(&required.as_str()) && !is_selected(required) {
                 let message = format!(
                     "`{}` requires `{required}`, which is not selected",
                     extension.value.name
@@ -321,7 +332,7 @@ fn extension(
         return None;
     }
     let variables = extension_variables(&manifest.value, position, major, architecture);
-    let mut value = interpolate(manifest, &variables).ok()?;
+    let (mut value, _) = interpolate(manifest, &variables);
     let release: Release = value.releases.swap_remove(position);
     let component = Component {
         name: value.name,
@@ -415,8 +426,10 @@ fn patroni(
     problems: &mut Vec<Problem>,
 ) -> Option<Patroni> {
     let Some(manifest) = manifests.patronis.first() else {
-        let message = "the image wants Patroni, but there is no manifest of `kind: patroni`";
-        problems.push(image.problem_with_key("patroni", message));
+        if !manifests.has_unreadable_kind("patroni") {
+            let message = "the image wants Patroni, but there is no manifest of `kind: patroni`";
+            problems.push(image.problem_with_key("patroni", message));
+        }
         return None;
     };
     let written = &manifest.value;
@@ -513,6 +526,7 @@ fn settings(
         for (name, value) in &extension.value.settings {
             if let Some(other) = add(name, value, &extension.value.name)
                 && other.value != *value
+                && other.wanted_by != "preload"
                 && !image.value.settings.contains_key(name)
             {
                 let message = format!("`{}` wants `{name}` to be `{}`", other.wanted_by, other.value);

@@ -1,13 +1,9 @@
 //! Obtains sources, and remembers where they are for the steps that unpack them.
 
-use std::fs;
-
-use anyhow::Context as _;
-
 use super::files::ROOT_FILE;
 use super::{Context, lock};
 use crate::failure::{Cause, Failure};
-use crate::host::{CommandError, Log};
+use crate::host::{self, CommandError, Log};
 use crate::plan::{DistributionFetch, requirements};
 use crate::report::bytes;
 use crate::resolve::{Distribution, Source};
@@ -54,8 +50,7 @@ pub fn distributions(fetch: &DistributionFetch, context: &Context<'_>, log: &Log
         match context.supply.find(&wanted_distribution(distribution)) {
             Some(obtained) => {
                 let path = directory.join(&distribution.file);
-                fs::copy(&obtained.path, &path)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
+                host::fs::copy(&obtained.path, &path)?;
             }
             None => missing.push(distribution),
         }

@@ -1,0 +1,70 @@
+# A PostgreSQL image made by pgsetup, in three stages: base, setup, runtime.
+#
+#   docker build .                                     wherever the internet is reachable
+#   docker build --build-arg PG=17 --build-arg PG_MAJOR=17 --build-arg EXTENSIONS="citus pgvector" .
+#   make image                                         the same, also where no image registry answers
+
+# The distribution of every stage.
+ARG BASE=debian:bookworm
+# Where the binary comes from: `compiled` builds it here, `prebuilt` takes dist/pgsetup (make pgsetup).
+ARG PGSETUP=compiled
+
+FROM rust:1-bookworm AS compiled
+WORKDIR /source
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/source/target \
+    target="$(uname -m)-unknown-linux-gnu" && \
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target" && \
+    cp "target/$target/release/pgsetup" /pgsetup
+
+FROM scratch AS prebuilt
+COPY dist/pgsetu[p] /
+
+# The binary and archives that are at hand, found by their digest; LICENSE is there so that COPY has something to
+# copy where there is no vendor directory. Neither is in the image: setup only mounts them.
+FROM ${PGSETUP} AS pgsetup
+
+FROM scratch AS vendor
+COPY LICENSE vendo[r] /vendor/
+
+FROM ${BASE} AS base
+ARG PG=18
+ARG PG_MAJOR=18
+LABEL org.opencontainers.image.title="pgsetup PostgreSQL ${PG}" \
+      org.opencontainers.image.description="PostgreSQL, Patroni, Citus and other extensions, compiled from verified sources" \
+      org.opencontainers.image.licenses="Apache-2.0 AND PostgreSQL AND AGPL-3.0-only"
+ENV PG_MAJOR=${PG_MAJOR} \
+    PGDATA=/var/lib/postgresql/data \
+    LANG=C.UTF-8 \
+    PATH=/usr/lib/postgresql/${PG_MAJOR}/bin:/opt/patroni/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+FROM base AS setup
+ARG PG
+# Empty: what manifests/image.yaml selects.
+ARG EXTENSIONS=
+# Further options of `pgsetup install`.
+ARG PGSETUP_OPTIONS=
+# One layer: what is removed in it was never in the image. Compiling happens on a mount, because an overlay is slow.
+RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/usr/local/bin/pgsetup \
+    --mount=type=bind,source=manifests,target=/manifests \
+    --mount=type=bind,from=vendor,source=/vendor,target=/vendor \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    --mount=type=cache,target=/var/cache/pgsetup \
+    --mount=type=cache,target=/var/tmp/pgsetup,sharing=private \
+    --mount=type=secret,id=ca-certificates,target=/run/ca-certificates.pem \
+    if [ -s /run/ca-certificates.pem ]; then export SSL_CERT_FILE=/run/ca-certificates.pem; fi && \
+    pgsetup install /manifests --vendor /vendor --pg "$PG" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
+
+FROM setup AS runtime
+COPY --chown=postgres:postgres entrypoint.d /opt/container/entrypoint.d
+COPY --chown=postgres:postgres entrypoint.d/entrypoint.sh /entrypoint.sh
+VOLUME /var/lib/postgresql/data
+EXPOSE 5432
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
+    CMD ["/opt/container/entrypoint.d/scripts/runtime/healthcheck.sh"]
+USER postgres
+ENTRYPOINT ["/entrypoint.sh"]
+CMD ["postgres"]

@@ -1,0 +1,40 @@
+# Every habit of this repository. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -Eeuo pipefail -c
+.DEFAULT_GOAL := help
+
+target := $(shell uname -m)-unknown-linux-gnu
+static := RUSTFLAGS="-C target-feature=+crt-static"
+scripts := $(shell find entrypoint.d tools benches tests -name '*.sh' 2>/dev/null) .ci/run
+
+export PG EXTENSIONS VENDOR IMAGE BASE
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\n  PG=17  EXTENSIONS="citus pgvector"  VENDOR=DIR (archives at hand)  IMAGE=NAME  BASE=debian:bookworm\n'
+
+.PHONY: pgsetup
+pgsetup: ## Compile the static binary to dist/pgsetup
+	$(static) cargo build --locked --release --target $(target)
+	install -D target/$(target)/release/pgsetup dist/pgsetup
+
+.PHONY: image
+image: pgsetup ## Build the image pgsetup/postgresql:18, whatever this machine can reach
+	tools/image.sh
+
+.PHONY: test
+test: lint ## Run every test; PGSETUP_REQUIRE_ALL=1 lets none be skipped
+	tools/test.sh
+
+.PHONY: lint
+lint: ## Check formatting, lints and shell scripts
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- --deny warnings
+	shellcheck $(scripts)
+	shfmt --diff --indent 2 --case-indent $(scripts)
+
+.PHONY: clean
+clean: ## Remove what was made
+	cargo clean
+	rm -rf dist

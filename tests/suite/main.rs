@@ -1,0 +1,9 @@
+//! Tests of the binary as its users meet it: command lines, exact texts, real archives, real containers.
+//!
+//! One binary, so that what the tests share is compiled once. Files with expected texts are in `tests/golden` and
+//! `tests/bad`; `SNAPSHOTS=overwrite cargo test` writes them anew.
+
+mod architecture;
+mod command_line;
+mod problems;
+mod support;

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Builds the image. What the Makefile hands in: PG, EXTENSIONS, VENDOR, IMAGE, BASE.
+set -Eeuo pipefail
+
+readonly pg="${PG:-18}" extensions="${EXTENSIONS:-}" base="${BASE:-debian:bookworm}"
+readonly image="${IMAGE:-pgsetup/postgresql:$pg}"
+readonly vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
+directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+readonly directory
+
+# usage: context     writes the build context to standard output, as tar
+# The archives at hand are outside of the project, so they are put into the context under the name `vendor`.
+context() {
+  local -a parts=(--directory "$directory" Dockerfile LICENSE dist/pgsetup manifests entrypoint.d)
+  if [[ -d "$vendor" ]]; then
+    parts+=(--directory "$(dirname "$vendor")" "./$(basename "$vendor")")
+  fi
+  tar --create --transform "s,^\./$(basename "$vendor"),vendor," "${parts[@]}"
+}
+
+# usage: build
+build() {
+  local -a options=(
+    --tag "$image" --build-arg "BASE=$base" --build-arg PGSETUP=prebuilt
+    --build-arg "PG=$pg" --build-arg "PG_MAJOR=${pg%%-*}" --build-arg "EXTENSIONS=$extensions"
+    --build-arg "PGSETUP_OPTIONS=--skip-unavailable"
+  )
+  local certificates="${SSL_CERT_FILE:-}"
+  if [[ -n "$certificates" ]]; then
+    options+=(--secret "id=ca-certificates,src=$certificates")
+  fi
+  context | DOCKER_BUILDKIT=1 "$docker" build --progress=plain "${options[@]}" -
+}
+
+# usage: summary
+summary() {
+  local size base_size
+  size="$("$docker" image inspect --format '{{.Size}}' "$image")"
+  base_size="$("$docker" image inspect --format '{{.Size}}' "$base")"
+  printf '\n%s: %d MB, %d MB more than %s\n\n' "$image" "$((size / 1000000))" "$(((size - base_size) / 1000000))" "$base"
+  "$docker" run --rm --entrypoint cat "$image" /usr/share/pgsetup/contents.txt
+  printf '\nStart it:\n  docker run --rm -e POSTGRES_PASSWORD=secret -p 5432:5432 %s\n' "$image"
+}
+
+main() {
+  docker="$("$directory/tools/docker.sh")"
+  readonly docker
+  DOCKER="$docker" "$directory/tools/base.sh" "$base"
+  build
+  summary
+}
+
+main "$@"
