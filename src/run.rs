@@ -293,22 +293,24 @@ mod tests {
             step("runs beside it", Lane::Net, 1, &[]),
             step("never", Lane::Cpu, 1, &[1]),
         ];
-        let barrier = std::sync::Barrier::new(2);
+        // The step beside it ends only when the failure is known, so that no order of events is left to chance.
+        let (known, failure_known) = mpsc::channel();
+        let failure_known = Mutex::new(failure_known);
         let finished = Mutex::new(Vec::new());
-        let perform = |step: &Step| {
-            barrier.wait();
-            match step.name.as_str() {
-                "fails" => Err(Failure::new(Cause::Build, "no")),
-                _ => {
-                    std::thread::sleep(Duration::from_millis(30));
-                    Ok(String::new())
-                }
-            }
+        let perform = |step: &Step| match step.name.as_str() {
+            "fails" => Err(Failure::new(Cause::Build, "no")),
+            "runs beside it" => Ok(failure_known
+                .lock()
+                .unwrap()
+                .recv()
+                .map(|()| String::new())
+                .unwrap()),
+            other => panic!("{other} was started"),
         };
-        let watch = |event: Event<'_>| {
-            if let Event::Finished(step, ..) = event {
-                finished.lock().unwrap().push(step.name.clone());
-            }
+        let watch = |event: Event<'_>| match event {
+            Event::Finished(step, ..) => finished.lock().unwrap().push(step.name.clone()),
+            Event::Failed(..) => known.send(()).unwrap(),
+            Event::Started(_) => {}
         };
         let failed = run(&steps, LIMITS, || false, perform, watch).unwrap_err();
         assert_eq!(

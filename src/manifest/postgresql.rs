@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::extension::Conflict;
 use super::source::{Packages, Source};
 
 /// A PostgreSQL server, compiled or taken from the distribution.
@@ -36,6 +37,9 @@ pub struct Postgresql {
     /// Environment variables of the build.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// Extension manifests that do not work with it, though they support its major.
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
     /// Debian packages it needs. For `source: apt`, `runtime` names the server and `build` its headers.
     #[serde(default)]
     pub packages: Packages,

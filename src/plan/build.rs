@@ -283,34 +283,12 @@ impl Builder<'_> {
 
     fn patroni(&mut self, patroni: &Patroni, tools: Id, server: Id) -> Id {
         let title = patroni.component.title();
-        let environment = vec![python::build_environment(patroni)];
-        let environment = self.step(
-            "make a Python environment for building",
-            Lane::Cpu,
-            4,
-            &[tools],
-            Action::Run(environment),
-        );
-        let fetch = Action::FetchDistributions(python::fetch(patroni));
-        let fetch = self.step(
-            format!("fetch {title} and what it needs"),
-            Lane::Net,
-            5,
-            &[environment],
-            fetch,
-        );
-        let installation = Action::InstallPatroni(python::installation(
-            patroni,
-            &self.resolved.postgresql,
-            &self.resolved.prune,
-        ));
-        let install = self.step(
-            format!("install {title}"),
-            Lane::Cpu,
-            15,
-            &[fetch, server],
-            installation,
-        );
+        let postgresql = &self.resolved.postgresql;
+        let fetch = Action::FetchDistributions(python::fetch(patroni, postgresql));
+        let name = format!("fetch {title} and what it needs");
+        let fetch = self.step(name, Lane::Net, 5, &[tools, server], fetch);
+        let installation = Action::InstallPatroni(python::installation(patroni, postgresql, &self.resolved.prune));
+        let install = self.step(format!("install {title}"), Lane::Cpu, 15, &[fetch], installation);
         for distribution in &patroni.distributions {
             self.because(
                 install,

@@ -1,7 +1,8 @@
 //! The commands that install Patroni: pure functions.
 //!
-//! Patroni's environment holds nothing but its distributions, so neither pip nor setuptools: both work from a
-//! second environment, which is thrown away with everything else in [`layout::WORK`].
+//! Patroni's environment holds nothing but its distributions, so neither pip nor setuptools: pip runs from the
+//! wheel that Debian ships (python3-pip-whl), with Debian's own interpreter, and works on the environment from the
+//! outside.
 
 use super::{DistributionFetch, PatroniInstallation};
 use crate::command::Command;
@@ -13,21 +14,27 @@ fn below_work(name: &str) -> String {
     format!("{}/{name}", layout::WORK)
 }
 
-/// The interpreter of the environment that builds; it sees Debian's setuptools and wheel.
-fn builder() -> String {
-    below_work("python/bin/python")
+/// pip with the interpreter of the manifest. The wheel's name has its version, which is Debian's to choose; a shell
+/// finds it. `-I` keeps the environment's variables and the working directory out of Python.
+fn pip(patroni: &Patroni, args: &[&str]) -> Command {
+    let script = "exec \"$0\" -I /usr/share/python-wheels/pip-*.whl/pip \"$@\"";
+    let common = ["--disable-pip-version-check", "--no-input", "--no-cache-dir"];
+    Command::new("sh", ["-c", script, &patroni.interpreter])
+        .args(common)
+        .args(args.iter().copied())
 }
 
-/// Makes the environment that downloads and builds.
-pub fn build_environment(patroni: &Patroni) -> Command {
-    Command::new(&patroni.interpreter, ["-m", "venv", "--system-site-packages"]).arg(below_work("python"))
-}
-
-fn pip(command: &str) -> Command {
-    Command::new(
-        &builder(),
-        ["-m", "pip", command, "--no-input", "--no-cache-dir", "--no-deps"],
-    )
+/// Building psycopg asks the `pg_config` of the server that was built, and links to its libpq.
+fn with_server(command: Command, postgresql: &Postgresql) -> Command {
+    command
+        .env(
+            "LDFLAGS",
+            format!("-Wl,-rpath,{}", postgresql.library_directory()),
+        )
+        .env(
+            "PATH",
+            format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", postgresql.prefix()),
+        )
 }
 
 /// A requirements file with the digest of every distribution.
@@ -36,74 +43,84 @@ pub fn requirements<'d>(distributions: impl IntoIterator<Item = &'d Distribution
     distributions.into_iter().map(line).collect()
 }
 
-/// Downloads what is not at hand.
-pub fn fetch(patroni: &Patroni) -> DistributionFetch {
+/// Downloads what is not at hand. pip reads the metadata of an archive, for which psycopg's asks `pg_config`.
+pub fn fetch(patroni: &Patroni, postgresql: &Postgresql) -> DistributionFetch {
     let (directory, requirements) = (
         below_work("distributions"),
         below_work("missing-requirements.txt"),
     );
     let certificates = below_work("certificates.pem");
-    let download = pip("download")
-        .args([
+    let download = pip(
+        patroni,
+        &[
+            "download",
+            "--no-deps",
             "--no-build-isolation",
             "--require-hashes",
-            "--dest",
-            &directory,
-            "--requirement",
-            &requirements,
-        ])
-        .env("PIP_CERT", &certificates);
+        ],
+    )
+    .args([
+        "--dest",
+        &directory,
+        "--requirement",
+        &requirements,
+        "--cert",
+        &certificates,
+    ]);
     DistributionFetch {
         distributions: patroni.distributions.clone(),
         directory,
         requirements,
         certificates,
-        commands: vec![download],
+        commands: vec![with_server(download, postgresql)],
     }
 }
 
-/// Installs Patroni from the files that were fetched, without a connection. `PATH` has the `pg_config` of the
-/// server that was built, whose libpq psycopg links to.
+/// Installs Patroni from the files that were fetched, without a connection: archives become wheels first, which
+/// wants Debian's setuptools, and then only wheels are installed.
 pub fn installation(patroni: &Patroni, postgresql: &Postgresql, prune: &Prune) -> PatroniInstallation {
     let (files, wheels) = (below_work("distributions"), below_work("wheels"));
     let requirements = below_work("requirements.txt");
     let environment = &patroni.directory;
-    let wheel = pip("wheel")
-        .args(["--no-index", "--no-build-isolation", "--require-hashes"])
-        .args([
-            "--find-links",
-            &files,
-            "--wheel-dir",
-            &wheels,
-            "--requirement",
-            &requirements,
-        ])
-        .env(
-            "LDFLAGS",
-            format!("-Wl,-rpath,{}", postgresql.library_directory()),
-        )
-        .env(
-            "PATH",
-            format!("{}/bin:/usr/sbin:/usr/bin:/sbin:/bin", postgresql.prefix()),
-        );
-    let names = patroni
-        .distributions
-        .iter()
-        .map(|d| format!("{}=={}", d.name, d.version));
-    let install = Command::new(&builder(), ["-m", "pip", "--python"])
-        .arg(format!("{environment}/bin/python"))
-        .args([
-            "install",
-            "--no-input",
-            "--no-cache-dir",
-            "--no-deps",
+    let interpreter = format!("{environment}/bin/python");
+    let wheel = pip(
+        patroni,
+        &[
+            "wheel",
             "--no-index",
+            "--no-deps",
+            "--no-build-isolation",
+            "--require-hashes",
+        ],
+    )
+    .args([
+        "--find-links",
+        &files,
+        "--wheel-dir",
+        &wheels,
+        "--requirement",
+        &requirements,
+    ]);
+    let install = pip(
+        patroni,
+        &[
+            "--python",
+            &interpreter,
+            "install",
+            "--no-index",
+            "--no-deps",
             "--no-compile",
-        ])
-        .args(["--find-links", &wheels])
-        .args(names);
+        ],
+    )
+    .args(["--find-links", &wheels])
+    .args(
+        patroni
+            .distributions
+            .iter()
+            .map(|d| format!("{}=={}", d.name, d.version)),
+    );
     let mut commands = vec![
-        wheel,
+        with_server(wheel, postgresql),
         Command::new(&patroni.interpreter, ["-m", "venv", "--without-pip", environment]),
         install,
     ];
@@ -113,10 +130,7 @@ pub fn installation(patroni: &Patroni, postgresql: &Postgresql, prune: &Prune) -
             .iter()
             .map(|module| format!("import {module}"))
             .collect();
-        commands.push(Command::new(
-            &format!("{environment}/bin/python"),
-            ["-c", &imports.join("; ")],
-        ));
+        commands.push(Command::new(&interpreter, ["-c", &imports.join("; ")]));
     }
     PatroniInstallation {
         component: patroni.component.slug(),

@@ -24,6 +24,7 @@ pub const MAJORS: [u16; 4] = [15, 16, 17, 18];
 /// Every problem that does not depend on the selection.
 pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
     let mut problems = Vec::new();
+    let names = manifests.extension_names();
     unique(&manifests.postgresql, |m| &m.name, &mut problems);
     unique(&manifests.pythons, |m| &m.name, &mut problems);
     unique(&manifests.patronis, |m| &m.name, &mut problems);
@@ -38,7 +39,7 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
     for manifest in &manifests.postgresql {
         let variables = postgresql_variables(&manifest.value, Architecture::Amd64);
         interpolated(manifest, &variables, &mut problems, |checks, value| {
-            checks.postgresql(value)
+            checks.postgresql(value, &names)
         });
     }
     for manifest in &manifests.pythons {
@@ -60,7 +61,6 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
         }
         .patroni(&pythons);
     }
-    let names = manifests.extension_names();
     for manifest in &manifests.extensions {
         for release in 0..manifest.value.releases.len() {
             let major = manifest.value.releases[release].postgresql[0];
@@ -416,7 +416,15 @@ impl Checks<'_, Image> {
 }
 
 impl Checks<'_, Postgresql> {
-    fn postgresql(&mut self, manifest: &Postgresql) {
+    fn postgresql(&mut self, manifest: &Postgresql, extensions: &[&str]) {
+        for (position, conflict) in manifest.conflicts.iter().enumerate() {
+            self.known(
+                &format!("conflicts[{position}].extension"),
+                &conflict.extension,
+                extensions,
+                "extension",
+            );
+        }
         self.component(&manifest.version, &manifest.license, &manifest.homepage);
         self.packages("packages", &manifest.packages);
         self.packages("jit.packages", &manifest.jit.packages);

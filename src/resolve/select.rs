@@ -26,6 +26,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
     let chosen = chosen(manifests, image, selection, problems);
     let major = postgresql.as_ref().map(|postgresql| postgresql.major);
     let selected: Vec<&Located<Written>> = chosen.iter().map(|chosen| chosen.manifest).collect();
+    against_server(manifests, image, selection, &chosen, problems);
     together(manifests, &selected, major, problems);
     let preload = preload::merge(image, &image.value.extensions, &selected, problems);
     let extensions: Vec<Option<Extension>> = in_order(&chosen)
@@ -220,6 +221,35 @@ fn unknown(by: &By<'_>, name: &str, known: &[&str]) -> Problem {
     match nearest(name, known.iter().copied()) {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
         None => problem.help(format!("there are: {}", known.join(", "))),
+    }
+}
+
+/// Selected extensions that the selected server is known not to work with.
+fn against_server(
+    manifests: &Manifests,
+    image: &Located<Image>,
+    selection: &Selection,
+    chosen: &[Chosen<'_>],
+    problems: &mut Vec<Problem>,
+) {
+    let name = selection.postgresql.as_ref().unwrap_or(&image.value.postgresql);
+    let server = manifests
+        .postgresql
+        .iter()
+        .find(|manifest| manifest.value.name == *name);
+    for conflict in server.iter().flat_map(|server| &server.value.conflicts) {
+        if let Some(chosen) = chosen
+            .iter()
+            .find(|chosen| chosen.manifest.value.name == conflict.extension)
+        {
+            let extension = &conflict.extension;
+            let message = format!(
+                "`{extension}` does not work with PostgreSQL {name}: {}",
+                conflict.reason
+            );
+            let help = format!("leave it out (--without {extension}), or choose another PostgreSQL (--pg)");
+            problems.push(chosen.by.problem(message).help(help));
+        }
     }
 }
 

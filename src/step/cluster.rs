@@ -208,10 +208,10 @@ impl Cluster<'_> {
                 format_args!("the test `{}` failed: {failure}", test.description),
             ),
         };
-        if let Some(setup) = &test.setup {
-            self.sql(database, setup).map_err(failed)?;
-        }
-        let actual = self.sql(database, &test.query).map_err(failed)?;
+        // One session, so that what the setup sets is still set; its own answers are not wanted.
+        let setup = test.setup.as_deref().unwrap_or_default();
+        let session = format!("\\o /dev/null\n{setup}\n;\n\\o\n{}\n;\n", test.query);
+        let actual = self.sql(database, &session).map_err(failed)?;
         let expected = test.expected.trim_end();
         if actual == expected {
             return Ok(());
