@@ -287,7 +287,8 @@ impl Builder<'_> {
         let fetch = Action::FetchDistributions(python::fetch(patroni, postgresql));
         let name = format!("fetch {title} and what it needs");
         let fetch = self.step(name, Lane::Net, 5, &[tools, server], fetch);
-        let installation = Action::InstallPatroni(python::installation(patroni, postgresql, &self.resolved.prune));
+        let installation =
+            Action::InstallPatroni(python::installation(patroni, postgresql, &self.resolved.prune));
         let install = self.step(format!("install {title}"), Lane::Cpu, 15, &[fetch], installation);
         for distribution in &patroni.distributions {
             self.because(
