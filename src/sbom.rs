@@ -437,6 +437,24 @@ mod tests {
         );
     }
 
+    /// Compares a document with the agreed one in `tests/golden`, or writes that anew where `SNAPSHOTS=overwrite`.
+    fn check_agreed(name: &str, document: &Value) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        let text = serde_json::to_string_pretty(document).unwrap() + "\n";
+        if std::env::var("SNAPSHOTS").as_deref() == Ok("overwrite") {
+            std::fs::write(&path, &text).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+
+    /// `tests/suite` hands the agreed documents to libraries that read such documents.
+    #[test]
+    fn the_documents_of_a_small_image_are_as_agreed() {
+        let receipt = Receipt::from_json(include_str!("../tests/fixtures/receipt.json")).unwrap();
+        check_agreed("sbom.spdx.json", &spdx(&receipt));
+        check_agreed("sbom.cdx.json", &cyclonedx(&receipt));
+    }
+
     #[test]
     fn the_documents_are_the_same_each_time_and_have_the_time_they_are_told() {
         let receipt = crate::receipt::tests::example();
