@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Cause {
     /// A fault of pgsetup or of the machine.
     Internal,
+    /// The command line asks for what cannot be.
+    Usage,
     /// Something is wrong in a manifest.
     Manifest,
     /// Something could not be downloaded.
@@ -28,6 +30,7 @@ impl Cause {
     pub fn exit_status(self) -> u8 {
         match self {
             Self::Internal => 1,
+            Self::Usage => 2,
             Self::Manifest => 3,
             Self::Network => 4,
             Self::Checksum => 5,

@@ -38,13 +38,12 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     if !left_out.is_empty() {
         manifests.without.extend(left_out.keys().cloned());
         resolved = crate::resolved(&manifests, Some(resolved.target.clone()), reporter)?;
+        resolved.left_out = left_out;
     }
     let plan = plan::build(&resolved);
     host.empty_contents(layout::WORK)?;
     perform(&plan, &resolved, args, &host, &supply, reporter)?;
-    for (name, reason) in &left_out {
-        reporter.line(&format!("left out: {name}: {reason}"));
-    }
+    plan.leaves.iter().for_each(|line| reporter.line(line));
     Ok(())
 }
 
@@ -78,7 +77,7 @@ pub fn supply(args: &SourceArgs, root: &Path) -> Result<Supply, Failure> {
     for directory in &args.vendor {
         if !directory.is_dir() {
             let message = format!("--vendor {}: there is no such directory", directory.display());
-            return Err(Failure::new(Cause::Internal, message));
+            return Err(Failure::new(Cause::Usage, message));
         }
     }
     let client = Client::new(&HttpOptions {
@@ -103,19 +102,35 @@ fn unavailable(
     supply: &Supply,
     reporter: &Reporter,
 ) -> Result<BTreeMap<String, String>, Failure> {
+    let sources = resolved.extensions.iter().flat_map(|extension| {
+        let name = &extension.component.name;
+        extension.sources.iter().map(move |source| (name, source))
+    });
+    // All at once: where a network answers nothing, each of them waits for its time to run out.
+    let missing = std::thread::scope(|scope| {
+        let threads: Vec<_> = sources
+            .map(|(name, source)| {
+                scope.spawn(move || (name, supply.obtain(&Wanted::from(source), &|_| ()).err()))
+            })
+            .collect();
+        let answers = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("obtaining a source does not panic"));
+        answers
+            .filter_map(|(name, error)| Some((name, error?)))
+            .collect::<Vec<_>>()
+    });
     let mut left_out = BTreeMap::new();
-    for extension in &resolved.extensions {
-        for source in &extension.sources {
-            let Err(error) = supply.obtain(&Wanted::from(source), &|_| ()) else {
-                continue;
-            };
-            match error.kind() {
-                ErrorKind::Network | ErrorKind::Missing => {
-                    reporter.line(&format!("cannot have {}", source.title));
-                    left_out.insert(extension.component.name.clone(), error.summary());
-                }
-                ErrorKind::Checksum | ErrorKind::Local => return Err(fetch::failure(error)),
+    for (name, error) in missing {
+        match error.kind() {
+            ErrorKind::Network | ErrorKind::Missing => {
+                reporter.line(&format!(
+                    "left out: {name}: its source cannot be had: {}",
+                    error.summary()
+                ));
+                left_out.insert(name.clone(), error.summary());
             }
+            ErrorKind::Checksum | ErrorKind::Local => return Err(fetch::failure(error)),
         }
     }
     Ok(left_out)
@@ -139,7 +154,6 @@ fn perform(
         supply,
         jobserver: &jobserver,
         certificates: &certificates,
-        user: &resolved.user,
         state: State::default(),
     };
     let interrupt = host.interrupt();
@@ -159,7 +173,7 @@ fn perform(
         |event| match event {
             Event::Started(step) => reporter.started(&step.name),
             Event::Finished(step, elapsed, note) => reporter.finished(&step.name, elapsed, note),
-            Event::Failed(step, elapsed, _) => reporter.failed(&step.name, elapsed),
+            Event::Failed(step, elapsed) => reporter.failed(&step.name, elapsed),
         },
     );
     handle.close();

@@ -40,8 +40,8 @@ pub enum Event<'a> {
     Started(&'a Step),
     /// It is done; the text says what came of it.
     Finished(&'a Step, Duration, &'a str),
-    /// It failed.
-    Failed(&'a Step, Duration, &'a Failure),
+    /// It failed; why is in the result of [`run`].
+    Failed(&'a Step, Duration),
 }
 
 /// A step that failed.
@@ -97,7 +97,7 @@ pub fn run(
             match result {
                 Ok(note) => watch(Event::Finished(&steps[id], elapsed, &note)),
                 Err(failure) => {
-                    watch(Event::Failed(&steps[id], elapsed, &failure));
+                    watch(Event::Failed(&steps[id], elapsed));
                     failed.push(FailedStep {
                         name: steps[id].name.clone(),
                         failure,

@@ -76,11 +76,6 @@ impl Log {
         })
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Adds a line of our own.
     pub fn line(&self, text: impl fmt::Display) -> io::Result<()> {
         (&self.file).write_all(format!("{text}\n").as_bytes())

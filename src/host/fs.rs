@@ -1,7 +1,7 @@
 //! Files inside a host's root. Every error names its path, once.
 
 use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -176,39 +176,6 @@ fn walk(top: &Path, below: &Path, entries: &mut Vec<Entry>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Copies one entry of the tree at `from` to the same path below `to`. Directories keep an existing one's owner
-/// and mode; files and links replace what is there.
-pub fn copy_entry(from: &Path, to: &Path, entry: &Entry) -> Result<()> {
-    let (source, target) = (from.join(&entry.path), to.join(&entry.path));
-    let copy = || -> io::Result<()> {
-        match &entry.kind {
-            FileKind::Directory => {
-                if !target.is_dir() {
-                    fs::create_dir(&target)?;
-                    fs::set_permissions(&target, fs::Permissions::from_mode(entry.mode))?;
-                }
-                Ok(())
-            }
-            FileKind::File => {
-                let _ = fs::remove_file(&target);
-                fs::copy(&source, &target)?;
-                fs::set_permissions(&target, fs::Permissions::from_mode(entry.mode))?;
-                let modified = source.metadata()?.modified()?;
-                fs::File::options()
-                    .write(true)
-                    .open(&target)?
-                    .set_modified(modified)
-            }
-            FileKind::Link(place) => {
-                let _ = fs::remove_file(&target);
-                symlink(place, &target)
-            }
-            FileKind::Other => Err(io::Error::other("neither a file, a directory nor a link")),
-        }
-    };
-    copy().with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))
 }
 
 /// The manifests below `places` (directories or files), in the order of their names: name as shown, and text.

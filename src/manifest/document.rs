@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-/// A node of the tree. Spans are byte ranges into [`Document::text`].
+/// A node of the tree. Spans are byte ranges into the text.
 #[derive(Debug)]
 pub struct Node {
     /// Where the value stands.
@@ -76,13 +76,9 @@ pub struct SyntaxError {
     pub message: String,
 }
 
-/// One manifest file: its name, its text and the place of everything in it.
+/// One manifest file: its tree, and the place of everything in it.
 #[derive(Debug)]
 pub struct Document {
-    /// The path as it is shown to the reader.
-    pub file: String,
-    /// The text.
-    pub text: String,
     /// The top of the tree.
     pub root: Node,
     places: HashMap<String, Place>,
@@ -97,16 +93,11 @@ struct Place {
 
 impl Document {
     /// Reads `text`. Fails on what is not one plain YAML document.
-    pub fn parse(file: &str, text: &str) -> Result<Self, SyntaxError> {
+    pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let root = Reader::new(text).document()?;
         let mut places = HashMap::new();
         index(&root, None, &mut String::new(), &mut places);
-        Ok(Self {
-            file: file.to_owned(),
-            text: text.to_owned(),
-            root,
-            places,
-        })
+        Ok(Self { root, places })
     }
 
     /// The place of the value at `path` (such as `releases[0].version`); where the path does not exist, the
@@ -348,12 +339,13 @@ mod tests {
 
     #[test]
     fn places_are_byte_ranges_of_the_written_text() {
-        let document = Document::parse("x.yaml", "name: é\nlist:\n  - a: 17.10\n  - {b: 2}\n").unwrap();
-        let at = |path: &str| &document.text[document.value_at(path)];
+        let text = "name: é\nlist:\n  - a: 17.10\n  - {b: 2}\n";
+        let document = Document::parse(text).unwrap();
+        let at = |path: &str| &text[document.value_at(path)];
         assert_eq!(at("name"), "é");
         assert_eq!(at("list[0].a"), "17.10");
         assert_eq!(at("list[1]"), "{b: 2}");
-        assert_eq!(&document.text[document.key_at("list[1].b")], "b");
+        assert_eq!(&text[document.key_at("list[1].b")], "b");
         assert_eq!(at("list[1].missing.deeper"), "{b: 2}");
     }
 
@@ -367,16 +359,11 @@ mod tests {
             ("a: [1\n", "not valid YAML"),
             ("? [a]\n: 1\n", "a key must be a word"),
         ] {
-            let error = Document::parse("x.yaml", text).unwrap_err();
+            let error = Document::parse(text).unwrap_err();
             assert!(error.message.contains(expected), "{text:?}: {}", error.message);
         }
         let deep = "[".repeat(MAX_DEPTH + 2);
-        assert!(
-            Document::parse("x.yaml", &deep)
-                .unwrap_err()
-                .message
-                .contains("deep")
-        );
-        assert!(Document::parse("x.yaml", &"[".repeat(100_000)).is_err());
+        assert!(Document::parse(&deep).unwrap_err().message.contains("deep"));
+        assert!(Document::parse(&"[".repeat(100_000)).is_err());
     }
 }

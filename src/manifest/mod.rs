@@ -90,7 +90,7 @@ pub fn parse(files: &[(String, String)]) -> (Manifests, Vec<Problem>) {
             file: file.clone(),
             text: text.clone(),
         });
-        match Document::parse(file, text) {
+        match Document::parse(text) {
             Ok(document) => problems.extend(manifests.add(document, &source)),
             Err(error) => problems.push(Problem {
                 source: Rc::clone(&source),

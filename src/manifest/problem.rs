@@ -35,14 +35,6 @@ impl Problem {
         self.help = Some(help.into());
         self
     }
-
-    /// Line and column, both from 1, the column in characters.
-    pub fn line_and_column(&self) -> (usize, usize) {
-        let before = &self.source.text[..self.span.start];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
-        (line, column)
-    }
 }
 
 /// All problems as one text, in the order of files and lines. `styled` adds colour.

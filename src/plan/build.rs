@@ -474,7 +474,8 @@ fn test_settings(resolved: &Resolved) -> BTreeMap<String, String> {
     settings
 }
 
-fn leaves(resolved: &Resolved) -> Vec<String> {
+/// What is in the image when it is done, a line each.
+pub fn leaves(resolved: &Resolved) -> Vec<String> {
     let postgresql = &resolved.postgresql;
     let mut leaves = vec![format!(
         "{} in {}",
@@ -502,6 +503,9 @@ fn leaves(resolved: &Resolved) -> Vec<String> {
         "user {} ({}:{})",
         resolved.user.name, resolved.user.uid, resolved.user.gid
     ));
+    for (name, reason) in &resolved.left_out {
+        leaves.push(format!("not {name}, whose source could not be had: {reason}"));
+    }
     leaves.push(format!(
         "the record of it all in {}/receipt.json",
         layout::RECORDS

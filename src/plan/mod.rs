@@ -17,7 +17,7 @@ use crate::manifest::image::{Prune, User};
 use crate::resolve::{Directory, Distribution, Extension, Resolved, Source};
 use crate::target::Target;
 
-pub use build::build;
+pub use build::{build, leaves};
 pub use python::requirements;
 
 /// What to do, in an order in which every step comes after those it needs.
@@ -84,9 +84,6 @@ pub enum Lane {
 }
 
 impl Lane {
-    /// Every lane.
-    pub const ALL: [Self; 4] = [Self::Dpkg, Self::Net, Self::Cpu, Self::Files];
-
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {

@@ -69,6 +69,8 @@ pub struct Resolved {
     pub patroni: Option<Patroni>,
     /// What is removed at the end.
     pub prune: Prune,
+    /// Extensions that were selected and are not installed, because their sources cannot be had, with the reason.
+    pub left_out: BTreeMap<String, String>,
     /// Whether compilers, headers and everything else that builds stay.
     pub keep_build_packages: bool,
 }

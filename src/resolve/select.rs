@@ -52,6 +52,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         extensions: extensions.into_iter().collect::<Option<_>>()?,
         patroni,
         prune: prune(value, selection.keep_build_packages),
+        left_out: BTreeMap::new(),
         keep_build_packages: selection.keep_build_packages,
         target,
     })

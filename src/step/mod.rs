@@ -28,7 +28,6 @@ use crate::failure::{Because, Cause, Failure};
 use crate::host::{Host, Log};
 use crate::inventory::Inventory;
 use crate::layout;
-use crate::manifest::image::User;
 use crate::plan::{Action, Step};
 use crate::report::Reporter;
 use crate::supply::Supply;
@@ -48,8 +47,6 @@ pub struct Context<'a> {
     pub jobserver: &'a jobserver::Client,
     /// The certificates that downloads trust, as PEM text.
     pub certificates: &'a str,
-    /// The image's user.
-    pub user: &'a User,
     /// What has come of the steps so far.
     pub state: State,
 }

@@ -9,12 +9,13 @@ use super::{Context, lock, merge};
 use crate::failure::Failure;
 use crate::host;
 use crate::layout;
+use crate::plan;
 use crate::receipt::{Facts, IMAGE, Receipt};
 use crate::report::bytes;
 use crate::resolve::Resolved;
 use crate::{sbom, verify};
 
-/// Writes `receipt.json`, `sbom.spdx.json` and `sbom.cdx.json` below [`layout::RECORDS`]. It comes last: what is
+/// Writes `contents.txt` for people, `receipt.json`, `sbom.spdx.json` and `sbom.cdx.json` below [`layout::RECORDS`]. It comes last: what is
 /// recorded is the machine as it is now.
 pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failure> {
     let (host, state) = (context.host, &context.state);
@@ -37,6 +38,7 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
         },
     );
     let documents = [
+        ("contents.txt", plan::leaves(resolved).join("\n") + "\n"),
         ("receipt.json", receipt.to_json()?),
         ("sbom.spdx.json", text(&sbom::spdx(&receipt))?),
         ("sbom.cdx.json", text(&sbom::cyclonedx(&receipt))?),
