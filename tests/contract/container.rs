@@ -1,0 +1,294 @@
+//! Containers of the image under test, driven by the engine's own command line.
+//!
+//! Nothing is imitated: what a test sees is what `docker run` gives a user. Files reach a container by `docker cp` and data lives in
+//! volumes, so the engine may be on another machine. A container, volume or network is removed when its value goes out of scope, also
+//! when the test fails.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Where the image keeps its health check, as CONTRACT's layout table says.
+pub const HEALTH_CHECK: &str = "/opt/container/entrypoint.d/scripts/runtime/healthcheck.sh";
+/// The data directory.
+pub const DATA: &str = "/var/lib/postgresql/data";
+/// The directory of initialisation scripts.
+pub const SCRIPTS: &str = "/docker-entrypoint-initdb.d";
+/// A password for tests that are not about passwords.
+pub const PASSWORD: &str = "POSTGRES_PASSWORD=secret";
+
+/// What a command did: exit status, and standard output and error together, in that order.
+#[derive(Debug)]
+pub struct Ran {
+    /// Exit status; -1 when a signal ended it.
+    pub status: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Ran {
+    /// Both outputs.
+    pub fn text(&self) -> String {
+        format!("{}{}", self.out, self.err)
+    }
+
+    /// Standard output of a command that must succeed, without the last line feed.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert!(self.status == 0, "the command failed: {self:?}");
+        self.out.trim_end_matches('\n').to_owned()
+    }
+}
+
+/// Runs the engine's client. Two minutes are more than anything here takes; a hang must become a failure.
+pub fn docker<'a>(args: impl IntoIterator<Item = &'a str>) -> Ran {
+    let output = Command::new("timeout")
+        .args(["--kill-after=5", "120", "docker"])
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("timeout(1) starts");
+    Ran {
+        status: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The image under test, or why there is none.
+pub fn image() -> Result<&'static str, String> {
+    static IMAGE: OnceLock<Result<String, String>> = OnceLock::new();
+    IMAGE
+        .get_or_init(|| {
+            let name =
+                std::env::var("PGSETUP_TEST_IMAGE").unwrap_or_else(|_| "pgsetup/postgresql:18".to_owned());
+            match docker(["image", "inspect", "--format", "{{.Id}}", &name]) {
+                found if found.status == 0 => Ok(name),
+                absent => Err(format!("no image {name}: {}", absent.err.trim())),
+            }
+        })
+        .as_deref()
+        .map_err(Clone::clone)
+}
+
+/// A name nobody else uses.
+fn fresh_name(kind: &str) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("pgsetup-test-{}-{kind}-{count}", std::process::id())
+}
+
+/// A volume, removed at the end.
+pub struct Volume(pub String);
+
+impl Volume {
+    /// An empty volume.
+    pub fn new() -> Self {
+        let name = fresh_name("volume");
+        docker(["volume", "create", &name]).ok();
+        Self(name)
+    }
+
+    /// The option that mounts it as the data directory.
+    pub fn as_data(&self) -> String {
+        format!("--volume={}:{DATA}", self.0)
+    }
+
+    /// Runs a shell command as root with the volume as data directory, without the entrypoint.
+    #[track_caller]
+    pub fn shell(&self, script: &str) -> String {
+        let image = image().expect("a test with a volume has an image");
+        let mount = format!("{}:nocopy", self.as_data());
+        docker([
+            "run",
+            "--rm",
+            "--user=root",
+            &mount,
+            "--entrypoint=bash",
+            image,
+            "-c",
+            script,
+        ])
+        .ok()
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        docker(["volume", "rm", "--force", &self.0]);
+    }
+}
+
+/// A network, removed at the end.
+pub struct Network(pub String);
+
+impl Network {
+    /// A bridge of its own.
+    pub fn new() -> Self {
+        let name = fresh_name("network");
+        docker(["network", "create", &name]).ok();
+        Self(name)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        docker(["network", "rm", &self.0]);
+    }
+}
+
+/// A container, removed with its anonymous volumes at the end.
+pub struct Container {
+    /// Its name, by which its neighbours in a network find it.
+    pub name: String,
+}
+
+impl Container {
+    /// Makes a container of the image under test, and does not start it.
+    #[track_caller]
+    pub fn create(options: &[&str], command: &[&str]) -> Self {
+        Self::create_from(
+            image().expect("a test with a container has an image"),
+            options,
+            command,
+        )
+    }
+
+    /// The same from any image.
+    #[track_caller]
+    pub fn create_from(image: &str, options: &[&str], command: &[&str]) -> Self {
+        let name = fresh_name("container");
+        let fixed = ["create", "--name", &name];
+        docker([&fixed, options, &[image], command].concat()).ok();
+        Self { name }
+    }
+
+    /// Makes and starts one, and waits until it accepts TCP connections.
+    #[track_caller]
+    pub fn serving(options: &[&str], command: &[&str]) -> Self {
+        let container = Self::create(options, command);
+        container.start();
+        container.wait_until_serving();
+        container
+    }
+
+    /// Makes and starts one, and waits for its end. Gives its exit status and its log.
+    #[track_caller]
+    pub fn to_the_end(options: &[&str], command: &[&str]) -> Ran {
+        Self::create(options, command).run()
+    }
+
+    /// Starts it and waits for its end.
+    pub fn run(&self) -> Ran {
+        docker(["start", "--attach", &self.name])
+    }
+
+    /// Puts a file into it, owned by root.
+    #[track_caller]
+    pub fn copy(&self, path: &str, mode: u32, text: impl AsRef<[u8]>) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let file = directory.path().join("file");
+        std::fs::write(&file, text).expect("the file to copy is written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("its mode is set");
+        let source = file.to_str().expect("a UTF-8 path");
+        docker(["cp", source, &format!("{}:{path}", self.name)]).ok();
+    }
+
+    /// Puts a script into the directory of initialisation scripts.
+    #[track_caller]
+    pub fn copy_script(&self, name: &str, mode: u32, text: impl AsRef<[u8]>) {
+        self.copy(&format!("{SCRIPTS}/{name}"), mode, text);
+    }
+
+    /// Starts it.
+    #[track_caller]
+    pub fn start(&self) {
+        docker(["start", &self.name]).ok();
+    }
+
+    /// Waits until the server accepts TCP connections; fails with the log if it ends instead.
+    #[track_caller]
+    pub fn wait_until_serving(&self) {
+        self.wait_for("pg_isready --quiet --host=127.0.0.1 --username=postgres");
+    }
+
+    /// Waits inside the container, at most a minute, until a shell condition holds.
+    #[track_caller]
+    pub fn wait_for(&self, condition: &str) {
+        let waiting = self.shell(&format!(
+            "deadline=$((SECONDS + 60)); until {condition} >/dev/null 2>&1; do ((SECONDS < deadline)) || exit 9; sleep 0.05; done"
+        ));
+        assert!(
+            waiting.status == 0,
+            "{condition} never held ({waiting:?}); the log:\n{}",
+            self.log()
+        );
+    }
+
+    /// Runs a shell command inside.
+    pub fn shell(&self, script: &str) -> Ran {
+        docker(["exec", &self.name, "bash", "-c", script])
+    }
+
+    /// Runs SQL as the superuser postgres and gives the unaligned result.
+    #[track_caller]
+    pub fn sql(&self, sql: &str) -> String {
+        let psql = [
+            "exec",
+            &self.name,
+            "psql",
+            "--username=postgres",
+            "--no-psqlrc",
+            "-Atqc",
+            sql,
+        ];
+        docker(psql).ok()
+    }
+
+    /// Asks the health check, as the engine does.
+    pub fn health(&self) -> Ran {
+        docker(["exec", &self.name, HEALTH_CHECK])
+    }
+
+    /// Both outputs of the container since it was made.
+    pub fn log(&self) -> String {
+        docker(["logs", &self.name]).text()
+    }
+
+    /// Sends a signal to the container's first process and waits for the end; gives the exit status.
+    #[track_caller]
+    pub fn end_by(&self, signal: &str) -> i32 {
+        docker(["kill", "--signal", signal, &self.name]).ok();
+        self.wait()
+    }
+
+    /// Waits for its end and gives the exit status.
+    #[track_caller]
+    pub fn wait(&self) -> i32 {
+        docker(["wait", &self.name])
+            .ok()
+            .parse()
+            .expect("docker wait prints a status")
+    }
+
+    /// One value of `docker inspect`.
+    #[track_caller]
+    pub fn inspect(&self, format: &str) -> String {
+        docker(["inspect", "--format", format, &self.name]).ok()
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut text = format!("the log of {}:\n", self.name);
+            let _ = writeln!(text, "{}", self.log());
+            eprint!("{text}");
+        }
+        docker(["rm", "--force", "--volumes", &self.name]);
+    }
+}

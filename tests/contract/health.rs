@@ -1,0 +1,118 @@
+//! Line 27: the health check is right in each state, is one process, and ends inside its own timeout.
+
+use std::time::{Duration, Instant};
+
+use super::container::{Container, HEALTH_CHECK, Network, PASSWORD};
+use super::needs_image;
+
+#[test]
+fn line_27_health_while_initialising_serving_and_hung() {
+    needs_image!();
+    let container = Container::create(&["--env", PASSWORD], &[]);
+    container.copy_script("a.sql", 0o644, "SELECT pg_sleep(3);");
+    container.start();
+    container.wait_for("grep -q ready $PGDATA/postmaster.pid");
+    let initialising = container.health();
+    assert_eq!(
+        (initialising.status, initialising.out.as_str()),
+        (1, "the database is being initialised\n")
+    );
+    container.wait_until_serving();
+    assert_eq!(container.health().status, 0);
+
+    let postmaster = "$(head -n 1 $PGDATA/postmaster.pid)";
+    assert_eq!(container.shell(&format!("kill -STOP {postmaster}")).status, 0);
+    let asked = Instant::now();
+    assert_ne!(
+        container.health().status,
+        0,
+        "a server that does not answer is not healthy"
+    );
+    assert!(
+        asked.elapsed() < Duration::from_secs(9),
+        "took {:?}",
+        asked.elapsed()
+    );
+    assert_eq!(container.shell(&format!("kill -CONT {postmaster}")).status, 0);
+    container.wait_until_serving();
+    assert_eq!(container.health().status, 0);
+}
+
+#[test]
+fn line_27_the_health_check_is_one_process_and_leaves_no_orphan() {
+    needs_image!();
+    let container = Container::serving(&["--env", PASSWORD], &[]);
+    // With the server stopped the check hangs in its connection, and can be looked at.
+    let script = format!(
+        "kill -STOP $(head -n 1 $PGDATA/postmaster.pid); {HEALTH_CHECK} >/dev/null & check=$!; sleep 1; \
+         cat /proc/$check/comm /proc/$check/task/*/children; kill -KILL $check; sleep 0.2; \
+         grep -l pg_isready /proc/[0-9]*/comm; kill -CONT $(head -n 1 $PGDATA/postmaster.pid)"
+    );
+    assert_eq!(container.shell(&script).out, "pg_isready\n");
+    container.wait_until_serving();
+    assert!(
+        !container
+            .log()
+            .contains("terminating any other active server processes")
+    );
+}
+
+#[test]
+fn line_27_health_follows_port_and_addresses() {
+    needs_image!();
+    let cases: [&[&str]; 4] = [
+        &["-p", "6543"],
+        &["-c", "listen_addresses=localhost"],
+        &["-c", "listen_addresses=::1"],
+        &["-c", "listen_addresses="],
+    ];
+    for command in cases {
+        let container = Container::create(
+            &["--env", PASSWORD, "--sysctl=net.ipv6.conf.lo.disable_ipv6=0"],
+            command,
+        );
+        container.start();
+        container.wait_for(&format!("[[ ! -e $PGDATA/.initialising ]] && {HEALTH_CHECK}"));
+        let health = container.health();
+        assert_eq!(health.status, 0, "{command:?}: {health:?}");
+    }
+}
+
+#[test]
+fn line_27_health_of_a_standby_and_of_a_stopping_server() {
+    needs_image!();
+    let network = Network::new();
+    let on_network = format!("--network={}", network.0);
+    let primary = Container::create(&[&on_network, "--env", PASSWORD], &[]);
+    primary.copy_script(
+        "a.sh",
+        0o644,
+        "echo 'host replication all all scram-sha-256' >>\"$PGDATA/pg_hba.conf\"\n",
+    );
+    primary.start();
+    primary.wait_until_serving();
+    let copy = format!(
+        "chmod 0700 $PGDATA; PGPASSWORD=secret pg_basebackup --host={} --username=postgres --pgdata=$PGDATA --write-recovery-conf \
+         --checkpoint=fast && exec /entrypoint.sh postgres",
+        primary.name
+    );
+    let standby = Container::create(&[&on_network, "--entrypoint=bash"], &["-c", &copy]);
+    standby.start();
+    standby.wait_until_serving();
+    assert_eq!(standby.sql("SELECT pg_is_in_recovery()"), "t");
+    assert_eq!(
+        standby.health().status,
+        0,
+        "a standby that serves reads is healthy"
+    );
+
+    // A server that has been told to stop and waits for its session: a smart shutdown, as pg_ctl can ask for.
+    let session = "psql -U postgres -c 'SELECT pg_sleep(600)' </dev/null >/dev/null 2>&1 & disown; sleep 1; pg_ctl stop --mode=smart --no-wait";
+    assert_eq!(primary.shell(session).status, 0);
+    primary.wait_for("grep -q stopping $PGDATA/postmaster.pid");
+    let stopping = primary.health();
+    assert_eq!(
+        (stopping.status, stopping.out.as_str()),
+        (1, "PostgreSQL is stopping\n")
+    );
+}

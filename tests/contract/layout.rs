@@ -1,0 +1,42 @@
+//! The layout table: what the image promises before it is started.
+
+use super::container::{Container, DATA, HEALTH_CHECK, SCRIPTS, docker, image};
+use super::needs_image;
+
+#[test]
+fn layout_of_the_image_configuration() {
+    needs_image!();
+    let name = image().expect("checked above");
+    let field = |format: &str| docker(["image", "inspect", "--format", format, name]).ok();
+    assert_eq!(field("{{json .Config.Entrypoint}}"), r#"["/entrypoint.sh"]"#);
+    assert_eq!(field("{{json .Config.Cmd}}"), r#"["postgres"]"#);
+    assert_eq!(field("{{.Config.User}}"), "postgres");
+    assert_eq!(field("{{.Config.StopSignal}}"), "SIGTERM");
+    assert_eq!(field("{{json .Config.ExposedPorts}}"), r#"{"5432/tcp":{}}"#);
+    assert_eq!(field("{{json .Config.Volumes}}"), format!(r#"{{"{DATA}":{{}}}}"#));
+    let health = field(
+        "{{with .Config.Healthcheck}}{{index .Test 1}} {{.Interval}} {{.Timeout}} {{.StartPeriod}} {{.Retries}}{{end}}",
+    );
+    assert_eq!(health, format!("{HEALTH_CHECK} 30s 10s 1m0s 3"));
+    assert_eq!(
+        field("{{index .Config.Healthcheck.Test 0}}"),
+        "CMD",
+        "no shell between the engine and the check"
+    );
+}
+
+#[test]
+fn layout_of_the_files() {
+    needs_image!();
+    let script = format!(
+        "stat -L -c '%n %U:%G %a' {DATA}; stat -c '%U:%G' /opt/container/entrypoint.d {HEALTH_CHECK}; id -u; id -g; \
+         for d in /etc/postgresql /var/log/postgresql /var/run/postgresql; do [[ -w $d ]] || echo \"$d is not writable\"; done; \
+         [[ -x {HEALTH_CHECK} && -x /entrypoint.sh && -d {SCRIPTS} ]] && echo there"
+    );
+    let ran = Container::to_the_end(&[], &["bash", "-c", &script]);
+    assert_eq!(
+        ran.out,
+        format!("{DATA} postgres:postgres 700\npostgres:postgres\npostgres:postgres\n999\n999\nthere\n"),
+        "{ran:?}"
+    );
+}

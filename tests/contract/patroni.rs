@@ -1,0 +1,261 @@
+//! The Patroni part: a cluster of two from the environment alone, its health in each state, and mistakes.
+//!
+//! The store is Debian's etcd in an image of the test's own, made once; `PGSETUP_TEST_ETCD_IMAGE` names another. Where it cannot be
+//! made the tests that need it are skipped.
+
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use super::container::{Container, DATA, Network, docker};
+use super::needs_image;
+use super::process::leave_orphans;
+use crate::support::skip;
+
+/// An image with `etcd` in it, or why there is none.
+fn etcd_image() -> Result<&'static str, String> {
+    static IMAGE: OnceLock<Result<String, String>> = OnceLock::new();
+    IMAGE
+        .get_or_init(|| {
+            if let Ok(name) = std::env::var("PGSETUP_TEST_ETCD_IMAGE") {
+                return Ok(name);
+            }
+            let name = "pgsetup/test-etcd:bookworm";
+            if docker(["image", "inspect", name]).status == 0 {
+                return Ok(name.to_owned());
+            }
+            build_etcd_image(name).map(|()| name.to_owned())
+        })
+        .as_deref()
+        .map_err(Clone::clone)
+}
+
+fn build_etcd_image(name: &str) -> Result<(), String> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let recipe = "FROM debian:bookworm\n\
+                  RUN apt-get update -q && apt-get install -qy --no-install-recommends etcd-server && rm -rf /var/lib/apt/lists/*\n\
+                  ENTRYPOINT [\"etcd\"]\n";
+    std::fs::write(directory.path().join("Dockerfile"), recipe).expect("the recipe is written");
+    let built = Command::new("timeout")
+        .args(["240", "docker", "build", "--network=host", "--tag", name])
+        .arg(directory.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("timeout(1) starts");
+    let last = |text: &[u8]| {
+        String::from_utf8_lossy(text)
+            .trim()
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    if built.status.success() {
+        Ok(())
+    } else {
+        Err(format!(
+            "an image with etcd cannot be built: {}",
+            last(&built.stderr)
+        ))
+    }
+}
+
+/// Why the image under test cannot be tried under Patroni, if so.
+fn no_patroni() -> Option<String> {
+    let asked = Container::to_the_end(&[], &["patroni", "--version"]);
+    (asked.status != 0).then(|| format!("the image has no Patroni: {}", asked.err.trim()))
+}
+
+/// Members of one cluster and their store.
+struct Cluster {
+    members: Vec<Container>,
+    _etcd: Container,
+    network: Network,
+    store: String,
+}
+
+impl Cluster {
+    /// A store, and no members yet.
+    fn new() -> Self {
+        let network = Network::new();
+        let on_network = format!("--network={}", network.0);
+        let urls = [
+            "--listen-client-urls=http://0.0.0.0:2379",
+            "--advertise-client-urls=http://etcd:2379",
+            "--data-dir=/tmp/etcd",
+        ];
+        let image = etcd_image().expect("the test has asked for it");
+        let etcd = Container::create_from(
+            image,
+            &[&on_network, "--network-alias=etcd", "--entrypoint=etcd"],
+            &urls,
+        );
+        etcd.start();
+        let store = format!("--env=PATRONI_ETCD3_HOSTS={}:2379", etcd.name);
+        Self {
+            members: Vec::new(),
+            _etcd: etcd,
+            network,
+            store,
+        }
+    }
+
+    /// Makes a member and starts it.
+    fn add(&mut self, options: &[&str]) -> usize {
+        let name = format!("--hostname=p{}", self.members.len());
+        let on_network = format!("--network={}", self.network.0);
+        let fixed = [
+            &name,
+            &on_network,
+            &self.store,
+            "--env=PATRONI_SCOPE=test",
+            "--env=POSTGRES_PASSWORD=secret",
+            "--env=PATRONI_REWIND_PASSWORD=rewinds",
+        ];
+        let member = Container::create(&[&fixed, options].concat(), &[]);
+        member.copy_script(
+            "a.sql",
+            0o644,
+            "CREATE TABLE made_once AS SELECT current_database() AS name;",
+        );
+        member.start();
+        self.members.push(member);
+        self.members.len() - 1
+    }
+
+    /// Waits until the member sees itself in a state that `patronictl list` prints.
+    #[track_caller]
+    fn wait_for(&self, member: usize, state: &str) {
+        self.members[member].wait_for(&format!(
+            "patronictl list --format=tsv | grep -P '^(?:.*\\t)?p{member}\\t.*\\t{state}\\t'"
+        ));
+    }
+}
+
+const REPLICATES: &str = "--env=PATRONI_REPLICATION_PASSWORD=replicates";
+
+#[test]
+fn line_27_health_under_patroni_in_each_state() {
+    needs_image!();
+    if let Some(why) = etcd_image().err().or_else(no_patroni) {
+        return skip(&why);
+    }
+    let mut cluster = Cluster::new();
+    let leader = cluster.add(&[
+        REPLICATES,
+        "--env=POSTGRES_DB=app",
+        "--env=PATRONI_SYNCHRONOUS_MODE=on",
+    ]);
+    cluster.wait_for(leader, "Leader\trunning");
+    let first = &cluster.members[leader];
+    assert_eq!(first.health().status, 0, "leader: {:?}", first.health());
+    assert_eq!(
+        first
+            .shell("psql -U postgres -d app -Atc 'SELECT name FROM made_once'")
+            .ok(),
+        "app"
+    );
+    assert_eq!(
+        first
+            .shell("patroni --validate-config --ignore-listen-port /etc/postgresql/patroni.yml")
+            .status,
+        0
+    );
+    assert_eq!(
+        first
+            .shell("grep -c -E 'secret|replicates|rewinds' /etc/postgresql/patroni.yml")
+            .out
+            .trim(),
+        "0"
+    );
+
+    // With a wrong password its copy fails again and again: a replica that is still being made.
+    let hopeless = cluster.add(&["--env=PATRONI_REPLICATION_PASSWORD=wrong"]);
+    cluster.wait_for(hopeless, "Replica\t(?:creating replica|stopped)");
+    let copying = &cluster.members[hopeless];
+    assert_eq!(
+        copying.health().status,
+        0,
+        "a replica that is being made: {:?}",
+        copying.health()
+    );
+    cluster.members.pop();
+
+    let replica = cluster.add(&[REPLICATES]);
+    cluster.wait_for(replica, "(?:Sync Standby|Replica)\tstreaming");
+    let (first, second) = (&cluster.members[leader], &cluster.members[replica]);
+    assert_eq!(second.health().status, 0, "replica: {:?}", second.health());
+    assert_eq!(second.sql("SELECT pg_is_in_recovery()"), "t");
+    assert!(second.shell(&format!("ls {DATA}/.initialising")).status != 0);
+    leave_orphans(second);
+    leave_orphans(first);
+    assert!(
+        !first
+            .log()
+            .contains("terminating any other active server processes")
+    );
+
+    first.shell("patronictl pause --wait").ok();
+    assert_eq!(first.health().status, 0, "paused");
+    second.shell("pg_ctl stop --mode=fast").ok();
+    assert_eq!(
+        second.health().status,
+        0,
+        "PostgreSQL stopped by someone while paused"
+    );
+    first.shell("patronictl resume --wait").ok();
+
+    let main = "$(for p in /proc/[0-9]*; do read -r _ _ _ parent _ <$p/stat; [[ $parent == 1 ]] && grep -q patroni $p/cmdline && echo ${p#/proc/}; done | head -n 1)";
+    assert_eq!(second.shell(&format!("kill -STOP {main}")).status, 0);
+    let hung = second.health();
+    assert_ne!(hung.status, 0, "Patroni hangs: {hung:?}");
+    assert_eq!(second.shell(&format!("kill -CONT {main}")).status, 0);
+
+    cluster.wait_for(replica, "Sync Standby\tstreaming");
+    assert_eq!(first.end_by("TERM"), 0, "a clean stop");
+    cluster.wait_for(replica, "Leader\trunning");
+    assert_eq!(second.sql("SELECT pg_is_in_recovery()"), "f");
+}
+
+#[test]
+fn patroni_mistakes_are_reported_together() {
+    needs_image!();
+    if let Some(why) = no_patroni() {
+        return skip(&why);
+    }
+    let options = [
+        "--env=PATRONI_SCOPE=test",
+        "--env=PATRONI_SYNCHRONOUS_MODE=maybe",
+        "--env=PATRONI_CITUS_GROUP=zero",
+    ];
+    let ran = Container::to_the_end(&options, &["postgres", "-c", "work_mem=1MB"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    for mistake in [
+        "cannot be given the arguments '-c work_mem=1MB'",
+        "PATRONI_SYNCHRONOUS_MODE is 'maybe'",
+        "PATRONI_CITUS_GROUP and PATRONI_CITUS_DATABASE belong together",
+        "PATRONI_CITUS_GROUP is 'zero'",
+        "no store to agree in",
+        "the superuser has no password",
+        "replication has no password",
+    ] {
+        assert!(ran.err.contains(mistake), "{mistake}: {ran:?}");
+    }
+    assert!(
+        Container::to_the_end(&[], &["patroni"])
+            .err
+            .contains("PATRONI_SCOPE is not set")
+    );
+}
+
+#[test]
+fn a_patroni_file_of_ones_own_is_used_as_it_is() {
+    needs_image!();
+    if let Some(why) = no_patroni() {
+        return skip(&why);
+    }
+    let container = Container::create(&["--env=PATRONI_SCOPE=test"], &["--explain"]);
+    container.copy("/etc/postgresql/patroni.yml", 0o644, "scope: mine\n");
+    let ran = container.run();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.out.contains("from /etc/postgresql/patroni.yml"), "{ran:?}");
+}

@@ -1,0 +1,309 @@
+//! Lines 25, 30 and 31, and what keeps data and settings safe beside them: unfinished initialisations, mistakes, preload, layers.
+
+use std::time::Duration;
+
+use super::container::{Container, DATA, PASSWORD, Volume, docker};
+use super::needs_image;
+
+const START_OVER: &str = "--env=POSTGRES_ON_FAILED_INIT=start-over";
+
+/// A start on the volume must be refused as incomplete, twice, and a start that may start over must serve.
+#[track_caller]
+fn refused_until_told(volume: &Volume) {
+    for _ in 0..2 {
+        let ran = Container::to_the_end(&[&volume.as_data(), "--env", PASSWORD], &[]);
+        assert_eq!(ran.status, 1, "{ran:?}");
+        assert!(
+            ran.err.contains("did not complete") && ran.err.contains("POSTGRES_ON_FAILED_INIT=start-over"),
+            "{ran:?}"
+        );
+        assert!(!ran.text().contains("kipping initialization"), "{ran:?}");
+    }
+    let container = Container::serving(&[&volume.as_data(), "--env", PASSWORD, START_OVER], &[]);
+    assert_eq!(
+        container.sql("SELECT count(*) FROM pg_class WHERE relname = 'half'"),
+        "0"
+    );
+    assert!(container.log().contains("removing the incomplete cluster"));
+    assert_eq!(container.end_by("TERM"), 0);
+    drop(container);
+    let container = Container::serving(&[&volume.as_data()], &[]);
+    assert!(container.log().contains("Skipping initialization"));
+}
+
+#[test]
+fn line_25_a_failed_script_leaves_nothing_that_is_served() {
+    needs_image!();
+    let volume = Volume::new();
+    let container = Container::create(&[&volume.as_data(), "--env", PASSWORD], &[]);
+    container.copy_script("a.sql", 0o644, "CREATE TABLE half (); SELECT 1 / 0;");
+    assert_eq!(container.run().status, 1);
+    drop(container);
+    refused_until_told(&volume);
+}
+
+#[test]
+fn line_25_a_script_that_exits_with_success_is_a_failure_too() {
+    needs_image!();
+    let container = Container::create(&["--env", PASSWORD], &[]);
+    container.copy_script("a.sh", 0o644, "exit 0\n");
+    let ran = container.run();
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(
+        ran.err.contains("not completely initialised and is not served"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn line_25_a_kill_during_initialisation_leaves_nothing_that_is_served() {
+    needs_image!();
+    // In initdb, while the files are moved or the server starts, and in a script.
+    for condition in [
+        "[[ -e $PGDATA/.initialising/data/PG_VERSION ]]",
+        "[[ -e $PGDATA/PG_VERSION ]]",
+        "grep -q ready $PGDATA/postmaster.pid && sleep 0.3",
+    ] {
+        let volume = Volume::new();
+        let container = Container::create(&[&volume.as_data(), "--env", PASSWORD], &[]);
+        container.copy_script("a.sql", 0o644, "CREATE TABLE half (); SELECT pg_sleep(600);");
+        container.start();
+        container.wait_for(condition);
+        assert_eq!(container.end_by("KILL"), 137);
+        drop(container);
+        if condition.contains("ready") {
+            refused_until_told(&volume);
+        } else {
+            let ran = Container::to_the_end(&[&volume.as_data()], &[]);
+            assert!(
+                ran.status == 1 && ran.err.contains("did not complete"),
+                "{condition}: {ran:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn line_25_a_wrong_initdb_argument_can_be_corrected() {
+    needs_image!();
+    let volume = Volume::new();
+    let ran = Container::to_the_end(
+        &[
+            &volume.as_data(),
+            "--env",
+            PASSWORD,
+            "--env=POSTGRES_INITDB_ARGS=--nonsense",
+        ],
+        &[],
+    );
+    assert_eq!(ran.status, 1, "{ran:?}");
+    let container = Container::serving(&[&volume.as_data(), "--env", PASSWORD], &[]);
+    assert_eq!(container.sql("SELECT 1"), "1");
+}
+
+#[test]
+fn line_30_all_mistakes_are_reported_together() {
+    needs_image!();
+    let options = [
+        "--env=POSTGRES_USER=a",
+        "--env=POSTGRES_USER_FILE=/b",
+        "--env=POSTGRES_DB_FILE=/nowhere",
+        "--env=POSTGRES_INITDB_ARGS=--x='a",
+        "--env=POSTGRES_HOST_AUTH_METHOD=scram",
+        "--env=POSTGRES_LOG=journal",
+        "--env=POSTGRES_PRELOAD_LIBRARIES=no_such_library",
+        "--env=POSTGRES_TLS_CERT_FILE=/nowhere.pem",
+    ];
+    let ran = Container::to_the_end(&options, &["-c", "config_file=/nowhere.conf"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    for mistake in [
+        "both POSTGRES_USER and POSTGRES_USER_FILE",
+        "POSTGRES_DB_FILE is '/nowhere'",
+        "POSTGRES_INITDB_ARGS has an unmatched quote",
+        "POSTGRES_HOST_AUTH_METHOD is 'scram'",
+        "POSTGRES_LOG is 'journal', but may be: stderr file",
+        "'no_such_library' is not in this image",
+        "POSTGRES_TLS_CERT_FILE is '/nowhere.pem'",
+        "both POSTGRES_TLS_CERT_FILE and POSTGRES_TLS_KEY_FILE",
+        "config_file '/nowhere.conf'",
+        "superuser password is not specified",
+    ] {
+        assert!(ran.err.contains(mistake), "{mistake}: {ran:?}");
+    }
+}
+
+#[test]
+fn line_31_preload_is_one_list_in_order_and_checked() {
+    needs_image!();
+    let libraries = "--env=POSTGRES_PRELOAD_LIBRARIES=auto_explain, pg_stat_statements,auto_explain";
+    let container = Container::serving(&["--env", PASSWORD, libraries], &[]);
+    let preloaded = container.sql("SHOW shared_preload_libraries");
+    let image = container
+        .shell("sed -n \"s/^shared_preload_libraries *= *'\\(.*\\)'.*/\\1/p\" /etc/postgresql/image.conf")
+        .ok();
+    let image: Vec<&str> = image
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    let expected: Vec<&str> = image
+        .iter()
+        .copied()
+        .chain(["auto_explain", "pg_stat_statements"])
+        .collect();
+    assert_eq!(preloaded.split(',').collect::<Vec<_>>(), expected);
+    assert!(
+        !preloaded.contains("citus") || preloaded.starts_with("citus,"),
+        "citus insists on being first: {preloaded}"
+    );
+    drop(container);
+    let own = Container::serving(
+        &["--env", PASSWORD, libraries],
+        &["-c", "shared_preload_libraries=auto_explain"],
+    );
+    assert_eq!(
+        own.sql("SHOW shared_preload_libraries"),
+        "auto_explain",
+        "the command line wins"
+    );
+}
+
+#[test]
+fn settings_win_in_the_documented_order_and_no_file_is_edited() {
+    needs_image!();
+    let volume = Volume::new();
+    let initdb = format!(
+        "setpriv --reuid=999 --regid=999 --clear-groups initdb --username=postgres --pgdata={DATA} >/dev/null; \
+         printf '%s\\n' 'work_mem = 5MB' 'vacuum_cost_limit = 205' 'lock_timeout = 5s' >>{DATA}/postgresql.conf; md5sum {DATA}/postgresql.conf"
+    );
+    let before = volume.shell(&format!("chown 999:999 {DATA}; chmod 0700 {DATA}; {initdb}"));
+    let options = ["--memory=1g", &volume.as_data(), "--env=POSTGRES_LOG=file"];
+    let container = Container::create(&options, &["-c", "lock_timeout=8s"]);
+    container.copy(
+        "/etc/postgresql/image.conf",
+        0o644,
+        "work_mem = 2MB\nstatement_timeout = 2s\n",
+    );
+    container.start();
+    container.wait_until_serving();
+    container.sql("ALTER SYSTEM SET vacuum_cost_limit = 207");
+    container.sql("SELECT pg_reload_conf()");
+    let settings = "SELECT string_agg(current_setting(name), ' ' ORDER BY name) FROM unnest(ARRAY['effective_cache_size', \
+                    'listen_addresses', 'lock_timeout', 'logging_collector', 'statement_timeout', 'vacuum_cost_limit', 'work_mem']) AS name";
+    assert_eq!(container.sql(settings), "768MB * 8s on 2s 207 5MB");
+    assert_ne!(container.shell("cat /var/log/postgresql/*.log").ok(), "");
+    assert_eq!(
+        container.shell(&format!("md5sum {DATA}/postgresql.conf")).ok(),
+        before
+    );
+    drop(container);
+    let explained = Container::to_the_end(&[options[0], options[1]], &["--explain", "-c", "lock_timeout=8s"]);
+    assert_eq!(explained.status, 0, "{explained:?}");
+    for line in [
+        "vacuum_cost_limit = 207 /var/lib/postgresql/data/postgresql.auto.conf:",
+        "lock_timeout = 8s command line",
+        "listen_addresses = * default of the container",
+        "effective_cache_size = 768MB memory limit of the container",
+    ] {
+        let squeezed = explained.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(squeezed.contains(line), "{line}: {}", explained.out);
+    }
+}
+
+#[test]
+fn shared_buffers_of_a_new_cluster_follow_the_memory_limit() {
+    needs_image!();
+    let container = Container::serving(&["--memory=1g", "--env", PASSWORD], &[]);
+    assert_eq!(container.sql("SHOW shared_buffers"), "256MB");
+    drop(container);
+    let told = Container::serving(
+        &["--memory=1g", "--env=POSTGRES_AUTO_MEMORY=off", "--env", PASSWORD],
+        &[],
+    );
+    assert_eq!(told.sql("SHOW shared_buffers"), "128MB");
+}
+
+#[test]
+fn a_configuration_file_of_ones_own_keeps_the_image_below_it() {
+    needs_image!();
+    let container = Container::create(
+        &["--env", PASSWORD],
+        &["-c", "config_file=/etc/postgresql/postgresql.conf"],
+    );
+    container.copy("/etc/postgresql/postgresql.conf", 0o644, "work_mem = 13MB\n");
+    container.start();
+    container.wait_until_serving();
+    assert_eq!(container.sql("SHOW work_mem"), "13MB");
+    assert_eq!(container.sql("SHOW listen_addresses"), "*");
+    assert_eq!(
+        container.sql("SELECT setting <> '' FROM pg_settings WHERE name = 'shared_preload_libraries'"),
+        "t"
+    );
+}
+
+#[test]
+fn two_containers_cannot_use_one_data_directory() {
+    needs_image!();
+    let volume = Volume::new();
+    let first = Container::serving(&[&volume.as_data(), "--env", PASSWORD], &[]);
+    let second = Container::to_the_end(&[&volume.as_data()], &[]);
+    assert_eq!(second.status, 1, "{second:?}");
+    assert!(second.err.contains("another container is using"), "{second:?}");
+    assert_eq!(first.sql("SELECT 1"), "1");
+}
+
+#[test]
+fn a_restart_after_a_kill_is_not_held_up_by_pids_of_the_former_life() {
+    needs_image!();
+    let container = Container::serving(&["--env", PASSWORD], &[]);
+    container.sql("CREATE TABLE kept AS SELECT 1 AS i");
+    assert_eq!(container.end_by("KILL"), 137);
+    // Make the former pid one that is certainly alive and not the server's parent: the second start's own helper would be such a one.
+    let holder = "exec -a held sleep 600 & pid=$!; sed -i \"1s/.*/$pid/\" $PGDATA/postmaster.pid; exec /entrypoint.sh postgres";
+    let volume = container.inspect("{{range .Mounts}}{{.Name}}{{end}}");
+    let mount = format!("--volume={volume}:{DATA}");
+    let again = Container::create(&[&mount, "--entrypoint=bash"], &["-c", holder]);
+    again.start();
+    again.wait_until_serving();
+    assert!(
+        again.log().contains("left over from a container that was killed"),
+        "{}",
+        again.log()
+    );
+    assert_eq!(again.sql("SELECT i FROM kept"), "1");
+}
+
+#[test]
+fn passwords_are_not_in_the_servers_environment() {
+    needs_image!();
+    let container = Container::serving(&["--env", PASSWORD], &[]);
+    let environment =
+        "tr '\\0' '\\n' </proc/$(head -n 1 $PGDATA/postmaster.pid)/environ | grep -c -E 'PASSWORD|secret'";
+    assert_eq!(container.shell(environment).out.trim(), "0");
+    std::thread::sleep(Duration::from_millis(1));
+    assert_eq!(
+        docker(["inspect", "--format", "{{.State.Running}}", &container.name]).ok(),
+        "true"
+    );
+}
+
+#[test]
+fn tls_from_mounted_files() {
+    needs_image!();
+    let container = Container::create(
+        &[
+            "--env",
+            PASSWORD,
+            "--env=POSTGRES_TLS_CERT_FILE=/tls.crt",
+            "--env=POSTGRES_TLS_KEY_FILE=/tls.key",
+        ],
+        &[],
+    );
+    container.copy("/tls.crt", 0o644, include_str!("tls.crt"));
+    // A mode that PostgreSQL refuses, as mounted files usually have it.
+    container.copy("/tls.key", 0o644, include_str!("tls.key"));
+    container.start();
+    container.wait_until_serving();
+    let asked = "psql 'host=127.0.0.1 user=postgres sslmode=require' -Atc 'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()'";
+    assert_eq!(container.shell(asked).ok(), "t");
+}
