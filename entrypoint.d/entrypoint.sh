@@ -10,7 +10,7 @@
 container_scripts() {
   local here
   here="$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
-  [[ -d "$here/scripts" ]] || here=/opt/container/entrypoint.d
+  [[ -r "$here/scripts/lib/all.sh" ]] || here=/opt/container/entrypoint.d
   printf '%s\n' "$here/scripts"
 }
 

@@ -5,5 +5,6 @@
 
 mod architecture;
 mod command_line;
+mod contract;
 mod problems;
 mod support;
