@@ -7,4 +7,6 @@ mod architecture;
 mod command_line;
 mod contract;
 mod problems;
+mod sbom;
 mod support;
+mod verify;
