@@ -214,6 +214,10 @@ pub struct FetchArgs {
     #[arg(long)]
     pub all_targets: bool,
 
+    /// Unpack the archives below this directory as well, to read them or to make patches
+    #[arg(long, value_name = "DIR")]
+    pub unpack: Option<PathBuf>,
+
     /// A directory of archives, found by their digest whatever they are called
     #[arg(long, value_name = "DIR")]
     pub vendor: Vec<PathBuf>,

@@ -18,6 +18,7 @@ use anyhow::Context as _;
 use crate::cli::{CacheArgs, CacheCommand, FetchArgs, SourceArgs};
 use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
+use crate::host::archive;
 use crate::host::cache::{self, Keep};
 use crate::host::{self, Host, Log, http};
 use crate::manifest::{self, Manifests};
@@ -38,6 +39,8 @@ const PARTIAL: &str = ".partial";
 struct Item {
     wanted: Wanted,
     distribution: Option<Distribution>,
+    /// Leading path components to leave off when it is unpacked.
+    strip: u8,
     /// Its name in the directory.
     file: String,
 }
@@ -117,7 +120,7 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
         true => all_targets(args, &chosen, reporter)?,
     };
     let (mut items, mut seen, mut files) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    let mut add = |wanted: Wanted, distribution: Option<&Distribution>| {
+    let mut add = |wanted: Wanted, strip: u8, distribution: Option<&Distribution>| {
         let Some(digest) = wanted
             .accepted
             .first()
@@ -133,15 +136,16 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
         items.push(Item {
             wanted,
             distribution: distribution.cloned(),
+            strip,
             file,
         });
     };
     for resolved in &selected {
         for source in resolved.sources() {
-            add(Wanted::from(source), None);
+            add(Wanted::from(source), source.strip, None);
         }
         for distribution in resolved.patroni.iter().flat_map(|patroni| &patroni.distributions) {
-            add(wanted_distribution(distribution), Some(distribution));
+            add(wanted_distribution(distribution), 0, Some(distribution));
         }
     }
     Ok(items)
@@ -267,6 +271,9 @@ fn obtain(
             .map_err(fetch::failure),
     };
     let placed = obtained.and_then(|(obtained, from)| {
+        if let (Some(below), None) = (&args.unpack, &item.distribution) {
+            unpack(&obtained.path, &below.join(name.replace(' ', "-")), item.strip)?;
+        }
         let file = place(&obtained, &args.to, &item.file)?;
         Ok(Row {
             name: name.clone(),
@@ -288,6 +295,17 @@ fn obtain(
         Err(_) => reporter.failed(name, begin.elapsed()),
     }
     placed
+}
+
+/// Unpacks a verified archive in place of what an earlier fetch has unpacked there.
+fn unpack(archive: &Path, into: &Path, strip: u8) -> Result<(), Failure> {
+    if into.exists() {
+        fs::remove_dir_all(into).with_context(|| format!("cannot remove {}", into.display()))?;
+    }
+    archive::unpack(archive, into, strip, &archive::Limits::default())
+        .map(drop)
+        .with_context(|| format!("cannot unpack {}", archive.display()))
+        .because(Cause::Internal)
 }
 
 /// Gives a verified file its name in the directory; returns the name.

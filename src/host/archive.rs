@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 use tar::EntryType;
 use tempfile::TempDir;
 
-use super::zip;
+use super::{bunzip2, zip};
 use crate::digest::Sha256;
 
 /// Bytes of all names together: they are kept in memory until the end.
@@ -151,9 +151,7 @@ fn open(mut file: File) -> io::Result<Opened> {
     let buffered = |file| BufReader::with_capacity(128 * 1024, file);
     Ok(match head.as_slice() {
         [0x1f, 0x8b, ..] => Opened::Stream(Box::new(flate2::bufread::MultiGzDecoder::new(buffered(file)))),
-        [b'B', b'Z', b'h', ..] => {
-            Opened::Stream(Box::new(bzip2::bufread::MultiBzDecoder::new(buffered(file))))
-        }
+        [b'B', b'Z', b'h', ..] => Opened::Stream(bunzip2::reader(file)?),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
             let most = u32::try_from(DICTIONARY_BYTES / 1024).unwrap_or(u32::MAX);
             let reader = lzma_rust2::XzReader::new_mem_limit(buffered(file), true, most);
@@ -738,7 +736,8 @@ fn time(seconds: u64) -> SystemTime {
 /// A refusal of the entry `name`.
 pub(super) fn refused(name: &[u8], why: &str) -> UnpackError {
     UnpackError::Refused {
-        entry: String::from_utf8_lossy(name).into_owned(),
+        // A name that is the attack itself fills no screen.
+        entry: String::from_utf8_lossy(&name[..name.len().min(200)]).into_owned(),
         why: why.to_owned(),
     }
 }
@@ -757,3 +756,6 @@ fn at(path: &Path, error: io::Error) -> UnpackError {
         error,
     }
 }
+
+#[cfg(test)]
+mod tests;

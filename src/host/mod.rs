@@ -6,6 +6,7 @@
 
 pub mod apt_sources;
 pub mod archive;
+mod bunzip2;
 pub mod cache;
 pub mod cmd;
 pub mod dpkg;

@@ -1,0 +1,774 @@
+//! Archives that are hostile, damaged, or only odd: none writes outside of its tree, and what is refused leaves
+//! nothing behind.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+
+use super::*;
+
+/// A header of a tar with its content, byte by byte as it stands: libraries refuse to write what is tested here.
+fn entry(name: &str, kind: u8, mode: u32, link: &str, content: &[u8]) -> Vec<u8> {
+    sized(name, kind, mode, link, content, content.len())
+}
+
+fn sized(name: &str, kind: u8, mode: u32, link: &str, content: &[u8], size: usize) -> Vec<u8> {
+    let mut block = [0u8; 512];
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, name.as_bytes());
+    put(100, format!("{mode:07o}\0").as_bytes());
+    put(108, b"0000000\0");
+    put(116, b"0000000\0");
+    put(124, format!("{size:011o}\0").as_bytes());
+    put(136, b"14000000000\0");
+    put(156, &[kind]);
+    put(157, link.as_bytes());
+    put(257, b"ustar\x0000");
+    checksum(&mut block);
+    let mut bytes = block.to_vec();
+    bytes.extend_from_slice(content);
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+fn checksum(block: &mut [u8; 512]) {
+    block[148..156].fill(b' ');
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+}
+
+fn file(name: &str) -> Vec<u8> {
+    entry(name, b'0', 0o644, "", b"content")
+}
+
+fn directory(name: &str) -> Vec<u8> {
+    entry(name, b'5', 0o755, "", b"")
+}
+
+fn link(name: &str, target: &str) -> Vec<u8> {
+    entry(name, b'2', 0o777, target, b"")
+}
+
+fn second_name(name: &str, first: &str) -> Vec<u8> {
+    entry(name, b'1', 0o644, first, b"")
+}
+
+fn pax(kind: u8, records: &[(&str, &str)]) -> Vec<u8> {
+    let text: String = records
+        .iter()
+        .map(|(key, value)| {
+            let rest = format!(" {key}={value}\n");
+            let length = (1..)
+                .find(|n: &usize| n.to_string().len() + rest.len() == *n)
+                .unwrap();
+            format!("{length}{rest}")
+        })
+        .collect();
+    entry("pax", kind, 0o644, "", text.as_bytes())
+}
+
+fn tar(entries: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = entries.concat();
+    bytes.resize(bytes.len() + 1024, 0);
+    bytes
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A member of a zip as it is written, and as the list at the end has it.
+#[derive(Clone)]
+struct ZipMember {
+    name: &'static str,
+    listed_name: &'static str,
+    mode: u32,
+    content: Vec<u8>,
+    flags: u16,
+    method: u16,
+    listed_size: Option<u32>,
+    offset: Option<u32>,
+}
+
+impl ZipMember {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            listed_name: name,
+            mode: 0o100_644,
+            content: b"content".to_vec(),
+            flags: 0,
+            method: 0,
+            listed_size: None,
+            offset: None,
+        }
+    }
+}
+
+fn zip(members: &[ZipMember]) -> Vec<u8> {
+    let (mut bytes, mut list) = (Vec::new(), Vec::new());
+    for member in members {
+        let mut crc = flate2::Crc::new();
+        crc.update(&member.content);
+        let offset = member.offset.unwrap_or(bytes.len() as u32);
+        let common = |name: &str, size: u32| -> Vec<u8> {
+            [
+                &20u16.to_le_bytes()[..],
+                &member.flags.to_le_bytes(),
+                &member.method.to_le_bytes(),
+                &[0; 4],
+                &crc.sum().to_le_bytes(),
+                &(member.content.len() as u32).to_le_bytes(),
+                &size.to_le_bytes(),
+                &(name.len() as u16).to_le_bytes(),
+                &0u16.to_le_bytes(),
+            ]
+            .concat()
+        };
+        let size = member.content.len() as u32;
+        bytes.extend(
+            [
+                b"PK\x03\x04",
+                &common(member.name, size)[..],
+                member.name.as_bytes(),
+                &member.content,
+            ]
+            .concat(),
+        );
+        let listed = common(member.listed_name, member.listed_size.unwrap_or(size));
+        list.extend([b"PK\x01\x02", &(3u16 << 8).to_le_bytes()[..], &listed, &[0; 6]].concat());
+        list.extend((member.mode << 16).to_le_bytes());
+        list.extend(offset.to_le_bytes());
+        list.extend(member.listed_name.as_bytes());
+    }
+    let count = (members.len() as u16).to_le_bytes();
+    let (at, length) = (
+        (bytes.len() as u32).to_le_bytes(),
+        (list.len() as u32).to_le_bytes(),
+    );
+    bytes.extend(list);
+    bytes.extend([b"PK\x05\x06", &[0; 4][..], &count, &count, &length, &at, &[0; 2]].concat());
+    bytes
+}
+
+fn small() -> Limits {
+    Limits {
+        bytes: 1_000_000,
+        entries: 100,
+    }
+}
+
+/// Everything below a directory: path, kind and content.
+fn contents(top: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut ahead = vec![top.to_owned()];
+    while let Some(dir) = ahead.pop() {
+        for entry in fs::read_dir(&dir).unwrap() {
+            let path = entry.unwrap().path();
+            let kind = fs::symlink_metadata(&path).unwrap().file_type();
+            let name = path.strip_prefix(top).unwrap().display().to_string();
+            if kind.is_dir() {
+                found.insert(format!("{name}/"));
+                ahead.push(path);
+            } else if kind.is_symlink() {
+                found.insert(format!("{name} -> {}", fs::read_link(&path).unwrap().display()));
+            } else {
+                found.insert(format!(
+                    "{name}: {}",
+                    String::from_utf8_lossy(&fs::read(&path).unwrap())
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// Unpacks beside a file that must stay as it is. What is refused must leave nothing else there.
+fn unpack_bytes(bytes: &[u8], strip: u8, limits: &Limits) -> (tempfile::TempDir, Result<Unpacked>) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("archive"), bytes).unwrap();
+    fs::create_dir(dir.path().join("work")).unwrap();
+    fs::write(dir.path().join("work/victim"), "as it was").unwrap();
+    let result = unpack(
+        &dir.path().join("archive"),
+        &dir.path().join("work/tree"),
+        strip,
+        limits,
+    );
+    if result.is_err() {
+        let left = contents(&dir.path().join("work"));
+        assert_eq!(left, BTreeSet::from(["victim: as it was".to_owned()]));
+    }
+    assert_eq!(
+        fs::read_to_string(dir.path().join("work/victim")).unwrap(),
+        "as it was"
+    );
+    (dir, result)
+}
+
+/// Every archive that must be refused, with a word of the reason.
+fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let long = "x/".repeat(2100) + "f";
+    let zipped = |change: fn(&mut ZipMember)| {
+        let mut member = ZipMember::new("a");
+        change(&mut member);
+        zip(&[member])
+    };
+    let bad_checksum = {
+        let mut bytes = tar(&[file("a"), file("b")]);
+        bytes[1024] = b'!';
+        bytes
+    };
+    let huge_zero = gzip(&tar(&[entry("a", b'0', 0o644, "", &vec![0; 3_000_000])]));
+    let many: Vec<Vec<u8>> = (0..101).map(|n| file(&format!("f{n}"))).collect();
+    let chain: Vec<Vec<u8>> = (0..60)
+        .map(|n| link(&format!("l{n}"), &format!("l{}", n + 1)))
+        .collect();
+    let negative = {
+        let mut bytes = entry("a", b'0', 0o644, "", b"");
+        bytes[124..136].fill(0xff);
+        let block: &mut [u8; 512] = (&mut bytes[..512]).try_into().unwrap();
+        checksum(block);
+        tar(&[bytes])
+    };
+    vec![
+        ("an absolute path", tar(&[file("/etc/passwd")]), "absolute"),
+        ("two slashes", tar(&[file("//victim")]), "absolute"),
+        ("a path upwards", tar(&[file("../victim")]), "`..`"),
+        ("a path down and up", tar(&[file("a/../../victim")]), "`..`"),
+        ("a path that ends upwards", tar(&[directory("a/..")]), "`..`"),
+        (
+            "a path upwards below what is stripped",
+            tar(&[file("top/../../victim")]),
+            "`..`",
+        ),
+        (
+            "a path upwards in a pax header",
+            tar(&[pax(b'x', &[("path", "../victim")]), file("a")]),
+            "`..`",
+        ),
+        (
+            "an absolute path in a pax header",
+            tar(&[pax(b'x', &[("path", "/victim")]), file("a")]),
+            "absolute",
+        ),
+        (
+            "a path upwards in a GNU header",
+            tar(&[entry("././@LongLink", b'L', 0, "", b"../victim\0"), file("a")]),
+            "`..`",
+        ),
+        ("no name", tar(&[file("")]), "no name"),
+        (
+            "a NUL in a name",
+            tar(&[pax(b'x', &[("path", "a\0b")]), file("a")]),
+            "no name",
+        ),
+        (
+            "a name that is too long",
+            tar(&[pax(b'x', &[("path", &long)]), file("a")]),
+            "too long",
+        ),
+        (
+            "an absolute link",
+            tar(&[link("a", "/etc/passwd")]),
+            "out of the tree",
+        ),
+        (
+            "a link upwards",
+            tar(&[link("a", "../victim")]),
+            "out of the tree",
+        ),
+        (
+            "a link down and up",
+            tar(&[directory("d"), link("d/a", "../../victim")]),
+            "out of the tree",
+        ),
+        (
+            "a link that leaves the tree through another",
+            tar(&[directory("a/b"), link("a/b/up", "../.."), link("x", "a/b/up/..")]),
+            "out of the tree",
+        ),
+        (
+            "a link that leaves the tree through a later one",
+            tar(&[
+                link("x", "a/up/../victim"),
+                directory("a/b"),
+                link("a/up", "b/../.."),
+            ]),
+            "out of the tree",
+        ),
+        ("a link to itself", tar(&[link("a", "a")]), "in a circle"),
+        (
+            "two links in a circle",
+            tar(&[link("a", "b"), link("b", "a")]),
+            "in a circle",
+        ),
+        ("a chain of links", tar(&chain), "in a circle"),
+        ("a link to nothing", tar(&[link("a", "")]), "nowhere"),
+        (
+            "a link with a NUL",
+            tar(&[pax(b'x', &[("linkpath", "a\0b")]), link("a", "b")]),
+            "nowhere",
+        ),
+        (
+            "an absolute link in a pax header",
+            tar(&[pax(b'x', &[("linkpath", "/etc")]), link("a", "b")]),
+            "out of the tree",
+        ),
+        (
+            "a file below a link",
+            tar(&[link("d", "."), file("d/victim")]),
+            "which is a link",
+        ),
+        (
+            "a file in place of a link",
+            tar(&[link("a", "b"), file("a")]),
+            "twice",
+        ),
+        (
+            "a directory in place of a link",
+            tar(&[link("a", "."), directory("a")]),
+            "twice",
+        ),
+        (
+            "a link in place of a file",
+            tar(&[file("a"), link("a", "b")]),
+            "twice",
+        ),
+        (
+            "a link in place of a directory",
+            tar(&[directory("a"), link("a", "b")]),
+            "twice",
+        ),
+        (
+            "a hard link to a link",
+            tar(&[link("a", "b"), second_name("c", "a")]),
+            "no file before it",
+        ),
+        (
+            "a hard link out of the tree",
+            tar(&[second_name("a", "../victim")]),
+            "no file before it",
+        ),
+        (
+            "a hard link to an absolute path",
+            tar(&[second_name("a", "/etc/passwd")]),
+            "no file before it",
+        ),
+        (
+            "a hard link to what comes later",
+            tar(&[second_name("a", "b"), file("b")]),
+            "no file before it",
+        ),
+        (
+            "a hard link to a directory",
+            tar(&[directory("d"), second_name("a", "d")]),
+            "no file before it",
+        ),
+        ("the same file twice", tar(&[file("a"), file("a")]), "twice"),
+        (
+            "the same file twice in two spellings",
+            tar(&[file("d/a"), file("./d//a")]),
+            "twice",
+        ),
+        (
+            "a file below a file",
+            tar(&[file("a"), file("a/b")]),
+            "which is a file",
+        ),
+        (
+            "a file in place of a directory",
+            tar(&[directory("a"), file("a")]),
+            "twice",
+        ),
+        (
+            "a file in place of a directory that is implied",
+            tar(&[file("a/b"), file("a")]),
+            "twice",
+        ),
+        (
+            "a file that is called like a directory",
+            tar(&[file("a/")]),
+            "called like a directory",
+        ),
+        (
+            "a character device",
+            tar(&[entry("a", b'3', 0o644, "", b"")]),
+            "device",
+        ),
+        (
+            "a block device",
+            tar(&[entry("a", b'4', 0o644, "", b"")]),
+            "device",
+        ),
+        ("a fifo", tar(&[entry("a", b'6', 0o644, "", b"")]), "fifo"),
+        (
+            "a kind that nobody knows",
+            tar(&[entry("a", b'Z', 0o644, "", b"")]),
+            "unknown type",
+        ),
+        (
+            "a volume label",
+            tar(&[entry("a", b'V', 0o644, "", b"")]),
+            "unknown type",
+        ),
+        (
+            "a sparse file",
+            tar(&[entry("a", b'S', 0o644, "", b"")]),
+            "sparse",
+        ),
+        (
+            "a sparse file in a pax header",
+            tar(&[pax(b'x', &[("GNU.sparse.major", "1")]), file("a")]),
+            "sparse",
+        ),
+        ("setuid", tar(&[entry("a", b'0', 0o4755, "", b"x")]), "setuid"),
+        ("setgid", tar(&[entry("a", b'0', 0o2755, "", b"x")]), "setgid"),
+        (
+            "a setuid directory",
+            tar(&[entry("a", b'5', 0o4755, "", b"")]),
+            "setuid",
+        ),
+        (
+            "two sizes",
+            tar(&[pax(b'x', &[("size", "3")]), file("a")]),
+            "two sizes",
+        ),
+        (
+            "two sizes in one header",
+            tar(&[pax(b'x', &[("size", "7"), ("size", "8")]), file("a")]),
+            "second one",
+        ),
+        (
+            "two names in one header",
+            tar(&[pax(b'x', &[("path", "a"), ("path", "b")]), file("a")]),
+            "two names",
+        ),
+        (
+            "two names in two headers",
+            tar(&[
+                entry("L", b'L', 0, "", b"x\0"),
+                pax(b'x', &[("path", "y")]),
+                file("a"),
+            ]),
+            "two names",
+        ),
+        (
+            "a name for all",
+            tar(&[pax(b'g', &[("path", "a")]), file("b")]),
+            "global",
+        ),
+        (
+            "a pax header that lies about its length",
+            tar(&[entry("x", b'x', 0, "", b"99 path=a\n"), file("a")]),
+            "makes no sense",
+        ),
+        (
+            "a pax header without a sense",
+            tar(&[entry("x", b'x', 0, "", b"rubbish"), file("a")]),
+            "makes no sense",
+        ),
+        (
+            "a very long pax header",
+            gzip(&tar(&[sized(
+                "x",
+                b'x',
+                0,
+                "",
+                &vec![b'0'; 2_000_000],
+                2_000_000,
+            )])),
+            "1 MiB",
+        ),
+        (
+            "a name for nobody",
+            tar(&[file("b"), pax(b'x', &[("path", "a")])]),
+            "after the name",
+        ),
+        ("a header with a wrong checksum", bad_checksum, "checksum"),
+        ("a size that is no number", negative, "archive"),
+        (
+            "the end within a file",
+            entry("a", b'0', 0o644, "", &[7; 2000])[..1200].to_vec(),
+            "within",
+        ),
+        (
+            "the end within a header",
+            tar(&[file("a"), file("b")])[..1300].to_vec(),
+            "archive",
+        ),
+        (
+            "more bytes than are allowed",
+            huge_zero,
+            "more bytes than are allowed",
+        ),
+        (
+            "a size that is not there",
+            tar(&[sized("a", b'0', 0o644, "", b"x", 1 << 32)]),
+            "within",
+        ),
+        ("more files than are allowed", tar(&many), "100 entries"),
+        (
+            "directories without end",
+            tar(&[file(&"d/".repeat(49)), file(&format!("{}f", "e/".repeat(49)))]),
+            "like a directory",
+        ),
+        (
+            "deep directories",
+            tar(&[
+                pax(b'x', &[("path", &format!("{}f", "e/".repeat(120)))]),
+                file("a"),
+            ]),
+            "100 entries",
+        ),
+        ("nothing", tar(&[]), "neither"),
+        (
+            "only a comment",
+            tar(&[pax(b'g', &[("comment", "x")])]),
+            "nothing in it",
+        ),
+        ("an empty file", Vec::new(), "neither"),
+        ("a page", b"<!DOCTYPE html><html>".to_vec(), "neither"),
+        ("gzip of a page", gzip(b"<!DOCTYPE html>"), "archive"),
+        ("gzip of gzip", gzip(&gzip(&tar(&[file("a")]))), "archive"),
+        (
+            "gzip that is cut",
+            gzip(&tar(&[file("a")]))[..40].to_vec(),
+            "archive",
+        ),
+        (
+            "gzip with a wrong checksum",
+            {
+                let mut b = gzip(&tar(&[file("a")]));
+                let n = b.len();
+                b[n - 6] ^= 1;
+                b
+            },
+            "archive",
+        ),
+        (
+            "bzip2 of nothing",
+            b"BZh9\x17\x72\x45\x38\x50\x90\0\0\0\0".to_vec(),
+            "nothing in it",
+        ),
+        (
+            "bzip2 that is damaged",
+            b"BZh91AY&SY rubbish rubbish".to_vec(),
+            "archive",
+        ),
+        (
+            "xz that is damaged",
+            b"\xfd7zXZ\0 rubbish rubbish".to_vec(),
+            "archive",
+        ),
+        (
+            "zstd that is damaged",
+            b"\x28\xb5\x2f\xfd rubbish rubbish".to_vec(),
+            "archive",
+        ),
+        (
+            "zstd with a window of 2 GiB",
+            b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00".to_vec(),
+            "",
+        ),
+        (
+            "zip: an absolute path",
+            zip(&[ZipMember::new("/victim")]),
+            "absolute",
+        ),
+        ("zip: a path upwards", zip(&[ZipMember::new("../victim")]), "`..`"),
+        (
+            "zip: a backslash",
+            zip(&[ZipMember::new("..\\victim")]),
+            "backslash",
+        ),
+        (
+            "zip: the same file twice",
+            zip(&[ZipMember::new("a"), ZipMember::new("a")]),
+            "twice",
+        ),
+        (
+            "zip: a link upwards",
+            zipped(|m| (m.mode, m.content) = (0o120_777, b"../victim".to_vec())),
+            "out of the tree",
+        ),
+        ("zip: a setuid file", zipped(|m| m.mode = 0o104_755), "setuid"),
+        ("zip: a device", zipped(|m| m.mode = 0o020_644), "device"),
+        ("zip: a fifo", zipped(|m| m.mode = 0o010_644), "fifo"),
+        ("zip: a socket", zipped(|m| m.mode = 0o140_644), "neither"),
+        ("zip: two names", zipped(|m| m.listed_name = "b"), "two ways"),
+        ("zip: two sizes", zipped(|m| m.listed_size = Some(3)), "two ways"),
+        ("zip: encrypted", zipped(|m| m.flags = 1), "encrypted"),
+        ("zip: an unknown method", zipped(|m| m.method = 99), "method 99"),
+        ("zip: deflate of rubbish", zipped(|m| m.method = 8), "archive"),
+        (
+            "zip: files that share bytes",
+            zip(&[
+                ZipMember::new("a"),
+                ZipMember {
+                    offset: Some(0),
+                    ..ZipMember::new("a")
+                },
+            ]),
+            "shares its bytes",
+        ),
+        (
+            "zip: a list that is cut",
+            zip(&[ZipMember::new("a")])[..60].to_vec(),
+            "no list of files",
+        ),
+        (
+            "zip: a wrong checksum",
+            {
+                let mut b = zip(&[ZipMember::new("a")]);
+                b[33] ^= 1;
+                b
+            },
+            "checksum",
+        ),
+        (
+            "zip: more bytes than are allowed",
+            zipped(|m| m.content = vec![0; 1_000_001]),
+            "more bytes than are allowed",
+        ),
+        (
+            "zip: a file below a link",
+            zip(&[
+                ZipMember {
+                    mode: 0o120_777,
+                    content: b".".to_vec(),
+                    ..ZipMember::new("d")
+                },
+                ZipMember::new("d/x"),
+            ]),
+            "which is a link",
+        ),
+    ]
+}
+
+#[test]
+fn hostile_and_damaged_archives_are_refused_and_leave_nothing() {
+    let corpus = hostile();
+    println!("{} kinds", corpus.len());
+    let mut wrong = Vec::new();
+    for (what, bytes, word) in &corpus {
+        let (_dir, result) = unpack_bytes(bytes, 0, &small());
+        match result {
+            Ok(unpacked) => wrong.push(format!("{what}: unpacked {unpacked:?}")),
+            Err(error) if error.to_string().contains(word) => {}
+            Err(error) => wrong.push(format!("{what}: {error}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn hostile_archives_are_refused_below_a_stripped_directory_too() {
+    for (what, bytes) in [
+        ("a path upwards", tar(&[file("top/../victim")])),
+        ("a link upwards", tar(&[link("top/a", "../victim")])),
+        ("two files of one name", tar(&[file("a/x"), file("b/x")])),
+        ("nothing left", tar(&[file("x")])),
+    ] {
+        let (_dir, result) = unpack_bytes(&bytes, 1, &small());
+        assert!(result.is_err(), "{what}");
+    }
+}
+
+#[test]
+fn what_is_only_odd_is_unpacked() {
+    let entries = [
+        pax(b'g', &[("comment", "3fae22")]),
+        directory("top/"),
+        entry("top/run", b'0', 0o100_775, "", b"#!"),
+        entry("./top/old", b'\0', 0o400, "", b"old"),
+        entry("top/olddir/", b'\0', 0o755, "", b""),
+        directory("top"),
+        link("top/link", "olddir/../run"),
+        link("top/dangling", "not/there"),
+        second_name("top/second", "top/run"),
+        pax(
+            b'x',
+            &[("path", "top/pax"), ("mtime", "1700000000.5"), ("size", "7")],
+        ),
+        file("ignored"),
+        file("beside-the-top"),
+    ];
+    let expected: BTreeSet<String> = [
+        "dangling -> not/there",
+        "link -> olddir/../run",
+        "old: old",
+        "olddir/",
+        "pax: content",
+        "run: #!",
+        "second: #!",
+    ]
+    .map(str::to_owned)
+    .into();
+    for bytes in [tar(&entries), gzip(&tar(&entries))] {
+        let (dir, result) = unpack_bytes(&bytes, 1, &small());
+        result.unwrap();
+        let tree = dir.path().join("work/tree");
+        assert_eq!(contents(&tree), expected);
+        let look = |name: &str| fs::metadata(tree.join(name)).unwrap();
+        assert_eq!(look("run").mode() & 0o7777, 0o755);
+        assert_eq!(look("old").mode() & 0o7777, 0o600);
+        assert_eq!(look("").mode() & 0o7777, 0o755);
+        assert_eq!(
+            (look("run").mtime(), look("pax").mtime()),
+            (0o14_000_000_000, 1_700_000_000)
+        );
+        assert_eq!(look("run").ino(), look("second").ino());
+    }
+}
+
+#[test]
+fn every_format_is_told_by_its_content() {
+    let plain = tar(&[file("a/b")]);
+    let by = |program: &str, args: &[&str]| -> Vec<u8> {
+        let output = duct::cmd(program, args)
+            .stdin_bytes(plain.clone())
+            .stdout_capture()
+            .run();
+        output.map(|output| output.stdout).unwrap_or_default()
+    };
+    let mut formats = vec![
+        plain.clone(),
+        gzip(&plain),
+        [gzip(&plain[..700]), gzip(&plain[700..])].concat(),
+    ];
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bzip2.write_all(&plain).unwrap();
+    formats.push(bzip2.finish().unwrap());
+    // The compressors of these two are no part of this program; where the tools are, they are asked.
+    formats.extend(
+        [by("xz", &["-9"]), by("zstd", &["-19"])]
+            .into_iter()
+            .filter(|bytes| !bytes.is_empty()),
+    );
+    formats.push(zip(&[ZipMember {
+        mode: 0o100_644,
+        ..ZipMember::new("a/b")
+    }]));
+    for bytes in formats {
+        let (dir, result) = unpack_bytes(&bytes, 1, &small());
+        assert_eq!(result.unwrap(), Unpacked { entries: 1, bytes: 7 });
+        assert_eq!(fs::read(dir.path().join("work/tree/b")).unwrap(), b"content");
+    }
+}
+
+#[test]
+fn a_tree_is_not_unpacked_over_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = dir.path().join("archive");
+    fs::write(&archive, tar(&[file("a")])).unwrap();
+    let into = dir.path().join("into");
+    fs::create_dir(&into).unwrap();
+    unpack(&archive, &into, 0, &small()).unwrap();
+    let error = unpack(&archive, &into, 0, &small()).unwrap_err();
+    assert!(
+        matches!(&error, UnpackError::Io { path, .. } if *path == into),
+        "{error}"
+    );
+}
