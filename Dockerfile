@@ -50,7 +50,7 @@ RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/usr/local/bin/pgsetup
     --mount=type=bind,source=manifests,target=/manifests \
     --mount=type=bind,from=vendor,source=/vendor,target=/vendor \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
     --mount=type=cache,target=/var/cache/pgsetup \
     --mount=type=cache,target=/var/tmp/pgsetup,sharing=private \
     --mount=type=secret,id=ca-certificates,target=/run/ca-certificates.pem \

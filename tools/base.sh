@@ -15,7 +15,15 @@ bootstrap() {
   tree="$(mktemp --suffix=.tar)"
   # shellcheck disable=SC2064 # the name as it is now
   trap "rm -f '$tree'" EXIT
-  debian_sources "$suite" | mmdebstrap --quiet --variant=minbase --include=ca-certificates "$suite" "$tree" -
+  # As in the published image: /usr is merged from the start, so the package that would merge it, and with it
+  # 47 MB of perl, has nothing to do. apt would choose it all the same, so it is out of reach meanwhile.
+  # shellcheck disable=SC2016 # mmdebstrap's shell knows the directory
+  debian_sources "$suite" | mmdebstrap --quiet --variant=minbase --include=ca-certificates,usr-is-merged \
+    --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
+    --setup-hook='mkdir -p "$1/etc/apt/preferences.d"' \
+    --setup-hook='printf "Package: usrmerge\nPin: release *\nPin-Priority: -1\n" >"$1/etc/apt/preferences.d/usrmerge"' \
+    --customize-hook='rm "$1/etc/apt/preferences.d/usrmerge"' \
+    "$suite" "$tree" - >&2
   "$docker" import --change 'CMD ["bash"]' "$tree" "$image" >/dev/null
 }
 
