@@ -439,7 +439,9 @@ mod tests {
 
     /// Compares a document with the agreed one in `tests/golden`, or writes that anew where `SNAPSHOTS=overwrite`.
     fn check_agreed(name: &str, document: &Value) {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/golden")
+            .join(name);
         let text = serde_json::to_string_pretty(document).unwrap() + "\n";
         if std::env::var("SNAPSHOTS").as_deref() == Ok("overwrite") {
             std::fs::write(&path, &text).unwrap();

@@ -232,15 +232,10 @@ impl Builder<'_> {
         let title = extension.component.title();
         let commands = recipe::extension(extension, &self.resolved.postgresql);
         let slug = extension.component.slug();
-        self.compiled(
-            &title,
-            &slug,
-            extension.sources.clone(),
-            commands,
-            10,
-            sources,
-            &[tools, server],
-        )
+        let archives = extension.sources.clone();
+        let installed = self.compiled(&title, &slug, archives, commands, 10, sources, &[tools, server]);
+        self.because(installed, format!("selected; {}", brings(extension)));
+        installed
     }
 
     /// A build and the installation of what it staged.
@@ -474,6 +469,18 @@ fn test_settings(resolved: &Resolved) -> BTreeMap<String, String> {
     settings
 }
 
+/// What an extension brings, for people.
+fn brings(extension: &Extension) -> String {
+    let sql = extension
+        .provides
+        .iter()
+        .map(|sql| format!("{} {}", sql.name, sql.default_version));
+    match sql.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => "a library to load".to_owned(),
+        sql => format!("SQL: {sql}"),
+    }
+}
+
 /// What is in the image when it is done, a line each.
 pub fn leaves(resolved: &Resolved) -> Vec<String> {
     let postgresql = &resolved.postgresql;
@@ -483,17 +490,7 @@ pub fn leaves(resolved: &Resolved) -> Vec<String> {
         postgresql.prefix()
     )];
     for extension in &resolved.extensions {
-        let sql: Vec<String> = extension
-            .provides
-            .iter()
-            .map(|sql| format!("{} {}", sql.name, sql.default_version))
-            .collect();
-        let sql = if sql.is_empty() {
-            "a library to load".to_owned()
-        } else {
-            format!("SQL: {}", sql.join(", "))
-        };
-        leaves.push(format!("{} ({sql})", extension.component.title()));
+        leaves.push(format!("{} ({})", extension.component.title(), brings(extension)));
     }
     if let Some(patroni) = &resolved.patroni {
         leaves.push(format!("{} in {}", patroni.component.title(), patroni.directory));

@@ -17,7 +17,9 @@ fn plans_of_the_projects_manifests_are_as_agreed() {
                 "--format",
                 format,
             ];
-            let ran = pgsetup(args);
+            // Its manifest says that Citus does not work with it.
+            let without = ["--without", "citus"].into_iter().filter(|_| pg == "15-apt");
+            let ran = pgsetup(args.into_iter().chain(without));
             assert_eq!(ran.status, 0, "--pg {pg}: {}", ran.err);
             let golden = project().join(format!("tests/golden/plan-{pg}.{suffix}"));
             snapbox::assert_data_eq!(
