@@ -72,17 +72,6 @@ impl Inventory {
         self.files.values()
     }
 
-    /// The paths of one component.
-    pub fn of<'a>(&'a self, component: &'a str) -> impl Iterator<Item = &'a InstalledFile> {
-        self.iter().filter(move |file| file.component == component)
-    }
-
-    /// The regular files.
-    pub fn regular(&self) -> impl Iterator<Item = &InstalledFile> {
-        self.iter()
-            .filter(|file| matches!(file.content, Content::File { .. }))
-    }
-
     /// Bytes of all regular files.
     pub fn size(&self) -> u64 {
         self.iter()

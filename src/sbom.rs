@@ -3,6 +3,8 @@
 //! No IO, no clock, nothing random: identifiers are made of the receipt's digest, so the same image has the same
 //! documents. Scanners find Debian and Python packages without help; what was compiled they only find here.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::digest::Sha256;
@@ -322,7 +324,8 @@ fn percent(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b".-_~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

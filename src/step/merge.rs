@@ -4,7 +4,6 @@
 //! then put in its place in one move, so that whatever kills the process leaves whole files only. Owners and modes do
 //! not depend on the build's umask: everything is root's, and either 0755 or 0644.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -378,22 +377,6 @@ fn resolve(path: &str, target: &str) -> String {
     format!("/{}", names.join("/"))
 }
 
-/// Bytes of each component, largest first.
-pub fn sizes(installed: &Inventory) -> Vec<(String, u64)> {
-    let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
-    for file in installed.iter() {
-        if let Content::File { size, .. } = file.content {
-            *sizes.entry(&file.component).or_default() += size;
-        }
-    }
-    let mut sizes: Vec<(String, u64)> = sizes
-        .into_iter()
-        .map(|(name, size)| (name.to_owned(), size))
-        .collect();
-    sizes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    sizes
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs as std_fs;
@@ -479,7 +462,7 @@ mod tests {
             machine.installed.find("/usr/lib/pg/bin/tool"),
             files.iter().find(|file| file.path.ends_with("tool"))
         );
-        assert_eq!(sizes(&machine.installed), [("citus".to_owned(), 9)]);
+        assert_eq!(machine.installed.size(), 9);
         // Once more, as after an interruption: the same bytes are no collision.
         machine.installed = Inventory::default();
         machine.merge("citus").unwrap();

@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::host::dpkg::Dpkg;
 use crate::host::fs::{self, FileKind};
 use crate::host::tree::utf8;
-use crate::inventory::{Content, Inventory};
+use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::layout;
 use crate::manifest::image::{Prune, Removal};
 
@@ -256,19 +256,13 @@ fn is_below(path: &str, top: &str) -> bool {
 }
 
 /// The name that only a linker asks for: `libpq.so` beside `libpq.so.5`.
-fn is_linker_name(file: &crate::inventory::InstalledFile) -> bool {
+fn is_linker_name(file: &InstalledFile) -> bool {
     let name = file.path.rsplit('/').next().unwrap_or_default();
-    match &file.content {
-        Content::Link { target } => {
-            name.starts_with("lib")
-                && name.ends_with(".so")
-                && target
-                    .rsplit('/')
-                    .next()
-                    .is_some_and(|target| target.starts_with(&format!("{name}.")))
-        }
-        _ => false,
-    }
+    let Content::Link { target } = &file.content else {
+        return false;
+    };
+    let target = target.rsplit('/').next().unwrap_or_default();
+    name.starts_with("lib") && name.strip_suffix(".so").is_some() && target.starts_with(&format!("{name}."))
 }
 
 /// True where `path` is what `pattern` names or lies below it. A star stands for any part of one name.

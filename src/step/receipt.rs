@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result};
 
 use super::files::ROOT_FILE;
+use super::purge::{PackagesBefore, Purged};
 use super::{Context, lock, merge};
 use crate::failure::Failure;
 use crate::host;
@@ -29,9 +30,9 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
         Facts {
             inventory: &inventory,
             // Every plan records the base's packages and removes those of the build.
-            before: state.packages_before.get().unwrap_or(&Default::default()),
+            before: state.packages_before.get().unwrap_or(&PackagesBefore::default()),
             packages: &host.dpkg()?.packages,
-            purged: state.purged.get().unwrap_or(&Default::default()),
+            purged: state.purged.get().unwrap_or(&Purged::default()),
             privileged,
             keys: &BTreeMap::new(),
             created: host::variable("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()),

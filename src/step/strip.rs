@@ -30,7 +30,7 @@ const EARLY: [Removal; 4] = [
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stripped {
     /// ELF files that went through `strip`.
-    pub stripped: usize,
+    pub elf_files: usize,
     /// Files and links that were removed.
     pub removed: usize,
     /// Bytes before.
@@ -71,7 +71,7 @@ pub fn strip(host: &Host, log: &Log, stage: &str, removals: &[Removal]) -> Resul
         }
     }
     remove_emptied(host, stage, emptied)?;
-    result.stripped = programs.len() + libraries.len();
+    result.elf_files = programs.len() + libraries.len();
     // Debian strips the same way (dh_strip(1)): what is left is what the dynamic linker reads.
     run(host, log, &["--strip-all"], &programs)?;
     run(host, log, &["--strip-unneeded"], &libraries)?;
