@@ -409,13 +409,14 @@ impl From<&Source> for Wanted {
             },
             resolve::Place::Debian(path) => Place::Debian(path.clone()),
         };
-        let upstream = source.places.iter().find_map(|place| match place {
-            resolve::Place::Url(url) => url.rsplit('/').next(),
-            resolve::Place::Debian(_) => None,
+        let names = source.places.iter().map(|place| match place {
+            resolve::Place::Url(address) | resolve::Place::Debian(address) => {
+                address.rsplit('/').next().unwrap_or_default()
+            }
         });
         Self {
             name: source.title.clone(),
-            file_name: file_name(&source.title, upstream.unwrap_or_default()),
+            file_name: file_name(&source.title, names),
             urls: source.places.iter().map(place).collect(),
             accepted: source.accepted.clone(),
             sha512: source.sha512.clone(),
@@ -425,19 +426,25 @@ impl From<&Source> for Wanted {
     }
 }
 
-/// What a file is called that upstream calls `upstream` and that is `title` (`citus 14.0.1`): upstream's name
-/// where it says what it is, or else the title's with upstream's suffix.
-fn file_name(title: &str, upstream: &str) -> String {
-    const SUFFIXES: [&str; 11] = [
-        ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar", ".zip", ".whl", ".gz",
+/// What a file is called that is `title` (`citus 14.0.1`) and that its places call `names`: upstream's name where it
+/// says what it is, or else the title with the first suffix there is.
+fn file_name<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> String {
+    const SUFFIXES: [&str; 10] = [
+        ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar", ".zip", ".whl",
     ];
-    let upstream = upstream.split(['?', '#']).next().unwrap_or_default();
+    let names: Vec<&str> = names
+        .map(|name| name.split(['?', '#']).next().unwrap_or_default())
+        .collect();
     let subject = title.split(' ').next().unwrap_or_default();
-    if !subject.is_empty() && upstream.contains(subject) {
-        return upstream.to_owned();
+    if let Some(upstream) = names
+        .first()
+        .filter(|name| !subject.is_empty() && name.contains(subject))
+    {
+        return (*upstream).to_owned();
     }
-    let suffix = SUFFIXES.into_iter().find(|suffix| upstream.ends_with(suffix));
-    title.replace(|c: char| c.is_whitespace() || c == '/', "-") + suffix.unwrap_or_default()
+    let suffix_of = |name: &&str| SUFFIXES.into_iter().find(|suffix| name.ends_with(suffix));
+    let suffix = names.iter().find_map(suffix_of).unwrap_or_default();
+    title.replace(|c: char| c.is_whitespace() || c == '/', "-") + suffix
 }
 
 /// An address to ask.

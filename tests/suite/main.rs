@@ -6,7 +6,9 @@
 mod architecture;
 mod command_line;
 mod contract;
+mod loopback;
 mod problems;
 mod sbom;
+mod sources;
 mod support;
 mod verify;

@@ -1,0 +1,398 @@
+//! `pgsetup fetch` against servers that misbehave and against the clock: what arrives is right, what does not is
+//! explained, and a process that is killed at any moment leaves nothing that the next one would trust.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::loopback::{Act, Server};
+use crate::support::{Ran, command, manifests, project, skip};
+
+const IMAGE: &str = r#"
+kind: image
+name: postgresql
+base: debian:bookworm
+postgresql: "15-apt"
+extensions: [NAMES]
+user: { name: postgres, uid: 999, gid: 999, home: /var/lib/postgresql, shell: /bin/bash }
+locale: C.UTF-8
+configuration: /etc/postgresql/image.conf
+prune: {}
+"#;
+
+const SERVER: &str = r#"
+kind: postgresql
+name: "15-apt"
+major: 15
+version: "15.18"
+license: PostgreSQL
+homepage: https://www.postgresql.org
+source: apt
+packages:
+  runtime: [postgresql-15]
+"#;
+
+/// A source of an extension of its own.
+struct Source<'a> {
+    name: String,
+    urls: Vec<String>,
+    content: &'a [u8],
+}
+
+/// Manifests that select one extension for each source.
+fn selection(sources: &[Source<'_>]) -> tempfile::TempDir {
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    let mut files = vec![
+        ("image.yaml".to_owned(), IMAGE.replace("NAMES", &names.join(", "))),
+        ("server.yaml".to_owned(), SERVER.to_owned()),
+    ];
+    for Source { name, urls, content } in sources {
+        let mirrors: String = urls[1..]
+            .iter()
+            .map(|url| format!("          - url: {url}\n"))
+            .collect();
+        let mirrors = if mirrors.is_empty() {
+            mirrors
+        } else {
+            format!("        mirrors:\n{mirrors}")
+        };
+        let (url, digest) = (&urls[0], sha256(content));
+        files.push((
+            format!("{name}.yaml"),
+            format!(
+                "kind: extension\nname: {name}\nsummary: A source\nlicense: PostgreSQL\nhomepage: https://example.org\n\
+                 releases:\n  - version: \"1\"\n    postgresql: [15]\n    sources:\n      - url: {url}\n        \
+                 sha256: {digest}\n        insecure: a server on the loopback interface\n{mirrors}    provides:\n      \
+                 - {{ name: {name}, default_version: \"1\" }}\nbuild:\n  pgxs: {{}}\n"
+            ),
+        ));
+    }
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
+    manifests(&files)
+}
+
+/// The digest as another program computes it.
+fn sha256(content: &[u8]) -> String {
+    let mut child = std::process::Command::new("sha256sum")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("sha256sum of coreutils");
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), content).unwrap();
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8(output.stdout).unwrap()[..64].to_owned()
+}
+
+fn content(seed: u32, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(length)
+    .collect()
+}
+
+fn fetch(manifests: &Path, to: &Path, more: &[&str]) -> Ran {
+    fetch_command(manifests, to, more).output().unwrap().into()
+}
+
+fn fetch_command(manifests: &Path, to: &Path, more: &[&str]) -> std::process::Command {
+    let mut fetch = command(["fetch"]);
+    fetch.arg(manifests).arg("--to").arg(to).args(more);
+    fetch
+}
+
+fn names_in(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_directory_is_filled_and_serves_without_connections() {
+    let (server, to) = (Server::start(), tempfile::tempdir().unwrap());
+    let (one, two) = (content(1, 100_000), content(2, 300));
+    let gone = server.put("/gone", b"", &[Act::Status(404, "")]);
+    let sources = [
+        Source {
+            name: "one".to_owned(),
+            urls: vec![server.put(
+                "/archive/v1.tar.gz",
+                &one,
+                &[Act::CutAfterQuarters(2), Act::Serve],
+            )],
+            content: &one,
+        },
+        Source {
+            name: "two".to_owned(),
+            urls: vec![gone, server.put("/two-1.tar.gz", &two, &[Act::Serve])],
+            content: &two,
+        },
+    ];
+    let selection = selection(&sources);
+    let ran = fetch(selection.path(), to.path(), &[]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert_eq!(names_in(to.path()), ["one-1.tar.gz", "two-1.tar.gz"]);
+    assert_eq!(fs::read(to.path().join("one-1.tar.gz")).unwrap(), one);
+    assert!(
+        ran.out
+            .lines()
+            .any(|line| line.starts_with("one 1") && line.contains("100 kB")),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.out
+            .lines()
+            .last()
+            .unwrap()
+            .starts_with("2 files, 100 kB, in "),
+        "{}",
+        ran.out
+    );
+
+    let again = fetch(selection.path(), to.path(), &["--offline"]);
+    assert_eq!(again.status, 0, "{}", again.err);
+    assert_eq!(again.out.matches("already there").count(), 2, "{}", again.out);
+
+    fs::remove_file(to.path().join("two-1.tar.gz")).unwrap();
+    let missing = fetch(selection.path(), to.path(), &["--offline"]);
+    assert_eq!(missing.status, 4);
+    assert!(
+        missing.err.contains("1 of 2 could not be fetched"),
+        "{}",
+        missing.err
+    );
+    assert!(
+        missing.err.contains(&format!("wanted: sha256 {}", sha256(&two))),
+        "{}",
+        missing.err
+    );
+    assert!(!missing.err.contains(&sha256(&one)), "{}", missing.err);
+}
+
+#[test]
+fn a_flipped_bit_ends_with_the_status_of_checksums_and_leaves_no_file() {
+    let (server, to) = (Server::start(), tempfile::tempdir().unwrap());
+    let one = content(1, 1000);
+    let url = server.put("/one-1.tar.gz", &one, &[Act::FlippedBit]);
+    let source = Source {
+        name: "one".to_owned(),
+        urls: vec![url.clone()],
+        content: &one,
+    };
+    let ran = fetch(selection(&[source]).path(), to.path(), &[]);
+    let mut wrong = one.clone();
+    *wrong.last_mut().unwrap() ^= 1;
+    assert_eq!(ran.status, 5, "{}", ran.err);
+    for expected in [&sha256(&one), &sha256(&wrong), &url, "one-1.tar.gz"] {
+        assert!(ran.err.contains(expected), "{expected} is not in {}", ran.err);
+    }
+    assert_eq!(names_in(to.path()), [".partial"]);
+    for below in ["sha256", "partial"] {
+        assert!(names_in(&to.path().join(".partial").join(below)).is_empty());
+    }
+}
+
+#[test]
+fn a_fetch_that_is_killed_at_any_moment_is_finished_by_the_next() {
+    let rounds: u32 =
+        std::env::var("PGSETUP_ROUNDS").map_or(12, |rounds| rounds.parse::<u32>().unwrap().min(200));
+    let server = Server::start();
+    let contents: Vec<Vec<u8>> = (0..4)
+        .map(|n| content(n + 1, 1_500_000 + 1000 * n as usize))
+        .collect();
+    let acts = [Act::Slow, Act::Serve];
+    let mut interrupted = 0;
+    for round in 0..rounds {
+        let sources: Vec<Source<'_>> = contents
+            .iter()
+            .enumerate()
+            .map(|(n, content)| Source {
+                name: format!("x{n}"),
+                urls: vec![server.put(&format!("/{round}/x{n}-1.tar.gz"), content, &acts[n % 2..])],
+                content,
+            })
+            .collect();
+        let (selection, to) = (selection(&sources), tempfile::tempdir().unwrap());
+        // The moments spread over what a fetch takes, beginning with none at all.
+        let moment = Duration::from_micros(u64::from(round.wrapping_mul(2_654_435_761) % 250_000));
+        let mut child = fetch_command(selection.path(), to.path(), &[])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        interrupted += u32::from(kill_at(&mut child, moment));
+        let kept = to.path().join(".partial/sha256");
+        for name in kept.is_dir().then(|| names_in(&kept)).into_iter().flatten() {
+            assert_eq!(
+                sha256(&fs::read(kept.join(&name)).unwrap()),
+                name,
+                "round {round}: a wrong file in the cache"
+            );
+        }
+        let ran = fetch(selection.path(), to.path(), &[]);
+        assert_eq!(
+            ran.status, 0,
+            "round {round}, killed after {moment:?}: {}",
+            ran.err
+        );
+        for (n, content) in contents.iter().enumerate() {
+            assert!(
+                fs::read(to.path().join(format!("x{n}-1.tar.gz"))).unwrap() == *content,
+                "round {round}: x{n}"
+            );
+        }
+        let left: Vec<_> = names_in(to.path())
+            .into_iter()
+            .filter(|name| name.starts_with(".partial"))
+            .collect();
+        assert!(left.is_empty(), "round {round}: {left:?}");
+    }
+    println!("{rounds} rounds, killed before its end in {interrupted}");
+    assert!(
+        interrupted * 4 > rounds,
+        "too few fetches were still running: {interrupted} of {rounds}"
+    );
+}
+
+/// Kills a process after a time, as by SIGKILL; whether it was still running.
+fn kill_at(child: &mut Child, moment: Duration) -> bool {
+    let begin = Instant::now();
+    while begin.elapsed() < moment {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    child.kill().unwrap();
+    !child.wait().unwrap().success()
+}
+
+#[test]
+fn processes_share_a_cache() {
+    let (server, cache) = (Server::start(), tempfile::tempdir().unwrap());
+    let one = content(5, 2_000_000);
+    let url = server.put("/one-1.tar.gz", &one, &[Act::Slow]);
+    let source = Source {
+        name: "one".to_owned(),
+        urls: vec![url],
+        content: &one,
+    };
+    let selection = selection(&[source]);
+    let targets: Vec<_> = (0..6).map(|_| tempfile::tempdir().unwrap()).collect();
+    let children: Vec<Child> = targets
+        .iter()
+        .map(|to| {
+            fetch_command(
+                selection.path(),
+                to.path(),
+                &["--cache", cache.path().to_str().unwrap()],
+            )
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    for to in &targets {
+        assert!(fs::read(to.path().join("one-1.tar.gz")).unwrap() == one);
+    }
+    assert_eq!(
+        server.ranges("/one-1.tar.gz"),
+        [""],
+        "one process downloads, the others wait for it"
+    );
+}
+
+#[test]
+fn the_cache_is_listed_and_pruned_by_size() {
+    let (server, to, cache) = (
+        Server::start(),
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let contents: Vec<Vec<u8>> = (0..3).map(|n| content(n + 1, 1000)).collect();
+    let sources: Vec<Source<'_>> = contents
+        .iter()
+        .enumerate()
+        .map(|(n, content)| Source {
+            name: format!("x{n}"),
+            urls: vec![server.put(&format!("/x{n}-1.tar.gz"), content, &[Act::Serve])],
+            content,
+        })
+        .collect();
+    let cache = cache.path().to_str().unwrap();
+    let ran = fetch(selection(&sources).path(), to.path(), &["--cache", cache]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let pgsetup = |args: &[&str]| -> Ran { command(args.iter().copied()).output().unwrap().into() };
+    let list = pgsetup(&["cache", "list", "--cache", cache]);
+    assert!(list.out.ends_with("3 files, 3 kB\n"), "{}", list.out);
+    assert!(list.out.contains(&sha256(&contents[0])), "{}", list.out);
+    let pruned = pgsetup(&["cache", "prune", "--size", "2k", "--cache", cache]);
+    assert_eq!(
+        pruned.out, "removed 1 files, 1 kB; kept 2 files, 2 kB\n",
+        "{}",
+        pruned.err
+    );
+    let kept = pgsetup(&["cache", "prune", "--days", "1", "--cache", cache]);
+    assert_eq!(
+        kept.out, "removed 0 files, 0 B; kept 2 files, 2 kB\n",
+        "{}",
+        kept.err
+    );
+}
+
+/// What upstream published as `git archive`, from the vendor directory of whoever has it.
+#[test]
+fn citus_arrives_byte_for_byte() {
+    let vendor = std::env::var("HOME").map(|home| Path::new(&home).join(".cache/pgsetup/vendor"));
+    let Ok(archive) = vendor.map(|vendor| vendor.join("citus-14.0.1.tar.gz")) else {
+        return;
+    };
+    let Ok(content) = fs::read(&archive) else {
+        skip("it needs citus-14.0.1.tar.gz in ~/.cache/pgsetup/vendor");
+        return;
+    };
+    let manifest = fs::read_to_string(project().join("manifests/extensions/citus.yaml")).unwrap();
+    assert!(
+        manifest.contains(&sha256(&content)),
+        "the manifest names another digest"
+    );
+    let (server, to) = (Server::start(), tempfile::tempdir().unwrap());
+    let url = server.put(
+        "/citusdata/citus/archive/refs/tags/v14.0.1.tar.gz",
+        &content,
+        &[Act::Serve],
+    );
+    let source = Source {
+        name: "citus".to_owned(),
+        urls: vec![url],
+        content: &content,
+    };
+    let unpacked = tempfile::tempdir().unwrap();
+    let ran = fetch(
+        selection(&[source]).path(),
+        to.path(),
+        &["--unpack", unpacked.path().to_str().unwrap()],
+    );
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(fs::read(to.path().join("citus-1.tar.gz")).unwrap() == content);
+    let control = fs::read_to_string(
+        unpacked
+            .path()
+            .join("citus-1/src/backend/distributed/citus.control"),
+    )
+    .unwrap();
+    assert!(control.contains("default_version = '14.0-1'"), "{control}");
+}
