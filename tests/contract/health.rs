@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::container::{Container, HEALTH_CHECK, Network, PASSWORD};
+use super::container::{Container, HEALTH_CHECK, Network, PASSWORD, Volume};
 use super::needs_image;
 
 #[test]
@@ -66,15 +66,22 @@ fn line_27_health_follows_port_and_addresses() {
         &["-c", "listen_addresses=::1"],
         &["-c", "listen_addresses="],
     ];
+    let volume = Volume::new();
     for command in cases {
         let container = Container::create(
-            &["--env", PASSWORD, "--sysctl=net.ipv6.conf.lo.disable_ipv6=0"],
+            &[
+                &volume.as_data(),
+                "--env",
+                PASSWORD,
+                "--sysctl=net.ipv6.conf.lo.disable_ipv6=0",
+            ],
             command,
         );
         container.start();
         container.wait_for(&format!("[[ ! -e $PGDATA/.initialising ]] && {HEALTH_CHECK}"));
         let health = container.health();
         assert_eq!(health.status, 0, "{command:?}: {health:?}");
+        assert_eq!(container.end_by("TERM"), 0);
     }
 }
 

@@ -11,6 +11,8 @@ mod health;
 mod initialisation;
 #[path = "../contract/layout.rs"]
 mod layout;
+#[path = "../contract/library.rs"]
+mod library;
 #[path = "../contract/patroni.rs"]
 mod patroni;
 #[path = "../contract/process.rs"]

@@ -14,14 +14,16 @@ prepare_directories() {
   fi
   if (($(id -u) == 0)); then
     mkdir --parents /var/run/postgresql
-    for directory in "$PGDATA" "$POSTGRES_INITDB_WALDIR" /var/run/postgresql /etc/postgresql /var/log/postgresql; do
+    for directory in "$PGDATA" "$POSTGRES_INITDB_WALDIR" /var/run/postgresql; do
       give_to_postgres "$directory"
     done
+    # The directory and not what is in it: log files may be of another user, who reads them.
+    [[ "$POSTGRES_LOG" != file ]] || chown postgres:postgres /var/log/postgresql
   fi
 }
 
 # usage: give_to_postgres DIRECTORY
-# Only what is not postgres's yet: a recursive chown of a large database would take minutes at each start.
+# Only what is not postgres's yet, and never configuration, which may be mounted from the host: a recursive chown of a large database would take minutes at each start.
 give_to_postgres() {
   [[ -d "$1" ]] || return 0
   find "$1" ! -user postgres -exec chown --no-dereference postgres:postgres {} + || warn "cannot give $1 to postgres"

@@ -53,6 +53,8 @@ source "$container_scripts/config/layers.sh"
 source "$container_scripts/config/effective.sh"
 # shellcheck source=../patroni/checks.sh
 source "$container_scripts/patroni/checks.sh"
+# shellcheck source=../patroni/environment.sh
+source "$container_scripts/patroni/environment.sh"
 # shellcheck source=../patroni/files.sh
 source "$container_scripts/patroni/files.sh"
 # shellcheck source=../patroni/configuration.sh

@@ -53,19 +53,3 @@ check_citus() {
 check_incomplete_patroni() {
   [[ "$POSTGRES_ON_FAILED_INIT" == start-over ]] || check_incomplete
 }
-
-# usage: read_patroni_environment
-# Patroni reads PATRONI_* itself; this adds files, defaults from the POSTGRES_* names, and the choices it has no variable for.
-read_patroni_environment() {
-  file_env PATRONI_SUPERUSER_PASSWORD "$POSTGRES_PASSWORD"
-  file_env PATRONI_REPLICATION_PASSWORD
-  file_env PATRONI_REWIND_PASSWORD
-  file_env PATRONI_RESTAPI_PASSWORD
-  file_env PATRONI_SUPERUSER_USERNAME "$POSTGRES_USER"
-  # For the initialisation scripts, which know the superuser by this name.
-  export POSTGRES_USER="$PATRONI_SUPERUSER_USERNAME"
-  file_env PATRONI_REPLICATION_USERNAME replicator
-  [[ -z "$PATRONI_REWIND_PASSWORD" ]] || file_env PATRONI_REWIND_USERNAME rewinder
-  one_of PATRONI_SYNCHRONOUS_MODE '' '' off on quorum
-  one_of PATRONI_SYNCHRONOUS_MODE_STRICT off off on
-}

@@ -18,7 +18,7 @@ explain_standalone() {
 # usage: explain_patroni patroni|postgres [ARG...]
 explain_patroni() {
   read_environment
-  read_patroni_environment
+  read_patroni_environment "$@"
   check_patroni "$@"
   explain_line start "Patroni, which starts PostgreSQL $PG_MAJOR, as uid $(id -u)"
   explain_data

@@ -7,7 +7,7 @@ run_patroni() {
   local file
   exit_on_signals
   read_environment
-  read_patroni_environment
+  read_patroni_environment "$@"
   check_patroni "$@"
   stop_on_problems
   prepare_directories

@@ -1,0 +1,134 @@
+//! The entrypoint's library functions by themselves, in the machine's own bash: no container, no image.
+
+use std::io::Write as _;
+use std::process::Command;
+
+use crate::support::project;
+
+/// Sources the entrypoint, runs a script after it, and gives its standard output.
+#[track_caller]
+fn shell(script: &str, environment: &[(&str, &str)]) -> String {
+    let entrypoint = project().join("entrypoint.d/entrypoint.sh");
+    let output = Command::new("bash")
+        .args([
+            "-c",
+            &format!("source '{}'; set -Eeuo pipefail; {script}", entrypoint.display()),
+        ])
+        .envs(environment.iter().copied())
+        .output()
+        .expect("bash starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{script}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
+
+#[test]
+fn words_are_split_as_a_shell_would_and_never_evaluated() {
+    let split = "split_words words \"$TEXT\"; printf '<%s>' \"${words[@]}\"";
+    for (text, expected) in [
+        (
+            r#"-k --locale='C UTF' -E "UTF8""#,
+            "<-k><--locale=C UTF><-E><UTF8>",
+        ),
+        (
+            r"a\ b $(touch x) `id` $HOME *",
+            "<a b><$(touch><x)><`id`><$HOME><*>",
+        ),
+        (r#"'' "it's""#, "<><it's>"),
+    ] {
+        assert_eq!(shell(split, &[("TEXT", text)]), expected, "{text}");
+    }
+    assert_eq!(
+        shell(
+            "split_words words \"$TEXT\" || echo refused",
+            &[("TEXT", "--x='a")]
+        ),
+        "refused\n"
+    );
+}
+
+#[test]
+fn settings_files_are_read_as_the_manual_says() {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let text = "# comment\nwork_mem = 4MB # note\nPort 5433\nx.y='it''s # no comment' # comment\nempty = ''\n  work_mem='8MB'\n";
+    file.write_all(text.as_bytes()).expect("the file is written");
+    let path = file.path().to_str().expect("a UTF-8 path");
+    assert_eq!(
+        shell("list_settings \"$FILE\"", &[("FILE", path)]),
+        "work_mem\t4MB\t2\nport\t5433\t3\nx.y\tit's # no comment\t4\nempty\t\t5\nwork_mem\t8MB\t6\n"
+    );
+    assert_eq!(
+        shell(
+            "setting_in \"$FILE\" work_mem; setting_in \"$FILE\" absent",
+            &[("FILE", path)]
+        ),
+        "8MB\n"
+    );
+}
+
+#[test]
+fn kinds_of_start_are_told_from_words_alone() {
+    for (command, scope, kind) in [
+        ("postgres", "", "standalone"),
+        ("postgres -c work_mem=1MB", "", "standalone"),
+        ("postgres", "cluster", "patroni"),
+        ("patroni /etc/patroni.yml", "", "patroni"),
+        ("postgres --single", "cluster", "other"),
+        ("postgres -C port", "", "other"),
+        ("postgres --describe-config", "", "other"),
+        ("patroni --validate-config x", "cluster", "other"),
+        ("psql --version", "cluster", "other"),
+    ] {
+        let found = shell(&format!("command_kind {command}"), &[("PATRONI_SCOPE", scope)]);
+        assert_eq!(found.trim(), kind, "{command} with scope '{scope}'");
+    }
+}
+
+#[test]
+fn the_command_lines_configuration_file_is_taken_out() {
+    let script = "take_config_file \"${ARGS[@]}\"; printf '%s|' \"$REPLY\" \"${REPLY_ARGUMENTS[@]}\"";
+    for (arguments, expected) in [
+        ("-c config_file=/a -c port=1", "/a|-c|port=1|"),
+        ("--config-file=/b -p 2", "/b|-p|2|"),
+        ("-c port=3", "/data/postgresql.conf|-c|port=3|"),
+    ] {
+        let found = shell(&format!("ARGS=({arguments}); {script}"), &[("PGDATA", "/data")]);
+        assert_eq!(found, expected, "{arguments}");
+    }
+}
+
+#[test]
+fn values_are_quoted_for_each_kind_of_file() {
+    let text = [("TEXT", r"it's a \ back")];
+    assert_eq!(shell("quote_setting \"$TEXT\"", &text), r"'it''s a \\ back'");
+    assert_eq!(shell("quote_yaml \"$TEXT\"", &text), r"'it''s a \ back'");
+    assert_eq!(
+        shell("quote_hba plain_1; quote_hba 'O\"dd'", &[]),
+        "plain_1\"O\"\"dd\""
+    );
+}
+
+#[test]
+fn a_tls_key_is_acceptable_by_postgresqls_own_rule() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let path = file.path().to_str().expect("a UTF-8 path");
+    for (mode, acceptable) in [(0o600, "yes"), (0o400, "yes"), (0o604, "no"), (0o644, "no")] {
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode))
+            .expect("the mode is set");
+        let found = shell(
+            "tls_key_is_acceptable \"$FILE\" && echo yes || echo no",
+            &[("FILE", path)],
+        );
+        assert_eq!(found.trim(), acceptable, "{mode:o}");
+    }
+}
+
+#[test]
+fn a_patroni_file_of_ones_own_is_not_overridden_by_defaults() {
+    let script = "read_environment; read_patroni_environment patroni; printf '%s|%s' \"$PATRONI_SUPERUSER_USERNAME\" \"$PATRONI_REPLICATION_USERNAME\"";
+    let plain = [("POSTGRES_USER", "me"), ("POSTGRES_PASSWORD", "x")];
+    assert_eq!(shell(script, &plain), "me|replicator");
+    let own = [plain[0], plain[1], ("PATRONI_CONFIGURATION", "scope: mine")];
+    assert_eq!(shell(script, &own), "|");
+}
