@@ -45,6 +45,8 @@ ARG PG
 ARG EXTENSIONS=
 # Further options of `pgsetup install`.
 ARG PGSETUP_OPTIONS=
+# Seconds since 1970: nothing in the image is younger, on whatever day it is built.
+ARG SOURCE_DATE_EPOCH
 # One layer: what is removed in it was never in the image. Compiling happens on a mount, because an overlay is slow.
 RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/usr/local/bin/pgsetup \
     --mount=type=bind,source=manifests,target=/manifests \

@@ -27,6 +27,10 @@ image: pgsetup ## Build the image pgsetup/postgresql:18, whatever this machine c
 test: lint ## Run every test; PGSETUP_REQUIRE_ALL=1 lets none be skipped
 	tools/test.sh
 
+.PHONY: reproducible
+reproducible: pgsetup ## Install twice and compare every path of the two trees
+	tools/reproducible.sh
+
 .PHONY: lint
 lint: ## Check formatting, lints and shell scripts
 	cargo fmt --check

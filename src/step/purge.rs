@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::Command;
 use crate::host::dpkg::{Dpkg, Package};
 use crate::host::{Host, Log};
+use crate::verify;
 
 /// Directories for what is not meant to last.
 const TEMPORARY: [&str; 3] = ["/root", "/tmp", "/var/tmp"];
@@ -23,6 +24,8 @@ pub struct PackagesBefore {
     pub packages: BTreeMap<String, PackageState>,
     /// What lay in the directories for temporary files.
     pub temporary: BTreeSet<String>,
+    /// Set-id files, and what everybody may write.
+    pub privileged: BTreeSet<String>,
 }
 
 /// Version and mark of a package.
@@ -49,6 +52,11 @@ impl PackagesBefore {
                 })
                 .collect(),
             temporary: temporary(host)?,
+            privileged: verify::privileged(host)?
+                .0
+                .into_iter()
+                .map(|one| one.path)
+                .collect(),
         })
     }
 }

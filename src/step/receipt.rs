@@ -7,32 +7,40 @@ use anyhow::{Context as _, Result};
 use super::files::ROOT_FILE;
 use super::purge::{PackagesBefore, Purged};
 use super::{Context, lock, merge};
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 use crate::host;
+use crate::host::dpkg::Dpkg;
 use crate::layout;
 use crate::plan;
-use crate::receipt::{Facts, IMAGE, Receipt};
+use crate::receipt::{Facts, IMAGE, Privileged, Receipt};
 use crate::report::bytes;
 use crate::resolve::Resolved;
 use crate::{sbom, verify};
 
-/// Writes `contents.txt` for people, `receipt.json`, `sbom.spdx.json` and `sbom.cdx.json` below [`layout::RECORDS`]. It comes last: what is
-/// recorded is the machine as it is now.
+/// Writes `contents.txt` for people, `receipt.json`, `sbom.spdx.json` and `sbom.cdx.json` below
+/// [`layout::RECORDS`]. It comes last: what is recorded is the machine as it is now.
+///
+/// # Errors
+/// Something has rights beyond its owner's, and neither the base, nor a Debian package, nor the manifest gave them.
 pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failure> {
     let (host, state) = (context.host, &context.state);
     let mut inventory = lock(&state.inventory).clone();
     if let Some(file) = merge::record(host, IMAGE, &resolved.configuration)? {
         inventory.insert(file);
     }
+    // Every plan records the base's packages and removes those of the build.
+    let (no_packages, nothing) = (PackagesBefore::default(), Purged::default());
+    let before = state.packages_before.get().unwrap_or(&no_packages);
+    let dpkg = host.dpkg()?;
     let (privileged, _) = verify::privileged(host)?;
+    unaccounted(&privileged, before, &dpkg, resolved).map_err(|error| Failure::new(Cause::Test, error))?;
     let receipt = Receipt::build(
         resolved,
         Facts {
             inventory: &inventory,
-            // Every plan records the base's packages and removes those of the build.
-            before: state.packages_before.get().unwrap_or(&PackagesBefore::default()),
-            packages: &host.dpkg()?.packages,
-            purged: state.purged.get().unwrap_or(&Purged::default()),
+            before,
+            packages: &dpkg.packages,
+            purged: state.purged.get().unwrap_or(&nothing),
             privileged,
             keys: &BTreeMap::new(),
             created: host::variable("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()),
@@ -51,6 +59,33 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
         "{} of files, {} of packages besides the base's",
         bytes(receipt.files_size),
         bytes(receipt.packages_size)
+    ))
+}
+
+/// Fails where a set-id file, or something that everybody may write, came from nowhere.
+fn unaccounted(
+    privileged: &[Privileged],
+    before: &PackagesBefore,
+    dpkg: &Dpkg,
+    resolved: &Resolved,
+) -> Result<(), String> {
+    let findings: Vec<String> = privileged
+        .iter()
+        .filter(|one| !before.privileged.contains(&one.path) && dpkg.owner(&one.path).is_none())
+        .filter(|one| {
+            !resolved
+                .directories
+                .iter()
+                .any(|directory| directory.path == one.path)
+        })
+        .map(|one| format!("\n  {}: mode {}", one.path, one.mode))
+        .collect();
+    if findings.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "set-id files, or files open to everybody, that neither the base nor the manifest has:{}",
+        findings.concat()
     ))
 }
 
