@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::{Handle, Signals};
 
 use crate::cli::{InstallArgs, SourceArgs};
 use crate::failure::{Because, Cause, Failure};
@@ -16,20 +18,74 @@ use crate::layout;
 use crate::plan::{self, Plan};
 use crate::report::Reporter;
 use crate::resolve::Resolved;
-use crate::run::{self, Event, Limits};
-use crate::step::{self, Context, State, fetch};
+use crate::run::{self, Event, FailedStep, Limits, STOPPED};
+use crate::step::{self, Context, State, fetch, user};
 use crate::supply::{ErrorKind, Options, Supply, Wanted};
 use crate::target::{Architecture, Target, distribution_of};
 
 /// How many sources are downloaded at the same time.
 const DOWNLOADS: usize = 6;
 
+/// How long work may go on that no signal ends (a download, an archive) when all commands have been stopped.
+const LAST_WORDS: Duration = Duration::from_millis(300);
+
 /// Installs what the manifests select.
 pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
-    let mut manifests = args.manifests.clone();
-    let mut resolved = crate::resolved(&manifests, Some(target(&host)?), reporter)?;
     permitted(&host)?;
+    stoppable(&host, reporter, || resolve_and_perform(args, &host, reporter))
+}
+
+/// Does `work`, and ends it when a signal asks for that: first every command, then, where it is busy with something
+/// else, this process. What is left then is what a kill leaves, and the caches are made for that.
+fn stoppable(
+    host: &Host,
+    reporter: &Reporter,
+    work: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    host::cmd::adopt_strays().because(Cause::Internal)?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).because(Cause::Internal)?;
+    let handle = signals.handle();
+    let (working, work_ends) = mpsc::channel::<()>();
+    let interrupt = host.interrupt();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for _ in signals.forever() {
+                interrupt.stop_all();
+                if work_ends.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
+                    reporter.failure(&interrupted());
+                    host::cmd::end_strays();
+                    host::exit(Cause::Interrupted.exit_status());
+                }
+            }
+        });
+        // Dropped from the last to the first, also by a panic: the thread ends when its signals are closed.
+        let _watched = Watched(handle);
+        let _working = working;
+        let result = work();
+        host::cmd::end_strays();
+        result
+    })
+}
+
+fn interrupted() -> Failure {
+    Failure::new(Cause::Interrupted, format_args!("not installed; {STOPPED}"))
+}
+
+/// Signals that a thread waits for until this is dropped.
+struct Watched(Handle);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> Result<(), Failure> {
+    let mut manifests = args.manifests.clone();
+    let mut resolved = crate::resolved(&manifests, Some(target(host)?), reporter)?;
+    // The plan's own step would say the same, beside others that have begun already.
+    user::exist(host, &resolved.user)?;
     let supply = supply(&args.sources, &args.root)?;
     let left_out = match args.skip_unavailable {
         true => unavailable(&resolved, &supply, reporter)?,
@@ -42,7 +98,7 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     }
     let plan = plan::build(&resolved);
     host.empty_contents(layout::WORK)?;
-    perform(&plan, &resolved, args, &host, &supply, reporter)?;
+    perform(&plan, args, host, &supply, reporter)?;
     plan.leaves.iter().for_each(|line| reporter.line(line));
     Ok(())
 }
@@ -138,7 +194,6 @@ fn unavailable(
 
 fn perform(
     plan: &Plan,
-    resolved: &Resolved,
     args: &InstallArgs,
     host: &Host,
     supply: &Supply,
@@ -157,10 +212,6 @@ fn perform(
         state: State::default(),
     };
     let interrupt = host.interrupt();
-    let stop = interrupt.clone();
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).because(Cause::Internal)?;
-    let handle = signals.handle();
-    let waiter = std::thread::spawn(move || signals.forever().for_each(|_| stop.stop_all()));
     let limits = Limits {
         cpu: jobs,
         net: DOWNLOADS,
@@ -176,9 +227,6 @@ fn perform(
             Event::Failed(step, elapsed) => reporter.failed(&step.name, elapsed),
         },
     );
-    handle.close();
-    // It ends as soon as its signals are closed.
-    let _ = waiter.join();
     match result {
         Ok(()) => {
             host.empty_contents(layout::WORK)?;
@@ -186,6 +234,12 @@ fn perform(
             Ok(())
         }
         Err(failed) => {
+            let is_stopped = |step: &FailedStep| step.failure.cause == Cause::Interrupted;
+            let (stopped, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(is_stopped);
+            // What was stopped has not failed: its last lines tell nothing.
+            if failed.is_empty() && !stopped.is_empty() {
+                return Err(interrupted());
+            }
             reporter.failures(&failed);
             let cause = failed.first().map_or(Cause::Internal, |step| step.failure.cause);
             let names: Vec<&str> = failed.iter().map(|step| step.name.as_str()).collect();

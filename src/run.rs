@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 use crate::failure::{Cause, Failure};
 use crate::plan::{Lane, Step};
 
+/// What is said of everything that a signal ended.
+pub const STOPPED: &str = "stopped because pgsetup was told to stop";
+
 /// How many steps of a lane run at the same time.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -107,7 +110,7 @@ pub fn run(
         }
     });
     if failed.is_empty() && schedule.finished < steps.len() {
-        let failure = Failure::new(Cause::Interrupted, "stopped because pgsetup was told to stop");
+        let failure = Failure::new(Cause::Interrupted, STOPPED);
         failed.push(FailedStep {
             name: "install".to_owned(),
             failure,

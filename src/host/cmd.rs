@@ -1,7 +1,8 @@
 //! Runs commands: each in a process group of its own, its output in a log, its environment known.
 //!
 //! A command is told nothing of pgsetup's environment but what is listed in [`KEPT_VARIABLES`], so that a build
-//! does not depend on who started it. Whatever a command leaves running is killed when it ends.
+//! does not depend on who started it. What a command leaves running is killed when it ends; what has left the
+//! command's process group is killed when pgsetup ends ([`end_strays`]).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,7 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{
+    Pid, Signal, getpid, kill_process, kill_process_group, set_child_subreaper, test_kill_process_group,
+};
 
 use super::Host;
 use crate::command::Command;
@@ -188,6 +191,49 @@ impl Processes {
     pub fn interrupt(&self) -> Interrupt {
         Interrupt(Arc::clone(&self.0))
     }
+}
+
+/// Makes this process the parent of whatever its commands leave running, were it in a session of its own (prctl(2),
+/// `PR_SET_CHILD_SUBREAPER`), so that [`end_strays`] finds it.
+pub fn adopt_strays() -> io::Result<()> {
+    Ok(set_child_subreaper(Some(getpid()))?)
+}
+
+/// Kills every child of this process, and those that become its children by that. For when no command is wanted to
+/// run any more.
+pub fn end_strays() {
+    let until = Instant::now() + GRACE;
+    loop {
+        let strays = children();
+        if strays.is_empty() || Instant::now() > until {
+            return;
+        }
+        for stray in strays {
+            // It may have ended already.
+            let _ = kill_process(stray, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The children of this process that live, by proc(5): state and parent come after the name, which
+/// is in parentheses and may hold anything.
+fn children() -> Vec<Pid> {
+    let own = getpid().as_raw_nonzero().to_string();
+    let is_child = |stat: &str| {
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut fields = fields.split_whitespace();
+        let (state, parent) = (fields.next()?, fields.next()?);
+        (parent == own && !"ZX".contains(state)).then_some(())
+    };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            is_child(&std::fs::read_to_string(entry.path().join("stat")).ok()?)?;
+            Pid::from_raw(number)
+        })
+        .collect()
 }
 
 fn pid(group: u32) -> Option<Pid> {
@@ -364,7 +410,7 @@ impl Background<'_> {
     pub fn end(self, signal: Signal, limit: Duration) -> bool {
         if let Some(pid) = pid(self.group) {
             // It may have ended already.
-            let _ = rustix::process::kill_process(pid, signal);
+            let _ = kill_process(pid, signal);
         }
         matches!(self.handle.wait_timeout(limit), Ok(Some(output)) if output.status.success())
     }

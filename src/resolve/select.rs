@@ -13,7 +13,7 @@ use crate::manifest::image::{Image, Prune, Removal};
 use crate::manifest::problem::{Problem, SourceText};
 use crate::manifest::source::{Packages, Source as WrittenSource};
 use crate::manifest::{Located, Manifests, nearest};
-use crate::target::{Architecture, Target};
+use crate::target::{Architecture, Target, parse_distribution};
 
 /// The selected image; `None` where a problem keeps it from being put together. Every problem is in `problems`.
 pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<Problem>) -> Option<Resolved> {
@@ -22,6 +22,14 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         distribution: image.value.base.clone(),
         architecture: Architecture::of_this_program(),
     });
+    if target.distribution != image.value.base && parse_distribution(&image.value.base).is_ok() {
+        // Packages are those of one distribution: on another they have other names, or are other versions.
+        let (base, other) = (&image.value.base, &target.distribution);
+        problems.push(image.problem(
+            "base",
+            format!("the image is made of {base}, and the target is {other}"),
+        ));
+    }
     let postgresql = postgresql(manifests, image, selection, target.architecture, problems);
     let chosen = chosen(manifests, image, selection, problems);
     let major = postgresql.as_ref().map(|postgresql| postgresql.major);

@@ -17,7 +17,7 @@ pub mod purge;
 mod receipt;
 pub mod strip;
 pub mod times;
-mod user;
+pub mod user;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

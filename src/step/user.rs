@@ -5,15 +5,25 @@ use crate::failure::{Cause, Failure};
 use crate::host::{Host, Log};
 use crate::manifest::image::User;
 
+/// Whether the user and its group are there already, each with the right number.
+///
+/// # Errors
+/// The name or a number belongs to somebody else.
+pub fn exist(host: &Host, user: &User) -> Result<(bool, bool), Failure> {
+    let passwd = host.read("/etc/passwd")?.unwrap_or_default();
+    let group = host.read("/etc/group")?.unwrap_or_default();
+    Ok((
+        belongs(&passwd, "/etc/passwd", &user.name, user.uid)?,
+        belongs(&group, "/etc/group", &user.name, user.gid)?,
+    ))
+}
+
 /// Makes the user and its group by `commands`, unless both are there already with the right numbers.
 ///
 /// # Errors
 /// The name or a number belongs to somebody else: nothing is changed then.
 pub fn create(host: &Host, user: &User, commands: &[Command], log: &Log) -> Result<String, Failure> {
-    let passwd = host.read("/etc/passwd")?.unwrap_or_default();
-    let group = host.read("/etc/group")?.unwrap_or_default();
-    let has_user = belongs(&passwd, "/etc/passwd", &user.name, user.uid)?;
-    let has_group = belongs(&group, "/etc/group", &user.name, user.gid)?;
+    let (has_user, has_group) = exist(host, user)?;
     if has_user && has_group {
         return Ok("is there already".to_owned());
     }
