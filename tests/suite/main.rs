@@ -6,7 +6,9 @@
 mod architecture;
 mod command_line;
 mod contract;
+mod install;
 mod loopback;
+mod machine;
 mod problems;
 mod sbom;
 mod sources;

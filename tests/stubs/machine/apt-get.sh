@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Stands in for apt-get(8): keeps dpkg's status file as the real one would, of packages that hold nothing and depend
+# on nothing. Notes when two of it run at the same time, which the real one would fail at. Cannot find the package
+# `nosuch`.
+set -Eeuo pipefail
+
+# usage: install_packages NAME...
+install_packages() {
+  local name
+  for name; do
+    if [[ "$name" == nosuch ]]; then
+      printf 'E: Unable to locate package %s\n' "$name" >&2
+      exit 100
+    fi
+  done
+  for name; do
+    printf 'Package: %s\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n' "$name" >>"$ROOT/var/lib/dpkg/status"
+  done
+}
+
+# usage: purge_packages NAME...
+purge_packages() {
+  local name
+  for name; do
+    # A paragraph a record.
+    awk -v RS= -v ORS='\n\n' -v name="$name" '$2 != name' "$ROOT/var/lib/dpkg/status" >"$TRACE/status"
+    cat "$TRACE/status" >"$ROOT/var/lib/dpkg/status"
+  done
+}
+
+# usage: apt-get [--simulate] [OPTION...] update|install|purge [OPTION...] [--] NAME...
+main() {
+  mkdir "$TRACE/dpkg" || touch "$TRACE/overlap"
+  printf '%s\n' "$*" >>"$TRACE/apt-get"
+  local verb='' simulate=''
+  local -a names=()
+  while (($# > 0)); do
+    case "$1" in
+      --simulate) simulate=1 ;;
+      -o) shift ;;
+      -*) ;;
+      update | install | purge) verb="$1" ;;
+      *) names+=("$1") ;;
+    esac
+    shift
+  done
+  case "$verb$simulate" in
+    update) ;;
+    install) install_packages "${names[@]}" ;;
+    purge1) printf 'Purg %s [1]\n' "${names[@]}" ;;
+    purge) purge_packages "${names[@]}" ;;
+    *) printf 'E: Invalid operation %s\n' "$verb" >&2 && exit 100 ;;
+  esac
+  rmdir "$TRACE/dpkg"
+}
+
+main "$@"

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Stands in for initdb: makes a data directory with an empty configuration.
+set -Eeuo pipefail
+
+# usage: initdb --pgdata DIR OPTION...
+mkdir -p "$ROOT$2"
+touch "$ROOT$2/postgresql.conf"

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Stands in for psql: creates extensions that have a control file, and knows the version that the file says.
+set -Eeuo pipefail
+
+readonly extensions="$ROOT/usr/share/postgresql/18/extension"
+
+# usage: version NAME
+version() {
+  local control="$extensions/$1.control"
+  if [[ ! -e "$control" ]]; then
+    printf 'ERROR:  extension "%s" is not available\n' "$1" >&2
+    exit 3
+  fi
+  sed --quiet "s/^default_version = '\(.*\)'/\1/p" "$control"
+}
+
+main() {
+  local sql
+  sql="$(cat)"
+  printf '%s\n' "$sql" >>"$TRACE/sql"
+  if [[ "$sql" =~ ^"CREATE EXTENSION IF NOT EXISTS "\"(.*)\" ]]; then
+    version "${BASH_REMATCH[1]}" >/dev/null
+  elif [[ "$sql" =~ extname\ =\ \'(.*)\' ]]; then
+    version "${BASH_REMATCH[1]}"
+  fi
+}
+
+main "$@"

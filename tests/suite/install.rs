@@ -1,0 +1,819 @@
+//! `pgsetup install` from one end to the other, into a directory: what it does, and what becomes of it when sources,
+//! builds, package tools and signals go wrong.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::loopback::Act;
+use crate::machine::{Machine, Recipe, files_below, wait_for};
+use crate::support::{Ran, pgsetup};
+
+/// What a build does that never ends by itself: two processes that SIGTERM does not impress, the second in a session
+/// of its own. Both are counted by `Machine::processes`.
+const HANG: &str =
+    "trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 1000' & touch $(TRACE)/hangs; sleep 1000";
+
+/// What pgsetup says when a signal ended it.
+const STOPPED: &str = "pgsetup: not installed; stopped because pgsetup was told to stop";
+
+/// Fails with everything that was printed, unless `status` is what pgsetup ended with.
+#[track_caller]
+fn ended_with(machine: &Machine, ran: &Ran, status: i32) {
+    assert_eq!(ran.status, status, "{}{}", ran.out, machine.neutral(&ran.err));
+}
+
+/// The page after the last step: from the first line on that pgsetup itself opens.
+fn page(machine: &Machine, ran: &Ran) -> String {
+    let text = machine.neutral(&ran.err);
+    let from = text.find("\npgsetup: ").unwrap_or(0);
+    text[from..].trim().to_owned()
+}
+
+#[test]
+fn an_installation_is_complete_and_agrees_with_its_receipt() {
+    let machine = Machine::new();
+    let packages = "packages: {runtime: [xz-utils]}\nsettings: {log_directory: /var/log/postgresql}\n";
+    machine.image(&["alpha", "beta"], packages);
+    let with_packages = Recipe {
+        packages: &["libalpha-dev"],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", with_packages);
+    machine.extension("beta", Recipe::default());
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 0);
+
+    let root = machine.path("root");
+    let verified = pgsetup(["verify", "--root", root.to_str().unwrap()]);
+    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+
+    // The commands, in their order, are those of the plan; the packages of the build are gone.
+    let options =
+        "--yes --quiet --no-install-recommends -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0";
+    let purge =
+        "-qq -o APT::Get::AutomaticRemove=false -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Use-Pty=0";
+    let apt = [
+        "update --quiet --error-on=any".to_owned(),
+        format!("install {options} xz-utils"),
+        format!("install {options} libalpha-dev make"),
+        format!("{purge} --simulate purge -- libalpha-dev make"),
+        format!("{purge} --yes purge -- libalpha-dev make"),
+    ];
+    assert_eq!(machine.trace("apt-get").lines().collect::<Vec<_>>(), apt);
+    assert!(
+        !machine.path("trace/overlap").exists(),
+        "apt-get ran twice at the same time"
+    );
+    let status = std::fs::read_to_string(machine.root("/var/lib/dpkg/status")).unwrap();
+    let installed = status.lines().filter_map(|line| line.strip_prefix("Package: "));
+    assert_eq!(installed.collect::<Vec<_>>(), ["dpkg", "xz-utils"]);
+
+    // The cluster ran as the image's user, never as root, and had every extension.
+    let programs = machine.trace("setpriv");
+    for line in programs.lines() {
+        assert!(
+            line.ends_with(": --reuid=999 --regid=998 --clear-groups"),
+            "{line}"
+        );
+    }
+    assert!(programs.contains("postgres: "));
+    for name in ["alpha", "beta"] {
+        let statement = format!("CREATE EXTENSION IF NOT EXISTS \"{name}\" CASCADE");
+        assert!(machine.trace("sql").contains(&statement));
+    }
+
+    // Nothing but what belongs into the image is left.
+    assert_eq!(files_below(&machine.root("/var/tmp")), Vec::<String>::new());
+    assert_eq!(files_below(&machine.root("/tmp")), ["of-the-base"]);
+    let mode = machine
+        .root("/var/lib/postgresql/data")
+        .metadata()
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o7777, 0o700);
+    let configuration = std::fs::read_to_string(machine.root("/etc/postgresql/image.conf")).unwrap();
+    assert!(
+        configuration.contains("log_directory = '/var/log/postgresql'\n"),
+        "{configuration}"
+    );
+}
+
+#[test]
+fn a_source_with_one_flipped_bit_is_named_with_both_digests_and_nothing_of_it_is_kept() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let recipe = Recipe {
+        acts: &[Act::FlippedBit],
+        ..Recipe::default()
+    };
+    let archive = machine.extension("alpha", recipe);
+    for more in [&[][..], &["--skip-unavailable"]] {
+        let ran = machine.install(more);
+        ended_with(&machine, &ran, 5);
+        let expected = format!(
+            "alpha 1.0 is not what its manifest says (alpha-1.0.tar.gz)\n\
+             \x20 wanted: sha256 {wanted}\n\
+             \x20 cache [TEST]/cache: not there\n\
+             \x20 [SERVER]/alpha-1.0.tar.gz: another sha256 than expected\n\
+             \x20   expected {wanted}\n\
+             \x20   actual   {actual}\n\
+             \x20   size     {bytes} bytes\n\
+             \x20   from     [SERVER]/alpha-1.0.tar.gz\n",
+            wanted = archive.sha256,
+            actual = archive.sha256_with_flipped_bit,
+            bytes = archive.content.len(),
+        );
+        let text = machine.neutral(&ran.err);
+        assert!(text.contains(&expected), "{text}\nshould have\n{expected}");
+        assert_eq!(
+            machine.unpacked().iter().find(|name| name.contains("alpha")),
+            None
+        );
+        let kept = machine
+            .cached()
+            .into_iter()
+            .filter(|name| !name.ends_with(".origin"));
+        let kept: Vec<String> = kept.filter(|name| name.contains(&archive.sha256)).collect();
+        assert_eq!(kept, Vec::<String>::new());
+        assert!(!machine.root("/usr/share/pgsetup/receipt.json").exists());
+    }
+}
+
+#[test]
+fn a_source_that_cannot_be_had_fails_with_every_place_that_was_asked() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let mirror = machine
+        .server
+        .put("/mirror/alpha.tar.gz", b"", &[Act::Status(410, "")]);
+    let recipe = Recipe {
+        acts: &[Act::Status(404, "")],
+        mirrors: &[&mirror],
+        ..Recipe::default()
+    };
+    let archive = machine.extension("alpha", recipe);
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 4);
+    let expected = format!(
+        "pgsetup: fetch alpha 1.0 failed: alpha 1.0 cannot be had (alpha-1.0.tar.gz)\n\
+         \x20 wanted: sha256 {}\n\
+         \x20 cache [TEST]/cache: not there\n\
+         \x20 [SERVER]/alpha-1.0.tar.gz: the server answered 404 Not Found ([SERVER]/alpha-1.0.tar.gz)\n\
+         \x20 [SERVER]/mirror/alpha.tar.gz: the server answered 410 Gone ([SERVER]/mirror/alpha.tar.gz)\n\
+         \x20 3 places were tried\n\
+         pgsetup: not installed; failed: fetch alpha 1.0",
+        archive.sha256
+    );
+    snapbox::assert_data_eq!(page(&machine, &ran), expected);
+    assert!(!machine.root("/usr/share/pgsetup/receipt.json").exists());
+    assert!(
+        !machine
+            .root("/usr/share/postgresql/18/extension/alpha.control")
+            .exists()
+    );
+}
+
+#[test]
+fn without_the_servers_own_source_nothing_at_all_is_installed() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    machine.extension("alpha", Recipe::default());
+    machine.postgresql(&[Act::Status(404, "")]);
+    for more in [&[][..], &["--skip-unavailable"]] {
+        ended_with(&machine, &machine.install(more), 4);
+        assert!(!machine.root("/usr/lib/postgresql").exists());
+        assert!(!machine.root("/usr/share").exists());
+    }
+}
+
+#[test]
+fn an_extension_that_cannot_be_had_is_left_out_where_that_is_wanted_and_the_end_says_so() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    let recipe = Recipe {
+        acts: &[Act::Status(404, "")],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", recipe);
+    machine.extension("beta", Recipe::default());
+    let ran = machine.install(&["--skip-unavailable"]);
+    ended_with(&machine, &ran, 0);
+    let text = machine.neutral(&ran.err);
+    let left_out = "\nnot alpha, whose source could not be had: cache [TEST]/cache: not there; \
+                    [SERVER]/alpha-1.0.tar.gz: the server answered 404 Not Found";
+    let last_step = text.find("done   write /usr/share/pgsetup/receipt.json").unwrap();
+    assert!(text[last_step..].contains(left_out), "{text}");
+    assert!(
+        machine
+            .root("/usr/share/postgresql/18/extension/beta.control")
+            .exists()
+    );
+    assert!(
+        !machine
+            .root("/usr/share/postgresql/18/extension/alpha.control")
+            .exists()
+    );
+    assert!(!machine.trace("sql").contains("alpha"));
+}
+
+#[test]
+fn offline_names_exactly_what_is_missing_and_asks_nobody() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    let alpha = machine.extension("alpha", Recipe::default());
+    let beta = machine.extension("beta", Recipe::default());
+    let server = machine.postgresql(&[]);
+    // All but one are at hand, under names that say nothing.
+    let vendor = machine.path("vendor");
+    std::fs::create_dir(&vendor).unwrap();
+    for (name, archive) in [("one", &alpha), ("two", &server)] {
+        std::fs::write(vendor.join(name), &archive.content).unwrap();
+    }
+    let ran = machine.install(&["--offline", "--vendor", vendor.to_str().unwrap()]);
+    ended_with(&machine, &ran, 4);
+    let expected = format!(
+        "pgsetup: fetch beta 1.0 failed: beta 1.0 cannot be had (beta-1.0.tar.gz), and --offline forbids to download it\n\
+         \x20 wanted: sha256 {}\n\
+         \x20 vendor [TEST]/vendor: none of 2 files has a digest that is accepted\n\
+         \x20 cache [TEST]/cache: not there\n\
+         \x20 hint: `pgsetup fetch DIR... --to DIR` on a connected machine brings everything that `--vendor DIR` needs\n\
+         pgsetup: not installed; failed: fetch beta 1.0",
+        beta.sha256
+    );
+    snapbox::assert_data_eq!(page(&machine, &ran), expected);
+    for archive in [&alpha, &beta, &server] {
+        assert_eq!(machine.server.ranges(&archive.path), Vec::<String>::new());
+    }
+
+    std::fs::write(vendor.join("three"), &beta.content).unwrap();
+    let ran = machine.install(&["--offline", "--vendor", vendor.to_str().unwrap()]);
+    ended_with(&machine, &ran, 0);
+}
+
+#[test]
+fn a_build_that_fails_is_shown_with_all_that_its_reader_needs() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let recipe = Recipe {
+        make: &["@seq 1 30", "@cc -c needy.c"],
+        files: &[("needy.c", "#include <nosuch/header.h>\n")],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", recipe);
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 6);
+    let text = page(&machine, &ran);
+    let head = "pgsetup: build alpha 1.0 failed: exit status 2\n\
+                \x20 command: cd /var/tmp/pgsetup/source/alpha-1.0 && PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config make \
+                PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config USE_PGXS=1\n\
+                \x20 last lines of its output:\n\
+                \x20   11\n";
+    assert!(text.starts_with(head), "{text}\nshould begin\n{head}");
+    for line in [
+        "    needy.c:1:10: fatal error: nosuch/header.h: No such file or directory",
+        "  log: [TEST]/root/var/tmp/pgsetup/log/build-alpha-1.0.log",
+        "  hint: `nosuch/header.h` belongs to a development package that is not in the manifest's `packages.build`",
+    ] {
+        assert!(
+            text.lines().any(|other| other == line),
+            "{text}\nshould have\n{line}"
+        );
+    }
+    assert!(
+        text.ends_with("\npgsetup: not installed; failed: build alpha 1.0"),
+        "{text}"
+    );
+    let log = std::fs::read_to_string(machine.root("/var/tmp/pgsetup/log/build-alpha-1.0.log")).unwrap();
+    assert!(
+        log.contains("\n1\n2\n3\n"),
+        "the log has all of the output: {log}"
+    );
+}
+
+#[test]
+fn after_a_failure_what_runs_is_let_finish_and_nothing_new_starts() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta", "gamma"], "");
+    let wait = |name: &str| format!("@until test -e $(TRACE)/{name}; do sleep 0.02; done");
+    let (beta_runs, may_end) = (wait("beta-runs"), wait("may-end"));
+    machine.extension(
+        "alpha",
+        Recipe {
+            make: &[&beta_runs, "false"],
+            ..Recipe::default()
+        },
+    );
+    machine.extension(
+        "beta",
+        Recipe {
+            make: &["@touch $(TRACE)/beta-runs", &may_end],
+            ..Recipe::default()
+        },
+    );
+    machine.extension(
+        "gamma",
+        Recipe {
+            make: &["@touch $(TRACE)/gamma-ran"],
+            ..Recipe::default()
+        },
+    );
+    let mut child = machine.command(&[]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut text = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        // Beta may end only when pgsetup knows of alpha, so that no order is left to chance.
+        if line.starts_with("FAILED build alpha 1.0") {
+            std::fs::write(machine.path("trace/may-end"), "").unwrap();
+        }
+        text.push_str(&line);
+        text.push('\n');
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(6), "{text}");
+    assert!(text.contains("\ndone   build beta 1.0"), "{text}");
+    assert!(
+        !text.contains("start  install beta 1.0") && !text.contains("start  build gamma 1.0"),
+        "{text}"
+    );
+    assert!(!machine.path("trace/gamma-ran").exists());
+    machine.is_quiet();
+}
+
+#[test]
+fn all_builds_that_fail_are_reported() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    let meet = |own: &str, other: &str| {
+        format!(
+            "@touch $(TRACE)/{own}; until test -e $(TRACE)/{other}; do sleep 0.02; done; echo {own} broke; exit 3"
+        )
+    };
+    let (alpha, beta) = (meet("alpha", "beta"), meet("beta", "alpha"));
+    machine.extension(
+        "alpha",
+        Recipe {
+            make: &[&alpha],
+            ..Recipe::default()
+        },
+    );
+    machine.extension(
+        "beta",
+        Recipe {
+            make: &[&beta],
+            ..Recipe::default()
+        },
+    );
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 6);
+    for name in ["alpha", "beta"] {
+        assert!(
+            ran.err
+                .contains(&format!("\npgsetup: build {name} 1.0 failed: exit status 2\n")),
+            "{}",
+            ran.err
+        );
+        assert!(ran.err.contains(&format!("\n    {name} broke\n")), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_build_that_a_signal_ends_is_shown_with_the_signal() {
+    for (signal, outcome) in [
+        (
+            "KILL",
+            "killed by signal 9 (SIGKILL), often because memory ran out",
+        ),
+        ("SEGV", "killed by signal 11"),
+    ] {
+        let machine = Machine::new();
+        machine.image(&["alpha"], "");
+        let script = format!("echo so far so good; kill -{signal} $$");
+        let recipe = Recipe {
+            run: Some(&["sh", "-c", &script]),
+            ..Recipe::default()
+        };
+        machine.extension("alpha", recipe);
+        let ran = machine.install(&[]);
+        ended_with(&machine, &ran, 6);
+        let expected = format!(
+            "pgsetup: build alpha 1.0 failed: {outcome}\n\
+             \x20 command: cd /var/tmp/pgsetup/source/alpha-1.0 && PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config \
+             sh -c '{script}'\n\
+             \x20 last lines of its output:\n\
+             \x20   so far so good\n\
+             \x20 log: [TEST]/root/var/tmp/pgsetup/log/build-alpha-1.0.log\n\
+             pgsetup: not installed; failed: build alpha 1.0"
+        );
+        snapbox::assert_data_eq!(page(&machine, &ran), expected);
+    }
+}
+
+#[test]
+fn a_package_that_apt_cannot_find_is_named() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let recipe = Recipe {
+        packages: &["nosuch"],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", recipe);
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 6);
+    let expected = "pgsetup: install build packages failed: exit status 100\n\
+        \x20 command: apt-get install --yes --quiet --no-install-recommends -o Dpkg::Options::=--force-confold \
+        -o Dpkg::Use-Pty=0 make nosuch\n\
+        \x20 last lines of its output:\n\
+        \x20   E: Unable to locate package nosuch\n\
+        \x20 log: [TEST]/root/var/tmp/pgsetup/log/install-build-packages.log\n\
+        pgsetup: not installed; failed: install build packages";
+    snapbox::assert_data_eq!(page(&machine, &ran), expected);
+}
+
+#[test]
+fn a_tool_that_is_not_there_is_named() {
+    let machine = Machine::new();
+    std::fs::remove_file(machine.path("bin/chroot")).unwrap();
+    let mut command = machine.command(&[]);
+    let ran: Ran = command.env("PATH", machine.path("bin")).output().unwrap().into();
+    ended_with(&machine, &ran, 6);
+    let text = page(&machine, &ran);
+    assert!(
+        text.contains("cannot be started: No such file or directory"),
+        "{text}"
+    );
+    assert!(text.contains("command: apt-get update"), "{text}");
+}
+
+#[test]
+fn a_process_that_a_build_leaves_behind_ends_with_the_installation() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let leaves = [
+        "sleep 1000 & :",
+        "setsid sleep 1000 & :",
+        "setsid sh -c 'setsid sleep 1000 & sleep 1000' & :",
+    ];
+    machine.extension(
+        "alpha",
+        Recipe {
+            make: &leaves,
+            ..Recipe::default()
+        },
+    );
+    // `install` fails where a process is left.
+    ended_with(&machine, &machine.install(&[]), 0);
+
+    let mut failing = leaves.to_vec();
+    failing.push("false");
+    machine.extension(
+        "alpha",
+        Recipe {
+            make: &failing,
+            ..Recipe::default()
+        },
+    );
+    ended_with(&machine, &machine.install(&[]), 6);
+}
+
+/// Sends a signal and waits for the end. What was promised is "about a second"; ten leave room for a machine under load, and
+/// are far less than anything here would take by itself.
+#[track_caller]
+fn stopped_by(machine: &Machine, mut child: Child, signal: &str) -> Ran {
+    let began = Instant::now();
+    let kill = Command::new("kill")
+        .args(["-s", signal, &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    wait_for("pgsetup ends", || child.try_wait().unwrap().is_some());
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "it took {:?}",
+        began.elapsed()
+    );
+    machine.is_quiet();
+    child.wait_with_output().unwrap().into()
+}
+
+#[test]
+fn a_signal_ends_builds_that_do_not_want_to_end() {
+    for signal in ["TERM", "INT", "HUP"] {
+        let machine = Machine::new();
+        machine.image(&["alpha"], "");
+        machine.extension(
+            "alpha",
+            Recipe {
+                make: &[HANG],
+                ..Recipe::default()
+            },
+        );
+        let child = machine.start_until(&[], "hangs");
+        let ran = stopped_by(&machine, child, signal);
+        ended_with(&machine, &ran, 130);
+        assert_eq!(page(&machine, &ran), STOPPED);
+    }
+}
+
+#[test]
+fn a_signal_ends_downloads_too() {
+    for more in [&[][..], &["--skip-unavailable"]] {
+        let machine = Machine::new();
+        machine.image(&["alpha"], "");
+        let archive = machine.extension(
+            "alpha",
+            Recipe {
+                acts: &[Act::Stall],
+                ..Recipe::default()
+            },
+        );
+        let child = machine
+            .command(more)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let partial = machine.path("cache/partial").join(&archive.sha256);
+        wait_for("half of the archive", || {
+            partial.metadata().is_ok_and(|metadata| metadata.len() > 0)
+        });
+        let ran = stopped_by(&machine, child, "TERM");
+        ended_with(&machine, &ran, 130);
+        assert_eq!(ran.err.lines().last(), Some(STOPPED), "{}", ran.err);
+    }
+}
+
+#[test]
+fn an_installation_that_was_stopped_or_failed_can_be_repeated_and_downloads_nothing_again() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    let once = "@test -e $(TRACE)/second || { touch $(TRACE)/second; false; }";
+    let archives = [
+        machine.extension(
+            "alpha",
+            Recipe {
+                make: &[once],
+                ..Recipe::default()
+            },
+        ),
+        machine.extension("beta", Recipe::default()),
+        machine.postgresql(&[]),
+    ];
+    ended_with(&machine, &machine.install(&[]), 6);
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 0);
+    for archive in &archives {
+        assert_eq!(
+            machine.server.ranges(&archive.path),
+            [""],
+            "{} was asked for once",
+            archive.path
+        );
+    }
+    // And again over what is installed.
+    ended_with(&machine, &machine.install(&["--offline"]), 0);
+    let verified = pgsetup(["verify", "--root", machine.path("root").to_str().unwrap()]);
+    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+}
+
+#[test]
+fn commands_see_proxies_and_nothing_else_of_the_callers_environment() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    machine.extension(
+        "alpha",
+        Recipe {
+            make: &["@env >$(TRACE)/environment"],
+            ..Recipe::default()
+        },
+    );
+    let mut command = machine.command(&[]);
+    command
+        .envs([
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("CFLAGS", "-march=native"),
+            ("LD_PRELOAD", ""),
+        ])
+        .envs([
+            ("https_proxy", "http://127.0.0.1:1"),
+            ("LANG", "de_DE.UTF-8"),
+            ("HOME", "/home/somebody"),
+        ]);
+    ended_with(&machine, &command.output().unwrap().into(), 0);
+    let environment = machine.trace("environment");
+    let names: Vec<&str> = environment
+        .lines()
+        .filter_map(|line| Some(line.split_once('=')?.0))
+        .collect();
+    // What a shell and make set for their children is theirs.
+    let theirs = [
+        "PWD",
+        "OLDPWD",
+        "SHLVL",
+        "_",
+        "MAKELEVEL",
+        "MAKEFLAGS",
+        "MFLAGS",
+        "MAKEOVERRIDES",
+        "CARGO_MAKEFLAGS",
+    ];
+    let known = [
+        "PATH",
+        "https_proxy",
+        "no_proxy",
+        "DEBIAN_FRONTEND",
+        "HOME",
+        "LC_ALL",
+        "PIP_DISABLE_PIP_VERSION_CHECK",
+        "PYTHONDONTWRITEBYTECODE",
+        "TZ",
+        "PG_CONFIG",
+        "ROOT",
+        "TRACE",
+        "TMPDIR",
+        "USE_PGXS",
+    ];
+    let strange: Vec<&&str> = names
+        .iter()
+        .filter(|name| !theirs.contains(name) && !known.contains(name))
+        .collect();
+    assert_eq!(strange, Vec::<&&str>::new());
+    for line in [
+        "https_proxy=http://127.0.0.1:1",
+        "HOME=/root",
+        "LC_ALL=C.UTF-8",
+        "TZ=UTC",
+    ] {
+        assert!(environment.lines().any(|other| other == line), "{environment}");
+    }
+}
+
+#[test]
+fn a_user_whose_id_is_somebody_elses_is_refused_before_anything_is_changed() {
+    for (user, message) in [
+        (
+            "name: postgres, uid: 4, gid: 998",
+            "the image wants postgres to be 4, but /etc/passwd has sync as 4",
+        ),
+        (
+            "name: sync, uid: 999, gid: 998",
+            "the image wants sync to be 999, but /etc/passwd has sync as 4",
+        ),
+        (
+            "name: postgres, uid: 999, gid: 101",
+            "the image wants postgres to be 101, but /etc/group has ssh as 101",
+        ),
+    ] {
+        let machine = Machine::new();
+        let image = std::fs::read_to_string(machine.path("manifests/image.yaml")).unwrap();
+        machine.manifest(
+            "image.yaml",
+            &image.replace("name: postgres, uid: 999, gid: 998", user),
+        );
+        let before = files_below(&machine.path("root"));
+        let ran = machine.install(&[]);
+        ended_with(&machine, &ran, 3);
+        let expected = format!("pgsetup: {message}; choose another name or number in the image's `user`\n");
+        assert_eq!(ran.err, expected);
+        assert_eq!(files_below(&machine.path("root")), before);
+        assert_eq!(machine.trace("apt-get"), "");
+    }
+}
+
+#[test]
+fn an_image_of_another_distribution_is_refused_before_anything_is_changed() {
+    let machine = Machine::new();
+    machine.write("/etc/os-release", "ID=debian\nVERSION_CODENAME=trixie\n");
+    let before = files_below(&machine.path("root"));
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 3);
+    let text = machine.neutral(&ran.err);
+    assert!(text.contains("[TEST]/manifests/image.yaml:3:7"), "{text}");
+    assert!(
+        text.contains("the image is made of debian:bookworm, and the target is debian:trixie"),
+        "{text}"
+    );
+    assert_eq!(files_below(&machine.path("root")), before);
+
+    machine.write("/etc/os-release", "NAME=Unknown\n");
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 1);
+    assert_eq!(
+        machine.neutral(&ran.err),
+        "pgsetup: [TEST]/root/etc/os-release does not say which distribution this is\n"
+    );
+}
+
+#[test]
+fn only_root_installs_into_the_running_system() {
+    // A copy, because the directory of the build may not be everybody's.
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = directory.path().join("pgsetup");
+    std::fs::copy(env!("CARGO_BIN_EXE_pgsetup"), &program).unwrap();
+    let machine = Machine::new();
+    let manifests = directory.path().join("manifests");
+    std::fs::create_dir(&manifests).unwrap();
+    for name in ["image.yaml", "postgresql.yaml"] {
+        std::fs::copy(machine.path("manifests").join(name), manifests.join(name)).unwrap();
+    }
+    let cache = directory.path().join("cache");
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let mut command = if is_root {
+        let mut command = Command::new("setpriv");
+        command
+            .args([
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+                "--no-new-privs",
+            ])
+            .arg(&program);
+        command
+    } else {
+        Command::new(&program)
+    };
+    let output = command
+        .arg("install")
+        .arg(&manifests)
+        .arg("--cache")
+        .arg(&cache)
+        .current_dir("/")
+        .output();
+    let ran: Ran = output.unwrap().into();
+    assert_eq!(ran.status, 8, "{}", ran.err);
+    assert_eq!(
+        ran.err,
+        "pgsetup: installing into the running system is root's; `pgsetup plan` shows as any user what would be done, \
+         and `--root DIR` installs below a directory\n"
+    );
+    assert!(!cache.exists());
+}
+
+#[test]
+fn as_many_builds_run_at_the_same_time_as_there_are_jobs() {
+    // With two jobs, each of two builds waits for the other; with one, neither may see the other.
+    let meet = |own: &str, other: &str| {
+        format!("@touch $(TRACE)/{own}; until test -e $(TRACE)/{other}; do sleep 0.02; done")
+    };
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    let (alpha, beta) = (meet("alpha", "beta"), meet("beta", "alpha"));
+    machine.extension(
+        "alpha",
+        Recipe {
+            make: &[&alpha],
+            ..Recipe::default()
+        },
+    );
+    machine.extension(
+        "beta",
+        Recipe {
+            make: &[&beta],
+            ..Recipe::default()
+        },
+    );
+    ended_with(&machine, &machine.install(&[]), 0);
+
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    let alone = "@mkdir $(TRACE)/builds && sleep 0.1 && rmdir $(TRACE)/builds";
+    for name in ["alpha", "beta"] {
+        machine.extension(
+            name,
+            Recipe {
+                make: &[alone],
+                ..Recipe::default()
+            },
+        );
+    }
+    ended_with(&machine, &machine.install(&["--jobs", "1"]), 0);
+}
+
+#[test]
+fn every_make_shares_one_jobserver_and_no_more_jobs_run_than_were_asked_for() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    // Six jobs in each of two makes; each takes one of two places, or complains that there is none.
+    let job = "one two three four five six:\n\
+               \t@mkdir $(TRACE)/place-1 2>/dev/null && place=1 || { mkdir $(TRACE)/place-2 2>/dev/null && place=2; } || \
+               { touch $(TRACE)/too-many; exit; }; sleep 0.1; rmdir $(TRACE)/place-$$place\n";
+    let all = "all: one two three four five six\n";
+    let more = format!("{all}{job}");
+    let recipe = Recipe {
+        make: &["@echo '$(MAKEFLAGS)' >>$(TRACE)/flags"],
+        rules: &more,
+        ..Recipe::default()
+    };
+    machine.extension("alpha", recipe);
+    machine.extension("beta", recipe);
+    ended_with(&machine, &machine.install(&[]), 0);
+    assert!(!machine.path("trace/too-many").exists());
+    let flags = machine.trace("flags");
+    let servers: Vec<&str> = flags
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("--jobserver-auth="))
+        .collect();
+    assert_eq!(servers.len(), 2, "{flags}");
+    assert_eq!(servers[0], servers[1], "{flags}");
+}

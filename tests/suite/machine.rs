@@ -1,0 +1,398 @@
+//! A machine to install on that is only a directory: `pgsetup install --root DIR` with stub tools on PATH and archives
+//! from a loopback server.
+//!
+//! Nothing in pgsetup knows that it is tested: `chroot` and `apt-get` are looked up on PATH like every program, and
+//! the stubs of `tests/stubs` do to the root what the real ones would do, as far as an installation can tell. `make`, the
+//! compiler and the shell are this machine's own, so what is built is really built.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use crate::loopback::{Act, Server};
+use crate::support::{Ran, command, project};
+
+/// How long a test waits for what has to happen at some time. Long, because a machine may have other work.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Files of an archive: name, text, and whether it is a program.
+type Files<'a> = &'a [(&'a str, &'a str)];
+
+/// A directory that pgsetup takes for a machine.
+pub struct Machine {
+    /// `root`, `trace`, `bin`, `manifests`, `cache`.
+    directory: tempfile::TempDir,
+    /// Where its sources are.
+    pub server: Server,
+    /// The server's address.
+    address: String,
+}
+
+/// An archive on the server.
+#[derive(Debug, Clone)]
+pub struct Archive {
+    /// Its path there.
+    pub path: String,
+    /// Its address.
+    pub url: String,
+    /// The digest that the manifests say.
+    pub sha256: String,
+    /// The digest of what arrives when one bit is turned on the way.
+    pub sha256_with_flipped_bit: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
+}
+
+/// An extension in the words of a test.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Recipe<'a> {
+    /// What `make` is told to do for the target `all`, a line each.
+    pub make: &'a [&'a str],
+    /// More rules of its makefile.
+    pub rules: &'a str,
+    /// More files of its archive.
+    pub files: Files<'a>,
+    /// A command to run instead of `make`.
+    pub run: Option<&'a [&'a str]>,
+    /// Its build packages.
+    pub packages: &'a [&'a str],
+    /// Further addresses of its archive.
+    pub mirrors: &'a [&'a str],
+    /// What the server does when it is asked for the archive.
+    pub acts: &'a [Act],
+}
+
+impl Machine {
+    /// A bare Debian bookworm with a manifest of the server and an image of no extension.
+    pub fn new() -> Self {
+        let server = Server::start();
+        let machine = Self {
+            directory: tempfile::tempdir().expect("a temporary directory"),
+            address: server.put("", b"", &[]),
+            server,
+        };
+        for name in ["trace", "bin", "manifests"] {
+            std::fs::create_dir(machine.path(name)).expect("a directory of the test");
+        }
+        machine.write("/etc/os-release", "ID=debian\nVERSION_CODENAME=bookworm\n");
+        machine.write(
+            "/etc/passwd",
+            "root:x:0:0:root:/root:/bin/bash\nsync:x:4:65534:sync:/bin:/bin/sync\n",
+        );
+        machine.write("/etc/group", "root:x:0:\nssh:x:101:\n");
+        machine.write("/etc/shadow", "root:*:1::::::\nsync:*:1::::::\n");
+        machine.write(
+            "/var/lib/dpkg/status",
+            "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.21\n\n",
+        );
+        machine.write("/var/lib/dpkg/info/dpkg.list", "/.\n/usr/bin/dpkg\n");
+        // Interpreter of the stubs; what has none is removed at the end.
+        machine.write("/usr/bin/bash", "");
+        machine.write("/tmp/of-the-base", "");
+        machine.stubs("machine");
+        machine.image(&[], "");
+        machine.postgresql(&[]);
+        machine
+    }
+
+    /// A path of the test: `root`, `trace/sql`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The path on this machine of a path of that machine.
+    pub fn root(&self, inside: &str) -> PathBuf {
+        self.path("root").join(inside.trim_start_matches('/'))
+    }
+
+    /// Writes a file of that machine.
+    pub fn write(&self, inside: &str, text: &str) {
+        let path = self.root(inside);
+        std::fs::create_dir_all(path.parent().expect("a path with a directory"))
+            .expect("a directory of the root");
+        std::fs::write(path, text).expect("a file of the root");
+    }
+
+    /// What a stub or a makefile wrote to `$(TRACE)/NAME`; empty where nothing did.
+    pub fn trace(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path("trace").join(name)).unwrap_or_default()
+    }
+
+    /// Puts the scripts below `tests/stubs/KIND` on PATH, without their suffix.
+    fn stubs(&self, kind: &str) {
+        for (name, text) in stubs(kind) {
+            let path = self.path("bin").join(name);
+            std::fs::write(&path, text).expect("a stub is written");
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o755))
+                .expect("a stub is made executable");
+        }
+    }
+
+    /// Writes a manifest.
+    pub fn manifest(&self, name: &str, text: &str) {
+        std::fs::write(self.path("manifests").join(name), text).expect("a manifest is written");
+    }
+
+    /// Writes the image's manifest: these extensions, and more lines.
+    pub fn image(&self, extensions: &[&str], more: &str) {
+        let text = format!(
+            "kind: image\nname: example\nbase: debian:bookworm\npostgresql: \"18\"\nextensions: [{}]\n\
+             user: {{name: postgres, uid: 999, gid: 998, home: /var/lib/postgresql, shell: /bin/bash}}\n\
+             locale: C.UTF-8\nconfiguration: /etc/postgresql/image.conf\n\
+             directories: [{{path: /var/lib/postgresql/data, mode: \"0700\"}}]\nprune: {{remove: [package-lists]}}\n{more}",
+            extensions.join(", ")
+        );
+        self.manifest("image.yaml", &text);
+    }
+
+    /// Puts the server's archive on the loopback server, and writes its manifest.
+    pub fn postgresql(&self, acts: &[Act]) -> Archive {
+        let makefile = "world-bin:\n\t@echo compiled\ninstall-world-bin:\n\
+                        \tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/bin \
+                        initdb pg_isready postgres psql\n";
+        let mut files = vec![("configure".to_owned(), "echo configured\n".to_owned())];
+        files.push(("Makefile".to_owned(), makefile.to_owned()));
+        files.extend(stubs("server"));
+        let archive = self.archive("postgresql-18.6", &files, acts);
+        let text = format!(
+            "kind: postgresql\nname: \"18\"\nmajor: 18\nversion: \"18.6\"\nlicense: PostgreSQL\n\
+             homepage: https://www.postgresql.org/\nsource: archive\npackages: {{build: [make]}}\n\
+             archive:\n  url: {}\n  sha256: {}\n  insecure: this machine's own server\n",
+            archive.url, archive.sha256
+        );
+        self.manifest("postgresql.yaml", &text);
+        archive
+    }
+
+    /// Puts an extension's archive on the loopback server, and writes its manifest: version 1.0, which `make`
+    /// installs as a control file and a script.
+    pub fn extension(&self, name: &str, recipe: Recipe<'_>) -> Archive {
+        let mut makefile = "all:\n\t@echo compiling $(notdir $(CURDIR))\n".to_owned();
+        for line in recipe.make {
+            let _ = writeln!(makefile, "\t{line}");
+        }
+        let _ = write!(
+            makefile,
+            "install:\n\tinstall -D --mode=644 --target-directory=$(ROOT)$(DESTDIR)/usr/share/postgresql/18/extension \
+             {name}.control {name}--1.0.sql\n{}",
+            recipe.rules
+        );
+        let mut files = vec![
+            ("Makefile".to_owned(), makefile),
+            (format!("{name}.control"), "default_version = '1.0'\n".to_owned()),
+            (format!("{name}--1.0.sql"), "SELECT 1;\n".to_owned()),
+        ];
+        let more = recipe.files.iter();
+        files.extend(more.map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
+        let archive = self.archive(&format!("{name}-1.0"), &files, recipe.acts);
+        let mirrors: Vec<String> = recipe
+            .mirrors
+            .iter()
+            .map(|url| format!("{{url: \"{url}\"}}"))
+            .collect();
+        let build = match recipe.run {
+            Some(words) => format!("{{steps: [{{name: build, run: {words:?}}}]}}"),
+            None => "{pgxs: {}}".to_owned(),
+        };
+        let text = format!(
+            "kind: extension\nname: {name}\nsummary: an example\nlicense: PostgreSQL\nhomepage: https://example.org/\n\
+             releases:\n  - version: \"1.0\"\n    postgresql: [18]\n    provides: [{{name: {name}, default_version: \"1.0\"}}]\n\
+             \x20   sources:\n      - url: {}\n        sha256: {}\n        insecure: this machine's own server\n\
+             \x20       mirrors: [{}]\nbuild: {build}\npackages: {{build: {:?}}}\n",
+            archive.url,
+            archive.sha256,
+            mirrors.join(", "),
+            recipe.packages,
+        );
+        self.manifest(&format!("{name}.yaml"), &text);
+        archive
+    }
+
+    fn archive(&self, top: &str, files: &[(String, String)], acts: &[Act]) -> Archive {
+        let bytes = tar_gz(top, files);
+        let path = format!("/{top}.tar.gz");
+        Archive {
+            url: self.server.put(&path, &bytes, acts),
+            path,
+            sha256: digest(&bytes),
+            sha256_with_flipped_bit: digest(&with_flipped_bit(&bytes)),
+            content: bytes,
+        }
+    }
+
+    /// `pgsetup install` with two jobs, unless `more` says otherwise, and more arguments; not started yet.
+    pub fn command(&self, more: &[&str]) -> Command {
+        let [manifests, root, cache] =
+            ["manifests", "root", "cache"].map(|name| self.path(name).to_str().expect("UTF-8").to_owned());
+        let mut command = command(["install", &manifests, "--root", &root, "--cache", &cache]);
+        if !more.contains(&"--jobs") {
+            command.args(["--jobs", "2"]);
+        }
+        let path = std::env::var("PATH").expect("a PATH");
+        command
+            .args(more)
+            .env("PATH", format!("{}:{path}", self.path("bin").display()));
+        // What pgsetup may hand on is a test's own business.
+        for name in [
+            "http_proxy",
+            "https_proxy",
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "MAKEFLAGS",
+            "SOURCE_DATE_EPOCH",
+        ] {
+            command.env_remove(name);
+        }
+        command.env("no_proxy", "127.0.0.1");
+        command
+    }
+
+    /// Runs `pgsetup install` with two jobs and more arguments. Nothing that it started may outlive it.
+    pub fn install(&self, more: &[&str]) -> Ran {
+        let ran = self.command(more).output().expect("pgsetup starts").into();
+        self.is_quiet();
+        ran
+    }
+
+    /// Fails where something still runs in the root. What was killed may take a moment to be gone.
+    pub fn is_quiet(&self) {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(10) && !self.processes().is_empty() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(self.processes(), Vec::<String>::new(), "still running");
+    }
+
+    /// Starts `pgsetup install`, and waits until something has written `$(TRACE)/NAME`.
+    pub fn start_until(&self, more: &[&str], name: &str) -> Child {
+        let mut command = self.command(more);
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("pgsetup starts");
+        wait_for(name, || self.path("trace").join(name).exists());
+        child
+    }
+
+    /// Command lines of the processes that run in the root: `chroot` tells each of them where it is, and whatever
+    /// they start inherits that.
+    pub fn processes(&self) -> Vec<String> {
+        let marker = format!("ROOT={}", self.path("root").display());
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+            // A process that ended meanwhile, a zombie and a stranger's process have no environment to read.
+            let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+            if environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == marker.as_bytes())
+            {
+                let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+                found.push(String::from_utf8_lossy(&line).replace('\0', " "));
+            }
+        }
+        found
+    }
+
+    /// Every file of the cache, by its path there.
+    pub fn cached(&self) -> Vec<String> {
+        files_below(&self.path("cache"))
+    }
+
+    /// Names of the unpacked sources and stages of a failed installation.
+    pub fn unpacked(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for kind in ["source", "stage"] {
+            let directory = self.root(&format!("/var/tmp/pgsetup/{kind}"));
+            let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+            names.extend(entries.map(|entry| format!("{kind}/{}", entry.file_name().to_string_lossy())));
+        }
+        names.sort();
+        names
+    }
+
+    /// The text with the places of this run in it replaced by `[TEST]` and `[SERVER]`.
+    pub fn neutral(&self, text: &str) -> String {
+        text.replace(&self.directory.path().display().to_string(), "[TEST]")
+            .replace(&self.address, "[SERVER]")
+    }
+}
+
+/// Waits until something holds.
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "it never came to this: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Names and texts of the scripts below `tests/stubs/KIND`.
+fn stubs(kind: &str) -> Vec<(String, String)> {
+    let directory = project().join("tests/stubs").join(kind);
+    let entries = std::fs::read_dir(directory).expect("the stubs").flatten();
+    let mut stubs: Vec<_> = entries
+        .map(|entry| {
+            let name = entry.file_name().into_string().expect("UTF-8");
+            let text = std::fs::read_to_string(entry.path()).expect("a stub");
+            (name.trim_end_matches(".sh").to_owned(), text)
+        })
+        .collect();
+    stubs.sort();
+    stubs
+}
+
+/// An archive as upstreams make them: everything below one directory.
+fn tar_gz(top: &str, files: &[(String, String)]) -> Vec<u8> {
+    let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let mut builder = tar::Builder::new(encoder);
+    for (name, text) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(if text.starts_with("#!") { 0o755 } else { 0o644 });
+        builder
+            .append_data(&mut header, format!("{top}/{name}"), text.as_bytes())
+            .expect("a file of an archive");
+    }
+    let encoder = builder.into_inner().expect("an archive");
+    encoder.finish().expect("a compressed archive")
+}
+
+/// What [`Act::FlippedBit`] makes of a file.
+fn with_flipped_bit(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_owned();
+    *bytes.last_mut().expect("an archive is not empty") ^= 1;
+    bytes
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// Every file below a directory, by its path there, in order.
+pub fn files_below(directory: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut ahead = vec![directory.to_owned()];
+    while let Some(here) = ahead.pop() {
+        for entry in std::fs::read_dir(here).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                ahead.push(entry.path());
+            } else {
+                let path = entry.path();
+                let below = path.strip_prefix(directory).expect("a path below");
+                files.push(below.display().to_string());
+            }
+        }
+    }
+    files.sort();
+    files
+}
