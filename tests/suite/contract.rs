@@ -4,7 +4,7 @@
 //! engine or no image.
 
 #[path = "../contract/container.rs"]
-mod container;
+pub mod container;
 #[path = "../contract/health.rs"]
 mod health;
 #[path = "../contract/initialisation.rs"]

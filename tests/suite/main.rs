@@ -5,6 +5,7 @@
 
 mod architecture;
 mod command_line;
+mod container;
 mod contract;
 mod install;
 mod loopback;

@@ -1,0 +1,422 @@
+//! The finished image: what is in it, what is no longer in it, and that everything in it works.
+//!
+//! The image is the one that `PGSETUP_TEST_IMAGE` names, and what it holds is what its receipt says. How it behaves
+//! with its users is `contract`'s.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+use crate::contract::container::{Container, PASSWORD, Ran, docker, image};
+use crate::machine::wait_for;
+use crate::support::{project, skip};
+
+/// An extension put to its use: statements for psql, and what they answer.
+struct Use {
+    extension: &'static str,
+    sql: &'static str,
+    answer: &'static str,
+}
+
+/// In this order, in one database: Citus wants to be there before what it distributes.
+const USES: [Use; 8] = [
+    Use {
+        extension: "citus",
+        sql: "CREATE TABLE events (tenant int, id int, payload text, PRIMARY KEY (tenant, id));
+              SELECT create_distributed_table('events', 'tenant', shard_count => 4) \\g /dev/null
+              INSERT INTO events SELECT i % 10, i, 'event ' || i FROM generate_series(1, 1000) AS i;
+              SELECT count(*), sum(id) FROM events;
+              SELECT count(*), sum(shard_size) > 0, pg_relation_size('events') FROM citus_shards;",
+        answer: "1000|500500\n4|t|0",
+    },
+    Use {
+        extension: "pgvector",
+        sql: "CREATE TABLE items (id int, embedding vector(3));
+              INSERT INTO items SELECT i, ARRAY[i, i % 7, i % 11]::real[]::vector FROM generate_series(1, 1000) AS i;
+              CREATE INDEX items_hnsw ON items USING hnsw (embedding vector_l2_ops);
+              SET enable_seqscan = off;
+              CREATE FUNCTION plan() RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY
+                EXPLAIN (COSTS off) SELECT id FROM items ORDER BY embedding <-> '[500,3,5]' LIMIT 1; END $$;
+              SELECT (SELECT bool_or(line LIKE '%Index Scan using items_hnsw%') FROM plan() AS line),
+                     (SELECT id FROM items ORDER BY embedding <-> '[500,3,5]' LIMIT 1);",
+        answer: "t|500",
+    },
+    Use {
+        extension: "pg_cron",
+        sql: "SELECT cron.schedule('nightly', '0 3 * * *', 'VACUUM') \\g /dev/null
+              SELECT jobname, schedule, command, active FROM cron.job;",
+        answer: "nightly|0 3 * * *|VACUUM|t",
+    },
+    Use {
+        extension: "pg_partman",
+        sql: "CREATE TABLE measures (at timestamptz NOT NULL, value int) PARTITION BY RANGE (at);
+              SELECT partman.create_parent('public.measures', 'at', '1 day', p_premake => 3) \\g /dev/null
+              INSERT INTO measures VALUES (now(), 1);
+              SELECT count(*) >= 4, (SELECT count(*) FROM measures) FROM pg_inherits WHERE inhparent = 'measures'::regclass;",
+        answer: "t|1",
+    },
+    Use {
+        extension: "pgaudit",
+        sql: "SET pgaudit.log = 'write';
+              CREATE TABLE audited (id int);
+              INSERT INTO audited VALUES (42);
+              SELECT id FROM audited;",
+        answer: "42",
+    },
+    Use {
+        extension: "pg_repack",
+        sql: "CREATE TABLE bloated AS SELECT i AS id, repeat('x', 100) AS text FROM generate_series(1, 1000) AS i;
+              ALTER TABLE bloated ADD PRIMARY KEY (id);
+              DELETE FROM bloated WHERE id > 10;
+              SELECT count(*) FROM bloated;",
+        answer: "10",
+    },
+    Use {
+        extension: "rum",
+        sql: "CREATE TABLE texts (id int, words tsvector);
+              INSERT INTO texts VALUES (1, to_tsvector('english', 'a fat cat')), (2, to_tsvector('english', 'cats and dogs')),
+                (3, to_tsvector('english', 'a dog sleeps'));
+              CREATE INDEX texts_rum ON texts USING rum (words rum_tsvector_ops);
+              SET enable_seqscan = off;
+              SELECT string_agg(id::text, ',' ORDER BY words <=> to_tsquery('english', 'cat')) FROM texts
+                WHERE words @@ to_tsquery('english', 'cat');",
+        answer: "1,2",
+    },
+    Use {
+        extension: "topn",
+        sql: "SELECT (topn(topn_add_agg(word), 1)).* FROM unnest(ARRAY['b', 'a', 'a']) AS word;",
+        answer: "a|2",
+    },
+];
+
+/// What a shell finds in an image.
+struct Inside {
+    /// Names of the Debian packages.
+    packages: BTreeSet<String>,
+    /// Files with the set-user-id or set-group-id bit, with their modes and owners.
+    privileged: BTreeSet<String>,
+    /// Every copy of PostgreSQL's client library, whatever a wheel has called it.
+    libpq: Vec<String>,
+}
+
+impl Inside {
+    fn of(image: &str) -> Result<Self, String> {
+        let script = "dpkg-query --show --showformat '${Package}\\n' && echo -- && \
+                      find / -xdev -type f -perm /6000 -printf '%p %m %u:%g\\n' && echo -- && \
+                      find / -xdev -type f -name 'libpq[-.]*so*'";
+        let ran = docker([
+            "run",
+            "--rm",
+            "--network=none",
+            "--user=root",
+            "--entrypoint=bash",
+            image,
+            "-c",
+            script,
+        ]);
+        if ran.status != 0 {
+            return Err(format!("no image {image}: {}", ran.err.trim()));
+        }
+        let mut sections = ran.out.split("--\n").map(|text| text.lines().map(str::to_owned));
+        let mut next = || sections.next().expect("three sections");
+        Ok(Self {
+            packages: next().collect(),
+            privileged: next().collect(),
+            libpq: next().collect(),
+        })
+    }
+}
+
+/// The image under test with its base.
+struct Image {
+    name: &'static str,
+    base_name: String,
+    receipt: Value,
+    /// The page for people, which says what was left out and why.
+    contents: String,
+    inside: Inside,
+    base: Result<Inside, String>,
+}
+
+/// Looked at once, whatever number of tests ask.
+fn the_image() -> Option<&'static Image> {
+    static IMAGE: OnceLock<Result<Image, String>> = OnceLock::new();
+    let found = IMAGE.get_or_init(|| {
+        let name = image()?;
+        let read = |path: &str| {
+            let ran = docker(["run", "--rm", "--network=none", "--entrypoint=cat", name, path]);
+            if ran.status == 0 {
+                Ok(ran.out)
+            } else {
+                Err(format!("{name}: {}", ran.err.trim()))
+            }
+        };
+        let receipt: Value =
+            serde_json::from_str(&read("/usr/share/pgsetup/receipt.json")?).expect("a receipt");
+        let base_name = receipt["base"]["distribution"]
+            .as_str()
+            .expect("the base's name")
+            .to_owned();
+        Ok(Image {
+            name,
+            contents: read("/usr/share/pgsetup/contents.txt")?,
+            inside: Inside::of(name)?,
+            base: Inside::of(&base_name),
+            base_name,
+            receipt,
+        })
+    });
+    found.as_ref().map_err(|why| skip(why)).ok()
+}
+
+impl Image {
+    /// What there is in the base, or `None` where the base is not here.
+    fn base(&self) -> Option<&Inside> {
+        self.base.as_ref().map_err(|why| skip(why)).ok()
+    }
+
+    /// The receipt's entry of a component.
+    fn component(&self, name: &str) -> Option<&Value> {
+        let components = self.receipt["components"].as_array().expect("components");
+        components.iter().find(|component| component["name"] == name)
+    }
+
+    fn version(&self, name: &str) -> &str {
+        let component = self
+            .component(name)
+            .unwrap_or_else(|| panic!("the receipt has no {name}"));
+        component["version"].as_str().expect("a version")
+    }
+
+    /// Runs a command in a container of the image that has no network and no server.
+    fn run(&self, command: &[&str]) -> Ran {
+        let entrypoint = format!("--entrypoint={}", command[0]);
+        docker(
+            [
+                &["run", "--rm", "--network=none", &entrypoint, self.name],
+                &command[1..],
+            ]
+            .concat(),
+        )
+    }
+
+    fn has_patroni(&self) -> bool {
+        let has = self.component("patroni").is_some();
+        if !has {
+            skip("the image was built without Patroni");
+        }
+        has
+    }
+}
+
+/// Runs statements in one session and gives what they answer, unaligned.
+#[track_caller]
+fn script(container: &Container, sql: &str) -> String {
+    container.copy("/tmp/script.sql", 0o644, sql);
+    let psql = "psql --username=postgres --no-psqlrc --quiet --no-align --tuples-only --set=ON_ERROR_STOP=1 --file=/tmp/script.sql";
+    container.shell(psql).ok()
+}
+
+#[test]
+fn the_image_has_no_package_that_only_builds() {
+    let Some(image) = the_image() else { return };
+    let Some(base) = image.base() else { return };
+    let is_for_building = |name: &&&String| {
+        let starts = [
+            "gcc", "g++", "cpp", "clang", "llvm", "binutils", "make", "cmake", "meson", "perl", "libperl",
+            "locales",
+        ];
+        let others = [
+            "bison",
+            "flex",
+            "pkg-config",
+            "pkgconf",
+            "python3-pip",
+            "python3-venv",
+            "python3-setuptools",
+        ];
+        starts.iter().any(|start| name.starts_with(start))
+            || others.contains(&name.as_str())
+            || name.ends_with("-dev")
+    };
+    let added: Vec<&String> = image.inside.packages.difference(&base.packages).collect();
+    assert!(!added.is_empty(), "libraries at least were added");
+    assert_eq!(
+        added.iter().filter(is_for_building).collect::<Vec<_>>(),
+        Vec::<&&String>::new()
+    );
+    let gone: Vec<&String> = base.packages.difference(&image.inside.packages).collect();
+    assert_eq!(gone, Vec::<&String>::new(), "the base lost packages");
+}
+
+#[test]
+fn the_image_has_no_compiler() {
+    let Some(image) = the_image() else { return };
+    let script = "for name in cc gcc g++ c++ cpp clang as ld make cmake ninja meson pip pip3; do command -v $name; done; \
+                  ls -d /usr/include/* /usr/lib/postgresql/*/lib/pgxs 2>/dev/null; true";
+    assert_eq!(image.run(&["bash", "-c", script]).ok(), "");
+}
+
+#[test]
+fn no_file_of_the_image_gives_more_rights_than_those_of_its_base() {
+    let Some(image) = the_image() else { return };
+    let Some(base) = image.base() else { return };
+    let added: Vec<&String> = image.inside.privileged.difference(&base.privileged).collect();
+    assert_eq!(added, Vec::<&String>::new());
+}
+
+#[test]
+fn the_image_is_at_most_200_mb_larger_than_its_base() {
+    let Some(image) = the_image() else { return };
+    if image.base().is_none() {
+        return;
+    }
+    let size = |name: &str| -> i64 {
+        docker(["image", "inspect", "--format", "{{.Size}}", name])
+            .ok()
+            .parse()
+            .expect("a number")
+    };
+    let more = size(image.name) - size(&image.base_name);
+    assert!(more <= 200_000_000, "{more} bytes more than {}", image.base_name);
+}
+
+#[test]
+fn patroni_answers_and_its_environment_has_no_installer() {
+    let Some(image) = the_image() else { return };
+    if !image.has_patroni() {
+        return;
+    }
+    let version = image.version("patroni");
+    assert_eq!(
+        image.run(&["patroni", "--version"]).ok(),
+        format!("patroni {version}")
+    );
+    assert_eq!(
+        image.run(&["patronictl", "version"]).ok(),
+        format!("patronictl version {version}")
+    );
+    let script = "find /opt/patroni \\( -iname 'pip*' -o -iname 'setuptools*' -o -name pkg_resources \\); \
+                  for module in pip setuptools wheel; do ! /opt/patroni/bin/python -c \"import $module\" 2>/dev/null || echo $module; done";
+    assert_eq!(image.run(&["bash", "-c", script]).ok(), "");
+}
+
+#[test]
+fn one_libpq_serves_everybody() {
+    let Some(image) = the_image() else { return };
+    let libraries = &image.inside.libpq;
+    assert_eq!(libraries.len(), 1, "{libraries:?}");
+    let major = &image.receipt["postgresql"]["major"];
+    let directory = image.receipt["postgresql"]["library_directory"]
+        .as_str()
+        .expect("a directory");
+    assert!(
+        libraries[0].starts_with(directory),
+        "{libraries:?} and not in {directory}"
+    );
+    if !image.has_patroni() {
+        return;
+    }
+    // The driver that Patroni chooses has loaded that file, in the major version of the server.
+    let script = "import psycopg, re; print(psycopg.pq.version() // 10000); \
+                  print(*sorted({line.split()[-1] for line in open('/proc/self/maps') if 'libpq' in line}))";
+    let loaded = image.run(&["/opt/patroni/bin/python", "-c", script]).ok();
+    assert_eq!(loaded, format!("{major}\n{}", libraries[0]));
+}
+
+#[test]
+fn pgsetup_finds_the_image_as_its_receipt_says() {
+    let Some(image) = the_image() else { return };
+    // The static one: the one that the tests run wants this machine's C library.
+    let program = project().join("dist/pgsetup");
+    if !Path::new(&program).exists() {
+        return skip("there is no dist/pgsetup: make pgsetup");
+    }
+    let options = ["--user=root", "--network=none", "--entrypoint=/tmp/pgsetup"];
+    let container = Container::create(&options, &["verify"]);
+    let copied = docker([
+        "cp",
+        program.to_str().expect("UTF-8"),
+        &format!("{}:/tmp/pgsetup", container.name),
+    ]);
+    copied.ok();
+    let ran = container.run();
+    assert_eq!(ran.status, 0, "{}", ran.text());
+}
+
+#[test]
+fn the_server_is_the_receipts_and_every_extension_does_what_it_is_for() {
+    let Some(image) = the_image() else { return };
+    // The engine asks for the first time after one interval, which is half a minute.
+    let container = Container::serving(&["-e", PASSWORD, "--health-interval=1s"], &[]);
+    let version = container.sql("SELECT version()");
+    let expected = format!("PostgreSQL {} ", image.version("postgresql"));
+    assert!(version.starts_with(&expected), "{version} is not {expected}");
+
+    let components = image.receipt["components"].as_array().expect("components");
+    for component in components
+        .iter()
+        .filter(|component| component["kind"] == "extension")
+    {
+        for provided in component["provides"].as_array().into_iter().flatten() {
+            let name = provided["name"].as_str().expect("a name");
+            // It wants a schema of its own.
+            let schema = if name == "pg_partman" {
+                "CREATE SCHEMA partman; SET search_path = partman; "
+            } else {
+                ""
+            };
+            container.sql(&format!(
+                "{schema}CREATE EXTENSION IF NOT EXISTS \"{name}\" CASCADE"
+            ));
+            let version = container.sql(&format!(
+                "SELECT extversion FROM pg_extension WHERE extname = '{name}'"
+            ));
+            assert_eq!(provided["default_version"], version.as_str(), "{name}");
+        }
+    }
+    for Use {
+        extension,
+        sql,
+        answer,
+    } in &USES
+    {
+        if image.component(extension).is_some() {
+            assert_eq!(script(&container, sql), *answer, "{extension}");
+        } else {
+            let left_out = image
+                .contents
+                .lines()
+                .find(|line| line.starts_with(&format!("not {extension},")));
+            skip(left_out.unwrap_or(&format!("the image was built without {extension}")));
+        }
+    }
+    if image.component("pgaudit").is_some() {
+        let log = container.log();
+        assert!(
+            log.contains("WRITE,INSERT,,,INSERT INTO audited VALUES (42),"),
+            "{log}"
+        );
+    }
+    if image.component("pg_repack").is_some() {
+        let repacked = container.shell("pg_repack --username=postgres --table=bloated");
+        assert!(
+            repacked.status == 0 && repacked.err.contains("repacking table \"public.bloated\""),
+            "{repacked:?}"
+        );
+        assert_eq!(container.sql("SELECT count(*) FROM bloated"), "10");
+    }
+
+    wait_for("the container is healthy", || {
+        container.inspect("{{.State.Health.Status}}") == "healthy"
+    });
+    docker(["stop", "--time=60", &container.name]).ok();
+    assert_eq!(
+        container.inspect("{{.State.ExitCode}} {{.State.OOMKilled}}"),
+        "0 false"
+    );
+    let log = container.log();
+    assert!(log.trim_end().ends_with("database system is shut down"), "{log}");
+}
