@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 target := $(shell uname -m)-unknown-linux-gnu
 static := RUSTFLAGS="-C target-feature=+crt-static"
-scripts := $(shell find entrypoint.d tools benches tests -name '*.sh' 2>/dev/null) .ci/run
+scripts := $(shell find entrypoint.d tools benches tests fuzz/run.sh -name '*.sh' 2>/dev/null) .ci/run
 
 export PG EXTENSIONS VENDOR IMAGE BASE
 
@@ -37,6 +37,14 @@ lint: ## Check formatting, lints and shell scripts
 	cargo clippy --locked --all-targets -- --deny warnings
 	shellcheck $(scripts)
 	shfmt --diff --indent 2 --case-indent $(scripts)
+
+.PHONY: bench
+bench: pgsetup ## Race fetching, verifying and unpacking against curl, sha256sum and tar
+	benches/sources.sh
+
+.PHONY: fuzz
+fuzz: ## Fuzz the parsers and the unpacker, ten minutes each (SECONDS_EACH=600); needs a nightly compiler
+	fuzz/run.sh
 
 .PHONY: clean
 clean: ## Remove what was made
