@@ -19,6 +19,16 @@ use crate::step::gate;
 /// The version of the JSON document's schema.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// Files of packages that images leave out on purpose.
+const LEFT_OUT: [&str; 6] = [
+    "/usr/share/doc",
+    "/usr/share/groff",
+    "/usr/share/info",
+    "/usr/share/lintian",
+    "/usr/share/locale",
+    "/usr/share/man",
+];
+
 /// What a verification found.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Verification {
@@ -298,7 +308,16 @@ impl Verifier<'_> {
     }
 
     fn packages(&mut self) -> Result<()> {
-        let installed = self.host.dpkg()?.packages;
+        let dpkg = self.host.dpkg()?;
+        for (path, package) in dpkg.files() {
+            // What dpkg can be told to leave out (path-exclude) is no file that a program needs.
+            let is_left_out = LEFT_OUT.iter().any(|place| path.starts_with(place));
+            if path.starts_with("/usr/") && !is_left_out && !self.host.exists(path) {
+                let explanation = format!("is missing; the package {package} has it");
+                self.differs(Aspect::Package, path, explanation);
+            }
+        }
+        let installed = dpkg.packages;
         let expected: BTreeMap<&str, &str> = self
             .receipt
             .packages()

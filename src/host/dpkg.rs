@@ -102,6 +102,13 @@ impl Dpkg {
         self.owners.get(&self.merged(inside)).map(String::as_str)
     }
 
+    /// Every path that a package has, directories included, with the package; in no order.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.owners
+            .iter()
+            .map(|(path, package)| (path.as_str(), package.as_str()))
+    }
+
     /// The path with `/lib` and the like written as `/usr/lib` where they are one.
     pub fn merged(&self, inside: &str) -> String {
         let first = inside

@@ -71,14 +71,14 @@ impl Builder<'_> {
 
         let name = format!("create user {} ({}:{})", user.name, user.uid, user.gid);
         let create_user = self.step(name, Lane::Files, 1, &[record], Action::CreateUser(user.clone()));
+        let sources: Vec<(String, Vec<Id>)> = self.fetches();
+        let tools = self.packages_installed(record, create_user);
+        // After the packages: Debian's servers have scripts that give /var/log/postgresql other rights.
         let directories = Action::CreateDirectories {
             directories: resolved.directories.clone(),
             user: user.clone(),
         };
-        let directories = self.step("create directories", Lane::Files, 1, &[create_user], directories);
-
-        let sources: Vec<(String, Vec<Id>)> = self.fetches();
-        let tools = self.packages_installed(record, create_user);
+        let directories = self.step("create directories", Lane::Files, 1, &[tools], directories);
         let server = self.server(&sources, tools);
         let mut installed: Vec<Id> = vec![server, directories];
         for extension in &resolved.extensions {

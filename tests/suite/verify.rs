@@ -256,6 +256,20 @@ fn a_removed_library_is_named_with_what_needs_it() {
 }
 
 #[test]
+fn a_file_that_a_package_lost_is_named() {
+    only_difference_after(
+        |image| {
+            image.write(
+                "/var/lib/dpkg/info/libc6.list",
+                b"/.\n/usr\n/usr/lib/gone.so\n",
+                0o644,
+            )
+        },
+        "/usr/lib/gone.so: is missing; the package libc6 has it",
+    );
+}
+
+#[test]
 fn a_package_that_came_or_changed_is_named() {
     let differences = differences_after(|image| {
         image.install_packages(&[("dpkg", "1.21"), ("gcc", "12"), ("libc6", "2.37")]);
