@@ -4,7 +4,7 @@
 //! value here, and what is no digest never becomes a value. Whoever pastes the wrong kind of digest is told
 //! which kind it is, because "invalid checksum" has sent people to the wrong page for years.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Read};
 use std::str::FromStr;
 
@@ -37,6 +37,7 @@ impl Sha256 {
 
 impl Sha512 {
     /// Digest of `bytes`.
+    #[cfg(test)]
     pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha512::digest(bytes).into())
     }
@@ -252,7 +253,11 @@ fn recognise(text: &str) -> Seen {
         return Seen::Space;
     }
     if text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        let known = (text.len() % 2 == 0).then(|| algorithm(text.len() / 2)).flatten();
+        let known = text
+            .len()
+            .is_multiple_of(2)
+            .then(|| algorithm(text.len() / 2))
+            .flatten();
         return known.map_or(Seen::HexOfLength(text.len()), |name| Seen::Hex(name, text.len()));
     }
     let lower = text.to_ascii_lowercase();
@@ -265,12 +270,12 @@ fn recognise(text: &str) -> Seen {
             '-' if base64(rest).is_some_and(|bytes| algorithm(bytes.len()) == Some(name)) => {
                 return Seen::Sri(
                     name.to_owned(),
-                    base64(rest).map(to_hexadecimal).unwrap_or_default(),
+                    base64(rest).as_deref().map(to_hexadecimal).unwrap_or_default(),
                 );
             }
             ':' | '=' | '-' if is_nix_base32(rest) => return Seen::Nix,
             ':' | '=' | '-' if hexadecimal(rest).is_some() => {
-                return Seen::Prefixed(text[..name.len() + 1].to_owned(), rest.to_owned());
+                return Seen::Prefixed(text[..=name.len()].to_owned(), rest.to_owned());
             }
             _ => {}
         }
@@ -283,7 +288,7 @@ fn recognise(text: &str) -> Seen {
         && let Some(bytes) = base64(text)
         && let Some(name) = algorithm(bytes.len())
     {
-        return Seen::Base64(name, to_hexadecimal(bytes));
+        return Seen::Base64(name, to_hexadecimal(&bytes));
     }
     text.chars()
         .zip(1..)
@@ -312,8 +317,13 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
         .flatten()
 }
 
-fn to_hexadecimal(bytes: Vec<u8>) -> String {
-    bytes.into_iter().map(|byte| format!("{byte:02x}")).collect()
+fn to_hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// Bytes of a base64 text (RFC 4648, section 4) whose length is a multiple of four.
@@ -321,7 +331,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let body = text.trim_end_matches('=');
     let padding = text.len() - body.len();
-    if body.is_empty() || padding > 2 || text.len() % 4 != 0 {
+    if body.is_empty() || padding > 2 || !text.len().is_multiple_of(4) {
         return None;
     }
     let (mut bytes, mut bits, mut held) = (Vec::new(), 0u32, 0);

@@ -26,7 +26,7 @@ use crate::plan::requirements;
 use crate::report::{Reporter, bytes, seconds};
 use crate::resolve::{self, Distribution, Resolved, Selection};
 use crate::step::fetch::{self, wanted_distribution};
-use crate::supply::{Obtained, Progress, Supply, Wanted};
+use crate::supply::{Obtained, Progress, Provenance, Supply, Wanted};
 use crate::target::{Architecture, Target};
 
 /// How many sources are downloaded at the same time.
@@ -115,9 +115,10 @@ fn severity(cause: Cause) -> u8 {
 fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
     // Everything that is wrong with the manifests is reported before anything is downloaded.
     let chosen = crate::resolved(&args.manifests, args.target.clone(), reporter)?;
-    let selected = match args.all_targets {
-        false => vec![chosen],
-        true => all_targets(args, &chosen, reporter)?,
+    let selected = if args.all_targets {
+        all_targets(args, &chosen, reporter)?
+    } else {
+        vec![chosen]
     };
     let (mut items, mut seen, mut files) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     let mut add = |wanted: Wanted, strip: u8, distribution: Option<&Distribution>| {
@@ -280,8 +281,8 @@ fn obtain(
             file,
             bytes: obtained.bytes,
             elapsed: begin.elapsed(),
-            from: from.unwrap_or_else(|| match obtained.path.starts_with(&args.to) {
-                true if obtained.place == crate::supply::Provenance::Vendor => "already there".to_owned(),
+            from: from.unwrap_or_else(|| match obtained.place {
+                Provenance::Vendor if obtained.path.starts_with(&args.to) => "already there".to_owned(),
                 _ => obtained.place.to_string(),
             }),
         })

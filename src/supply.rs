@@ -348,26 +348,26 @@ struct Accepted {
 
 impl Wanted {
     /// Whether the file that has arrived is the right one.
-    fn accepts(&self, partial: &Partial) -> Result<Accepted, Mismatch> {
+    fn accepts(&self, partial: &Partial) -> Result<Accepted, Box<Mismatch>> {
         let actual = partial.hashes().sha256();
         if self.accepted.contains(&actual) {
             let (expected, actual512) = (self.sha512.get(&actual), partial.hashes().sha512());
             if expected.is_none() || expected == actual512.as_ref() {
                 return Ok(Accepted { tar: None });
             }
-            return Err(Mismatch {
+            return Err(Box::new(Mismatch {
                 expected: expected.map(ToString::to_string).into_iter().collect(),
                 actual: actual512.map(|digest| digest.to_string()).unwrap_or_default(),
                 algorithm: "sha512",
                 ..Mismatch::default()
-            });
+            }));
         }
         if let Some(tar) = self.tar_sha256
             && archive::tar_digest(partial.path()).is_ok_and(|digest| digest == tar)
         {
             return Ok(Accepted { tar: Some(tar) });
         }
-        Err(self.mismatch(&actual))
+        Err(Box::new(self.mismatch(&actual)))
     }
 
     fn mismatch(&self, actual: &Sha256) -> Mismatch {
@@ -787,11 +787,6 @@ impl SupplyError {
         } else {
             ErrorKind::Network
         }
-    }
-
-    /// The source that is missing.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     fn hint(&self) -> Option<&'static str> {

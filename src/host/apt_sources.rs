@@ -235,6 +235,7 @@ fn proxy(apt: &Path) -> Option<String> {
         .collect();
     parts.sort();
     parts.push(apt.join("apt.conf"));
+    // The last one wins, as it does for apt.
     let values = parts
         .iter()
         .filter_map(|path| fs::read_to_string(path).ok())
@@ -242,7 +243,7 @@ fn proxy(apt: &Path) -> Option<String> {
         .filter(|(name, _)| name.eq_ignore_ascii_case("acquire::http::proxy"))
         .map(|(_, value)| value);
     values
-        .last()
+        .reduce(|_, later| later)
         .filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("direct"))
 }
 

@@ -671,10 +671,16 @@ impl Tree {
                 None => {}
                 Some(Node::Directory { .. }) => break,
                 Some(Node::File) => {
-                    return Err(refused(name, &format!("is below {above:?}, which is a file")));
+                    return Err(refused(
+                        name,
+                        &format!("is below {}, which is a file", above.display()),
+                    ));
                 }
                 Some(Node::Link(_)) => {
-                    return Err(refused(name, &format!("is below {above:?}, which is a link")));
+                    return Err(refused(
+                        name,
+                        &format!("is below {}, which is a link", above.display()),
+                    ));
                 }
             }
         }
@@ -743,6 +749,8 @@ pub(super) fn refused(name: &[u8], why: &str) -> UnpackError {
 }
 
 /// What an error while reading the archive means.
+// Taken whole, as `map_err` gives it.
+#[allow(clippy::needless_pass_by_value)]
 pub(super) fn damaged(error: io::Error) -> UnpackError {
     match error.get_ref() {
         Some(inner) if inner.is::<TooMuch>() => refused(b"", &TooMuch.to_string()),

@@ -204,10 +204,10 @@ impl Blocks {
     fn next(&mut self) -> Result<Option<Vec<u8>>, NotThisWay> {
         loop {
             let Some(at) = self.at else {
-                match self.header()? {
-                    true => continue,
-                    false => return Ok(None),
+                if !self.header()? {
+                    return Ok(None);
                 }
+                continue;
             };
             self.fill((at + MARK_BITS + CRC_BITS).div_ceil(8))?;
             let mark = bits(&self.bytes, at, MARK_BITS).ok_or(NotThisWay)?;

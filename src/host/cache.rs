@@ -169,7 +169,7 @@ impl Cache {
 pub struct PartialOrigin {
     /// The address that was asked.
     pub url: String,
-    /// What `If-Range` takes: a strong ETag, or the time of the last change.
+    /// What `If-Range` takes: a strong `ETag`, or the time of the last change.
     pub validator: String,
 }
 

@@ -387,24 +387,8 @@ impl Client {
             }
             status => return Err(Failure::Status(status, attempt.answer.final_url.clone())),
         }
-        self.check_room(request, partial, attempt.answer.length)?;
+        check_room(request, partial, attempt.answer.length)?;
         self.receive(response, request, partial, attempt.answer.length, tell)
-    }
-
-    fn check_room(&self, request: Request, partial: &Partial, length: Option<u64>) -> Result<(), Failure> {
-        let Some(length) = length else { return Ok(()) };
-        if length > request.most_bytes {
-            return Err(Failure::TooLarge {
-                most: request.most_bytes,
-                size: length,
-            });
-        }
-        let needed = length.saturating_sub(partial.length()) + SPARE_BYTES;
-        match free_bytes(partial.dir()) {
-            Ok(free) if free < needed => Err(Failure::NoSpace { needed, free }),
-            // Where the question has no answer, writing gives one.
-            _ => Ok(()),
-        }
     }
 
     fn receive(
@@ -488,6 +472,23 @@ impl Client {
             total: None,
             why,
         }
+    }
+}
+
+/// Whether a file of this length may be downloaded, and fits on the disk.
+fn check_room(request: Request, partial: &Partial, length: Option<u64>) -> Result<(), Failure> {
+    let Some(length) = length else { return Ok(()) };
+    if length > request.most_bytes {
+        return Err(Failure::TooLarge {
+            most: request.most_bytes,
+            size: length,
+        });
+    }
+    let needed = length.saturating_sub(partial.length()) + SPARE_BYTES;
+    match free_bytes(partial.dir()) {
+        Ok(free) if free < needed => Err(Failure::NoSpace { needed, free }),
+        // Where the question has no answer, writing gives one.
+        _ => Ok(()),
     }
 }
 
@@ -634,7 +635,7 @@ fn answer(response: &Response) -> Answer {
     }
 }
 
-/// What `If-Range` may take: a strong ETag, or else the time of the last change (RFC 9110, 13.1.5).
+/// What `If-Range` may take: a strong `ETag`, or else the time of the last change (RFC 9110, 13.1.5).
 fn validator_of(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     match text(header::ETAG) {
@@ -670,7 +671,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 /// Between half of `pause` and all of it, so that many builds do not come back at one moment.
 fn jitter(pause: Duration) -> Duration {
     let random = RandomState::new().build_hasher().finish();
-    pause.mul_f64(0.5 + (random % 1024) as f64 / 2048.0)
+    let share = u32::try_from(random % 1024).unwrap_or_default();
+    pause / 2 + pause / 2 * share / 1024
 }
 
 fn host_of(url: &Url) -> String {

@@ -288,11 +288,8 @@ mod tests {
     #[test]
     fn dos_times_are_those_of_the_calendar() {
         // date --utc --date '1980-01-01' +%s; '2024-02-29 23:59:58'; '2000-03-01'
-        assert_eq!(dos_time(1 << 5 | 1, 0), 315_532_800);
-        assert_eq!(
-            dos_time(44 << 9 | 2 << 5 | 29, 23 << 11 | 59 << 5 | 29),
-            1_709_251_198
-        );
-        assert_eq!(dos_time(20 << 9 | 3 << 5 | 1, 0), 951_868_800);
+        assert_eq!(dos_time(0x21, 0), 315_532_800);
+        assert_eq!(dos_time(0x585d, 0xbf7d), 1_709_251_198);
+        assert_eq!(dos_time(0x2861, 0), 951_868_800);
     }
 }

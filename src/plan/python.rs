@@ -18,7 +18,8 @@ fn below_work(name: &str) -> String {
 /// finds it. `-I` keeps the environment's variables and the working directory out of Python.
 fn pip(patroni: &Patroni, args: &[&str]) -> Command {
     // What is inside of the wheel is no file, so only the wheel's own name can be a pattern.
-    let script = "for wheel in /usr/share/python-wheels/pip-*.whl; do exec \"$0\" -I \"$wheel/pip\" \"$@\"; done";
+    let script =
+        "for wheel in /usr/share/python-wheels/pip-*.whl; do exec \"$0\" -I \"$wheel/pip\" \"$@\"; done";
     let common = ["--disable-pip-version-check", "--no-input", "--no-cache-dir"];
     Command::new("sh", ["-c", script, &patroni.interpreter])
         .args(common)

@@ -29,6 +29,8 @@ fn obtain(wanted: &Wanted, step: &str, context: &Context<'_>) -> Result<Obtained
 }
 
 /// The failure of a supply, with the exit status that goes with it.
+// Taken whole, as `map_err` gives it.
+#[allow(clippy::needless_pass_by_value)]
 pub fn failure(error: SupplyError) -> Failure {
     let cause = match error.kind() {
         ErrorKind::Network | ErrorKind::Missing => Cause::Network,

@@ -75,7 +75,7 @@ impl Fixture {
 
 fn content(seed: u64, length: usize) -> Vec<u8> {
     let mut random = Random(seed);
-    std::iter::repeat_with(|| random.below(256) as u8)
+    std::iter::repeat_with(|| u8::try_from(random.below(256)).unwrap())
         .take(length)
         .collect()
 }
@@ -291,8 +291,8 @@ fn bytes_that_a_killed_process_left_are_gone_on_with_and_not_trusted() {
     let file = content(4, 40_000);
     for (left, ranges) in [
         (&file[..30_000], vec!["bytes=30000-"]),
-        (&[7; 30_000][..], vec!["bytes=30000-", ""]),
-        (&[7; 50_000][..], vec!["bytes=50000-", ""]),
+        (&vec![7; 30_000][..], vec!["bytes=30000-", ""]),
+        (&vec![7; 50_000][..], vec!["bytes=50000-", ""]),
     ] {
         let fixture = Fixture::new();
         let url = fixture.server.put("/x", &file, &[Act::Serve]);

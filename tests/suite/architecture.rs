@@ -41,9 +41,9 @@ fn uses(words: &[&str], allowed: &[&str]) -> Vec<String> {
     let files = rust_files(&project().join("src"));
     assert!(files.len() > 20, "the sources were not found");
     // `tests.rs` is a module's unit tests in a file of their own.
-    let outside = files
-        .iter()
-        .filter(|(name, _)| !name.ends_with("/tests.rs") && !allowed.iter().any(|place| name.starts_with(place)));
+    let outside = files.iter().filter(|(name, _)| {
+        !name.ends_with("/tests.rs") && !allowed.iter().any(|place| name.starts_with(place))
+    });
     outside
         .flat_map(|(name, text)| {
             let found = code(text).filter(|(_, line)| words.iter().any(|word| line.contains(word)));

@@ -48,10 +48,11 @@ fn selection(sources: &[Source<'_>]) -> tempfile::TempDir {
         ("server.yaml".to_owned(), SERVER.to_owned()),
     ];
     for Source { name, urls, content } in sources {
-        let mirrors: String = urls[1..]
+        let mirrors: Vec<String> = urls[1..]
             .iter()
             .map(|url| format!("          - url: {url}\n"))
             .collect();
+        let mirrors = mirrors.concat();
         let mirrors = if mirrors.is_empty() {
             mirrors
         } else {
