@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::loopback::Act;
-use crate::machine::{Machine, Recipe, files_below, wait_for};
+use crate::machine::{Machine, Recipe, files_below, ids, wait_for};
 use crate::support::{Ran, pgsetup};
 
 /// What a build does that never ends by itself: two processes that SIGTERM does not impress, the second in a session
@@ -72,11 +72,10 @@ fn an_installation_is_complete_and_agrees_with_its_receipt() {
 
     // The cluster ran as the image's user, never as root, and had every extension.
     let programs = machine.trace("setpriv");
+    let (uid, gid) = ids();
+    let as_user = format!(": --reuid={uid} --regid={gid} --clear-groups");
     for line in programs.lines() {
-        assert!(
-            line.ends_with(": --reuid=999 --regid=998 --clear-groups"),
-            "{line}"
-        );
+        assert!(line.ends_with(&as_user), "{line}");
     }
     assert!(programs.contains("postgres: "));
     for name in ["alpha", "beta"] {
@@ -650,6 +649,8 @@ fn commands_see_proxies_and_nothing_else_of_the_callers_environment() {
 
 #[test]
 fn a_user_whose_id_is_somebody_elses_is_refused_before_anything_is_changed() {
+    let (uid, gid) = ids();
+    let written = format!("name: postgres, uid: {uid}, gid: {gid}");
     for (user, message) in [
         (
             "name: postgres, uid: 4, gid: 998",
@@ -666,10 +667,7 @@ fn a_user_whose_id_is_somebody_elses_is_refused_before_anything_is_changed() {
     ] {
         let machine = Machine::new();
         let image = std::fs::read_to_string(machine.path("manifests/image.yaml")).unwrap();
-        machine.manifest(
-            "image.yaml",
-            &image.replace("name: postgres, uid: 999, gid: 998", user),
-        );
+        machine.manifest("image.yaml", &image.replace(&written, user));
         let before = files_below(&machine.path("root"));
         let ran = machine.install(&[]);
         ended_with(&machine, &ran, 3);

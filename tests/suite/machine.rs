@@ -90,6 +90,7 @@ impl Machine {
             "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.21\n\n",
         );
         machine.write("/var/lib/dpkg/info/dpkg.list", "/.\n/usr/bin/dpkg\n");
+        machine.write("/usr/bin/dpkg", "");
         // Interpreter of the stubs; what has none is removed at the end.
         machine.write("/usr/bin/bash", "");
         machine.write("/tmp/of-the-base", "");
@@ -139,9 +140,10 @@ impl Machine {
 
     /// Writes the image's manifest: these extensions, and more lines.
     pub fn image(&self, extensions: &[&str], more: &str) {
+        let (uid, gid) = ids();
         let text = format!(
             "kind: image\nname: example\nbase: debian:bookworm\npostgresql: \"18\"\nextensions: [{}]\n\
-             user: {{name: postgres, uid: 999, gid: 998, home: /var/lib/postgresql, shell: /bin/bash}}\n\
+             user: {{name: postgres, uid: {uid}, gid: {gid}, home: /var/lib/postgresql, shell: /bin/bash}}\n\
              locale: C.UTF-8\nconfiguration: /etc/postgresql/image.conf\n\
              directories: [{{path: /var/lib/postgresql/data, mode: \"0700\"}}]\nprune: {{remove: [package-lists]}}\n{more}",
             extensions.join(", ")
@@ -264,7 +266,7 @@ impl Machine {
         while began.elapsed() < Duration::from_secs(10) && !self.processes().is_empty() {
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert_eq!(self.processes(), Vec::<String>::new(), "still running");
+        assert_eq!(self.processes(), [], "still running");
     }
 
     /// Starts `pgsetup install`, and waits until something has written `$(TRACE)/NAME`.
@@ -279,9 +281,9 @@ impl Machine {
         child
     }
 
-    /// Command lines of the processes that run in the root: `chroot` tells each of them where it is, and whatever
-    /// they start inherits that.
-    pub fn processes(&self) -> Vec<String> {
+    /// The processes that run in the root, with their command lines: `chroot` tells each of them where it is, and
+    /// whatever they start inherits that.
+    fn processes(&self) -> Vec<(String, String)> {
         let marker = format!("ROOT={}", self.path("root").display());
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
@@ -292,7 +294,8 @@ impl Machine {
                 .any(|variable| variable == marker.as_bytes())
             {
                 let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                found.push(String::from_utf8_lossy(&line).replace('\0', " "));
+                let line = String::from_utf8_lossy(&line).replace('\0', " ");
+                found.push((entry.file_name().to_string_lossy().into_owned(), line));
             }
         }
         found
@@ -319,6 +322,23 @@ impl Machine {
     pub fn neutral(&self, text: &str) -> String {
         text.replace(&self.directory.path().display().to_string(), "[TEST]")
             .replace(&self.address, "[SERVER]")
+    }
+}
+
+impl Drop for Machine {
+    /// What a test that failed has left running ends with it.
+    fn drop(&mut self) {
+        for (id, _) in self.processes() {
+            let _ = Command::new("kill").args(["-s", "KILL", &id]).status();
+        }
+    }
+}
+
+/// User and group id of the image's user: an ordinary user cannot give files away, so they are his own then.
+pub fn ids() -> (u32, u32) {
+    match rustix::process::geteuid() {
+        root if root.is_root() => (999, 998),
+        user => (user.as_raw(), rustix::process::getegid().as_raw()),
     }
 }
 

@@ -8,6 +8,8 @@ mod command_line;
 mod container;
 mod contract;
 mod install;
+// Half of what it can do wrong is for the tests of downloads, in `src/supply/tests.rs`.
+#[allow(dead_code)]
 mod loopback;
 mod machine;
 mod problems;
