@@ -41,6 +41,14 @@ const PACKAGE_LISTS: [&str; 5] = [
 /// What programs keep to be faster.
 const CACHES: [&str; 1] = ["/var/cache/ldconfig/aux-cache"];
 
+/// A key pair that the package ssl-cert makes on installation, and the place of links to it. In an image it would be
+/// everybody's private key, and another one in each build.
+const SNAKEOIL: [&str; 2] = [
+    "/etc/ssl/private/ssl-cert-snakeoil.key",
+    "/etc/ssl/certs/ssl-cert-snakeoil.pem",
+];
+const CERTIFICATES: &str = "/etc/ssl/certs";
+
 /// The kind of a file by its path inside the root or a stage; `None` for what belongs to the server.
 pub fn kind(path: &str) -> Option<Removal> {
     let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
@@ -233,6 +241,9 @@ impl Pruned {
         if has(Removal::ByteCode) {
             paths.extend(byte_code(host)?);
         }
+        if !before.packages.contains_key("ssl-cert") {
+            paths.extend(snakeoil(host)?);
+        }
         // What is mounted is not in the image, and our own work is still going on.
         let mut untouchable = host.mount_points()?;
         untouchable.retain(|mounted| mounted != "/");
@@ -306,6 +317,20 @@ fn expand(host: &Host, pattern: &str) -> Result<Vec<String>> {
             }
         }
         paths = next;
+    }
+    Ok(paths)
+}
+
+/// The key pair that Debian makes for tests, with the links to it.
+fn snakeoil(host: &Host) -> Result<Vec<String>> {
+    let mut paths: Vec<String> = SNAKEOIL.iter().map(|path| (*path).to_owned()).collect();
+    for name in host.names(CERTIFICATES)? {
+        let path = format!("{CERTIFICATES}/{name}");
+        if let Some(FileKind::Link(target)) = host.look(&path)?.map(|found| found.kind)
+            && target.ends_with("ssl-cert-snakeoil.pem")
+        {
+            paths.push(path);
+        }
     }
     Ok(paths)
 }
@@ -435,6 +460,9 @@ mod tests {
             ],
             paths: Vec::new(),
         };
+        write("/etc/ssl/private/ssl-cert-snakeoil.key", "x");
+        write("/etc/ssl/certs/ssl-cert-snakeoil.pem", "x");
+        std::os::unix::fs::symlink("ssl-cert-snakeoil.pem", host.path("/etc/ssl/certs/6d238aa3.0")).unwrap();
         write("/tmp/theirs", "x");
         let before = PackagesBefore::take(&host).unwrap();
         write("/tmp/ours/deep", "x");
@@ -466,6 +494,9 @@ mod tests {
             ("/var/log/bootstrap.log", true),
             ("/var/lib/apt/lists/deb.debian.org_Packages", false),
             ("/var/lib/apt/lists", true),
+            ("/etc/ssl/private/ssl-cert-snakeoil.key", false),
+            ("/etc/ssl/certs/ssl-cert-snakeoil.pem", false),
+            ("/etc/ssl/certs/6d238aa3.0", false),
             ("/tmp/theirs", true),
             ("/tmp/ours", false),
             ("/var/tmp/pgsetup/log/purge.log", true),
