@@ -259,11 +259,11 @@ fn a_removed_library_is_named_with_what_needs_it() {
 fn a_file_that_a_package_lost_is_named() {
     only_difference_after(
         |image| {
-            image.write(;
+            image.write(
                 "/var/lib/dpkg/info/libc6.list",
                 b"/.\n/usr\n/usr/lib/gone.so\n",
                 0o644,
-            )
+            );
         },
         "/usr/lib/gone.so: is missing; the package libc6 has it",
     );
