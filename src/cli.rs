@@ -183,7 +183,7 @@ pub struct SourceArgs {
     #[arg(long)]
     pub offline: bool,
 
-    /// A file of further CA certificates (PEM), for downloads and for pip [env: SSL_CERT_FILE]
+    /// A file of further CA certificates (PEM), for downloads and for pip [env: `SSL_CERT_FILE`]
     #[arg(long, value_name = "FILE")]
     pub ca_bundle: Option<PathBuf>,
 
@@ -230,7 +230,7 @@ pub struct FetchArgs {
     #[arg(long)]
     pub offline: bool,
 
-    /// A file of further CA certificates (PEM), for downloads and for pip [env: SSL_CERT_FILE]
+    /// A file of further CA certificates (PEM), for downloads and for pip [env: `SSL_CERT_FILE`]
     #[arg(long, value_name = "FILE")]
     pub ca_bundle: Option<PathBuf>,
 

@@ -80,7 +80,7 @@ impl Command {
 
     /// The same as another user, by `setpriv` of util-linux.
     #[must_use]
-    pub fn as_user(self, uid: u32, gid: u32) -> Self {
+    pub fn with_user(self, uid: u32, gid: u32) -> Self {
         let args = [
             format!("--reuid={uid}"),
             format!("--regid={gid}"),
@@ -136,7 +136,7 @@ mod tests {
             command.to_string(),
             r"cd /src && CC='gcc -g' make OPTFLAGS= 'a b' 'it'\''s' ''"
         );
-        let command = Command::new("initdb", ["-D", "x"]).as_user(999, 998);
+        let command = Command::new("initdb", ["-D", "x"]).with_user(999, 998);
         assert_eq!(
             command.to_string(),
             "setpriv --reuid=999 --regid=998 --clear-groups -- initdb -D x"

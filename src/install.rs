@@ -87,9 +87,10 @@ fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> 
     // The plan's own step would say the same, beside others that have begun already.
     user::exist(host, &resolved.user)?;
     let supply = supply(&args.sources, &args.root)?;
-    let left_out = match args.skip_unavailable {
-        true => unavailable(&resolved, &supply, reporter)?,
-        false => BTreeMap::new(),
+    let left_out = if args.skip_unavailable {
+        unavailable(&resolved, &supply, reporter)?
+    } else {
+        BTreeMap::new()
     };
     if !left_out.is_empty() {
         manifests.without.extend(left_out.keys().cloned());

@@ -20,7 +20,7 @@ pub struct Target {
 pub enum Architecture {
     /// x86-64.
     Amd64,
-    /// AArch64.
+    /// `AArch64`.
     Arm64,
 }
 

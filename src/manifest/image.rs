@@ -98,7 +98,7 @@ pub enum Removal {
     DebugSymbols,
     /// Static libraries and libtool files.
     StaticLibraries,
-    /// Headers, PGXS makefiles, pkg-config files and pg_config's build information: what compiling another
+    /// Headers, PGXS makefiles, pkg-config files and `pg_config`'s build information: what compiling another
     /// extension against this PostgreSQL needs.
     Development,
     /// LLVM bitcode of the server and of extensions.

@@ -25,7 +25,7 @@ fn write_page(plan: &Plan, verbose: bool, page: &mut String) -> std::fmt::Result
             match place {
                 Place::Url(url) => writeln!(page, "      {word} {url}")?,
                 Place::Debian(path) => {
-                    writeln!(page, "      {word} the Debian archive that apt uses: {path}")?
+                    writeln!(page, "      {word} the Debian archive that apt uses: {path}")?;
                 }
             }
         }

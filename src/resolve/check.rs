@@ -39,7 +39,7 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
     for manifest in &manifests.postgresql {
         let variables = postgresql_variables(&manifest.value, Architecture::Amd64);
         interpolated(manifest, &variables, &mut problems, |checks, value| {
-            checks.postgresql(value, &names)
+            checks.postgresql(value, &names);
         });
     }
     for manifest in &manifests.pythons {
@@ -171,7 +171,9 @@ fn circles(extensions: &[Located<Extension>], problems: &mut Vec<Problem>) {
                         let names: Vec<&str> = circle.map(|at| extensions[at].value.name.as_str()).collect();
                         let message = format!("these require each other in a circle: {}", names.join(" -> "));
                         problems.push(extensions[next].problem("requires", message));
-                        path.iter().for_each(|(at, _)| finished[*at] = true);
+                        for (at, _) in &path {
+                            finished[*at] = true;
+                        }
                     }
                     None => path.push((next, needs(next).into_iter())),
                 },

@@ -77,12 +77,11 @@ fn replace(text: &str, variables: &Variables) -> (String, Vec<String>) {
         };
         let name = &rest[start + 2..start + length];
         replaced.push_str(&rest[..start]);
-        match variables.get(name) {
-            Some(value) => replaced.push_str(value),
-            None => {
-                replaced.push('0');
-                unknown.push(name.to_owned());
-            }
+        if let Some(value) = variables.get(name) {
+            replaced.push_str(value);
+        } else {
+            replaced.push('0');
+            unknown.push(name.to_owned());
         }
         rest = &rest[start + length + 1..];
     }

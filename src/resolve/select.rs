@@ -41,9 +41,10 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         .into_iter()
         .map(|chosen| extension(chosen, major?, target.architecture, problems))
         .collect();
-    let patroni = match image.value.patroni {
-        true => Some(patroni(manifests, image, target.architecture, problems)?),
-        false => None,
+    let patroni = if image.value.patroni {
+        Some(patroni(manifests, image, target.architecture, problems)?)
+    } else {
+        None
     };
     let settings = settings(image, &selected, &preload, problems);
     let value = &image.value;
@@ -182,17 +183,15 @@ fn chosen<'m>(
     problems: &mut Vec<Problem>,
 ) -> Vec<Chosen<'m>> {
     let known = manifests.extension_names();
-    let mut names: Vec<(&str, By<'m>)> = match &selection.extensions {
-        Some(only) => only
-            .iter()
+    let mut names: Vec<(&str, By<'m>)> = if let Some(only) = &selection.extensions {
+        only.iter()
             .map(|name| (name.as_str(), By::Option("--extensions", name)))
-            .collect(),
-        None => {
-            let listed = image.value.extensions.iter().enumerate();
-            listed
-                .map(|(position, name)| (name.as_str(), By::Image(image, position)))
-                .collect()
-        }
+            .collect()
+    } else {
+        let listed = image.value.extensions.iter().enumerate();
+        listed
+            .map(|(position, name)| (name.as_str(), By::Image(image, position)))
+            .collect()
     };
     names.extend(
         selection

@@ -13,7 +13,7 @@ pub fn absolute_path(text: &str, tops: &[&str]) -> Result<(), String> {
             "`{text}` must be a plain path, without `.`, `..` or an empty part"
         ));
     }
-    let below = |top: &&str| text.strip_prefix(*top).is_some_and(|rest| rest.starts_with("/"));
+    let below = |top: &&str| text.strip_prefix(*top).is_some_and(|rest| rest.starts_with('/'));
     if !tops.is_empty() && !tops.iter().any(below) {
         return Err(format!("`{text}` must be below {}", tops.join(" or ")));
     }

@@ -265,7 +265,7 @@ impl Cluster<'_> {
         Command::new(&format!("{}/{name}", self.try_out.programs), args)
             .env("HOME", &self.directory)
             .dir(&self.directory)
-            .as_user(user.uid, user.gid)
+            .with_user(user.uid, user.gid)
     }
 }
 
