@@ -9,7 +9,6 @@ mod container;
 mod contract;
 mod install;
 // Half of what it can do wrong is for the tests of downloads, in `src/supply/tests.rs`.
-#[allow(dead_code)]
 mod loopback;
 mod machine;
 mod problems;
