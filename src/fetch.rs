@@ -6,8 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -59,7 +57,7 @@ struct Row {
 pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     let items = items(args, reporter)?;
     let directory = &args.to;
-    fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    host::fs::make_directories(directory)?;
     let mut vendor = vec![directory.clone()];
     vendor.extend(args.vendor.iter().cloned());
     let own_cache = directory.join(PARTIAL);
@@ -85,8 +83,7 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     else {
         drop(supply);
         if args.cache.is_none() {
-            fs::remove_dir_all(&own_cache)
-                .with_context(|| format!("cannot remove {}", own_cache.display()))?;
+            host::fs::remove_tree(&own_cache)?;
         }
         return Ok(());
     };
@@ -300,9 +297,7 @@ fn obtain(
 
 /// Unpacks a verified archive in place of what an earlier fetch has unpacked there.
 fn unpack(archive: &Path, into: &Path, strip: u8) -> Result<(), Failure> {
-    if into.exists() {
-        fs::remove_dir_all(into).with_context(|| format!("cannot remove {}", into.display()))?;
-    }
+    host::fs::remove_tree(into)?;
     archive::unpack(archive, into, strip, &archive::Limits::default())
         .map(drop)
         .with_context(|| format!("cannot unpack {}", archive.display()))
@@ -318,17 +313,8 @@ fn place(obtained: &Obtained, directory: &Path, file: &str) -> Result<String, Fa
         return Ok(inside.display().to_string());
     }
     let target = directory.join(file);
-    let put = || -> io::Result<()> {
-        let temporary = tempfile::Builder::new().prefix(".fetch-").tempdir_in(directory)?;
-        let path = temporary.path().join("file");
-        // A second name costs nothing; where the cache is on another file system, it takes a copy.
-        if !obtained.path.starts_with(&partial) || fs::hard_link(&obtained.path, &path).is_err() {
-            fs::copy(&obtained.path, &path)?;
-            File::open(&path)?.sync_all()?;
-        }
-        fs::rename(&path, &target)
-    };
-    put().with_context(|| format!("cannot write {}", target.display()))?;
+    // A second name costs nothing for what this fetch has downloaded; what is somebody else's is copied.
+    host::fs::place(&obtained.path, &target, obtained.path.starts_with(&partial))?;
     Ok(file.to_owned())
 }
 
@@ -343,7 +329,7 @@ impl Pip {
     fn new(args: &FetchArgs) -> Result<Self, Failure> {
         let directory = tempfile::tempdir().because(Cause::Internal)?;
         let certificates = http::certificates_pem(args.ca_bundle.as_deref())?;
-        fs::write(directory.path().join("certificates.pem"), certificates).because(Cause::Internal)?;
+        host::fs::write_text(&directory.path().join("certificates.pem"), &certificates)?;
         Ok(Self {
             host: Host::new(Path::new("/")),
             directory,
@@ -353,9 +339,9 @@ impl Pip {
     /// The path of the downloaded file, which is not verified by us yet.
     fn download(&self, distribution: &Distribution) -> Result<PathBuf, Failure> {
         let directory = self.directory.path().join(&distribution.file);
-        fs::create_dir_all(&directory).because(Cause::Internal)?;
+        host::fs::make_directories(&directory)?;
         let requirements_file = directory.join("requirements.txt");
-        fs::write(&requirements_file, requirements([distribution])).because(Cause::Internal)?;
+        host::fs::write_text(&requirements_file, &requirements([distribution]))?;
         let text = |path: &Path| path.display().to_string();
         let mut command = Command::new(
             "python3",

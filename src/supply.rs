@@ -6,18 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::digest::{Hashes, Sha256, Sha512};
+use crate::digest::{Sha256, Sha512};
+use crate::host;
 use crate::host::apt_sources::DebianArchive;
 use crate::host::archive;
 use crate::host::cache::{Cache, Partial};
 use crate::host::http::{Answer, Client, Event, Failure, Request};
+use crate::host::vendor::Vendor;
 use crate::resolve::{self, Source};
 
 /// Bytes a source may have where its manifest does not say: ten times the largest that is known.
@@ -162,10 +160,7 @@ impl Supply {
             None => None,
         };
         Ok(Self {
-            vendor: Vendor {
-                dirs: options.vendor,
-                files: OnceLock::new(),
-            },
+            vendor: Vendor::new(options.vendor),
             cache: options.cache,
             client: options.client,
             debian_client,
@@ -191,7 +186,7 @@ impl Supply {
     }
 
     fn at_hand(&self, wanted: &Wanted, tried: &mut Vec<Tried>) -> Option<Obtained> {
-        if let Some(obtained) = self.vendor.find(wanted, tried) {
+        if let Some(obtained) = self.in_vendor(wanted, tried) {
             return Some(obtained);
         }
         let obtained = self.cached(wanted);
@@ -207,7 +202,7 @@ impl Supply {
     fn cached(&self, wanted: &Wanted) -> Option<Obtained> {
         let found = |digest: Sha256, path: PathBuf| {
             Some(Obtained {
-                bytes: fs::metadata(&path).ok()?.len(),
+                bytes: host::fs::size(&path).ok()?,
                 path,
                 place: Provenance::Cache,
                 digest,
@@ -381,8 +376,7 @@ impl Wanted {
 
     fn has_right_sha512(&self, digest: &Sha256, path: &Path) -> bool {
         self.sha512.get(digest).is_none_or(|expected| {
-            File::open(path)
-                .and_then(|file| Hashes::of_reader(file, true))
+            host::fs::hashes(path)
                 .is_ok_and(|hashes| hashes.sha256() == *digest && hashes.sha512().as_ref() == Some(expected))
         })
     }
@@ -513,71 +507,12 @@ fn refusal(url: &str, insecure: bool, why: &str) -> Option<String> {
     }
 }
 
-/// The files of the vendor directories, hashed once a run and only as far as somebody asks.
-#[derive(Debug)]
-struct Vendor {
-    dirs: Vec<PathBuf>,
-    files: OnceLock<Vec<VendorFile>>,
-}
-
-#[derive(Debug)]
-struct VendorFile {
-    path: PathBuf,
-    name: String,
-    /// Computed by the first thread that asks; the others wait for it instead of reading the file as well.
-    hashed: OnceLock<Option<(Stamp, Sha256)>>,
-}
-
-/// What tells that a file is still the one that was hashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl From<&Metadata> for Stamp {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
-impl VendorFile {
-    /// Size and digest of the file as it is now; `None` when it cannot be read.
-    fn digest(&self) -> Option<(u64, Sha256)> {
-        let stamp_now = || {
-            fs::metadata(&self.path)
-                .ok()
-                .map(|metadata| Stamp::from(&metadata))
-        };
-        let hash = || -> Option<(Stamp, Sha256)> {
-            let file = File::open(&self.path).ok()?;
-            let stamp = Stamp::from(&file.metadata().ok()?);
-            Some((stamp, Sha256::of_reader(file).ok()?))
-        };
-        let hashed = *self.hashed.get_or_init(hash);
-        let (stamp, digest) = match hashed {
-            Some((stamp, digest)) if Some(stamp) == stamp_now() => (stamp, digest),
-            _ => hash()?,
-        };
-        Some((stamp.bytes, digest))
-    }
-}
-
-impl Vendor {
-    fn find(&self, wanted: &Wanted, tried: &mut Vec<Tried>) -> Option<Obtained> {
-        if self.dirs.is_empty() {
+impl Supply {
+    fn in_vendor(&self, wanted: &Wanted, tried: &mut Vec<Tried>) -> Option<Obtained> {
+        if self.vendor.directories().is_empty() {
             return None;
         }
-        let files = self.files.get_or_init(|| list_files(&self.dirs));
+        let files = self.vendor.files();
         let (likely, others): (Vec<_>, Vec<_>) = files.iter().partition(|file| wanted.is_called(&file.name));
         let mut namesakes = Vec::new();
         for file in likely.iter().chain(&others) {
@@ -607,7 +542,12 @@ impl Vendor {
                 });
             }
         }
-        let dirs: Vec<String> = self.dirs.iter().map(|dir| dir.display().to_string()).collect();
+        let dirs: Vec<String> = self
+            .vendor
+            .directories()
+            .iter()
+            .map(|dir| dir.display().to_string())
+            .collect();
         tried.push(Tried::absent(
             format!("vendor {}", dirs.join(", ")),
             &format!("none of {} files has a digest that is accepted", files.len()),
@@ -615,34 +555,6 @@ impl Vendor {
         tried.extend(namesakes);
         None
     }
-}
-
-/// Every file below `dirs`, in the order of names. What cannot be read is not there.
-fn list_files(dirs: &[PathBuf]) -> Vec<VendorFile> {
-    let mut files = Vec::new();
-    let mut ahead: Vec<PathBuf> = dirs.iter().rev().cloned().collect();
-    while let Some(dir) = ahead.pop() {
-        let mut entries: Vec<_> = fs::read_dir(&dir).into_iter().flatten().flatten().collect();
-        entries.sort_by_key(std::fs::DirEntry::file_name);
-        for entry in entries {
-            let path = entry.path();
-            // Hidden files are somebody's work in progress.
-            if entry.file_name().as_encoded_bytes().starts_with(b".") {
-                continue;
-            }
-            // A link to a file is as good as the file; a link to a directory may lead in a circle.
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                ahead.push(path);
-            } else if path.is_file() {
-                files.push(VendorFile {
-                    name: entry.file_name().to_string_lossy().into_owned(),
-                    path,
-                    hashed: OnceLock::new(),
-                });
-            }
-        }
-    }
-    files
 }
 
 /// Why no place has a source.
@@ -910,7 +822,7 @@ impl Supply {
             SupplyError::new(wanted, vec![tried], self.offline)
         };
         let local = |error| failed(Reason::Failed(Failure::Disk(error)));
-        let digest = File::open(path).and_then(Sha256::of_reader).map_err(local)?;
+        let digest = host::fs::hashes(path).map_err(local)?.sha256();
         if !wanted.accepted.contains(&digest) {
             let mismatch = Mismatch {
                 algorithm: "sha256",
@@ -920,20 +832,8 @@ impl Supply {
             };
             return Err(failed(Reason::Mismatch(Box::new(mismatch))));
         }
-        let keep = || -> io::Result<PathBuf> {
-            let mut partial = self.cache.partial(&digest, false, || ())?;
-            partial.restart()?;
-            let mut file = File::open(path)?;
-            let mut buffer = vec![0; 64 * 1024];
-            loop {
-                match file.read(&mut buffer)? {
-                    0 => return partial.commit(None),
-                    count => partial.append(&buffer[..count])?,
-                }
-            }
-        };
-        let path = keep().map_err(local)?;
-        let bytes = fs::metadata(&path).map_err(local)?.len();
+        let path = self.cache.adopt(&digest, path).map_err(local)?;
+        let bytes = host::fs::size(&path).map_err(local)?;
         Ok(Obtained {
             path,
             place: Provenance::Cache,

@@ -140,6 +140,23 @@ impl Cache {
         Ok(partial)
     }
 
+    /// Takes in the file at `path`, which has been seen to have this digest. It is hashed again on the way.
+    ///
+    /// # Errors
+    /// The file cannot be read or kept.
+    pub fn adopt(&self, digest: &Sha256, path: &Path) -> io::Result<PathBuf> {
+        let mut partial = self.partial(digest, false, || ())?;
+        partial.restart()?;
+        let mut file = File::open(path)?;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return partial.commit(None),
+                count => partial.append(&buffer[..count])?,
+            }
+        }
+    }
+
     /// The name of the file with this digest, whether it exists or not.
     fn path(&self, digest: &Sha256) -> PathBuf {
         self.dir.join("sha256").join(digest.to_string())

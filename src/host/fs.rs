@@ -8,6 +8,7 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 
 use super::Host;
+use crate::digest::Hashes;
 
 /// Who owns a file, and what may be done with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +128,52 @@ pub struct Entry {
     pub mode: u32,
     /// Size in bytes.
     pub size: u64,
+}
+
+/// The size in bytes of a file of this machine.
+pub fn size(path: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(path)?.len())
+}
+
+/// The digests of a file of this machine.
+pub fn hashes(path: &Path) -> io::Result<Hashes> {
+    Hashes::of_reader(fs::File::open(path)?, true)
+}
+
+/// Makes a directory of this machine and those above it.
+pub fn make_directories(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("cannot make the directory {}", path.display()))
+}
+
+/// Removes a directory of this machine with all that is in it; none there is no error.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a file of this machine that nobody else looks at meanwhile.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Gives the file at `from` the name `to`, in one move: by a second name where `may_link` and the file system allow
+/// it, by a copy otherwise.
+pub fn place(from: &Path, to: &Path, may_link: bool) -> Result<()> {
+    let put = || -> io::Result<()> {
+        let directory = to.parent().unwrap_or(Path::new("."));
+        let temporary = tempfile::Builder::new().prefix(".place-").tempdir_in(directory)?;
+        let path = temporary.path().join("file");
+        if !may_link || fs::hard_link(from, &path).is_err() {
+            fs::copy(from, &path)?;
+            fs::File::open(&path)?.sync_all()?;
+        }
+        fs::rename(&path, to)
+    };
+    put().with_context(|| format!("cannot write {}", to.display()))
 }
 
 /// Copies a file to another path of this machine.

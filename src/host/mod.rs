@@ -14,6 +14,7 @@ pub mod elf;
 pub mod fs;
 pub mod http;
 pub mod tree;
+pub mod vendor;
 mod zip;
 
 use std::path::{Path, PathBuf};

@@ -4,6 +4,8 @@
 #[path = "../../tests/suite/loopback.rs"]
 mod loopback;
 
+use std::fs::{self, File};
+use std::io;
 use std::time::Instant;
 
 use super::*;
