@@ -155,6 +155,10 @@ pub struct InstallArgs {
     #[command(flatten)]
     pub sources: SourceArgs,
 
+    /// Where downloads are kept
+    #[arg(long, value_name = "DIR", default_value = "/var/cache/pgsetup")]
+    pub cache: PathBuf,
+
     /// Install below this directory instead of into the running system
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
@@ -169,15 +173,11 @@ pub struct InstallArgs {
 }
 
 /// Where sources come from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
     /// A directory of archives, found by their digest whatever they are called
     #[arg(long, value_name = "DIR")]
     pub vendor: Vec<PathBuf>,
-
-    /// Where downloads are kept
-    #[arg(long, value_name = "DIR", default_value = "/var/cache/pgsetup")]
-    pub cache: PathBuf,
 
     /// Connect to nothing but apt's archive: take sources from the vendor directories and the cache
     #[arg(long)]
@@ -218,25 +218,12 @@ pub struct FetchArgs {
     #[arg(long, value_name = "DIR")]
     pub unpack: Option<PathBuf>,
 
-    /// A directory of archives, found by their digest whatever they are called
-    #[arg(long, value_name = "DIR")]
-    pub vendor: Vec<PathBuf>,
+    #[command(flatten)]
+    pub sources: SourceArgs,
 
     /// A cache to take from and to keep downloads in, besides the directory that is filled
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
-
-    /// Make no connection; say what is missing
-    #[arg(long)]
-    pub offline: bool,
-
-    /// A file of further CA certificates (PEM), for downloads and for pip [env: `SSL_CERT_FILE`]
-    #[arg(long, value_name = "FILE")]
-    pub ca_bundle: Option<PathBuf>,
-
-    /// A server that has archives by digest, below `sha256/`
-    #[arg(long, value_name = "URL")]
-    pub mirror: Vec<String>,
 }
 
 /// Arguments of `cache`.

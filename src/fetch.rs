@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 
-use crate::cli::{CacheArgs, CacheCommand, FetchArgs, SourceArgs};
+use crate::cli::{CacheArgs, CacheCommand, FetchArgs};
 use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::archive;
@@ -58,19 +58,12 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     let items = items(args, reporter)?;
     let directory = &args.to;
     host::fs::make_directories(directory)?;
-    let mut vendor = vec![directory.clone()];
-    vendor.extend(args.vendor.iter().cloned());
+    // The directory is its own vendor directory.
+    let mut sources = args.sources.clone();
+    sources.vendor.insert(0, directory.clone());
     let own_cache = directory.join(PARTIAL);
-    let supply = crate::install::supply(
-        &SourceArgs {
-            vendor,
-            cache: args.cache.clone().unwrap_or_else(|| own_cache.clone()),
-            offline: args.offline,
-            ca_bundle: args.ca_bundle.clone(),
-            mirror: args.mirror.clone(),
-        },
-        Path::new("/"),
-    )?;
+    let cache = args.cache.as_ref().unwrap_or(&own_cache);
+    let supply = crate::install::supply(&sources, cache, Path::new("/"))?;
     let begin = Instant::now();
     let (rows, failures) = obtain_all(&items, &supply, args, reporter)?;
     reporter
@@ -254,7 +247,7 @@ fn obtain(
     let obtained = match &item.distribution {
         Some(distribution) => match supply.find(&item.wanted) {
             Some(obtained) => Ok((obtained, None)),
-            None if args.offline => supply
+            None if args.sources.offline => supply
                 .obtain(&item.wanted, &tell)
                 .map(|obtained| (obtained, None))
                 .map_err(fetch::failure),
@@ -328,7 +321,7 @@ struct Pip {
 impl Pip {
     fn new(args: &FetchArgs) -> Result<Self, Failure> {
         let directory = tempfile::tempdir().because(Cause::Internal)?;
-        let certificates = http::certificates_pem(args.ca_bundle.as_deref())?;
+        let certificates = http::certificates_pem(args.sources.ca_bundle.as_deref())?;
         host::fs::write_text(&directory.path().join("certificates.pem"), &certificates)?;
         Ok(Self {
             host: Host::new(Path::new("/")),

@@ -86,7 +86,7 @@ fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> 
     let mut resolved = crate::resolved(&manifests, Some(target(host)?), reporter)?;
     // The plan's own step would say the same, beside others that have begun already.
     user::exist(host, &resolved.user)?;
-    let supply = supply(&args.sources, &args.root)?;
+    let supply = supply(&args.sources, &args.cache, &args.root)?;
     let left_out = if args.skip_unavailable {
         unavailable(&resolved, &supply, reporter)?
     } else {
@@ -130,7 +130,7 @@ fn permitted(host: &Host) -> Result<(), Failure> {
 }
 
 /// Where sources come from, by the command line.
-pub fn supply(args: &SourceArgs, root: &Path) -> Result<Supply, Failure> {
+pub fn supply(args: &SourceArgs, cache: &Path, root: &Path) -> Result<Supply, Failure> {
     for directory in &args.vendor {
         if !directory.is_dir() {
             let message = format!("--vendor {}: there is no such directory", directory.display());
@@ -141,8 +141,8 @@ pub fn supply(args: &SourceArgs, root: &Path) -> Result<Supply, Failure> {
         ca_bundle: args.ca_bundle.clone(),
         ..HttpOptions::default()
     })?;
-    let cache = Cache::open(&args.cache)
-        .map_err(|error| anyhow::anyhow!("cannot open the cache {}: {error}", args.cache.display()))?;
+    let cache = Cache::open(cache)
+        .map_err(|error| anyhow::anyhow!("cannot open the cache {}: {error}", cache.display()))?;
     Ok(Supply::new(Options {
         vendor: args.vendor.clone(),
         cache,
