@@ -63,22 +63,29 @@ impl Reporter {
             self.line(&format!("start  {step}"));
             return;
         }
-        let style = ProgressStyle::with_template("{spinner} {elapsed:>4} {prefix} {msg}");
         let bar = ProgressBar::new_spinner()
-            .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+            .with_style(style("{spinner} {elapsed:>4} {prefix}"))
             .with_prefix(step.to_owned());
         let bar = self.bars.add(bar);
         bar.enable_steady_tick(Duration::from_millis(120));
         self.running().insert(step.to_owned(), bar);
     }
 
-    /// A running step has come so far: bytes of a total that may be unknown. Shown on terminals only.
+    /// A running step has come so far: bytes of a total that may be unknown. Shown on terminals only, with the speed.
     pub fn advanced(&self, step: &str, done: u64, total: Option<u64>) {
         if let Some(bar) = self.running().get(step) {
-            bar.set_message(match total {
-                Some(total) => format!("{} of {}", bytes(done), bytes(total)),
-                None => bytes(done),
-            });
+            if bar.length() != total || bar.position() == 0 {
+                bar.set_style(style(match total {
+                    Some(_) => {
+                        "{spinner} {elapsed:>4} {prefix} {bar:20} {bytes} of {total_bytes}, {bytes_per_sec}"
+                    }
+                    None => "{spinner} {elapsed:>4} {prefix} {bytes}, {bytes_per_sec}",
+                }));
+            }
+            if let Some(total) = total {
+                bar.set_length(total);
+            }
+            bar.set_position(done);
         }
     }
 
@@ -120,6 +127,10 @@ impl Reporter {
     pub fn failure(&self, failure: &Failure) {
         self.line(&format!("pgsetup: {failure}"));
     }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
 /// A time as `12.3 s`, or `4 min 05 s`.

@@ -2,8 +2,9 @@
 //! explained, and a process that is killed at any moment leaves nothing that the next one would trust.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::loopback::{Act, Server};
@@ -102,7 +103,7 @@ fn fetch(manifests: &Path, to: &Path, more: &[&str]) -> Ran {
     fetch_command(manifests, to, more).output().unwrap().into()
 }
 
-fn fetch_command(manifests: &Path, to: &Path, more: &[&str]) -> std::process::Command {
+fn fetch_command(manifests: &Path, to: &Path, more: &[&str]) -> Command {
     let mut fetch = command(["fetch"]);
     fetch.arg(manifests).arg("--to").arg(to).args(more);
     fetch
@@ -201,6 +202,141 @@ fn a_flipped_bit_ends_with_the_status_of_checksums_and_leaves_no_file() {
     for below in ["sha256", "partial"] {
         assert!(names_in(&to.path().join(".partial").join(below)).is_empty());
     }
+}
+
+#[test]
+fn a_proxy_is_asked_and_hosts_without_one_are_not() {
+    let (server, to) = (Server::start(), tempfile::tempdir().unwrap());
+    let one = content(1, 5000);
+    let url = "http://sources.invalid/one-1.tar.gz";
+    // A proxy is asked for the whole address.
+    server.put(url, &one, &[Act::Serve]);
+    let proxy = server.put("/", b"", &[]);
+    let source = Source {
+        name: "one".to_owned(),
+        urls: vec![url.to_owned()],
+        content: &one,
+    };
+    let selection = selection(&[source]);
+    let fetch = |no_proxy: &str| -> Ran {
+        let mut fetch = fetch_command(selection.path(), to.path(), &[]);
+        fetch
+            .env("http_proxy", &proxy)
+            .env("no_proxy", no_proxy)
+            .output()
+            .unwrap()
+            .into()
+    };
+    let direct = fetch("sources.invalid");
+    assert_eq!(direct.status, 4, "{}", direct.err);
+    assert!(direct.err.contains(url), "{}", direct.err);
+    let ran = fetch("");
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert_eq!(fs::read(to.path().join("one-1.tar.gz")).unwrap(), one);
+}
+
+#[test]
+fn a_certificate_is_trusted_once_it_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let one = content(1, 5000);
+    fs::write(directory.path().join("one-1.tar.gz"), &one).unwrap();
+    let Some((mut server, port)) = https_server(directory.path()) else {
+        return skip("there is no openssl to serve https with");
+    };
+    let url = format!("https://127.0.0.1:{port}/one-1.tar.gz");
+    let source = Source {
+        name: "one".to_owned(),
+        urls: vec![url.clone()],
+        content: &one,
+    };
+    let selection = selection(&[source]);
+    let certificate = directory.path().join("certificate.pem");
+    let fetch = |options: &[&str], file: Option<&Path>| -> (Ran, bool) {
+        let to = tempfile::tempdir().unwrap();
+        let mut fetch = fetch_command(selection.path(), to.path(), options);
+        if let Some(file) = file {
+            fetch.env("SSL_CERT_FILE", file);
+        }
+        let ran = fetch.output().unwrap().into();
+        (ran, to.path().join("one-1.tar.gz").exists())
+    };
+    let unknown = fetch(&[], None);
+    let by_option = fetch(&["--ca-bundle", certificate.to_str().unwrap()], None);
+    let by_variable = fetch(&[], Some(&certificate));
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!((unknown.0.status, unknown.1), (4, false), "{}", unknown.0.err);
+    assert!(unknown.0.err.contains("certificate"), "{}", unknown.0.err);
+    assert_eq!(
+        (by_option.0.status, by_option.1),
+        (0, true),
+        "{}",
+        by_option.0.err
+    );
+    assert_eq!(
+        (by_variable.0.status, by_variable.1),
+        (0, true),
+        "{}",
+        by_variable.0.err
+    );
+}
+
+/// openssl's own https server for the files of a directory, with a certificate that nobody knows, and its port.
+fn https_server(directory: &Path) -> Option<(Child, u16)> {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args([
+            "-keyout",
+            "key.pem",
+            "-out",
+            "certificate.pem",
+            "-subj",
+            "/CN=127.0.0.1",
+        ])
+        .args([
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-addext",
+            "basicConstraints=critical,CA:FALSE",
+        ])
+        .current_dir(directory)
+        .output()
+        .ok()?;
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let mut server = Command::new("openssl")
+        .args([
+            "s_server",
+            "-accept",
+            "127.0.0.1:0",
+            "-key",
+            "key.pem",
+            "-cert",
+            "certificate.pem",
+            "-WWW",
+        ])
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let accept = lines
+        .map(Result::unwrap)
+        .find(|line| line.starts_with("ACCEPT"))
+        .unwrap();
+    let port = accept.rsplit(':').next().unwrap().trim().parse().unwrap();
+    Some((server, port))
 }
 
 #[test]
