@@ -14,6 +14,8 @@ WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/source/target \
+    --mount=type=secret,id=ca-certificates,target=/run/ca-certificates.pem \
+    if [ -s /run/ca-certificates.pem ]; then export CARGO_HTTP_CAINFO=/run/ca-certificates.pem; fi && \
     target="$(uname -m)-unknown-linux-gnu" && \
     RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target" && \
     cp "target/$target/release/pgsetup" /pgsetup
