@@ -11,13 +11,17 @@
 //! |---|---|---|
 //! | `cli` | command line types | do anything |
 //! | `manifest` | YAML as written, with places; one file for each kind | open files |
+//! | `target`, `digest`, `layout`, `command` | small parsed types: machines, digests, paths, command lines | do IO |
 //! | `resolve` | manifests + target + selection -> `Resolved`, or every problem | do IO, know the time |
 //! | `plan` | `Resolved` -> `Plan`; recipes; text, JSON, dot | do IO, fail |
-//! | `command` | a command line as data | run it |
 //! | `run` | walks a plan: lanes, priorities, drain on failure | know what a step does |
+//! | `install`, `fetch` | the commands of these names, from arguments to the last line | know what a step does |
 //! | `step` | what steps do, one file for each action | know of other steps |
+//! | `supply` | where a source comes from: vendor, cache, url, mirrors | unpack, or trust |
+//! | `inventory`, `closure` | which path is whose; which library is needed by whom | do IO |
+//! | `receipt`, `sbom`, `verify` | what was installed; the same for scanners; whether it still is | change anything |
 //! | `host` | the only door to processes, files, environment and network | print |
-//! | `report` | the only printer | decide |
+//! | `report`, `failure` | the only printer; why pgsetup ends, and its exit status | decide |
 //!
 //! The invariants are in ARCHITECTURE.md, with where to make the commonest changes.
 

@@ -25,6 +25,7 @@ pub struct Reporter {
 impl Default for Reporter {
     fn default() -> Self {
         let styled = io::stderr().is_terminal() && host::variable("NO_COLOR").is_none();
+        let styled = styled && host::variable("TERM").is_none_or(|terminal| terminal != "dumb");
         Self {
             bars: MultiProgress::new(),
             running: Mutex::default(),
@@ -49,12 +50,11 @@ impl Reporter {
         }
     }
 
-    /// A line of its own.
+    /// A line of its own, or a page, above the bars.
     pub fn line(&self, text: &str) {
-        if self.bars.is_hidden() || self.bars.println(text).is_err() {
-            // Nobody is there to be told that nobody is there.
-            let _ = writeln!(io::stderr().lock(), "{text}");
-        }
+        // Nobody is there to be told that nobody is there.
+        self.bars
+            .suspend(|| drop(writeln!(io::stderr().lock(), "{text}")));
     }
 
     /// A step begins.

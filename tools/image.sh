@@ -25,6 +25,13 @@ build() {
     --build-arg "PG=$pg" --build-arg "PG_MAJOR=${pg%%-*}" --build-arg "EXTENSIONS=$extensions"
     --build-arg "PGSETUP_OPTIONS=--skip-unavailable"
   )
+  # A proxy of this machine is the build's, too; docker keeps these out of the image.
+  local name
+  for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    if [[ -n "${!name:-}" ]]; then
+      options+=(--build-arg "$name=${!name}")
+    fi
+  done
   local certificates="${SSL_CERT_FILE:-}"
   if [[ -n "$certificates" ]]; then
     options+=(--secret "id=ca-certificates,src=$certificates")
@@ -43,6 +50,10 @@ summary() {
 }
 
 main() {
+  if [[ -n "${VENDOR:-}" && ! -d "$VENDOR" ]]; then
+    printf 'VENDOR=%s: there is no such directory\n' "$VENDOR" >&2
+    return 2
+  fi
   docker="$("$directory/tools/docker.sh")"
   readonly docker
   DOCKER="$docker" "$directory/tools/base.sh" "$base"

@@ -1,6 +1,6 @@
 //! Files inside a host's root. Every error names its path, once.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -263,14 +263,26 @@ const MANIFEST_LIMIT: u64 = 1024 * 1024;
 
 fn read_manifest(path: &Path) -> Result<(String, String)> {
     let context = || format!("cannot read {}", path.display());
-    let size = fs::metadata(path).with_context(context)?.len();
+    // A fifo would be waited for, and a device has no end.
     anyhow::ensure!(
-        size <= MANIFEST_LIMIT,
-        "{}: {size} bytes are too many for a manifest",
+        fs::metadata(path).with_context(context)?.is_file(),
+        "{}: a manifest must be a regular file",
         path.display()
     );
-    let text = String::from_utf8(fs::read(path).with_context(context)?)
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).with_context(context)?;
+    file.take(MANIFEST_LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .with_context(context)?;
+    anyhow::ensure!(
+        bytes.len() as u64 <= MANIFEST_LIMIT,
+        "{}: more than {MANIFEST_LIMIT} bytes are too many for a manifest",
+        path.display()
+    );
+    let text = String::from_utf8(bytes)
         .map_err(|error| anyhow::anyhow!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
         .with_context(context)?;
+    // Some editors put a byte order mark in front.
+    let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
     Ok((path.display().to_string(), text))
 }

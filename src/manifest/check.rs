@@ -4,6 +4,7 @@
 //! the only place where keys are named. Only the words of JSON Schema that those types produce are understood;
 //! a test holds that. What a value means (is this url right, is that package known) is not looked at here.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde_json::{Map, Value};
@@ -19,6 +20,18 @@ pub struct Mistake {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
+    /// How the text can be read on in spite of it.
+    pub repair: Option<Repair>,
+}
+
+/// A change of the text that makes a mistake go away: bytes, and what stands there instead. Only for reading on, so
+/// that what else is wrong with the file is found in the same run; nothing is done with a repaired manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// What is replaced.
+    pub span: Range<usize>,
+    /// By what; spaces, as many as the bytes that are not line ends, where it is nothing.
+    pub by: Option<String>,
 }
 
 /// Every mistake of `node` against `schema`, whose `$ref`s are found below `$defs` of the same schema.
@@ -42,7 +55,18 @@ impl<'a> Walk<'a> {
             span: span.clone(),
             message,
             help,
+            repair: None,
         });
+    }
+
+    /// The last mistake can be read over by `repair`.
+    fn repaired_by(&mut self, span: Range<usize>, by: Option<&str>) {
+        if let Some(mistake) = self.mistakes.last_mut() {
+            mistake.repair = Some(Repair {
+                span,
+                by: by.map(str::to_owned),
+            });
+        }
     }
 
     /// Follows `$ref` and takes the branch that is not `null`.
@@ -80,16 +104,25 @@ impl<'a> Walk<'a> {
                 }
                 _ => self.wrong_type(node, "a list (`- item` lines or `[a, b]`)", path),
             },
-            "boolean" => match node.text() {
+            "boolean" => match node.plain() {
                 Some("true" | "false") => {}
-                _ => self.wrong_type(node, "true or false", path),
+                _ => self.wrong_type(node, "true or false, without quotes", path),
             },
             "integer" => {
-                let number = node.text().and_then(|text| text.parse::<u64>().ok());
-                let most = schema["maximum"].as_u64().unwrap_or(u64::MAX);
+                let whole = |text: &&str| *text == "0" || !text.starts_with(['0', '+']);
+                let number = node
+                    .plain()
+                    .filter(whole)
+                    .and_then(|text| text.parse::<u64>().ok());
+                let limit = if schema["format"] == "uint32" {
+                    u64::from(u32::MAX)
+                } else {
+                    u64::MAX
+                };
+                let most = schema["maximum"].as_u64().unwrap_or(limit);
                 let least = schema["minimum"].as_u64().unwrap_or(0);
                 if !number.is_some_and(|number| (least..=most).contains(&number)) {
-                    self.wrong_type(node, "a whole number", path);
+                    self.wrong_type(node, "a whole number, without quotes", path);
                 }
             }
             _ => match &node.kind {
@@ -108,17 +141,18 @@ impl<'a> Walk<'a> {
             }
         };
         let properties = schema["properties"].as_object();
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
         // Keys that a misspelt one was most likely meant to be: they are not reported as lacking as well.
         let mut meant: Vec<&str> = Vec::new();
         for entry in entries {
             let key = entry.key.as_str();
-            if seen.contains(&key) {
+            if seen.contains(key) {
                 let help = Some("keep one of the two".to_owned());
                 self.mistake(&entry.key_span, format!("duplicate key `{key}`"), help);
+                self.repaired_by(entry.key_span.start..entry.value.span.end, None);
                 continue;
             }
-            seen.push(key);
+            seen.insert(key);
             let property = properties.and_then(|properties| properties.get(key));
             match property {
                 Some(property) => {
@@ -199,6 +233,10 @@ impl<'a> Walk<'a> {
             format!("unknown key `{}`{place}", entry.key),
             Some(help),
         );
+        match near {
+            Some(near) => self.repaired_by(entry.key_span.clone(), Some(near)),
+            None => self.repaired_by(entry.key_span.start..entry.value.span.end, None),
+        }
         near
     }
 
@@ -221,7 +259,8 @@ impl<'a> Walk<'a> {
             NodeKind::List(_) => "a list".to_owned(),
             NodeKind::Map(_) => "a mapping".to_owned(),
             NodeKind::Scalar { .. } if node.is_null() => "nothing".to_owned(),
-            NodeKind::Scalar { text, .. } => format!("`{text}`"),
+            NodeKind::Scalar { text, plain: true } => format!("`{text}`"),
+            NodeKind::Scalar { text, plain: false } => format!("`\"{text}\"`"),
         };
         let place = if path.is_empty() {
             "the manifest".to_owned()

@@ -61,6 +61,14 @@ impl Node {
         }
     }
 
+    /// The text when this is a scalar that was not quoted.
+    pub fn plain(&self) -> Option<&str> {
+        match &self.kind {
+            NodeKind::Scalar { text, plain: true } => Some(text),
+            _ => None,
+        }
+    }
+
     /// True for `null`, `~` and nothing at all.
     pub fn is_null(&self) -> bool {
         matches!(&self.kind, NodeKind::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))

@@ -77,9 +77,6 @@ pub struct SqlExtension {
     pub name: String,
     /// `default_version` of its control file, which often is not the release.
     pub default_version: String,
-    /// SQL extensions that its control file requires.
-    #[serde(default)]
-    pub requires: Vec<String>,
     /// The schema it has to be created in, where its control file leaves that open and its documentation does not.
     pub schema: Option<String>,
 }

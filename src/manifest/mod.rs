@@ -22,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 pub use check::nearest;
+use check::{Mistake, Repair};
 use document::{Document, Node};
 use extension::Extension;
 use image::Image;
@@ -130,6 +131,11 @@ impl Manifests {
         readable.chain(others).collect()
     }
 
+    fn count(&self) -> usize {
+        let servers = self.images.len() + self.postgresql.len();
+        servers + self.pythons.len() + self.patronis.len() + self.extensions.len()
+    }
+
     fn add(&mut self, document: Document, source: &Rc<SourceText>) -> Vec<Problem> {
         let document = Rc::new(document);
         let kind = document
@@ -143,6 +149,7 @@ impl Manifests {
             source,
             kind: &kind,
         };
+        let before = self.count();
         let problems = match kind.as_str() {
             "image" => read.append_to(&mut self.images),
             "postgresql" => read.append_to(&mut self.postgresql),
@@ -151,7 +158,7 @@ impl Manifests {
             "extension" => read.append_to(&mut self.extensions),
             _ => vec![read.unknown_kind()],
         };
-        if !problems.is_empty() {
+        if self.count() == before {
             let name = document
                 .root
                 .value_of("name")
@@ -161,6 +168,28 @@ impl Manifests {
         }
         problems
     }
+}
+
+/// The text without its mistakes, where every one of them can be repaired.
+fn repaired(text: &str, mistakes: &[Mistake]) -> Option<String> {
+    let mut repairs = mistakes
+        .iter()
+        .map(|mistake| mistake.repair.as_ref())
+        .collect::<Option<Vec<_>>>()?;
+    // From the end, so that the places of the others stay what they are.
+    repairs.sort_by_key(|repair| std::cmp::Reverse(repair.span.start));
+    let mut text = text.to_owned();
+    for Repair { span, by } in repairs {
+        let blank = || {
+            text[span.clone()]
+                .chars()
+                .map(|c| if c == '\n' { c } else { ' ' })
+                .collect()
+        };
+        let by = by.clone().unwrap_or_else(blank);
+        text.replace_range(span.clone(), &by);
+    }
+    Some(text)
 }
 
 /// One document on its way to a typed manifest.
@@ -175,6 +204,11 @@ impl Read<'_> {
         let schema = &schemas()[self.kind];
         let mistakes = check::check(&self.document.root, schema);
         if !mistakes.is_empty() {
+            // Read on, so that what else is wrong with it is found as well.
+            let repaired = repaired(&self.source.text, &mistakes);
+            if let Some(Ok(value)) = repaired.map(|text| serde_yaml::from_str::<T>(&text)) {
+                self.push(value, list);
+            }
             return mistakes
                 .into_iter()
                 .map(|m| self.problem(m.span, m.message, m.help))
@@ -182,12 +216,7 @@ impl Read<'_> {
         }
         match serde_yaml::from_str::<T>(&self.source.text) {
             Ok(value) => {
-                let (document, source) = (Rc::clone(self.document), Rc::clone(self.source));
-                list.push(Located {
-                    value,
-                    document,
-                    source,
-                });
+                self.push(value, list);
                 Vec::new()
             }
             // The check above follows the same types, so this is what only the decoder can see.
@@ -198,6 +227,15 @@ impl Read<'_> {
                 vec![self.problem(at..at, error.to_string(), None)]
             }
         }
+    }
+
+    fn push<T>(&self, value: T, list: &mut Vec<Located<T>>) {
+        let (document, source) = (Rc::clone(self.document), Rc::clone(self.source));
+        list.push(Located {
+            value,
+            document,
+            source,
+        });
     }
 
     fn unknown_kind(&self) -> Problem {

@@ -49,8 +49,15 @@ pub fn render(problems: &[Problem], styled: bool) -> String {
         Renderer::plain()
     };
     let mut page = String::new();
+    // Lines are counted once for each file, not for each problem: they are sorted by file.
+    let mut lines: (&str, Vec<usize>) = ("", Vec::new());
     for problem in &problems {
-        page.push_str(&renderer.render(&[group(problem)]));
+        if lines.0 != problem.source.file || lines.1.is_empty() {
+            let text = &problem.source.text;
+            let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+            lines = (&problem.source.file, starts.collect());
+        }
+        page.push_str(&renderer.render(&[group(problem, &lines.1)]));
         page.push_str("\n\n");
     }
     let files: std::collections::BTreeSet<&str> = problems.iter().map(|p| p.source.file.as_str()).collect();
@@ -63,14 +70,18 @@ pub fn render(problems: &[Problem], styled: bool) -> String {
     page
 }
 
-fn group(problem: &Problem) -> Group<'_> {
+/// The message with the line it is about; `starts` are the places where the file's lines begin.
+fn group<'p>(problem: &'p Problem, starts: &[usize]) -> Group<'p> {
     let text = &problem.source.text;
-    // The mark stays on the first line of what it is about: a whole block under the mark hides the message.
-    let first_line = text[problem.span.clone()]
-        .find('\n')
-        .map_or(problem.span.end, |at| problem.span.start + at);
-    let span = problem.span.start..first_line;
-    let snippet = Snippet::source(text.as_str())
+    // One line is handed over and not the file, and the mark stays on it: a whole block under the mark hides the
+    // message. What is wrong at the very end is shown behind the last thing that is written.
+    let from = problem.span.start.min(text.trim_end().len());
+    let line = starts.partition_point(|start| *start <= from).max(1) - 1;
+    let begin = starts[line];
+    let end = text[begin..].find('\n').map_or(text.len(), |at| begin + at);
+    let span = from - begin..problem.span.end.clamp(from, end) - begin;
+    let snippet = Snippet::source(&text[begin..end])
+        .line_start(line + 1)
         .path(problem.source.file.as_str())
         .annotation(AnnotationKind::Primary.span(span));
     let group = Level::ERROR
