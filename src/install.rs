@@ -20,7 +20,7 @@ use crate::report::Reporter;
 use crate::resolve::Resolved;
 use crate::run::{self, Event, FailedStep, Limits, STOPPED};
 use crate::step::{self, Context, State, fetch, user};
-use crate::supply::{ErrorKind, Options, Supply, Wanted};
+use crate::supply::{ErrorKind, Options, Supply, SupplyError, Wanted};
 use crate::target::{Architecture, Target, distribution_of};
 
 /// How many sources are downloaded at the same time.
@@ -98,10 +98,37 @@ fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> 
         resolved.left_out = left_out;
     }
     let plan = plan::build(&resolved);
+    if args.sources.offline {
+        all_at_hand(&plan, &supply, reporter)?;
+    }
     host.empty_contents(layout::WORK)?;
     perform(&plan, args, host, &supply, reporter)?;
     plan.leaves.iter().for_each(|line| reporter.line(line));
     Ok(())
+}
+
+/// Without connections everything has to be there before anything begins; all that is missing is named at once.
+fn all_at_hand(plan: &Plan, supply: &Supply, reporter: &Reporter) -> Result<(), Failure> {
+    let sources = plan.sources().map(Wanted::from);
+    let distributions = plan.distributions().map(fetch::wanted_distribution);
+    let missing: Vec<_> = sources
+        .chain(distributions)
+        .filter_map(|wanted| supply.obtain(&wanted, &|_| ()).err())
+        .collect();
+    let names: Vec<&str> = missing.iter().map(SupplyError::name).collect();
+    let Some(first) = missing.first() else {
+        return Ok(());
+    };
+    let kind = missing
+        .iter()
+        .map(SupplyError::kind)
+        .find(|kind| *kind != ErrorKind::Missing);
+    let message = format!("not installed; not at hand: {}", names.join(", "));
+    let cause = fetch::cause(kind.unwrap_or_else(|| first.kind()));
+    for error in &missing {
+        reporter.line(&format!("\npgsetup: {error}"));
+    }
+    Err(Failure::new(cause, message))
 }
 
 /// The machine that is installed on. A plan for another distribution would fail half-way.

@@ -844,6 +844,11 @@ impl Supply {
 }
 
 impl SupplyError {
+    /// The source that is missing.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The reasons of all places in one line.
     pub fn summary(&self) -> String {
         let reasons: Vec<String> = self

@@ -32,14 +32,18 @@ fn obtain(wanted: &Wanted, step: &str, context: &Context<'_>) -> Result<Obtained
 // Taken whole, as `map_err` gives it.
 #[allow(clippy::needless_pass_by_value)]
 pub fn failure(error: SupplyError) -> Failure {
-    let cause = match error.kind() {
+    Failure {
+        cause: cause(error.kind()),
+        error: anyhow::anyhow!("{error}"),
+    }
+}
+
+/// The exit status that goes with a kind of supply error.
+pub fn cause(kind: ErrorKind) -> Cause {
+    match kind {
         ErrorKind::Network | ErrorKind::Missing => Cause::Network,
         ErrorKind::Checksum => Cause::Checksum,
         ErrorKind::Local => Cause::Internal,
-    };
-    Failure {
-        cause,
-        error: anyhow::anyhow!("{error}"),
     }
 }
 

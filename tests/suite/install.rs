@@ -234,12 +234,12 @@ fn offline_names_exactly_what_is_missing_and_asks_nobody() {
     let ran = machine.install(&["--offline", "--vendor", vendor.to_str().unwrap()]);
     ended_with(&machine, &ran, 4);
     let expected = format!(
-        "pgsetup: fetch beta 1.0 failed: beta 1.0 cannot be had (beta-1.0.tar.gz), and --offline forbids to download it\n\
+        "pgsetup: beta 1.0 cannot be had (beta-1.0.tar.gz), and --offline forbids to download it\n\
          \x20 wanted: sha256 {}\n\
          \x20 vendor [TEST]/vendor: none of 2 files has a digest that is accepted\n\
          \x20 cache [TEST]/cache: not there\n\
          \x20 hint: `pgsetup fetch DIR... --to DIR` on a connected machine brings everything that `--vendor DIR` needs\n\
-         pgsetup: not installed; failed: fetch beta 1.0",
+         pgsetup: not installed; not at hand: beta 1.0",
         beta.sha256
     );
     snapbox::assert_data_eq!(page(&machine, &ran), expected);
