@@ -164,10 +164,12 @@ pub fn supply(args: &SourceArgs, cache: &Path, root: &Path) -> Result<Supply, Fa
             return Err(Failure::new(Cause::Usage, message));
         }
     }
-    let client = Client::new(&HttpOptions {
+    let options = HttpOptions {
         ca_bundle: args.ca_bundle.clone(),
         ..HttpOptions::default()
-    })?;
+    };
+    // What can go wrong here is a file of certificates that the caller has named.
+    let client = Client::new(&options).because(Cause::Usage)?;
     let cache = Cache::open(cache)
         .map_err(|error| anyhow::anyhow!("cannot open the cache {}: {error}", cache.display()))?;
     Ok(Supply::new(Options {

@@ -232,7 +232,10 @@ impl Client {
         }
         for (path, pem) in bundles(options.ca_bundle.as_deref())? {
             let more = Certificate::from_pem_bundle(pem.as_bytes())
-                .with_context(|| format!("{} holds no certificates in PEM form", path.display()))?;
+                .ok()
+                .filter(|more| !more.is_empty());
+            let more =
+                more.with_context(|| format!("{} holds no certificate in PEM form", path.display()))?;
             roots.extend(more);
         }
         let mut builder = Inner::builder()

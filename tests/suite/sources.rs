@@ -263,6 +263,14 @@ fn a_certificate_is_trusted_once_it_is_named() {
     let unknown = fetch(&[], None);
     let by_option = fetch(&["--ca-bundle", certificate.to_str().unwrap()], None);
     let by_variable = fetch(&[], Some(&certificate));
+    let none_in_it = fetch(&["--ca-bundle", "README.md"], None).0;
+    assert_eq!(
+        (
+            none_in_it.status,
+            none_in_it.err.contains("README.md holds no certificate")
+        ),
+        (2, true)
+    );
     server.kill().unwrap();
     server.wait().unwrap();
     assert_eq!((unknown.0.status, unknown.1), (4, false), "{}", unknown.0.err);
