@@ -1,8 +1,9 @@
 //! Files inside a host's root. Every error names its path, once.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
 use anyhow::{Context, Result};
@@ -225,37 +226,41 @@ fn walk(top: &Path, below: &Path, entries: &mut Vec<Entry>) -> Result<()> {
     Ok(())
 }
 
-/// The manifests below `places` (directories or files), in the order of their names: name as shown, and text.
+/// The manifests below `places` (directories or files), in the order of their names: name as shown, and text. A file
+/// that is reached twice is read once.
 ///
 /// # Errors
-/// A place that does not exist or cannot be read, or a directory without a manifest.
+/// A place that does not exist, a directory without a manifest, or a file named as one that cannot be read.
 pub fn manifests(places: &[PathBuf]) -> Result<Vec<(String, String)>> {
-    let mut files = Vec::new();
+    let mut paths = Vec::new();
     for place in places {
-        let found = files.len();
         if place.is_dir() {
-            for entry in tree(place)? {
-                let is_manifest = entry
-                    .path
-                    .extension()
-                    .is_some_and(|suffix| suffix == "yaml" || suffix == "yml");
-                let hidden =
-                    |part: std::path::Component<'_>| part.as_os_str().as_encoded_bytes().starts_with(b".");
-                let path = place.join(&entry.path);
-                if is_manifest && !entry.path.components().any(hidden) && path.is_file() {
-                    files.push(read_manifest(&path)?);
-                }
-            }
+            let found = paths.len();
+            let below = tree(place)?.into_iter().filter(is_manifest);
+            paths.extend(below.map(|entry| place.join(&entry.path)));
             anyhow::ensure!(
-                files.len() > found,
+                paths.len() > found,
                 "{}: there is no manifest (*.yaml) in it",
                 place.display()
             );
         } else {
-            files.push(read_manifest(place)?);
+            paths.push(place.clone());
         }
     }
-    Ok(files)
+    let mut seen = BTreeSet::new();
+    // What cannot be resolved cannot be read either, and reading says why.
+    paths.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
+    paths.iter().map(|path| read_manifest(path)).collect()
+}
+
+/// Whether an entry of a directory is named as a manifest. Hidden files are editors' and version control's.
+fn is_manifest(entry: &Entry) -> bool {
+    let suffix = entry
+        .path
+        .extension()
+        .is_some_and(|suffix| suffix == "yaml" || suffix == "yml");
+    let hidden = |part: Component<'_>| part.as_os_str().as_encoded_bytes().starts_with(b".");
+    suffix && entry.kind != FileKind::Directory && !entry.path.components().any(hidden)
 }
 
 /// A manifest larger than this is a mistake: the longest real one has 10 kB.

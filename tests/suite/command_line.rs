@@ -129,3 +129,23 @@ fn each_kind_of_failure_has_its_exit_status() {
         assert_eq!(pgsetup(args.iter().copied()).status, status, "{args:?}");
     }
 }
+
+#[test]
+fn a_manifest_that_is_reached_twice_is_read_once_and_none_is_skipped_silently() {
+    let twice = pgsetup([
+        "plan",
+        "manifests",
+        "manifests/extensions/citus.yaml",
+        "./manifests",
+    ]);
+    assert_eq!(twice.status, 0, "{}", twice.err);
+    let directory = manifests(&[("image.yaml", "kind: image\n")]);
+    std::os::unix::fs::symlink("nowhere", directory.path().join("gone.yaml")).unwrap();
+    let ran = pgsetup(["plan", directory.path().to_str().unwrap()]);
+    assert_eq!(ran.status, 3);
+    assert!(
+        ran.err.contains("gone.yaml: No such file or directory"),
+        "{}",
+        ran.err
+    );
+}
