@@ -20,6 +20,7 @@ pub struct Build {
     /// `meson setup`, compile, install.
     pub meson: Option<Meson>,
     /// Commands of one's own, run in order.
+    #[schemars(length(min = 1))]
     pub steps: Option<Vec<NamedStep>>,
 }
 

@@ -148,8 +148,11 @@ impl Recipe {
     }
 
     fn step(&self, step: &NamedStep) -> Command {
-        let program = step.run.first().map_or("true", String::as_str);
-        let command = Command::new(program, step.run.iter().skip(1));
+        let (program, args) = step
+            .run
+            .split_first()
+            .expect("the manifest's schema demands a program");
+        let command = Command::new(program, args);
         let command = self.run(command, &step.environment);
         match &step.directory {
             Some(below) => command.dir(format!("{}/{below}", self.source)),

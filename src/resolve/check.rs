@@ -404,14 +404,12 @@ impl Checks<'_, Image> {
                 value::absolute_path(path, &["/usr", "/opt", "/var", "/etc"]),
             );
         }
-        for (list, names) in [("extensions", &image.extensions)] {
-            for (position, name) in names.iter().enumerate() {
-                if names[..position].contains(name) {
-                    self.at(
-                        &format!("{list}[{position}]"),
-                        Err(format!("`{name}` is listed twice")),
-                    );
-                }
+        for (position, name) in image.extensions.iter().enumerate() {
+            if image.extensions[..position].contains(name) {
+                self.at(
+                    &format!("extensions[{position}]"),
+                    Err(format!("`{name}` is listed twice")),
+                );
             }
         }
     }
