@@ -51,20 +51,3 @@ one_setting() {
     *) printf '%s\t%s\t%s\n' "$1" "$2" "$3" ;;
   esac
 }
-
-# usage: argument_settings [POSTGRES_ARG...]
-argument_settings() {
-  local setting
-  while (($#)); do
-    setting=''
-    case "$1" in
-      -c) setting="${2:-}" && shift ;;
-      -c*) setting="${1#-c}" ;;
-      --*=*) setting="${1#--}" ;;
-      -p) setting="port=${2:-}" && shift ;;
-      -p*) setting="port=${1#-p}" ;;
-    esac
-    shift || break
-    [[ "$setting" != *=* ]] || printf '%s\t%s\tcommand line\n' "$(tr '-' '_' <<<"${setting%%=*}")" "${setting#*=}"
-  done
-}

@@ -62,38 +62,3 @@ default_settings() {
     printf "unix_socket_directories = '/var/run/postgresql, /tmp'\n"
   fi
 }
-
-# usage: take_config_file [POSTGRES_ARG...]
-# Sets REPLY to the configuration file that the arguments name, else to the data directory's, and REPLY_ARGUMENTS to the other arguments.
-take_config_file() {
-  REPLY="$PGDATA/postgresql.conf"
-  REPLY_ARGUMENTS=()
-  while (($#)); do
-    case "$1 ${2:-}" in
-      '-c config_file='* | '-c config-file='*)
-        REPLY="${2#*=}"
-        shift
-        ;;
-      --config_file=* | --config-file=*) REPLY="${1#*=}" ;;
-      *) REPLY_ARGUMENTS+=("$1") ;;
-    esac
-    shift
-  done
-}
-
-# usage: server_command [POSTGRES_ARG...]
-# Sets REPLY_COMMAND to the command that starts the server with all layers; the user's arguments come last and win.
-server_command() {
-  take_config_file "$@"
-  generated_directory
-  REPLY_COMMAND=(postgres -D "$PGDATA" -c "config_file=$REPLY/container.conf" "${REPLY_ARGUMENTS[@]}")
-}
-
-# usage: server_setting NAME [POSTGRES_ARG...]
-# Prints the value the server would use.
-server_setting() {
-  local name="$1"
-  shift
-  server_command "$@"
-  "${REPLY_COMMAND[@]}" -C "$name"
-}

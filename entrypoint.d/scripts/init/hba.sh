@@ -17,3 +17,21 @@ write_hba() {
     printf 'host all all all %s\n' "$method"
   } >>"$PGDATA/pg_hba.conf"
 }
+
+# usage: warn_of_trust
+warn_of_trust() {
+  [[ "$POSTGRES_HOST_AUTH_METHOD" == trust ]] || return 0
+  cat >&2 <<'EOF'
+********************************************************************************
+WARNING: POSTGRES_HOST_AUTH_METHOD has been set to "trust". This will allow
+         anyone with access to the Postgres port to access your database without
+         a password, even if POSTGRES_PASSWORD is set. See PostgreSQL
+         documentation about "trust":
+         https://www.postgresql.org/docs/current/auth-trust.html
+
+         It is not recommended to use POSTGRES_HOST_AUTH_METHOD=trust. Replace
+         it with "-e POSTGRES_PASSWORD=password" instead to set a password in
+         "docker run".
+********************************************************************************
+EOF
+}

@@ -1,0 +1,26 @@
+# shellcheck shell=bash
+# What can be wrong with the values a new cluster is made from. Changes nothing; each function reports through `problem`.
+
+# usage: check_password
+check_password() {
+  local method="${POSTGRES_HOST_AUTH_METHOD%% *}"
+  case "$method" in
+    '' | trust | reject | scram-sha-256 | md5 | password | gss | sspi | ident | peer | ldap | radius | cert | pam | bsd | oauth) ;;
+    *) problem "POSTGRES_HOST_AUTH_METHOD is '$method', which is no authentication method of pg_hba.conf" ;;
+  esac
+  if [[ -z "$POSTGRES_PASSWORD" && "$method" != trust ]]; then
+    problem "Database is uninitialized and superuser password is not specified.
+You must specify POSTGRES_PASSWORD to a non-empty value for the superuser,
+for example \"-e POSTGRES_PASSWORD=password\" on \"docker run\", or name a file in POSTGRES_PASSWORD_FILE.
+POSTGRES_HOST_AUTH_METHOD=trust allows all connections without a password. This is *not* recommended."
+  elif [[ "$POSTGRES_PASSWORD" == *$'\n'* ]]; then
+    problem "POSTGRES_PASSWORD has more than one line"
+  fi
+}
+
+# usage: check_initdb_arguments
+check_initdb_arguments() {
+  # shellcheck disable=SC2034  # only whether it can be split is asked
+  local -a arguments
+  split_words arguments "$POSTGRES_INITDB_ARGS" || problem "POSTGRES_INITDB_ARGS has an unmatched quote: $POSTGRES_INITDB_ARGS"
+}
