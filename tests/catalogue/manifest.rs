@@ -1,0 +1,143 @@
+//! What the catalogue's tests read of a manifest: only what they look at. Whether it is a manifest at all is for
+//! pgsetup to say.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::project;
+
+/// Every extension manifest of the project.
+pub struct Catalogue {
+    /// By name.
+    pub extensions: Vec<Extension>,
+    /// Files that are no extension manifests, with the reason.
+    pub unreadable: Vec<String>,
+    /// Majors for which there is a PostgreSQL manifest of that name.
+    pub majors: BTreeSet<u16>,
+}
+
+/// An extension's manifest.
+#[derive(Debug, Deserialize)]
+pub struct Extension {
+    pub kind: String,
+    pub name: String,
+    pub license: String,
+    #[serde(default)]
+    pub releases: Vec<Release>,
+    #[serde(default)]
+    pub requires: Vec<String>,
+    #[serde(default)]
+    pub conflicts: Vec<Conflict>,
+    pub preload: Option<Preload>,
+    #[serde(default)]
+    pub tests: Vec<Test>,
+    /// The file it is in.
+    #[serde(skip)]
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Release {
+    pub version: String,
+    pub postgresql: Vec<u16>,
+    #[serde(default)]
+    pub sources: Vec<Source>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Source {
+    pub url: String,
+    pub sha256: String,
+    pub insecure: Option<String>,
+    #[serde(default)]
+    pub accepted: Vec<Accepted>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Accepted {
+    pub sha256: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Conflict {
+    pub extension: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Preload {
+    #[serde(default)]
+    pub after: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Test {
+    pub description: String,
+    pub query: String,
+    pub expected: String,
+}
+
+impl Catalogue {
+    /// Reads `manifests/extensions`.
+    pub fn read() -> Self {
+        let mut catalogue = Self {
+            extensions: Vec::new(),
+            unreadable: Vec::new(),
+            majors: yaml_files(&project().join("manifests/postgresql"))
+                .iter()
+                .filter_map(|file| file.file_stem()?.to_str()?.parse().ok())
+                .collect(),
+        };
+        for file in yaml_files(&project().join("manifests/extensions")) {
+            match read(&file) {
+                Ok(extension) => catalogue.extensions.push(extension),
+                Err(why) => catalogue.unreadable.push(format!("{}: {why}", file.display())),
+            }
+        }
+        catalogue
+    }
+
+    /// The manifest of this name.
+    pub fn extension(&self, name: &str) -> Option<&Extension> {
+        self.extensions.iter().find(|extension| extension.name == name)
+    }
+}
+
+impl Extension {
+    /// Every major it claims, each once.
+    pub fn majors(&self) -> BTreeSet<u16> {
+        let majors = self.releases.iter().flat_map(|release| &release.postgresql);
+        majors.copied().collect()
+    }
+}
+
+fn read(file: &Path) -> Result<Extension, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let extension: Extension = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
+    if extension.kind == "extension" {
+        let file = file.to_owned();
+        Ok(Extension { file, ..extension })
+    } else {
+        Err(format!("its kind is `{}`, not `extension`", extension.kind))
+    }
+}
+
+/// Every YAML file below `directory`, in the order of names.
+pub fn yaml_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let entries = std::fs::read_dir(directory).expect("the directory of manifests");
+    for entry in entries {
+        let path = entry.expect("an entry of it").path();
+        if path.is_dir() {
+            files.extend(yaml_files(&path));
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
