@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::build::Build;
+use super::build::{Build, NamedStep};
 use super::source::{Packages, Source};
 
 /// A PostgreSQL extension, or a library to load.
@@ -50,6 +50,11 @@ pub struct Extension {
     /// SQL that proves it does what it is for; run in a throw-away cluster.
     #[serde(default)]
     pub tests: Vec<Test>,
+    /// Older versions from which a database is updated, to prove that this works.
+    #[serde(default)]
+    pub upgrades: Vec<Upgrade>,
+    /// How upstream's own tests are run, and which of them are known to fail.
+    pub upstream: Option<Upstream>,
 }
 
 /// A version of an extension for some PostgreSQL majors.
@@ -107,6 +112,20 @@ pub struct Preload {
     /// Extension manifests whose libraries come before these, when they are preloaded too.
     #[serde(default)]
     pub after: Vec<String>,
+    /// What the server answers where they are not loaded, of an extension that does not work without them. It is
+    /// provoked, to prove that this is what a user will be told.
+    pub required: Option<Required>,
+}
+
+/// What happens where a library is needed and not loaded beforehand.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Required {
+    /// A part of the error message, for example `must be loaded via shared_preload_libraries`.
+    #[schemars(length(min = 1))]
+    pub error: String,
+    /// SQL that fails with it when the extension has been created; where none is given, creating it fails.
+    pub query: Option<String>,
 }
 
 /// When a library is loaded.
@@ -120,16 +139,99 @@ pub enum PreloadScope {
     Session,
 }
 
-/// A statement with its expected answer.
+/// A statement with its expected answer, or the error that it must give.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Test {
     /// What is proved, as a sentence.
     pub description: String,
-    /// SQL that prepares it, in psql's language; an error fails the test.
+    /// PostgreSQL majors it is for; every one where none is given.
+    #[serde(default)]
+    pub postgresql: Vec<u16>,
+    /// SQL that makes what the query looks at, in psql's language; an error fails the test. The tests of an extension
+    /// share a database and run in the order in which they are written.
     pub setup: Option<String>,
+    /// SQL that prepares the query's session, after `setup`: `SET enable_seqscan = off`. After an upgrade the query is
+    /// asked again, with this and without `setup`.
+    pub session: Option<String>,
     /// The query. Its answer is compared as `psql --no-align --tuples-only` prints it.
     pub query: String,
-    /// The expected answer.
-    pub expected: String,
+    /// The expected answer. Either this or `error`.
+    pub expected: Option<String>,
+    /// A part of the message of the error that the query must end with. Either this or `expected`.
+    #[schemars(length(min = 1))]
+    pub error: Option<String>,
+}
+
+/// An older version, from which a database is updated to the release of the same PostgreSQL major.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upgrade {
+    /// The older release as upstream numbers it; `${version}` in what follows.
+    pub from: String,
+    /// PostgreSQL majors on which the older release compiles.
+    #[schemars(length(min = 1))]
+    pub postgresql: Vec<u16>,
+    /// Its archives, as those of a release.
+    #[schemars(length(min = 1))]
+    pub sources: Vec<Source>,
+    /// The SQL extensions that it brought.
+    #[schemars(length(min = 1))]
+    pub provides: Vec<SqlExtension>,
+    /// How it is compiled, where that is not as today.
+    pub build: Option<Build>,
+    /// Tests that are run with the older version, and again, without their `setup`, after the update; the extension's
+    /// own where none are given.
+    #[serde(default)]
+    pub tests: Vec<Test>,
+}
+
+/// Upstream's own tests, run against a throw-away cluster: `make installcheck` in the directory of the build, unless
+/// it says otherwise.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Targets of `make`; `installcheck` where none is given.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// Variables for `make` besides those of the build.
+    #[serde(default)]
+    pub make: Vec<String>,
+    /// Directory below the source tree; the build's where none is given.
+    pub directory: Option<String>,
+    /// Commands instead of `make`, run in order, as the image's user.
+    #[serde(default)]
+    pub steps: Vec<NamedStep>,
+    /// Environment variables.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Debian packages that only these tests need.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Extension manifests that only these tests need.
+    #[serde(default)]
+    pub requires: Vec<String>,
+    /// Settings that only these tests need, besides `settings` and `test_settings`.
+    #[serde(default)]
+    pub settings: BTreeMap<String, String>,
+    /// Seconds they may take; 900 where none are given.
+    #[schemars(range(min = 1))]
+    pub time_limit: Option<u32>,
+    /// Tests that are known to fail here.
+    #[serde(default)]
+    pub known_failures: Vec<KnownFailure>,
+}
+
+/// A test of upstream's that is known to fail.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownFailure {
+    /// Its name, as the test's output has it.
+    pub name: String,
+    /// PostgreSQL majors on which it fails; every one where none is given.
+    #[serde(default)]
+    pub postgresql: Vec<u16>,
+    /// Why that is no fault of what was built.
+    #[schemars(length(min = 1))]
+    pub reason: String,
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::extension::Conflict;
+use super::extension::{Conflict, Upstream};
 use super::source::{Packages, Source};
 
 /// A PostgreSQL server, compiled or taken from the distribution.
@@ -43,6 +43,8 @@ pub struct Postgresql {
     /// Debian packages it needs. For `source: apt`, `runtime` names the server and `build` its headers.
     #[serde(default)]
     pub packages: Packages,
+    /// How its own regression tests are run, and which of them are known to fail.
+    pub upstream: Option<Upstream>,
 }
 
 /// Where the server comes from.

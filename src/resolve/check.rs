@@ -1,5 +1,7 @@
 //! Checks of every manifest by itself and of all of them together, selected or not.
 
+mod proof;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -9,7 +11,7 @@ use super::interpolate::{Variables, interpolate};
 use super::value;
 use crate::digest::{Digest, NotADigest};
 use crate::manifest::build::{Build, NamedStep};
-use crate::manifest::extension::{Extension, Release};
+use crate::manifest::extension::{Extension, Release, SqlExtension};
 use crate::manifest::image::Image;
 use crate::manifest::postgresql::{Origin, Postgresql};
 use crate::manifest::problem::Problem;
@@ -336,24 +338,40 @@ impl<T> Checks<'_, T> {
         }
     }
 
-    fn build(&mut self, build: &Build) {
+    fn build(&mut self, path: &str, build: &Build) {
         if let Some(pgxs) = &build.pgxs {
-            self.arguments("build.pgxs.make", &pgxs.make);
+            self.arguments(&format!("{path}.pgxs.make"), &pgxs.make);
             if let Some(directory) = &pgxs.directory {
-                self.at("build.pgxs.directory", value::relative_path(directory));
+                self.at(&format!("{path}.pgxs.directory"), value::relative_path(directory));
             }
         }
         if let Some(autoconf) = &build.autoconf {
-            self.arguments("build.autoconf.make", &autoconf.make);
-            self.arguments("build.autoconf.install", &autoconf.install);
+            self.arguments(&format!("{path}.autoconf.make"), &autoconf.make);
+            self.arguments(&format!("{path}.autoconf.install"), &autoconf.install);
         }
-        for (position, NamedStep { run, directory, .. }) in build.steps.iter().flatten().enumerate() {
-            self.arguments(&format!("build.steps[{position}].run"), run);
+        self.steps(
+            &format!("{path}.steps"),
+            build.steps.as_deref().unwrap_or_default(),
+        );
+    }
+
+    fn steps(&mut self, path: &str, steps: &[NamedStep]) {
+        for (position, NamedStep { run, directory, .. }) in steps.iter().enumerate() {
+            self.arguments(&format!("{path}[{position}].run"), run);
             if let Some(directory) = directory {
                 self.at(
-                    &format!("build.steps[{position}].directory"),
+                    &format!("{path}[{position}].directory"),
                     value::relative_path(directory),
                 );
+            }
+        }
+    }
+
+    fn provides(&mut self, path: &str, provides: &[SqlExtension]) {
+        for (position, provided) in provides.iter().enumerate() {
+            if provided.name.is_empty() || provided.name.contains(['/', '"', '\'']) {
+                let message = format!("`{}` cannot be an SQL extension's name", provided.name);
+                self.at(&format!("{path}.provides[{position}].name"), Err(message));
             }
         }
     }
@@ -428,6 +446,9 @@ impl Checks<'_, Postgresql> {
         self.component(&manifest.version, &manifest.license, &manifest.homepage);
         self.packages("packages", &manifest.packages);
         self.packages("jit.packages", &manifest.jit.packages);
+        if let Some(upstream) = &manifest.upstream {
+            self.upstream("upstream", upstream, &[manifest.major], extensions);
+        }
         if !MAJORS.contains(&manifest.major) {
             let majors = MAJORS.map(|major| major.to_string()).join(", ");
             self.at(
@@ -523,18 +544,13 @@ impl Checks<'_, Extension> {
         for (position, source) in release.sources.iter().enumerate() {
             self.source(&format!("{path}.sources[{position}]"), source);
         }
-        for (position, provided) in release.provides.iter().enumerate() {
-            if provided.name.is_empty() || provided.name.contains(['/', '"', '\'']) {
-                let message = format!("`{}` cannot be an SQL extension's name", provided.name);
-                self.at(&format!("{path}.provides[{position}].name"), Err(message));
-            }
-        }
+        self.provides(&path, &release.provides);
     }
 
     fn extension(&mut self, extension: &Extension, names: &[&str]) {
         self.license_and_homepage(&extension.license, &extension.homepage);
         self.packages("packages", &extension.packages);
-        self.build(&extension.build);
+        self.build("build", &extension.build);
         self.settings("settings", &extension.settings);
         for (position, name) in extension.architectures.iter().enumerate() {
             self.at(
@@ -554,6 +570,7 @@ impl Checks<'_, Extension> {
         if let Some(preload) = &extension.preload {
             self.names("preload.after", &preload.after, names, "extension");
         }
+        self.proof(extension, names);
     }
 
     /// Every major at most once, and only majors that exist.

@@ -8,7 +8,7 @@ use super::{
     Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Resolved, Selection, Setting,
     Source, command_line_problem, preload, value,
 };
-use crate::manifest::extension::{Extension as Written, Release};
+use crate::manifest::extension::{Extension as Written, Release, Test};
 use crate::manifest::image::{Image, Prune, Removal};
 use crate::manifest::problem::{Problem, SourceText};
 use crate::manifest::source::{Packages, Source as WrittenSource};
@@ -390,8 +390,14 @@ fn extension(
         provides: release.provides,
         preload: value.preload.map(|preload| preload.libraries).unwrap_or_default(),
         test_settings: value.test_settings,
-        tests: value.tests,
+        tests: for_major(value.tests, major),
     })
+}
+
+/// The tests that are for `major`.
+fn for_major(mut tests: Vec<Test>, major: u16) -> Vec<Test> {
+    tests.retain(|test| test.postgresql.is_empty() || test.postgresql.contains(&major));
+    tests
 }
 
 fn unsupported_major(chosen: &Chosen<'_>, major: u16) -> Problem {

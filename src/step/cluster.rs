@@ -209,15 +209,32 @@ impl Cluster<'_> {
             ),
         };
         // One session, so that what the setup sets is still set; its own answers are not wanted.
-        let setup = test.setup.as_deref().unwrap_or_default();
-        let session = format!("\\o /dev/null\n{setup}\n;\n\\o\n{}\n;\n", test.query);
-        let actual = self.sql(database, &session).map_err(failed)?;
-        let expected = test.expected.trim_end();
-        if actual == expected {
-            return Ok(());
-        }
+        let setup = [&test.setup, &test.session].map(|sql| sql.as_deref().unwrap_or_default());
+        let session = format!(
+            "\\o /dev/null\n{}\n;\n\\o\n{}\n;\n",
+            setup.join("\n;\n"),
+            test.query
+        );
+        let answer = self.sql(database, &session);
+        let (what, expected, actual) = match (&test.expected, &test.error, answer) {
+            (_, Some(error), Err(failure)) if failure.cause != Cause::Interrupted => {
+                if failure.to_string().contains(error.as_str()) {
+                    return Ok(());
+                }
+                ("error", error.as_str(), failure.to_string())
+            }
+            (_, Some(error), Ok(answer)) => ("error", error.as_str(), format!("no error, but {answer}")),
+            (expected, _, answer) => {
+                let actual = answer.map_err(failed)?;
+                let expected = expected.as_deref().unwrap_or_default().trim_end();
+                if actual == expected {
+                    return Ok(());
+                }
+                ("answer", expected, actual)
+            }
+        };
         let message = format!(
-            "the test `{}` failed\n  query: {}\n  expected: {expected}\n  actual: {actual}",
+            "the test `{}` failed\n  query: {}\n  expected {what}: {expected}\n  actual: {actual}",
             test.description,
             test.query.trim()
         );
