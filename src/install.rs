@@ -33,6 +33,7 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     permitted(&host)?;
+    host::set_usual_umask();
     stoppable(&host, reporter, || resolve_and_perform(args, &host, reporter))
 }
 
@@ -260,7 +261,7 @@ fn perform(
     match result {
         Ok(()) => {
             host.empty_contents(layout::WORK)?;
-            step::times::settle(host, began)?;
+            step::times::settle(host, began, &context.state)?;
             Ok(())
         }
         Err(failed) => {

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Installs the same manifests twice into fresh containers, from directories of different names, at different times
-# and with different numbers of jobs, and compares every path of the two trees: type, mode, owner, time, target and
-# digest. What the Makefile hands in: PG, EXTENSIONS, VENDOR, BASE.
+# Installs the same manifests twice into fresh containers and compares every path of the two trees: type, mode, owner,
+# time, size, link target, digest, extended attributes. Nothing but the base, the manifests and the archives is the
+# same: directories, host names, time zones, umasks, numbers of jobs, file systems (and with them the order of
+# directory entries), caches and, where libfaketime is at hand, the day. A third installation takes what the first
+# one has built from its cache. What the Makefile hands in: PG, EXTENSIONS, VENDOR, BASE.
 set -Eeuo pipefail
 
 readonly pg="${PG:-18}" extensions="${EXTENSIONS:-}" base="${BASE:-debian:bookworm}"
@@ -10,16 +12,22 @@ directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly directory
 # Any time will do, as long as it is the same one.
 readonly epoch="${SOURCE_DATE_EPOCH:-1767225600}"
+# With it the second installation believes that it is the day after tomorrow.
+readonly faketime="${FAKETIME_LIBRARY:-/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketime.so.1}"
 
-# usage: install NAME JOBS     installs in a container of that name
+# usage: install NAME CACHE JOBS UMASK OPTION...     installs in a container of that name; OPTIONs are docker's
 install() {
-  local name="$1" jobs="$2"
+  local name="$1" cache="$2" jobs="$3" umask="$4"
+  shift 4
   local -a options=(
-    --name "$name" --env "SOURCE_DATE_EPOCH=$epoch" --tmpfs /var/tmp/pgsetup:exec
+    --name "reproducible-$name" --hostname "$name" --env "SOURCE_DATE_EPOCH=$epoch"
     --volume "$directory/dist/pgsetup:/mnt/$name/pgsetup:ro" --volume "$directory/manifests:/mnt/$name/manifests:ro"
-    --volume pgsetup-reproducible:/var/cache/pgsetup
+    --volume "pgsetup-reproducible-$cache:/var/cache/pgsetup" "$@"
   )
-  local -a arguments=(install "/mnt/$name/manifests" --pg "$pg" --extensions "$extensions" --jobs "$jobs")
+  local -a arguments=(install "/mnt/$name/manifests" --pg "$pg" --jobs "$jobs" --skip-unavailable)
+  if [[ -n "$extensions" ]]; then
+    arguments+=(--extensions "$extensions")
+  fi
   if [[ -d "$vendor" ]]; then
     options+=(--volume "$vendor:/mnt/$name/vendor:ro")
     arguments+=(--vendor "/mnt/$name/vendor")
@@ -28,46 +36,83 @@ install() {
     options+=(--volume "$SSL_CERT_FILE:/mnt/$name/ca.pem:ro")
     arguments+=(--ca-bundle "/mnt/$name/ca.pem")
   fi
-  docker run "${options[@]}" "$base" "/mnt/$name/pgsetup" "${arguments[@]}" >&2
+  # shellcheck disable=SC2016 # the shell in the container has the arguments
+  docker run "${options[@]}" "$base" bash -c 'umask "$1" && shift && exec "$@"' - \
+    "$umask" "/mnt/$name/pgsetup" "${arguments[@]}" >&2
+}
+
+# usage: another_day     prints docker's options for a container in which programs see another day
+# Only programs that are linked dynamically see it: pgsetup itself does not, compilers, dpkg, apt and Python do.
+another_day() {
+  if [[ ! -e "$faketime" ]]; then
+    printf 'reproducible: both installations are of today: there is no %s\n' "$faketime" >&2
+    return
+  fi
+  printf '+2d\n' >"$scratch/faketimerc"
+  printf '/mnt/faketime.so\n' >"$scratch/ld.so.preload"
+  printf -- '--volume\n%s\n' "$faketime:/mnt/faketime.so:ro" "$scratch/faketimerc:/etc/faketimerc:ro" \
+    "$scratch/ld.so.preload:/etc/ld.so.preload:ro"
 }
 
 # usage: listing NAME     prints a line for each path of a container's tree
-# Left out is what the engine itself puts into a running container.
+# Left out is what the engine itself puts into a running container, and the times of the directories it does that in.
 listing() {
   local name="$1" image
-  image="$(docker commit "$name")"
+  image="$(docker commit "reproducible-$name")"
   docker run --rm --entrypoint bash "$image" -c '
     own=(-path /proc -o -path /sys -o -path /dev -o -path /mnt -o -path /.dockerenv -o -path /var/tmp/pgsetup
-      -o -path /var/cache/pgsetup -o -path /etc/hosts -o -path /etc/hostname -o -path /etc/resolv.conf -o -path /etc/mtab)
+      -o -path /var/cache/pgsetup -o -path /etc/hosts -o -path /etc/hostname -o -path /etc/resolv.conf -o -path /etc/mtab
+      -o -path /etc/faketimerc -o -path /etc/ld.so.preload)
     find / \( "${own[@]}" \) -prune -o ! -path / ! -path /etc ! -path /var/cache ! -path /var/tmp \
-      -printf "%p %y %m %U:%G %T+ %l\n"
+      -printf "%p %y %m %U:%G %T+ %s %n %l\n" | sed "s/ d \(.*\) [0-9]* [0-9]* $/ d \1/"
     find / \( "${own[@]}" \) -prune -o -type f -print0 | xargs -0 sha256sum | while read -r digest path; do
-      printf "%s %s\n" "$path" "$digest"
-    done' | LC_ALL=C sort
+      printf "%s sha256 %s\n" "$path" "$digest"
+    done
+    find / \( "${own[@]}" \) -prune -o ! -path / ! -path /etc ! -path /var/cache ! -path /var/tmp -print0 |
+      LC_ALL=C sort --zero-terminated |
+      tar --create --null --no-recursion --files-from - --xattrs --xattrs-include="*" --acls --numeric-owner \
+        --format=pax --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime 2>/dev/null |
+      sha256sum | sed "s/^/(the whole tree with extended attributes, as tar) sha256 /"' | LC_ALL=C sort
   docker image rm "$image" >/dev/null
+}
+
+# usage: compare ONE OTHER     compares the trees of two containers
+compare() {
+  local one="$1" other="$2"
+  if diff --unified=0 "$scratch/$one" "$scratch/$other"; then
+    printf 'reproducible: %s and %s: %d lines about two trees, and no difference\n' "$one" "$other" "$(wc --lines <"$scratch/$one")"
+  else
+    printf 'not reproducible: %s and %s differ in the lines above\n' "$one" "$other" >&2
+    return 1
+  fi
 }
 
 # usage: clean
 clean() {
-  docker rm --force reproducible-one reproducible-two >/dev/null 2>&1 || true
-  docker volume rm pgsetup-reproducible >/dev/null 2>&1 || true
+  docker rm --force reproducible-one reproducible-two reproducible-three >/dev/null 2>&1 || true
+  docker volume rm pgsetup-reproducible-one pgsetup-reproducible-two pgsetup-reproducible-work >/dev/null 2>&1 || true
+  rm -rf "$scratch"
 }
 
 main() {
-  local one two
-  one="$(mktemp)" two="$(mktemp)"
+  local status=0
+  scratch="$(mktemp --directory)"
+  readonly scratch
   clean
+  mkdir -p "$scratch"
   trap clean EXIT
-  install reproducible-one 2
-  install reproducible-two 1
-  listing reproducible-one >"$one"
-  listing reproducible-two >"$two"
-  if diff --unified=0 "$one" "$two"; then
-    printf 'reproducible: %d lines about two trees, and no difference\n' "$(wc --lines <"$one")"
-  else
-    printf 'not reproducible: the lines above differ\n' >&2
-    return 1
-  fi
+  install one one 2 022 --env TZ=UTC --tmpfs /var/tmp/pgsetup:exec
+  listing one >"$scratch/one"
+  local -a day=()
+  readarray -t day < <(another_day)
+  install two two 3 077 --env TZ=Pacific/Kiritimati --env LANG=de_DE.UTF-8 \
+    --volume pgsetup-reproducible-work:/var/tmp/pgsetup "${day[@]}"
+  listing two >"$scratch/two"
+  compare one two || status=1
+  install three one 1 027 --env TZ=America/Caracas --tmpfs /var/tmp/pgsetup:exec
+  listing three >"$scratch/three"
+  compare one three || status=1
+  return "$status"
 }
 
 main "$@"

@@ -74,6 +74,12 @@ pub fn exit(status: u8) -> ! {
     std::process::exit(status.into())
 }
 
+/// Gives this process, and every command it starts, the usual mask for new files: what is made does not depend on the
+/// shell that pgsetup was called from.
+pub fn set_usual_umask() {
+    rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
+}
+
 /// True when this process may do everything (effective user id 0).
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

@@ -4,24 +4,33 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
+use super::{State, lock};
 use crate::host::{self, Host};
+use crate::inventory::Inventory;
 
 /// Gives everything that was changed at `since` or later the time that `SOURCE_DATE_EPOCH` names; does nothing where
 /// that is not set. What Debian packages and archives bring has times of its own, which are the same on every day.
+/// What components brought is never younger: an artifact may have been built on any day before `since`.
 /// Returns how many files, links and directories were given it.
-pub fn settle(host: &Host, since: SystemTime) -> Result<usize> {
+pub fn settle(host: &Host, since: SystemTime, state: &State) -> Result<usize> {
     let Some(text) = host::variable("SOURCE_DATE_EPOCH") else {
         return Ok(0);
     };
     let seconds = text
         .parse()
         .with_context(|| format!("SOURCE_DATE_EPOCH is `{text}`, which is no number"))?;
-    settle_to(host, since, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    settle_to(host, since, time, &lock(&state.inventory))
 }
 
-fn settle_to(host: &Host, since: SystemTime, time: SystemTime) -> Result<usize> {
+fn settle_to(host: &Host, since: SystemTime, time: SystemTime, inventory: &Inventory) -> Result<usize> {
     let mut count = 0;
     host.walk(&mut |path, _| {
+        let since = if inventory.find(path).is_some() {
+            since.min(time)
+        } else {
+            since
+        };
         count += usize::from(host.set_time_back(path, since, time)?);
         Ok(())
     })?;
@@ -31,22 +40,32 @@ fn settle_to(host: &Host, since: SystemTime, time: SystemTime) -> Result<usize> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::{Content, InstalledFile};
 
     #[test]
     fn what_is_new_gets_the_time_and_what_is_old_keeps_its_own() {
         let root = tempfile::tempdir().unwrap();
         let host = Host::new(root.path());
         let day = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * days);
-        for (name, modified) in [("old", day(100)), ("new", day(300))] {
+        for (name, modified) in [("old", day(100)), ("artifact", day(100)), ("new", day(300))] {
             let file = std::fs::File::create(host.path(name)).unwrap();
             file.set_modified(modified).unwrap();
         }
         std::os::unix::fs::symlink("nowhere", host.path("link")).unwrap();
-        assert_eq!(settle_to(&host, day(200), day(1)).unwrap(), 2);
+        let mut inventory = Inventory::default();
+        inventory.insert(InstalledFile {
+            path: "/artifact".to_owned(),
+            component: "citus".to_owned(),
+            content: Content::Directory,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+        });
+        assert_eq!(settle_to(&host, day(200), day(1), &inventory).unwrap(), 3);
         let time = |name: &str| host.path(name).symlink_metadata().unwrap().modified().unwrap();
         assert_eq!(
-            (time("old"), time("new"), time("link")),
-            (day(100), day(1), day(1))
+            (time("old"), time("artifact"), time("new"), time("link")),
+            (day(100), day(1), day(1), day(1))
         );
     }
 }
