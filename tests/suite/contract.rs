@@ -3,6 +3,8 @@
 //! The lines are those of the official image, then what its users ask for, then Patroni. A test skips with the reason where there is no
 //! engine or no image.
 
+#[path = "../contract/citus.rs"]
+mod citus;
 #[path = "../contract/container.rs"]
 pub mod container;
 #[path = "../contract/health.rs"]

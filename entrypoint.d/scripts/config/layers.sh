@@ -6,7 +6,7 @@
 #   2. the image's settings                         /etc/postgresql/image.conf, written when the image was built
 #   3. memory, from the container's limit           config/memory.sh
 #   4. the user's configuration file                $PGDATA/postgresql.conf, or the one the command line names as config_file
-#   5. the environment: preload, TLS, log           config/preload.sh, config/tls.sh, config/logging.sh
+#   5. the environment: preload, Citus, TLS, log    config/preload.sh, citus/environment.sh, config/tls.sh, config/logging.sh
 #   6. mounted files                                /etc/postgresql/conf.d/*.conf
 #   7. ALTER SYSTEM                                 postgresql.auto.conf
 #   8. the command line                             `-c name=value`
@@ -35,7 +35,8 @@ layers_text() {
   layer 'memory limit of the container' memory_settings
   take_config_file "$@"
   printf 'include = %s\n' "$(quote_setting "$REPLY")"
-  layer 'environment: POSTGRES_PRELOAD_LIBRARIES' preload_settings
+  layer 'environment: POSTGRES_PRELOAD_LIBRARIES, CITUS_ROLE' preload_settings
+  layer 'environment: CITUS_ROLE' citus_settings
   layer 'environment: POSTGRES_TLS_*' tls_settings
   layer 'environment: POSTGRES_LOG' logging_settings
   [[ ! -d /etc/postgresql/conf.d ]] || printf "include_dir = '/etc/postgresql/conf.d'\n"

@@ -5,7 +5,7 @@
 # Prints the merged list, comma-separated.
 preload_libraries() {
   image_settings_file
-  printf '%s,%s\n' "$(setting_in "$REPLY" shared_preload_libraries)" "${POSTGRES_PRELOAD_LIBRARIES:-}" | awk -v RS='[,\n]' '
+  printf '%s,%s,%s\n' "${CITUS_ROLE:+citus}" "$(setting_in "$REPLY" shared_preload_libraries)" "${POSTGRES_PRELOAD_LIBRARIES:-}" | awk -v RS='[,\n]' '
     { gsub(/^[ \t"]+|[ \t"]+$/, "") }
     $0 == "" || seen[$0]++ { next }
     $0 == "citus" { first = "citus"; next }
@@ -16,7 +16,7 @@ preload_libraries() {
 # usage: preload_settings
 # The layer of the environment: nothing unless it adds something, so that the data directory's own setting counts.
 preload_settings() {
-  [[ -n "${POSTGRES_PRELOAD_LIBRARIES:-}" ]] || return 0
+  [[ -n "${POSTGRES_PRELOAD_LIBRARIES:-}${CITUS_ROLE:-}" ]] || return 0
   printf 'shared_preload_libraries = %s\n' "$(quote_setting "$(preload_libraries)")"
 }
 

@@ -9,6 +9,7 @@ check_standalone() {
   check_preload
   check_memory
   check_tls
+  check_citus_node
   data_directory_state
   case "$REPLY" in
     absent) check_initialisation ;;

@@ -30,6 +30,7 @@ start_temporary_server "$@"
 initialisation_stage="database $POSTGRES_DB"
 name_quoted_user
 create_database
+[[ -z "$CITUS_ROLE" ]] || docker_process_sql --quiet --command 'CREATE EXTENSION citus'
 run_user_scripts
 initialisation_stage='stop of the temporary server'
 stop_temporary_server

@@ -9,6 +9,7 @@ for container_script in \
   init/{checks,check_values,data_directory,directories,marker,initdb,hba,sql,user_scripts,run_scripts,temporary_server} \
   config/{preload,memory,tls,logging,arguments,layers,server,effective} \
   patroni/{checks,environment,files,configuration,cluster_settings,member_settings} \
+  citus/{environment,node,coordinator,worker,address} \
   runtime/{standalone,patroni,explain,explain_data}; do
   # shellcheck source=/dev/null
   source "$container_scripts/$container_script.sh"

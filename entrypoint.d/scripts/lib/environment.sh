@@ -42,4 +42,5 @@ read_environment() {
   one_of POSTGRES_ON_FAILED_INIT refuse refuse start-over
   one_of POSTGRES_AUTO_MEMORY on on off
   one_of POSTGRES_LOG stderr stderr file
+  one_of CITUS_ROLE '' '' coordinator worker
 }

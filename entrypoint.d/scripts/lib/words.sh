@@ -23,3 +23,10 @@ quote_setting() {
 # usage: quote_yaml TEXT
 # Prints TEXT as a single-quoted YAML scalar.
 quote_yaml() { printf "'%s'" "${1//\'/\'\'}"; }
+
+# usage: quote_pgpass TEXT
+# Prints TEXT as a field of libpq's password file.
+quote_pgpass() {
+  local text="${1//\\/\\\\}"
+  printf '%s' "${text//:/\\:}"
+}

@@ -12,6 +12,7 @@ check_patroni() {
   check_preload
   check_memory
   check_tls
+  [[ -z "$CITUS_ROLE" ]] || problem "CITUS_ROLE is for a server without Patroni; under Patroni the role follows from PATRONI_CITUS_GROUP"
   check_citus
   patroni_user_file "$@"
   [[ -n "$REPLY" ]] || check_generated_patroni

@@ -17,6 +17,7 @@ run_standalone() {
   drop_foreign_lock_files
   write_layers "$@"
   server_command "$@"
+  start_citus_node
   # The server has no use for them, and its environment can be read with SQL by a superuser.
   unset POSTGRES_PASSWORD PGPASSWORD
   supervise_server "${REPLY_COMMAND[@]}"

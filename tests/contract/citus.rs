@@ -1,0 +1,158 @@
+//! A Citus cluster without Patroni: a coordinator and workers that register themselves, and stay registered whatever address they get.
+
+use super::container::{Container, Network, Volume};
+use super::needs_image;
+use crate::support::skip;
+
+/// Why the image under test cannot be a Citus node, if so.
+fn no_citus() -> Option<String> {
+    let asked = Container::to_the_end(&[], &["bash", "-c", "ls /usr/lib/postgresql/*/lib/citus.so"]);
+    (asked.status != 0).then(|| "the image has no Citus".to_owned())
+}
+
+/// Makes a node of one cluster. The password is one that libpq's password file has to quote.
+fn node(network: &Network, options: &[&str]) -> Container {
+    let network = format!("--network={}", network.0);
+    let fixed = [
+        network.as_str(),
+        "--env=POSTGRES_PASSWORD_FILE=/secret",
+        "--env=POSTGRES_DB=app",
+    ];
+    let container = Container::create(&[&fixed, options].concat(), &[]);
+    container.copy("/secret", 0o644, "p:w\\d\n");
+    container
+}
+
+/// What the coordinator says of its nodes and their shards: active, synchronised, with shards, and at the node's own address.
+const STATE: &str = "SELECT string_agg(format('%s %s %s', groupid, isactive, metadatasynced), ', ' ORDER BY groupid) FROM pg_dist_node";
+
+fn wait_for_nodes(coordinator: &Container, count: u32) {
+    coordinator.wait_for(&format!(
+        "[[ $(psql -U postgres app -Atc \"SELECT count(*) FROM pg_dist_node WHERE isactive AND metadatasynced AND nodename NOT LIKE '%.invalid'\") == {count} ]]"
+    ));
+}
+
+#[test]
+fn citus_1_workers_register_and_come_back_under_other_addresses() {
+    needs_image!();
+    if let Some(why) = no_citus() {
+        return skip(&why);
+    }
+    let network = Network::new();
+    let coordinator = node(&network, &["--env=CITUS_ROLE=coordinator"]);
+    let to = format!("--env=CITUS_COORDINATOR_HOST={}", coordinator.name);
+    let early = node(&network, &["--env=CITUS_ROLE=worker", &to]);
+    early.start();
+    early.wait_until_serving();
+    coordinator.start();
+    wait_for_nodes(&coordinator, 2);
+    let late = node(&network, &["--env=CITUS_ROLE=worker", &to]);
+    late.start();
+    wait_for_nodes(&coordinator, 3);
+    let app = |container: &Container, sql: &str| {
+        container
+            .shell(&format!("psql -X -U postgres app -Atqc \"{sql}\""))
+            .ok()
+    };
+    app(&coordinator, "CREATE TABLE events (id int PRIMARY KEY)");
+    app(
+        &coordinator,
+        "SELECT create_distributed_table('events', 'id', shard_count => 8)",
+    );
+    app(&coordinator, "INSERT INTO events SELECT generate_series(1, 1000)");
+    let placed = "SELECT count(*), count(DISTINCT groupid) FROM pg_dist_placement";
+    assert_eq!(app(&coordinator, placed), "8|2");
+
+    // In this order an engine that hands out the lowest free address gives each worker the other's.
+    let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let before = (early.inspect(address), late.inspect(address));
+    for container in [&early, &late, &coordinator] {
+        assert_eq!(container.end_by("TERM"), 0, "{}", container.log());
+    }
+    for container in [&late, &coordinator, &early] {
+        container.start();
+    }
+    let after = (early.inspect(address), late.inspect(address));
+    assert_ne!(before, after, "the addresses have changed");
+    coordinator.wait_for("psql -U postgres app -Atc 'SELECT sum(id) FROM events'");
+    wait_for_nodes(&coordinator, 3);
+    assert_eq!(
+        app(&coordinator, "SELECT count(*), sum(id) FROM events"),
+        "1000|500500"
+    );
+    assert_eq!(app(&coordinator, STATE), "0 t t, 1 t t, 2 t t");
+    assert_eq!(
+        app(&early, "SELECT count(*) FROM events"),
+        "1000",
+        "a worker answers as well"
+    );
+    assert_eq!(app(&early, "SELECT groupid FROM pg_dist_local_group"), "1");
+}
+
+#[test]
+fn citus_2_a_worker_that_lost_its_data_does_not_pass_for_the_one_that_had_it() {
+    needs_image!();
+    if let Some(why) = no_citus() {
+        return skip(&why);
+    }
+    let network = Network::new();
+    let coordinator = node(
+        &network,
+        &[
+            "--env=CITUS_ROLE=coordinator",
+            "--network-alias=coordinator",
+            "--env=CITUS_NODE_NAME=coordinator",
+        ],
+    );
+    coordinator.start();
+    let as_worker = [
+        "--env=CITUS_ROLE=worker",
+        "--env=CITUS_COORDINATOR_HOST=coordinator",
+        "--network-alias=worker",
+        "--env=CITUS_NODE_NAME=worker",
+    ];
+    let volume = Volume::new();
+    let worker = node(&network, &[&as_worker[..], &[&volume.as_data()]].concat());
+    worker.start();
+    wait_for_nodes(&coordinator, 2);
+    coordinator
+        .shell("psql -U postgres app -c 'CREATE TABLE t (i int)' -c \"SELECT create_distributed_table('t', 'i')\"")
+        .ok();
+    drop(worker);
+    let empty = node(&network, &as_worker);
+    empty.start();
+    empty.wait_until_serving();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !empty.log().contains("this data directory has none; restore it") {
+        assert!(std::time::Instant::now() < deadline, "{}", empty.log());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    drop(empty);
+    let back = node(&network, &[&as_worker[..], &[&volume.as_data()]].concat());
+    back.start();
+    coordinator.wait_for("psql -U postgres app -Atc 'SELECT count(*) FROM t'");
+}
+
+#[test]
+fn citus_3_mistakes_are_reported_together() {
+    needs_image!();
+    let ran = Container::to_the_end(&["--env=CITUS_ROLE=worker", "--env=CITUS_NODE_PORT=five"], &[]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    for mistake in [
+        "CITUS_COORDINATOR_HOST is not set",
+        "CITUS_NODE_PORT is 'five'",
+        "superuser password is not specified",
+    ] {
+        assert!(ran.err.contains(mistake), "{mistake}: {ran:?}");
+    }
+    let under_patroni = Container::to_the_end(
+        &["--env=CITUS_ROLE=coordinator", "--env=PATRONI_SCOPE=a"],
+        &["--explain"],
+    );
+    assert!(
+        under_patroni
+            .err
+            .contains("CITUS_ROLE is for a server without Patroni"),
+        "{under_patroni:?}"
+    );
+}
