@@ -245,7 +245,10 @@ fn expand(text: &str, file: &Ahead) -> Option<String> {
     };
     let lib = triplet(file.elf.machine).map_or_else(|| "lib".to_owned(), |triplet| format!("lib/{triplet}"));
     let mut expanded = text.to_owned();
-    for (token, value) in [("ORIGIN", origin), ("LIB", lib.as_str())] {
+    let platform = triplet(file.elf.machine)
+        .and_then(|triplet| triplet.split('-').next())
+        .unwrap_or_default();
+    for (token, value) in [("ORIGIN", origin), ("LIB", lib.as_str()), ("PLATFORM", platform)] {
         expanded = expanded.replace(&format!("${{{token}}}"), value);
         expanded = expanded.replace(&format!("${token}"), value);
     }
@@ -267,7 +270,7 @@ fn triplet(machine: Machine) -> Option<&'static str> {
 }
 
 /// The directories that Debian's glibc searches last.
-fn default_directories(machine: Machine) -> Vec<String> {
+pub fn default_directories(machine: Machine) -> Vec<String> {
     let multiarch = triplet(machine).into_iter();
     multiarch
         .flat_map(|triplet| [format!("/lib/{triplet}"), format!("/usr/lib/{triplet}")])
@@ -339,6 +342,7 @@ mod tests {
             needed: needed.iter().map(|name| (*name).to_owned()).collect(),
             rpath: Vec::new(),
             runpath: Vec::new(),
+            opens_libraries: false,
         }
     }
 

@@ -53,12 +53,44 @@ pub struct Receipt {
     pub directories: Vec<Directory>,
     /// Files with the set-user-id or set-group-id bit, and directories that everybody may write, of the whole image.
     pub privileged: Vec<Privileged>,
+    /// What is used at run time and that no ELF file tells, as the manifests declare it.
+    #[serde(default, skip_serializing_if = "Declared::is_empty")]
+    pub declared: Declared,
     /// Bytes of all files listed here.
     pub files_size: u64,
     /// Installed size of the packages that stay, as the packages declare it.
     pub packages_size: u64,
     /// Every file, link and directory that was installed, by component and path.
     pub files: Vec<File>,
+}
+
+/// What is used at run time, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Declared {
+    /// Libraries that are opened with `dlopen`.
+    #[serde(default)]
+    pub libraries: Vec<DeclaredName>,
+    /// Libraries that are opened with `dlopen` where they are there.
+    #[serde(default)]
+    pub optional_libraries: Vec<DeclaredName>,
+    /// Programs that are called.
+    #[serde(default)]
+    pub programs: Vec<DeclaredName>,
+}
+
+impl Declared {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A library or program that is used at run time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeclaredName {
+    /// Its name, or path.
+    pub name: String,
+    /// The components that use it.
+    pub wanted_by: Vec<String>,
 }
 
 /// What an image is built on.
@@ -356,6 +388,7 @@ impl Receipt {
                 .map(|directory| directory_of(directory, resolved))
                 .collect(),
             privileged: facts.privileged,
+            declared: declared(&resolved.declared()),
             files_size: facts.inventory.size(),
             files,
         }
@@ -412,6 +445,21 @@ impl Receipt {
         inventory
     }
 
+    /// What is used at run time and that no ELF file tells.
+    pub fn declared(&self) -> resolve::Declared {
+        let map = |names: &[DeclaredName]| {
+            names
+                .iter()
+                .map(|one| (one.name.clone(), one.wanted_by.clone()))
+                .collect()
+        };
+        resolve::Declared {
+            libraries: map(&self.declared.libraries),
+            optional_libraries: map(&self.declared.optional_libraries),
+            programs: map(&self.declared.programs),
+        }
+    }
+
     /// Every Debian package that the image is to have.
     pub fn packages(&self) -> impl Iterator<Item = &PackageVersion> {
         let kept = self.packages_kept.iter().map(|kept| &kept.package);
@@ -422,6 +470,23 @@ impl Receipt {
 /// Permissions as they are written: four octal digits.
 pub fn octal(mode: u32) -> String {
     format!("{mode:04o}")
+}
+
+fn declared(declared: &resolve::Declared) -> Declared {
+    let names = |names: &BTreeMap<String, Vec<String>>| {
+        names
+            .iter()
+            .map(|(name, wanted_by)| DeclaredName {
+                name: name.clone(),
+                wanted_by: wanted_by.clone(),
+            })
+            .collect()
+    };
+    Declared {
+        libraries: names(&declared.libraries),
+        optional_libraries: names(&declared.optional_libraries),
+        programs: names(&declared.programs),
+    }
 }
 
 fn package_version(package: &Package) -> PackageVersion {

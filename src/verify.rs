@@ -349,7 +349,7 @@ impl Verifier<'_> {
 
     /// Every installed ELF file with all it needs, and every link of ours.
     fn libraries(&mut self) -> Result<()> {
-        let needs = gate::needs(self.host, &self.receipt.inventory())?;
+        let needs = gate::needs(self.host, &self.receipt.inventory(), &self.receipt.declared())?;
         self.found.checked.elf_files = needs.elf_files;
         for missing in &needs.closure.missing {
             let mut explanation = format!("is not there; needed by {}", missing.chain);
@@ -362,6 +362,12 @@ impl Verifier<'_> {
                 );
             }
             self.differs(Aspect::Library, &missing.name, explanation);
+        }
+        for (program, called) in &needs.programs {
+            if called.path.is_none() {
+                let explanation = format!("is not there; called by {}", called.wanted_by.join(", "));
+                self.differs(Aspect::Library, program, explanation);
+            }
         }
         for (link, target) in &needs.dangling {
             self.differs(

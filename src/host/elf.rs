@@ -76,6 +76,8 @@ pub struct Elf {
     pub rpath: Vec<String>,
     /// Directories of `DT_RUNPATH`, as written.
     pub runpath: Vec<String>,
+    /// Whether it calls `dlopen` (3).
+    pub opens_libraries: bool,
 }
 
 impl Host {
@@ -225,6 +227,9 @@ fn facts<H: FileHeader<Endian = Endianness>>(data: &ReadCache<File>) -> object::
             Vec::new()
         },
         runpath,
+        opens_libraries: [&b"dlopen"[..], b"dlmopen"]
+            .iter()
+            .any(|name| strings.split(|byte| *byte == 0).any(|text| text == *name)),
     })
 }
 

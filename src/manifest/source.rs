@@ -69,4 +69,14 @@ pub struct Packages {
     /// Needed at run time and not found by following shared libraries: programs, and what is opened with `dlopen`.
     #[serde(default)]
     pub runtime: Vec<String>,
+    /// Libraries it opens with `dlopen`: `libcurl.so.4`, or a path, absolute or below a library directory
+    /// (`sasl2/libgssapiv2.so.2`). The package that has one stays, and an installation without it fails.
+    #[serde(default)]
+    pub dlopen: Vec<String>,
+    /// Libraries it opens with `dlopen` where they are there, and does without where they are not.
+    #[serde(default)]
+    pub dlopen_optional: Vec<String>,
+    /// Programs it calls. The package that has one stays, and an installation without it fails.
+    #[serde(default)]
+    pub programs: Vec<String>,
 }

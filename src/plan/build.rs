@@ -7,7 +7,7 @@ use crate::command::Command;
 use crate::layout;
 use crate::manifest::postgresql::Origin;
 use crate::manifest::source::Packages;
-use crate::resolve::{Extension, Patroni, Resolved, Setting, Source};
+use crate::resolve::{Declared, Extension, Patroni, Resolved, Setting, Source};
 
 /// The plan that installs `resolved`.
 pub fn build(resolved: &Resolved) -> Plan {
@@ -319,7 +319,10 @@ impl Builder<'_> {
                 .filter(|package| package.phase == Phase::Runtime)
                 .cloned()
                 .collect();
-            let remove = Action::RemoveBuildPackages { keep };
+            let remove = Action::RemoveBuildPackages {
+                keep,
+                declared: resolved.declared(),
+            };
             last = self.step("remove build packages", Lane::Dpkg, 10, &[last], remove);
             self.because(
                 last,
@@ -333,9 +336,20 @@ impl Builder<'_> {
             Lane::Files,
             1,
             &[last],
-            Action::CheckLibraries,
+            Action::CheckLibraries {
+                declared: resolved.declared(),
+            },
         );
         self.because(check, "nothing that was removed may be missed");
+        let Declared {
+            libraries, programs, ..
+        } = resolved.declared();
+        for (library, by) in libraries {
+            self.because(check, format!("{library} is opened by {}", by.join(", ")));
+        }
+        for (program, by) in programs {
+            self.because(check, format!("{program} is called by {}", by.join(", ")));
+        }
         let try_out = TryOut {
             programs: format!("{}/bin", resolved.postgresql.prefix()),
             user: resolved.user.clone(),
@@ -386,19 +400,14 @@ fn packages(resolved: &Resolved) -> Vec<WantedPackage> {
             }
         }
     };
-    add(&resolved.packages, "image");
-    add(&resolved.postgresql.packages, "postgresql");
-    for extension in &resolved.extensions {
-        add(&extension.packages, &extension.component.name);
-    }
-    if let Some(patroni) = &resolved.patroni {
-        add(&patroni.packages, "patroni");
+    for (who, packages) in resolved.packages() {
+        add(packages, who);
     }
     if compiled_locale(&resolved.locale).is_some() {
         add(
             &Packages {
                 build: vec!["locales".to_owned()],
-                runtime: Vec::new(),
+                ..Packages::default()
             },
             "locale",
         );

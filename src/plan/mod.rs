@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use crate::command::Command;
 use crate::manifest::image::{Prune, User};
-use crate::resolve::{Directory, Distribution, Extension, Resolved, Source};
+use crate::resolve::{Declared, Directory, Distribution, Extension, Resolved, Source};
 use crate::target::Target;
 
 pub use build::{build, leaves};
@@ -139,13 +139,16 @@ pub enum Action {
     /// Makes Patroni's environment.
     InstallPatroni(PatroniInstallation),
     /// Finds the packages that must stay and removes the others that were installed.
-    RemoveBuildPackages { keep: Vec<WantedPackage> },
+    RemoveBuildPackages {
+        keep: Vec<WantedPackage>,
+        declared: Declared,
+    },
     /// Removes files of what was compiled, by the image's policy.
     Prune(Prune),
     /// Removes what package tools leave behind: caches, lists, logs, and scripts without their interpreter.
     RemoveLeftovers(Prune),
-    /// Resolves every shared library again.
-    CheckLibraries,
+    /// Resolves every shared library again, and what manifests declare.
+    CheckLibraries { declared: Declared },
     /// Starts a throw-away cluster and creates and tests every extension in it.
     TryOut(Box<TryOut>),
     /// Writes the record of what was installed.

@@ -225,6 +225,17 @@ impl<T> Checks<'_, T> {
                 self.at(&format!("{path}.{list}[{position}]"), value::package_name(name));
             }
         }
+        for (list, names) in [
+            ("dlopen", &packages.dlopen),
+            ("dlopen_optional", &packages.dlopen_optional),
+        ] {
+            for (position, name) in names.iter().enumerate() {
+                self.at(&format!("{path}.{list}[{position}]"), value::library(name));
+            }
+        }
+        for (position, name) in packages.programs.iter().enumerate() {
+            self.at(&format!("{path}.programs[{position}]"), value::program(name));
+        }
     }
 
     fn source(&mut self, path: &str, source: &Source) {

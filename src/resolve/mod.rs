@@ -75,7 +75,63 @@ pub struct Resolved {
     pub keep_build_packages: bool,
 }
 
+/// What manifests say that is used at run time and that no ELF file tells: each name with the components that want
+/// it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// Libraries that are opened with `dlopen`.
+    pub libraries: BTreeMap<String, Vec<String>>,
+    /// Those of them that nobody misses.
+    pub optional_libraries: BTreeMap<String, Vec<String>>,
+    /// Programs that are called.
+    pub programs: BTreeMap<String, Vec<String>>,
+}
+
+impl Declared {
+    /// Everything that the packages of these components declare.
+    pub fn by<'a>(components: impl IntoIterator<Item = (&'a str, &'a Packages)>) -> Self {
+        let mut declared = Self::default();
+        for (who, packages) in components {
+            let lists = [
+                (&mut declared.libraries, &packages.dlopen),
+                (&mut declared.optional_libraries, &packages.dlopen_optional),
+                (&mut declared.programs, &packages.programs),
+            ];
+            for (map, names) in lists {
+                for name in names {
+                    let wanted_by = map.entry(name.clone()).or_default();
+                    if !wanted_by.iter().any(|known| known == who) {
+                        wanted_by.push(who.to_owned());
+                    }
+                }
+            }
+        }
+        declared
+    }
+}
+
 impl Resolved {
+    /// Everything that has Debian packages, by the name under which it wants them.
+    pub fn packages(&self) -> impl Iterator<Item = (&str, &Packages)> {
+        let extensions = self
+            .extensions
+            .iter()
+            .map(|extension| (extension.component.name.as_str(), &extension.packages));
+        let patroni = self.patroni.iter().map(|patroni| ("patroni", &patroni.packages));
+        [
+            ("image", &self.packages),
+            ("postgresql", &self.postgresql.packages),
+        ]
+        .into_iter()
+        .chain(extensions)
+        .chain(patroni)
+    }
+
+    /// What is used at run time and told by manifests only.
+    pub fn declared(&self) -> Declared {
+        Declared::by(self.packages())
+    }
+
     /// Every archive that is unpacked, the server's first.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         let extensions = self.extensions.iter().flat_map(|extension| &extension.sources);

@@ -141,6 +141,11 @@ fn postgresql(
         configure.extend(value.jit.configure);
         packages.build.extend(value.jit.packages.build);
         packages.runtime.extend(value.jit.packages.runtime);
+        packages.dlopen.extend(value.jit.packages.dlopen);
+        packages
+            .dlopen_optional
+            .extend(value.jit.packages.dlopen_optional);
+        packages.programs.extend(value.jit.packages.programs);
     }
     Some(Postgresql {
         component,
@@ -510,6 +515,12 @@ fn patroni(
         packages: Packages {
             build: both(&python.value.packages.build, &written.packages.build),
             runtime: both(&python.value.packages.runtime, &written.packages.runtime),
+            dlopen: both(&python.value.packages.dlopen, &written.packages.dlopen),
+            dlopen_optional: both(
+                &python.value.packages.dlopen_optional,
+                &written.packages.dlopen_optional,
+            ),
+            programs: both(&python.value.packages.programs, &written.packages.programs),
         },
         distributions,
         imports: written.imports.clone(),

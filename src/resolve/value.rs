@@ -47,6 +47,31 @@ pub fn package_name(text: &str) -> Result<(), String> {
     }
 }
 
+/// A library as `dlopen` is given it, or a path below a library directory.
+pub fn library(text: &str) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_+-./".contains(c);
+    let is_inside = !text.split('/').any(|part| part == "..");
+    if text.contains(".so") && text.chars().all(fits) && is_inside && !text.ends_with('/') {
+        Ok(())
+    } else {
+        Err(format!(
+            "`{text}` cannot be a shared library: `libNAME.so.1`, or a path that ends so"
+        ))
+    }
+}
+
+/// A program as it is looked up on PATH.
+pub fn program(text: &str) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_+-.[".contains(c);
+    if !text.is_empty() && text.chars().all(fits) {
+        Ok(())
+    } else {
+        Err(format!(
+            "`{text}` cannot be a program: its name, without a directory"
+        ))
+    }
+}
+
 /// A manifest's own name.
 pub fn name(text: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c);

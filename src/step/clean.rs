@@ -8,6 +8,7 @@ use crate::host::Log;
 use crate::manifest::image::Prune;
 use crate::plan::WantedPackage;
 use crate::report::bytes;
+use crate::resolve::Declared;
 
 /// Removes files of what was compiled.
 pub fn prune(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
@@ -18,10 +19,11 @@ pub fn prune(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
 /// Finds out what the installed files need, and removes every package that was installed and is not of it.
 pub fn remove_build_packages(
     keep: &[WantedPackage],
+    declared: &Declared,
     context: &Context<'_>,
     log: &Log,
 ) -> Result<String, Failure> {
-    let needs = gate::needs(context.host, &lock(&context.state.inventory))?;
+    let needs = gate::needs(context.host, &lock(&context.state.inventory), declared)?;
     let mut wanted: BTreeMap<String, String> = needs.packages();
     for package in keep {
         wanted.insert(
@@ -55,8 +57,8 @@ pub fn remove_leftovers(policy: &Prune, context: &Context<'_>) -> Result<String,
 }
 
 /// Follows every shared library again, now that packages are gone.
-pub fn check_libraries(context: &Context<'_>) -> Result<String, Failure> {
-    let after = gate::needs(context.host, &lock(&context.state.inventory))?;
+pub fn check_libraries(declared: &Declared, context: &Context<'_>) -> Result<String, Failure> {
+    let after = gate::needs(context.host, &lock(&context.state.inventory), declared)?;
     let before = context.state.needs_before.get().unwrap_or(&after);
     gate::check(before, &after).because(Cause::Test)?;
     Ok(format!("{} programs and libraries", after.elf_files))

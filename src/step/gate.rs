@@ -11,8 +11,9 @@ use anyhow::{Result, bail};
 use crate::closure::{self, Closure, LdSoConf, Library, Machinery};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
-use crate::host::elf::{Elf, ElfKind};
+use crate::host::elf::{Elf, ElfKind, Machine};
 use crate::inventory::{Content, InstalledFile, Inventory};
+use crate::resolve::Declared;
 
 /// Where the kernel and a shell look for a program that is named without a directory.
 const PATH: [&str; 6] = [
@@ -34,6 +35,11 @@ pub struct Needs {
     /// Libraries that a file names without linking them, and that are there: by library, the file and the package.
     /// Whoever has such a name in his program opens it with `dlopen`.
     pub named: BTreeMap<String, Named>,
+    /// Libraries that a file names and that are nowhere, nor declared: library, and the file. Only files that call
+    /// `dlopen`, for the others may be talking about it only.
+    pub undeclared: BTreeMap<String, String>,
+    /// Programs that manifests declare.
+    pub programs: BTreeMap<String, Called>,
     /// Links of ours into Debian packages: link, and the package.
     pub links: BTreeMap<String, String>,
     /// Links that lead nowhere.
@@ -48,6 +54,17 @@ pub struct Named {
     /// The file.
     pub file: String,
     /// The Debian package that has the library.
+    pub package: Option<String>,
+}
+
+/// A program that a manifest declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Called {
+    /// The components that call it.
+    pub wanted_by: Vec<String>,
+    /// Where it is; `None` where it is missing.
+    pub path: Option<String>,
+    /// The Debian package that has it.
     pub package: Option<String>,
 }
 
@@ -74,6 +91,13 @@ impl Needs {
                 .entry(package.clone())
                 .or_insert_with(|| format!("link {link}"));
         }
+        for (program, called) in &self.programs {
+            if let Some(package) = &called.package {
+                packages.entry(package.clone()).or_insert_with(|| {
+                    format!("program {program}, called by {}", called.wanted_by.join(", "))
+                });
+            }
+        }
         packages
     }
 
@@ -85,8 +109,8 @@ impl Needs {
     }
 }
 
-/// What the files of `inventory` need, as the machine is now.
-pub fn needs(host: &Host, inventory: &Inventory) -> Result<Needs> {
+/// What the files of `inventory` need and what is `declared`, as the machine is now.
+pub fn needs(host: &Host, inventory: &Inventory, declared: &Declared) -> Result<Needs> {
     let dpkg = host.dpkg()?;
     let mut needs = Needs::default();
     let mut files = Vec::new();
@@ -107,29 +131,113 @@ pub fn needs(host: &Host, inventory: &Inventory) -> Result<Needs> {
         .iter()
         .filter(|(_, elf)| elf.kind != ElfKind::Object)
         .count();
-    needs.closure = follow(host, &dpkg, files.iter().cloned())?;
-    needs.named = named(host, &dpkg, &files, &needs.closure)?;
+    let machine = match files.first() {
+        Some((_, elf)) => Some(elf.machine),
+        // A server of Debian packages alone.
+        None => host
+            .real_path("/bin/sh")?
+            .map(|shell| host.elf(&shell))
+            .transpose()?
+            .flatten()
+            .map(|elf| elf.machine),
+    };
+    let followed = files
+        .iter()
+        .cloned()
+        .chain(machine.map_or_else(|| Ok(Vec::new()), |machine| opened(host, machine, declared))?);
+    needs.closure = follow(host, &dpkg, followed)?;
+    for (program, wanted_by) in &declared.programs {
+        let path = on_path(host, program, inventory)?;
+        let package = path
+            .as_deref()
+            .and_then(|path| dpkg.owner(path))
+            .map(str::to_owned);
+        let called = Called {
+            wanted_by: wanted_by.clone(),
+            path,
+            package,
+        };
+        needs.programs.insert(program.clone(), called);
+    }
+    named(host, &dpkg, &files, inventory, declared, &mut needs)?;
     Ok(needs)
 }
 
-/// Libraries that `files` name, apart from those that `closure` knows to be linked by some of them.
+/// What stands for the declared libraries: for each of them a file that would link it.
+fn opened(host: &Host, machine: Machine, declared: &Declared) -> Result<Vec<(String, Elf)>> {
+    let directories = library_directories(host)?;
+    let mut asking = Vec::new();
+    for (library, wanted_by) in &declared.libraries {
+        let needed = if library.contains('/') && !library.starts_with('/') {
+            let places = directories
+                .iter()
+                .chain(&closure::default_directories(machine))
+                .map(|directory| format!("{directory}/{library}"))
+                .collect::<Vec<_>>();
+            places.into_iter().find(|place| host.exists(place))
+        } else {
+            None
+        };
+        let elf = Elf {
+            machine,
+            kind: ElfKind::Library,
+            interpreter: None,
+            soname: None,
+            needed: vec![needed.unwrap_or_else(|| library.clone())],
+            rpath: Vec::new(),
+            runpath: Vec::new(),
+            opens_libraries: false,
+        };
+        asking.push((format!("{} (`packages.dlopen`)", wanted_by.join(", ")), elf));
+    }
+    Ok(asking)
+}
+
+/// The path of a program: that of a component, or on the system's PATH.
+fn on_path(host: &Host, program: &str, inventory: &Inventory) -> Result<Option<String>> {
+    let ending = format!("/bin/{program}");
+    if let Some(file) = inventory.iter().find(|file| file.path.ends_with(&ending)) {
+        return host.real_path(&file.path);
+    }
+    for directory in PATH {
+        let path = host.real_path(&format!("{directory}/{program}"))?;
+        if path.is_some() {
+            return Ok(path);
+        }
+    }
+    Ok(None)
+}
+
+/// Libraries that `files` name, apart from those that are linked by some of them, or declared.
 fn named(
     host: &Host,
     dpkg: &Dpkg,
     files: &[(String, Elf)],
-    closure: &Closure,
-) -> Result<BTreeMap<String, Named>> {
-    let linked: BTreeSet<&str> = closure
+    inventory: &Inventory,
+    declared: &Declared,
+    needs: &mut Needs,
+) -> Result<()> {
+    let base_name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+    let declared: BTreeSet<String> = declared
+        .libraries
+        .keys()
+        .chain(declared.optional_libraries.keys())
+        .map(|library| base_name(library))
+        .collect();
+    let ours: BTreeSet<String> = inventory.iter().map(|file| base_name(&file.path)).collect();
+    let linked: BTreeSet<&str> = needs
+        .closure
         .found
         .keys()
         .map(|(name, _)| name.rsplit('/').next().unwrap_or(name))
-        .chain(closure.missing.iter().map(|missing| missing.name.as_str()))
+        .chain(needs.closure.missing.iter().map(|missing| missing.name.as_str()))
         .collect();
-    let mut named = BTreeMap::new();
+    let (mut named, mut undeclared) = (BTreeMap::new(), BTreeMap::new());
     for (path, elf) in files {
         for name in host.library_names(path)? {
             if linked.contains(name.as_str())
                 || elf.soname.as_ref() == Some(&name)
+                || declared.contains(&name)
                 || named.contains_key(&name)
             {
                 continue;
@@ -145,10 +253,13 @@ fn named(
                 let package = found.package_of(&name).map(str::to_owned);
                 let file = path.clone();
                 named.insert(name, Named { file, package });
+            } else if elf.opens_libraries && !ours.contains(&name) {
+                undeclared.entry(name).or_insert_with(|| path.clone());
             }
         }
     }
-    Ok(named)
+    (needs.named, needs.undeclared) = (named, undeclared);
+    Ok(())
 }
 
 /// Follows ELF files of this root.
@@ -201,6 +312,29 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
             ));
         }
     }
+    for (name, file) in &after.undeclared {
+        if !before.named.contains_key(name) {
+            findings.insert(format!(
+                "{file} opens {name}, which is not there and not declared; no installed package had it"
+            ));
+        }
+    }
+    for (program, called) in &after.programs {
+        if called.path.is_none() {
+            let package = before
+                .programs
+                .get(program)
+                .and_then(|before| before.package.as_deref());
+            let package = package.map_or_else(
+                || "no installed package had it".to_owned(),
+                |package| format!("the package {package} had it"),
+            );
+            findings.insert(format!(
+                "{} calls the program {program}, which is not there; {package}",
+                called.wanted_by.join(", ")
+            ));
+        }
+    }
     for (link, target) in &after.dangling {
         let mut text = format!("{link}: leads to {target}, which does not exist");
         if let Some(package) = before.links.get(link) {
@@ -216,7 +350,8 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
         let _ = write!(message, "\n  {finding}");
     }
     message.push_str(
-        "\nhint: a package that is needed without being linked belongs into `packages.runtime` of its manifest",
+        "\nhint: a library that is opened without being linked belongs into `packages.dlopen` of its manifest, and its \
+         package, where no build package brings it, into `packages.runtime`; what nobody misses into `dlopen_optional`",
     );
     bail!(message)
 }
@@ -370,7 +505,8 @@ mod tests {
                 "/lib/citus.so -> libcurl.so.4: not found; the package libcurl4 had it",
                 "/lib/http.so opens libtensor.so.1; the package libtensor1 had it",
                 "/opt/bin/python3: leads to /usr/bin/python3, which does not exist; the package python3-minimal had it",
-                "hint: a package that is needed without being linked belongs into `packages.runtime` of its manifest",
+                "hint: a library that is opened without being linked belongs into `packages.dlopen` of its manifest, and its \
+                 package, where no build package brings it, into `packages.runtime`; what nobody misses into `dlopen_optional`",
             ]
         );
     }

@@ -94,9 +94,11 @@ pub fn perform(step: &Step, context: &Context<'_>) -> Result<String, Failure> {
         Action::Install { component } => install(component, context),
         Action::InstallPatroni(installation) => patroni::install(installation, context, &log),
         Action::Prune(policy) => clean::prune(policy, context),
-        Action::RemoveBuildPackages { keep } => clean::remove_build_packages(keep, context, &log),
+        Action::RemoveBuildPackages { keep, declared } => {
+            clean::remove_build_packages(keep, declared, context, &log)
+        }
         Action::RemoveLeftovers(policy) => clean::remove_leftovers(policy, context),
-        Action::CheckLibraries => clean::check_libraries(context),
+        Action::CheckLibraries { declared } => clean::check_libraries(declared, context),
         Action::TryOut(try_out) => cluster::try_out(try_out, context, &log),
         Action::WriteReceipt(resolved) => receipt::write(resolved, context),
     }

@@ -16,6 +16,7 @@ use crate::host::tree::utf8;
 use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::layout;
 use crate::manifest::image::{Prune, Removal};
+use crate::resolve::Declared;
 
 /// Programs that only compile something.
 const DEVELOPMENT_PROGRAMS: [&str; 1] = ["ecpg"];
@@ -149,7 +150,9 @@ pub fn leftovers(
     inventory: &mut Inventory,
 ) -> Result<Pruned> {
     let mut pruned = Pruned::default();
-    for (script, interpreter) in gate::needs(host, inventory)?.scripts_without_interpreter() {
+    for (script, interpreter) in
+        gate::needs(host, inventory, &Declared::default())?.scripts_without_interpreter()
+    {
         pruned.scripts.push((script.clone(), interpreter.name.clone()));
     }
     let scripts: Vec<String> = pruned.scripts.iter().map(|(script, _)| script.clone()).collect();
