@@ -226,6 +226,7 @@ fn patroni_mistakes_are_reported_together() {
         "--env=PATRONI_SCOPE=test",
         "--env=PATRONI_SYNCHRONOUS_MODE=maybe",
         "--env=PATRONI_CITUS_GROUP=zero",
+        "--env=PATRONI_TTL=15",
     ];
     let ran = Container::to_the_end(&options, &["postgres", "-c", "work_mem=1MB"]);
     assert_eq!(ran.status, 1, "{ran:?}");
@@ -234,6 +235,7 @@ fn patroni_mistakes_are_reported_together() {
         "PATRONI_SYNCHRONOUS_MODE is 'maybe'",
         "PATRONI_CITUS_GROUP and PATRONI_CITUS_DATABASE belong together",
         "PATRONI_CITUS_GROUP is 'zero'",
+        "PATRONI_TTL=15, PATRONI_LOOP_WAIT=10 and PATRONI_RETRY_TIMEOUT=10 do not fit",
         "no store to agree in",
         "the superuser has no password",
         "replication has no password",
@@ -258,4 +260,42 @@ fn a_patroni_file_of_ones_own_is_used_as_it_is() {
     let ran = container.run();
     assert_eq!(ran.status, 0, "{ran:?}");
     assert!(ran.out.contains("from /etc/postgresql/patroni.yml"), "{ran:?}");
+}
+
+#[test]
+fn time_outs_and_mounted_settings_reach_patroni() {
+    needs_image!();
+    if let Some(why) = no_patroni() {
+        return skip(&why);
+    }
+    let options = [
+        "--env=PATRONI_SCOPE=test",
+        "--env=PATRONI_ETCD3_HOSTS=etcd:2379",
+        "--env=POSTGRES_PASSWORD=secret",
+        REPLICATES,
+        "--env=PATRONI_TTL=20",
+        "--env=PATRONI_LOOP_WAIT=4",
+        "--env=PATRONI_RETRY_TIMEOUT=5",
+        "--env=PATRONI_FAILSAFE_MODE=on",
+        "--memory=512m",
+        "--volume=/etc/postgresql/conf.d",
+    ];
+    let container = Container::create(&options, &["--explain"]);
+    let own = "work_mem = 3MB\nshared_buffers = '64MB'\nwork_mem = '5MB'\n";
+    container.copy("/etc/postgresql/conf.d/own.conf", 0o644, own);
+    let explained = container.run().ok();
+    for line in [
+        "ttl: 20",
+        "loop_wait: 4",
+        "retry_timeout: 5",
+        "failsafe_mode: on",
+        "work_mem: '5MB'",
+        "shared_buffers: '64MB'",
+    ] {
+        assert!(
+            explained.lines().any(|other| other.trim() == line),
+            "{line}: {explained}"
+        );
+    }
+    assert_eq!(explained.matches("shared_buffers").count(), 1, "{explained}");
 }

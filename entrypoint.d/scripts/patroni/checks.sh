@@ -36,7 +36,21 @@ check_generated_patroni() {
   fi
   [[ " ${arguments[*]}" != *' -'[!-]* && "${arguments[*]}" != [!-]* ]] ||
     problem "POSTGRES_INITDB_ARGS may hold only long options under Patroni, as --name=value or --name: $POSTGRES_INITDB_ARGS"
+  check_patroni_times
   check_user_scripts
+}
+
+# usage: check_patroni_times
+check_patroni_times() {
+  local variable
+  for variable in PATRONI_TTL PATRONI_LOOP_WAIT PATRONI_RETRY_TIMEOUT; do
+    if ! [[ "${!variable}" =~ ^[1-9][0-9]{0,5}$ ]]; then
+      problem "$variable is '${!variable}', but must be a number of seconds"
+      return 0
+    fi
+  done
+  ((PATRONI_TTL >= 20 && PATRONI_RETRY_TIMEOUT >= 3 && PATRONI_LOOP_WAIT + 2 * PATRONI_RETRY_TIMEOUT <= PATRONI_TTL)) ||
+    problem "PATRONI_TTL=$PATRONI_TTL, PATRONI_LOOP_WAIT=$PATRONI_LOOP_WAIT and PATRONI_RETRY_TIMEOUT=$PATRONI_RETRY_TIMEOUT do not fit: TTL must be 20 or more, RETRY_TIMEOUT 3 or more, and LOOP_WAIT + 2 * RETRY_TIMEOUT at most TTL"
 }
 
 # usage: check_citus

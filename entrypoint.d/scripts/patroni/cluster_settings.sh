@@ -5,7 +5,8 @@
 # The cluster's first dynamic configuration; later it is the store's, and `patronictl edit-config` changes it. The image's settings are
 # here, except preload, so that an edit wins over them.
 patroni_dynamic_text() {
-  printf '  dcs:\n    ttl: 30\n    loop_wait: 10\n    retry_timeout: 10\n    maximum_lag_on_failover: 1048576\n'
+  printf '  dcs:\n    ttl: %s\n    loop_wait: %s\n    retry_timeout: %s\n' "$PATRONI_TTL" "$PATRONI_LOOP_WAIT" "$PATRONI_RETRY_TIMEOUT"
+  printf '    maximum_lag_on_failover: 1048576\n    failsafe_mode: %s\n' "$PATRONI_FAILSAFE_MODE"
   [[ -z "$PATRONI_SYNCHRONOUS_MODE" ]] || printf '    synchronous_mode: %s\n' "$PATRONI_SYNCHRONOUS_MODE"
   printf '    synchronous_mode_strict: %s\n' "$PATRONI_SYNCHRONOUS_MODE_STRICT"
   [[ -z "${PATRONI_SYNCHRONOUS_NODE_COUNT:-}" ]] || printf '    synchronous_node_count: %s\n' "$PATRONI_SYNCHRONOUS_NODE_COUNT"

@@ -30,10 +30,11 @@ own_address() {
 }
 
 # usage: yaml_settings INDENT FILE
-# Prints the settings of a postgresql.conf as YAML lines.
+# Prints the settings of a postgresql.conf as YAML lines. Of a setting that is there twice the last one counts, as for PostgreSQL; YAML
+# knows no such rule.
 yaml_settings() {
   local name value
   while IFS=$'\t' read -r name value _; do
     printf '%s%s: %s\n' "$1" "$name" "$(quote_yaml "$value")"
-  done < <(list_settings "$2")
+  done < <(list_settings "$2" | tac | awk -F '\t' '!seen[$1]++' | tac)
 }

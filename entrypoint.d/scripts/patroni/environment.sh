@@ -11,6 +11,9 @@ read_patroni_environment() {
   done
   one_of PATRONI_SYNCHRONOUS_MODE '' '' off on quorum
   one_of PATRONI_SYNCHRONOUS_MODE_STRICT off off on
+  one_of PATRONI_FAILSAFE_MODE off off on
+  # Patroni's own defaults and rules (patroni/config.py): it would lower what does not fit, and say so only in its log.
+  export PATRONI_TTL="${PATRONI_TTL:-30}" PATRONI_LOOP_WAIT="${PATRONI_LOOP_WAIT:-10}" PATRONI_RETRY_TIMEOUT="${PATRONI_RETRY_TIMEOUT:-10}"
   patroni_user_file "$@"
   [[ -n "$REPLY" ]] || default_patroni_users
   # For the initialisation scripts, which know the superuser by this name.

@@ -20,9 +20,21 @@ patroni_server_text() {
   printf '  - %s\n' 'local all all trust' 'local replication all trust' \
     "host replication $(quote_hba "$PATRONI_REPLICATION_USERNAME") all $method" "host all all all $method"
   printf '  parameters:\n'
-  printf '    shared_preload_libraries: %s\n' "$(quote_yaml "$(preload_libraries)")"
-  yaml_settings '    ' <(default_settings | grep --invert-match '^listen_addresses' || true)
-  yaml_settings '    ' <(memory_settings && tls_settings && logging_settings)
+  yaml_settings '    ' <(member_settings)
+}
+
+# usage: member_settings
+# Prints them as a postgresql.conf, in the order of a standalone start's layers (config/layers.sh).
+member_settings() {
+  local file
+  printf 'shared_preload_libraries = %s\n' "$(quote_setting "$(preload_libraries)")"
+  default_settings | grep --invert-match '^listen_addresses' || true
+  memory_settings
+  tls_settings
+  logging_settings
+  for file in /etc/postgresql/conf.d/*.conf; do
+    [[ ! -r "$file" ]] || cat "$file" <(printf '\n')
+  done
 }
 
 # usage: quote_hba NAME
