@@ -170,6 +170,14 @@ pub struct InstallArgs {
     /// Leave out, with a note at the end, each extension whose sources cannot be had
     #[arg(long)]
     pub skip_unavailable: bool,
+
+    /// After a failed step go on with all that does not need it, to see every failure at once
+    #[arg(long)]
+    pub keep_going: bool,
+
+    /// Write what ran when to this file, in Chrome's trace format, which Perfetto opens
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 }
 
 /// Where sources come from.

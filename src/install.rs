@@ -18,13 +18,19 @@ use crate::layout;
 use crate::plan::{self, Plan};
 use crate::report::Reporter;
 use crate::resolve::Resolved;
-use crate::run::{self, Event, FailedStep, Limits, STOPPED};
-use crate::step::{self, Context, State, fetch, user};
+use crate::run::{self, Event, FailedStep, Limits, STOPPED, Settings};
+use crate::step::{self, Context, Done, State, fetch, user};
+use crate::summary;
 use crate::supply::{ErrorKind, Options, Supply, SupplyError, Wanted};
 use crate::target::{Architecture, Target, distribution_of};
+use crate::timing::{Span, Timing};
+use crate::trace::{self, Jobs};
 
 /// How many sources are downloaded at the same time.
 const DOWNLOADS: usize = 6;
+
+/// How often the running jobs are counted for a trace.
+const COUNTED_EVERY: Duration = Duration::from_millis(100);
 
 /// How long work may go on that no signal ends (a download, an archive) when all commands have been stopped.
 const LAST_WORDS: Duration = Duration::from_millis(300);
@@ -83,6 +89,10 @@ impl Drop for Watched {
 }
 
 fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> Result<(), Failure> {
+    if let Some(path) = &args.trace {
+        // Better now than after an hour of compiling.
+        host::fs::write_text(path, "").because(Cause::Usage)?;
+    }
     let mut manifests = args.manifests.clone();
     let mut resolved = crate::resolved(&manifests, Some(target(host)?), reporter)?;
     // The plan's own step would say the same, beside others that have begun already.
@@ -243,35 +253,66 @@ fn perform(
         state: State::default(),
     };
     let interrupt = host.interrupt();
-    let limits = Limits {
-        cpu: jobs,
-        net: DOWNLOADS,
-    };
-    let result = run::run(
-        &plan.steps,
-        limits,
-        || interrupt.is_interrupted(),
-        |step| step::perform(step, &context),
-        |event| match event {
-            Event::Started(step) => reporter.started(&step.name),
-            Event::Finished(step, elapsed, note) => reporter.finished(&step.name, elapsed, note),
-            Event::Failed(step, elapsed) => reporter.failed(&step.name, elapsed),
+    let settings = Settings {
+        limits: Limits {
+            cpu: jobs,
+            net: DOWNLOADS,
         },
-    );
+        keep_going: args.keep_going,
+    };
+    let mut timings = Vec::new();
+    let mut run = || {
+        run::run(
+            &plan.steps,
+            settings,
+            || host.elapsed(),
+            || interrupt.is_interrupted(),
+            |step| step::perform(step, &context),
+            |event| match event {
+                Event::Started(id) => reporter.started(&plan.steps[id].name),
+                Event::Finished(id, span, done) => {
+                    reporter.finished(&plan.steps[id].name, span.elapsed(), &done.note);
+                    timings.push(timing(plan, id, span, Some(done), &context.state));
+                }
+                Event::Failed(id, span) => {
+                    reporter.failed(&plan.steps[id].name, span.elapsed());
+                    timings.push(timing(plan, id, span, None, &context.state));
+                }
+            },
+        )
+    };
+    let (result, counted) = match &args.trace {
+        None => (run(), Vec::new()),
+        Some(_) => counting_jobs(&jobserver, jobs, host, run),
+    };
+    if let Some(path) = &args.trace {
+        // What came of the installation is what matters.
+        if let Err(error) = host::fs::write_text(path, &trace::render(&timings, &counted)) {
+            reporter.line(&format!("no trace: {error:#}"));
+        }
+    }
     match result {
         Ok(()) => {
             host.empty_contents(layout::WORK)?;
             step::times::settle(host, began, &context.state)?;
+            reporter.line(&format!(
+                "\n{}\n",
+                summary::render(&timings, host.elapsed(), jobs)
+            ));
             Ok(())
         }
-        Err(failed) => {
+        Err(mut unfinished) => {
             let is_stopped = |step: &FailedStep| step.failure.cause == Cause::Interrupted;
-            let (stopped, failed): (Vec<_>, Vec<_>) = failed.into_iter().partition(is_stopped);
-            // What was stopped has not failed: its last lines tell nothing.
-            if failed.is_empty() && !stopped.is_empty() {
+            // What was stopped has not failed: its last lines tell nothing, and what was not tried is all the rest.
+            if unfinished.failed.iter().all(is_stopped) {
                 return Err(interrupted());
             }
-            reporter.failures(&failed);
+            if interrupt.is_interrupted() {
+                unfinished.untried.clear();
+            }
+            unfinished.failed.retain(|step| !is_stopped(step));
+            reporter.failures(&unfinished);
+            let failed = &unfinished.failed;
             let cause = failed.first().map_or(Cause::Internal, |step| step.failure.cause);
             let names: Vec<&str> = failed.iter().map(|step| step.name.as_str()).collect();
             Err(Failure::new(
@@ -279,5 +320,49 @@ fn perform(
                 format_args!("not installed; failed: {}", names.join(", ")),
             ))
         }
+    }
+}
+
+/// Does `work`, and counts meanwhile how many of the jobserver's `jobs` are taken; a line whenever the number changes.
+fn counting_jobs<T>(
+    jobserver: &jobserver::Client,
+    jobs: usize,
+    host: &Host,
+    work: impl FnOnce() -> T,
+) -> (T, Vec<Jobs>) {
+    let (working, work_ends) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let counter = scope.spawn(move || {
+            let mut counted: Vec<Jobs> = Vec::new();
+            loop {
+                // A pipe that cannot be asked leaves the trace without its counter.
+                let count = jobserver.available().map_or(0, |free| jobs.saturating_sub(free));
+                if counted.last().is_none_or(|last| last.count != count) {
+                    let at = host.elapsed();
+                    counted.push(Jobs { at, count });
+                }
+                if work_ends.recv_timeout(COUNTED_EVERY) != Err(RecvTimeoutError::Timeout) {
+                    return counted;
+                }
+            }
+        });
+        let result = work();
+        drop(working);
+        (result, counter.join().unwrap_or_default())
+    })
+}
+
+/// What a step of the plan took.
+fn timing<'a>(plan: &'a Plan, id: usize, span: Span, done: Option<&Done>, state: &State) -> Timing<'a> {
+    let step = &plan.steps[id];
+    let spent = state.take_spent(&step.name);
+    Timing {
+        step,
+        id,
+        span,
+        cpu: spent.cpu,
+        origin: done.map(|done| done.origin),
+        note: done.map(|done| done.note.clone()).unwrap_or_default(),
+        commands: spent.commands,
     }
 }

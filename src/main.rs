@@ -20,6 +20,7 @@
 //! | `supply` | where a source comes from: vendor, cache, url, mirrors | unpack, or trust |
 //! | `inventory`, `closure` | which path is whose; which library is needed by whom | do IO |
 //! | `receipt`, `sbom`, `verify` | what was installed; the same for scanners; whether it still is | change anything |
+//! | `timing`, `summary`, `trace` | what steps and commands took; the table of it; the same for Perfetto | know the clock |
 //! | `host` | the only door to processes, files, environment and network | print |
 //! | `report`, `failure` | the only printer; why pgsetup ends, and its exit status | decide |
 //!
@@ -43,8 +44,11 @@ mod resolve;
 mod run;
 mod sbom;
 mod step;
+mod summary;
 mod supply;
 mod target;
+mod timing;
+mod trace;
 mod verify;
 
 use std::process::ExitCode;

@@ -12,7 +12,10 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::failure::Failure;
 use crate::host;
-use crate::run::FailedStep;
+use crate::run::Unfinished;
+
+/// How many names a list of steps shows.
+const NAMES: usize = 6;
 
 /// Prints what pgsetup has to say.
 #[derive(Debug)]
@@ -116,16 +119,35 @@ impl Reporter {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The page at the end of an installation that failed: every failed step with its reasons.
-    pub fn failures(&self, failed: &[FailedStep]) {
-        for step in failed {
+    /// The page at the end of an installation that failed: every failed step with its reasons, and what was not tried.
+    pub fn failures(&self, unfinished: &Unfinished) {
+        for step in &unfinished.failed {
             self.line(&format!("\npgsetup: {} failed: {}", step.name, step.failure));
+        }
+        for untried in &unfinished.untried {
+            let steps = first_of(&untried.steps);
+            self.line(&match untried.because.as_slice() {
+                [] => format!(
+                    "\npgsetup: not tried after that: {steps}\n  hint: --keep-going tries what does not need what failed"
+                ),
+                because => format!("\npgsetup: not tried, for want of {}: {steps}", because.join(" and ")),
+            });
         }
     }
 
     /// The explanation of a failure.
     pub fn failure(&self, failure: &Failure) {
         self.line(&format!("pgsetup: {failure}"));
+    }
+}
+
+/// The first names, and how many more there are.
+fn first_of(names: &[String]) -> String {
+    let shown = names.len().min(NAMES);
+    let text = names[..shown].join(", ");
+    match names.len() - shown {
+        0 => text,
+        more => format!("{text}, and {more} more"),
     }
 }
 

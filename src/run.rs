@@ -3,16 +3,17 @@
 //!
 //! What a step does is handed in as a closure, so this knows nothing of steps but their names, lanes and edges.
 //! The calling thread schedules and speaks; each step runs on a thread of its own and sends one message when it
-//! ends. After a failure nothing new starts, what runs is let finish, and all failures are returned. A step that
-//! panics is a failed step.
+//! ends. After a failure nothing new starts, or only what does not need the failed step; what runs is let finish, and
+//! all failures are returned. A step that panics is a failed step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::failure::{Cause, Failure};
 use crate::plan::{Lane, Step};
+use crate::timing::Span;
 
 /// What is said of everything that a signal ended.
 pub const STOPPED: &str = "stopped because pgsetup was told to stop";
@@ -38,13 +39,13 @@ impl Limits {
 
 /// What happens to a step, for whoever watches.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum Event<'a, D> {
     /// It begins.
-    Started(&'a Step),
-    /// It is done; the text says what came of it.
-    Finished(&'a Step, Duration, &'a str),
+    Started(usize),
+    /// It is done, with what came of it.
+    Finished(usize, Span, &'a D),
     /// It failed; why is in the result of [`run`].
-    Failed(&'a Step, Duration),
+    Failed(usize, Span),
 }
 
 /// A step that failed.
@@ -56,67 +57,131 @@ pub struct FailedStep {
     pub failure: Failure,
 }
 
-/// Runs `steps`. `perform` does the work of one step and returns a line on what came of it; `watch` is told what
-/// happens, on the calling thread; `stopped` says whether no further step may start.
+/// Steps that were not tried for the same reason.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Untried {
+    /// The failed steps that they need; empty where they need none of them, and nothing new was to start.
+    pub because: Vec<String>,
+    /// Their names.
+    pub steps: Vec<String>,
+}
+
+/// A run that did not come to its end.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Every step that failed, in the order they failed; an interruption alone is one failure without a step.
+    pub failed: Vec<FailedStep>,
+    /// What was not tried.
+    pub untried: Vec<Untried>,
+}
+
+/// How to go about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How many steps of a lane run at the same time.
+    pub limits: Limits,
+    /// Whether steps that do not need what failed still start.
+    pub keep_going: bool,
+}
+
+/// Runs `steps`. `perform` does the work of one step and returns what came of it; `clock` tells the time since some
+/// moment; `watch` is told what happens, on the calling thread; `stopped` says whether no further step may start.
 ///
 /// # Errors
-/// Every step that failed, in the order they failed; an interruption alone is one failure without steps.
-pub fn run(
+/// What failed, and what was not tried because of that.
+pub fn run<D: Send>(
     steps: &[Step],
-    limits: Limits,
+    settings: Settings,
+    clock: impl Fn() -> Duration + Sync,
     stopped: impl Fn() -> bool,
-    perform: impl Fn(&Step) -> Result<String, Failure> + Sync,
-    mut watch: impl FnMut(Event<'_>),
-) -> Result<(), Vec<FailedStep>> {
-    let mut schedule = Schedule::new(steps, limits);
-    let mut failed: Vec<FailedStep> = Vec::new();
+    perform: impl Fn(&Step) -> Result<D, Failure> + Sync,
+    mut watch: impl FnMut(Event<'_, D>),
+) -> Result<(), Unfinished> {
+    let mut schedule = Schedule::new(steps, settings.limits);
+    let mut failed: Vec<(usize, Failure)> = Vec::new();
     let (sender, messages) = mpsc::channel();
     std::thread::scope(|scope| {
         loop {
-            while failed.is_empty() && !stopped() {
+            while (failed.is_empty() || settings.keep_going) && !stopped() {
                 let Some(id) = schedule.next() else { break };
-                let step = &steps[id];
-                watch(Event::Started(step));
-                let (sender, perform) = (sender.clone(), &perform);
+                watch(Event::Started(id));
+                let (sender, perform, clock) = (sender.clone(), &perform, &clock);
                 scope.spawn(move || {
-                    let began = Instant::now();
-                    let result = catch_unwind(AssertUnwindSafe(|| perform(step))).unwrap_or_else(|panic| {
-                        Err(Failure::new(
-                            Cause::Internal,
-                            format_args!("pgsetup panicked: {}", text_of(&*panic)),
-                        ))
-                    });
+                    let began = clock();
+                    let result =
+                        catch_unwind(AssertUnwindSafe(|| perform(&steps[id]))).unwrap_or_else(|panic| {
+                            Err(Failure::new(
+                                Cause::Internal,
+                                format_args!("pgsetup panicked: {}", text_of(&*panic)),
+                            ))
+                        });
+                    let ended = clock();
                     // The receiver outlives every worker: the scope ends after the loop.
-                    let _ = sender.send((id, began.elapsed(), result));
+                    let _ = sender.send((id, Span { began, ended }, result));
                 });
             }
             if schedule.running == 0 {
                 break;
             }
-            let Ok((id, elapsed, result)) = messages.recv() else {
+            let Ok((id, span, result)) = messages.recv() else {
                 break;
             };
-            schedule.done(id);
             match result {
-                Ok(note) => watch(Event::Finished(&steps[id], elapsed, &note)),
+                Ok(done) => {
+                    schedule.done(id);
+                    watch(Event::Finished(id, span, &done));
+                }
                 Err(failure) => {
-                    watch(Event::Failed(&steps[id], elapsed));
-                    failed.push(FailedStep {
-                        name: steps[id].name.clone(),
-                        failure,
-                    });
+                    schedule.failed(id);
+                    watch(Event::Failed(id, span));
+                    failed.push((id, failure));
                 }
             }
         }
     });
-    if failed.is_empty() && schedule.finished < steps.len() {
-        let failure = Failure::new(Cause::Interrupted, STOPPED);
+    if failed.is_empty() && schedule.finished == steps.len() {
+        return Ok(());
+    }
+    let untried = untried(steps, &failed, &schedule.started);
+    let mut failed: Vec<FailedStep> = failed
+        .into_iter()
+        .map(|(id, failure)| FailedStep {
+            name: steps[id].name.clone(),
+            failure,
+        })
+        .collect();
+    if failed.is_empty() {
         failed.push(FailedStep {
             name: "install".to_owned(),
-            failure,
+            failure: Failure::new(Cause::Interrupted, STOPPED),
         });
     }
-    if failed.is_empty() { Ok(()) } else { Err(failed) }
+    Err(Unfinished { failed, untried })
+}
+
+/// The steps that were not started, by the failed ones among what they need.
+fn untried(steps: &[Step], failed: &[(usize, Failure)], started: &[bool]) -> Vec<Untried> {
+    // Needs come before what needs them, so one pass sees everything.
+    let mut because: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); steps.len()];
+    for (id, step) in steps.iter().enumerate() {
+        for need in &step.needs {
+            let inherited = because[*need].clone();
+            because[id].extend(inherited);
+            if failed.iter().any(|(failed, _)| failed == need) {
+                because[id].insert(*need);
+            }
+        }
+    }
+    let names = |ids: &BTreeSet<usize>| ids.iter().map(|id| steps[*id].name.clone()).collect();
+    let mut groups: BTreeMap<&BTreeSet<usize>, Vec<String>> = BTreeMap::new();
+    for (id, step) in steps.iter().enumerate().filter(|(id, _)| !started[*id]) {
+        groups.entry(&because[id]).or_default().push(step.name.clone());
+    }
+    let group = |(because, steps)| Untried {
+        because: names(because),
+        steps,
+    };
+    groups.into_iter().map(group).collect()
 }
 
 fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
@@ -135,6 +200,7 @@ struct Schedule<'a> {
     missing: Vec<usize>,
     dependents: Vec<Vec<usize>>,
     ready: Vec<usize>,
+    started: Vec<bool>,
     busy: BTreeMap<Lane, usize>,
     running: usize,
     finished: usize,
@@ -162,6 +228,7 @@ impl<'a> Schedule<'a> {
             missing,
             dependents,
             ready,
+            started: vec![false; steps.len()],
             busy: BTreeMap::new(),
             running: 0,
             finished: 0,
@@ -185,13 +252,19 @@ impl<'a> Schedule<'a> {
         let id = self.ready.swap_remove(position);
         *self.busy.entry(self.steps[id].lane).or_default() += 1;
         self.running += 1;
+        self.started[id] = true;
         Some(id)
     }
 
-    fn done(&mut self, id: usize) {
+    /// Gives back the step's place in its lane. What needs it stays where it is.
+    fn failed(&mut self, id: usize) {
         self.running -= 1;
-        self.finished += 1;
         *self.busy.entry(self.steps[id].lane).or_default() -= 1;
+    }
+
+    fn done(&mut self, id: usize) {
+        self.failed(id);
+        self.finished += 1;
         for dependent in std::mem::take(&mut self.dependents[id]) {
             self.missing[dependent] -= 1;
             if self.missing[dependent] == 0 {
@@ -220,18 +293,34 @@ mod tests {
         }
     }
 
-    const LIMITS: Limits = Limits { cpu: 2, net: 4 };
+    const TWO: Settings = Settings {
+        limits: Limits { cpu: 2, net: 4 },
+        keep_going: false,
+    };
 
-    /// Runs the steps and returns the order in which they started.
-    fn order(steps: &[Step], limits: Limits) -> Vec<String> {
+    /// Nobody asks how long it took.
+    fn clock() -> Duration {
+        Duration::ZERO
+    }
+
+    /// Runs the steps one at a time and returns the order in which they started.
+    fn order(steps: &[Step]) -> Vec<String> {
         let mut started = Vec::new();
-        let watch = |event: Event<'_>| {
-            if let Event::Started(step) = event {
-                started.push(step.name.clone());
+        let watch = |event: Event<'_, ()>| {
+            if let Event::Started(id) = event {
+                started.push(steps[id].name.clone());
             }
         };
-        run(steps, limits, || false, |_| Ok(String::new()), watch).unwrap();
+        let one = Settings {
+            limits: Limits { cpu: 1, net: 1 },
+            ..TWO
+        };
+        run(steps, one, clock, || false, |_| Ok(()), watch).unwrap();
         started
+    }
+
+    fn names(failed: &[FailedStep]) -> Vec<&str> {
+        failed.iter().map(|step| step.name.as_str()).collect()
     }
 
     #[test]
@@ -241,10 +330,7 @@ mod tests {
             step("head of a long chain", Lane::Cpu, 1, &[]),
             step("long", Lane::Cpu, 50, &[1]),
         ];
-        assert_eq!(
-            order(&steps, Limits { cpu: 1, net: 1 }),
-            ["head of a long chain", "long", "short"]
-        );
+        assert_eq!(order(&steps), ["head of a long chain", "long", "short"]);
     }
 
     #[test]
@@ -283,9 +369,9 @@ mod tests {
             std::thread::yield_now();
             counter.fetch_sub(1, Ordering::SeqCst);
             done.lock().unwrap().push(step.name.clone());
-            Ok(String::new())
+            Ok(())
         };
-        run(&steps, LIMITS, || false, perform, |_| ()).unwrap();
+        run(&steps, TWO, clock, || false, perform, |_| ()).unwrap();
         assert_eq!(done.lock().unwrap().len(), steps.len());
     }
 
@@ -302,33 +388,75 @@ mod tests {
         let finished = Mutex::new(Vec::new());
         let perform = |step: &Step| match step.name.as_str() {
             "fails" => Err(Failure::new(Cause::Build, "no")),
-            "runs beside it" => Ok(failure_known
-                .lock()
-                .unwrap()
-                .recv()
-                .map(|()| String::new())
-                .unwrap()),
+            "runs beside it" => {
+                failure_known.lock().unwrap().recv().unwrap();
+                Ok(())
+            }
             other => panic!("{other} was started"),
         };
-        let watch = |event: Event<'_>| match event {
-            Event::Finished(step, ..) => finished.lock().unwrap().push(step.name.clone()),
+        let watch = |event: Event<'_, ()>| match event {
+            Event::Finished(id, ..) => finished.lock().unwrap().push(steps[id].name.clone()),
             Event::Failed(..) => known.send(()).unwrap(),
             Event::Started(_) => {}
         };
-        let failed = run(&steps, LIMITS, || false, perform, watch).unwrap_err();
-        assert_eq!(
-            failed.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(),
-            ["fails"]
-        );
+        let unfinished = run(&steps, TWO, clock, || false, perform, watch).unwrap_err();
+        assert_eq!(names(&unfinished.failed), ["fails"]);
         assert_eq!(finished.into_inner().unwrap(), ["runs beside it"]);
+        let never = Untried {
+            because: Vec::new(),
+            steps: vec!["never".to_owned()],
+        };
+        assert_eq!(unfinished.untried, [never]);
+    }
+
+    #[test]
+    fn what_does_not_need_the_failed_step_goes_on_where_that_is_wanted() {
+        let steps = [
+            step("fails", Lane::Cpu, 9, &[]),
+            step("fails too", Lane::Net, 9, &[]),
+            step("independent", Lane::Cpu, 1, &[]),
+            step("needs one", Lane::Cpu, 1, &[0, 2]),
+            step("needs it indirectly", Lane::Cpu, 1, &[3]),
+            step("needs both", Lane::Files, 1, &[1, 4]),
+        ];
+        let perform = |step: &Step| match step.name.as_str() {
+            "independent" => Ok(()),
+            name if name.starts_with("fails") => Err(Failure::new(Cause::Build, "no")),
+            other => panic!("{other} was started"),
+        };
+        let keep_going = Settings {
+            limits: Limits { cpu: 1, net: 1 },
+            keep_going: true,
+        };
+        let mut finished = Vec::new();
+        let watch = |event: Event<'_, ()>| {
+            if let Event::Finished(id, ..) = event {
+                finished.push(id);
+            }
+        };
+        let unfinished = run(&steps, keep_going, clock, || false, perform, watch).unwrap_err();
+        assert_eq!(finished, [2]);
+        let mut failed = names(&unfinished.failed);
+        failed.sort_unstable();
+        assert_eq!(failed, ["fails", "fails too"]);
+        let untried = |because: &[&str], steps: &[&str]| Untried {
+            because: because.iter().map(|name| (*name).to_owned()).collect(),
+            steps: steps.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let expected = [
+            untried(&["fails"], &["needs one", "needs it indirectly"]),
+            untried(&["fails", "fails too"], &["needs both"]),
+        ];
+        assert_eq!(unfinished.untried, expected);
     }
 
     #[test]
     fn a_panic_is_a_failed_step_and_an_interruption_is_no_success() {
         let steps = [step("panics", Lane::Cpu, 1, &[])];
-        let failed = run(&steps, LIMITS, || false, |_| panic!("oh {}", 1), |_| ()).unwrap_err();
-        assert_eq!(failed[0].failure.to_string(), "pgsetup panicked: oh 1");
-        let failed = run(&steps, LIMITS, || true, |_| Ok(String::new()), |_| ()).unwrap_err();
-        assert_eq!(failed[0].failure.cause, Cause::Interrupted);
+        let panics = |_: &Step| -> Result<(), Failure> { panic!("oh {}", 1) };
+        let unfinished = run(&steps, TWO, clock, || false, panics, |_| ()).unwrap_err();
+        assert_eq!(unfinished.failed[0].failure.to_string(), "pgsetup panicked: oh 1");
+        let unfinished = run(&steps, TWO, clock, || true, |_| Ok(()), |_| ()).unwrap_err();
+        assert_eq!(unfinished.failed[0].failure.cause, Cause::Interrupted);
     }
 }

@@ -19,8 +19,9 @@ use rustix::process::{
     Pid, Signal, getpid, kill_process, kill_process_group, set_child_subreaper, test_kill_process_group,
 };
 
-use super::Host;
+use super::{Host, usage};
 use crate::command::Command;
+use crate::timing::{Ran, Span};
 
 /// Variables of pgsetup's own environment that commands see: where programs are, a company's package index and
 /// proxies, and the date that reproducible builds use.
@@ -55,11 +56,12 @@ const TAIL_BYTES: u64 = 64 * 1024;
 /// How long a process group has to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_millis(700);
 
-/// A file that takes the output of commands.
+/// A file that takes the output of commands, and what they took.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
     file: File,
+    ran: Mutex<Vec<Ran>>,
 }
 
 impl Log {
@@ -76,7 +78,22 @@ impl Log {
         Ok(Self {
             path: path.to_owned(),
             file,
+            ran: Mutex::default(),
         })
+    }
+
+    /// What the commands took that have ended so far. They are forgotten by that.
+    pub fn take_ran(&self) -> Vec<Ran> {
+        std::mem::take(&mut self.ran())
+    }
+
+    /// Counts these commands among those of this log.
+    pub fn add_ran(&self, ran: Vec<Ran>) {
+        self.ran().extend(ran);
+    }
+
+    fn ran(&self) -> std::sync::MutexGuard<'_, Vec<Ran>> {
+        self.ran.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a line of our own.
@@ -266,13 +283,13 @@ impl Host {
 
     /// Runs `command` like [`Host::run`], with a jobserver or a time limit.
     pub fn run_with(&self, command: &Command, log: &Log, settings: Settings<'_>) -> Result<(), CommandError> {
-        let attempt = Attempt::new(command, log);
+        let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
         let expression = self
             .expression(command, settings.jobserver)
             .stderr_to_stdout()
             .stdout_file(file);
-        self.wait(&expression, settings.time_limit)
+        self.wait(&expression, settings.time_limit, &attempt)
             .map(drop)
             .map_err(|ended| attempt.failed(ended))
     }
@@ -289,18 +306,18 @@ impl Host {
         log: &Log,
         limit: Option<Duration>,
     ) -> Result<String, CommandError> {
-        let attempt = Attempt::new(command, log);
+        let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
         let expression = self.expression(command, None).stdout_capture().stderr_file(file);
         let output = self
-            .wait(&expression, limit)
+            .wait(&expression, limit, &attempt)
             .map_err(|ended| attempt.failed(ended))?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Starts `command` and lets it run beside what follows, its output in `log`.
-    pub fn start(&self, command: &Command, log: &Log) -> Result<Background<'_>, CommandError> {
-        let attempt = Attempt::new(command, log);
+    pub fn start<'a>(&'a self, command: &Command, log: &'a Log) -> Result<Background<'a>, CommandError> {
+        let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
         let expression = self
             .expression(command, None)
@@ -311,6 +328,7 @@ impl Host {
             host: self,
             group: group_of(&handle),
             handle,
+            attempt,
         })
     }
 
@@ -366,27 +384,26 @@ impl Host {
         &self,
         expression: &duct::Expression,
         limit: Option<Duration>,
+        attempt: &Attempt<'_>,
     ) -> Result<std::process::Output, Ended> {
         let running = &self.processes.0;
         let handle = self.spawn(expression)?;
         let group = group_of(&handle);
-        let output = match limit {
-            None => handle.wait().cloned().map(Some),
-            Some(limit) => handle.wait_timeout(limit).map(Option::<&_>::cloned),
-        };
-        if matches!(output, Ok(None)) {
-            signal_group(group, Signal::KILL);
-            let _ = handle.wait();
-        }
+        let in_time = pid(group).is_none_or(|pid| usage::wait_for_end(pid, limit));
         // What the command left behind in its group ends with it.
         signal_group(group, Signal::KILL);
+        if !in_time {
+            pid(group).map(|pid| usage::wait_for_end(pid, None));
+        }
+        attempt.ended(self, group);
+        let output = handle.wait().cloned();
         running.groups().remove(&group);
         match output {
             Err(error) => Err(Ended::NotStarted(error)),
-            Ok(None) => Err(Ended::TooLong(limit.unwrap_or_default())),
-            Ok(Some(output)) if output.status.success() => Ok(output),
-            Ok(Some(_)) if running.interrupted.load(Ordering::SeqCst) => Err(Ended::Interrupted),
-            Ok(Some(output)) => Err(Ended::Failed(output.status)),
+            Ok(_) if !in_time => Err(Ended::TooLong(limit.unwrap_or_default())),
+            Ok(output) if output.status.success() => Ok(output),
+            Ok(_) if running.interrupted.load(Ordering::SeqCst) => Err(Ended::Interrupted),
+            Ok(output) => Err(Ended::Failed(output.status)),
         }
     }
 }
@@ -397,6 +414,7 @@ pub struct Background<'a> {
     host: &'a Host,
     group: u32,
     handle: duct::Handle,
+    attempt: Attempt<'a>,
 }
 
 impl Background<'_> {
@@ -411,8 +429,12 @@ impl Background<'_> {
         if let Some(pid) = pid(self.group) {
             // It may have ended already.
             let _ = kill_process(pid, signal);
+            if !usage::wait_for_end(pid, Some(limit)) {
+                return false;
+            }
         }
-        matches!(self.handle.wait_timeout(limit), Ok(Some(output)) if output.status.success())
+        self.attempt.ended(self.host, self.group);
+        self.handle.wait().is_ok_and(|output| output.status.success())
     }
 }
 
@@ -429,20 +451,35 @@ fn group_of(handle: &duct::Handle) -> u32 {
     handle.pids().first().copied().unwrap_or_default()
 }
 
-/// A command with the place in the log where its output begins.
+/// A command with when it began, and the place in the log where its output begins.
+#[derive(Debug)]
 struct Attempt<'a> {
-    command: &'a Command,
+    command: String,
     log: &'a Log,
     from: u64,
+    began: Duration,
 }
 
 impl<'a> Attempt<'a> {
-    fn new(command: &'a Command, log: &'a Log) -> Self {
+    fn new(host: &Host, command: &Command, log: &'a Log) -> Self {
         Self {
-            command,
+            command: command.to_string(),
             log,
             from: log.length(),
+            began: host.elapsed(),
         }
+    }
+
+    /// Notes what the command took, whose first process has ended and was not reaped yet.
+    fn ended(&self, host: &Host, group: u32) {
+        self.log.ran().push(Ran {
+            command: self.command.clone(),
+            span: Span {
+                began: self.began,
+                ended: host.elapsed(),
+            },
+            cpu: pid(group).map(usage::of_process).unwrap_or_default(),
+        });
     }
 
     /// Writes the command line to the log and returns the file for its output.
@@ -468,7 +505,7 @@ impl<'a> Attempt<'a> {
 
     fn error(&self, outcome: String, interrupted: bool) -> CommandError {
         CommandError {
-            command: self.command.to_string(),
+            command: self.command.clone(),
             outcome,
             tail: last_lines(&self.log.since(self.from)),
             log: Some(self.log.path.clone()),

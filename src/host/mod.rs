@@ -14,10 +14,12 @@ pub mod elf;
 pub mod fs;
 pub mod http;
 pub mod tree;
+pub mod usage;
 pub mod vendor;
 mod zip;
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub use cmd::{CommandError, Interrupt, Log};
 
@@ -26,6 +28,7 @@ pub use cmd::{CommandError, Interrupt, Log};
 pub struct Host {
     root: PathBuf,
     processes: cmd::Processes,
+    since: Instant,
 }
 
 impl Host {
@@ -34,7 +37,13 @@ impl Host {
         Self {
             root: root.to_owned(),
             processes: cmd::Processes::default(),
+            since: Instant::now(),
         }
+    }
+
+    /// The time since this value was made, on a clock that nobody sets.
+    pub fn elapsed(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// True when this is the running system, not a tree below some directory.

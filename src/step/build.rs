@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::{Context, licence, lock, strip};
+use super::{Context, Done, licence, lock, strip};
 use crate::failure::{Because, Cause, Failure};
 use crate::host::Log;
 use crate::host::archive::{self, Limits};
@@ -13,7 +13,7 @@ use crate::report::bytes;
 
 /// Builds a component. It holds one token of the jobserver throughout, which is the job that a `make` runs
 /// without asking for one.
-pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
+pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
     let host = context.host;
     let source = host.empty_directory(&layout::source(&build.component))?;
     let stage = layout::stage(&build.component);
@@ -42,7 +42,7 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<String, 
     }
     licence::keep(host, &layout::source(&build.component), &stage, &build.name)?;
     let stripped = strip::strip(host, log, &stage, &build.prune.remove)?;
-    Ok(format!("{} staged", bytes(stripped.after)))
+    Ok(Done::built(format!("{} staged", bytes(stripped.after))))
 }
 
 /// Adds a hint to a failed build where its output tells what is missing.

@@ -76,7 +76,9 @@ impl Cluster<'_> {
                 }
             }
         }
-        if !server.end(Signal::INT, STOP_LIMIT) && failures.is_empty() {
+        let stopped = server.end(Signal::INT, STOP_LIMIT);
+        self.log.add_ran(server_log.take_ran());
+        if !stopped && failures.is_empty() {
             let message = format!(
                 "the server did not stop cleanly; end of its log:{}",
                 tail(&server_log)
@@ -136,7 +138,7 @@ impl Cluster<'_> {
         Ok(())
     }
 
-    fn start(&self, server_log: &Log) -> Result<Background<'_>, Failure> {
+    fn start<'a>(&'a self, server_log: &'a Log) -> Result<Background<'a>, Failure> {
         let data = format!("{}/data", self.directory);
         let server = self
             .host

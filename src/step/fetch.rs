@@ -1,22 +1,26 @@
 //! Obtains sources, and remembers where they are for the steps that unpack them.
 
 use super::files::ROOT_FILE;
-use super::{Context, lock};
+use super::{Context, Done, lock};
 use crate::failure::{Cause, Failure};
 use crate::host::{self, CommandError, Log};
 use crate::plan::{DistributionFetch, requirements};
 use crate::report::bytes;
 use crate::resolve::{Distribution, Source};
-use crate::supply::{ErrorKind, Obtained, Progress, SupplyError, Wanted};
+use crate::supply::{ErrorKind, Obtained, Progress, Provenance, SupplyError, Wanted};
 
 /// Obtains an archive.
-pub fn source(source: &Source, step: &str, context: &Context<'_>) -> Result<String, Failure> {
+pub fn source(source: &Source, step: &str, context: &Context<'_>) -> Result<Done, Failure> {
     let obtained = obtain(&Wanted::from(source), step, context)?;
     let mut archives = lock(&context.state.archives);
     for digest in &source.accepted {
         archives.insert(*digest, obtained.path.clone());
     }
-    Ok(format!("{} from {}", bytes(obtained.bytes), obtained.place))
+    let note = format!("{} from {}", bytes(obtained.bytes), obtained.place);
+    Ok(match obtained.place {
+        Provenance::Vendor | Provenance::Cache => Done::cached(note),
+        Provenance::Network(_) => Done::fetched(note),
+    })
 }
 
 fn obtain(wanted: &Wanted, step: &str, context: &Context<'_>) -> Result<Obtained, Failure> {
@@ -49,7 +53,7 @@ pub fn cause(kind: ErrorKind) -> Cause {
 
 /// Obtains Python distributions: those that are at hand by their digest, the others by pip, which knows where
 /// the package index is. Leaves them under their names in one directory.
-pub fn distributions(fetch: &DistributionFetch, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
+pub fn distributions(fetch: &DistributionFetch, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
     let directory = context.host.empty_directory(&fetch.directory)?;
     let mut missing: Vec<&Distribution> = Vec::new();
     for distribution in &fetch.distributions {
@@ -65,7 +69,12 @@ pub fn distributions(fetch: &DistributionFetch, context: &Context<'_>, log: &Log
         download(&missing, fetch, context, log)?;
     }
     let at_hand = fetch.distributions.len() - missing.len();
-    Ok(format!("{at_hand} at hand, {} downloaded", missing.len()))
+    let note = format!("{at_hand} at hand, {} downloaded", missing.len());
+    Ok(if missing.is_empty() {
+        Done::cached(note)
+    } else {
+        Done::fetched(note)
+    })
 }
 
 /// The form in which the supply wants a Python distribution.

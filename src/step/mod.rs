@@ -22,15 +22,17 @@ pub mod user;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::digest::Sha256;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::{Host, Log};
+use crate::host::{Host, Log, usage};
 use crate::inventory::Inventory;
 use crate::layout;
 use crate::plan::{Action, Step};
 use crate::report::Reporter;
 use crate::supply::Supply;
+use crate::timing::{Origin, Ran};
 use gate::Needs;
 use purge::{PackagesBefore, Purged};
 
@@ -59,6 +61,60 @@ pub struct State {
     packages_before: OnceLock<PackagesBefore>,
     needs_before: OnceLock<Needs>,
     purged: OnceLock<Purged>,
+    spent: Mutex<BTreeMap<String, Spent>>,
+}
+
+/// What a step has used, whether it failed or not.
+#[derive(Debug, Default)]
+pub struct Spent {
+    /// Processor time: of its own thread, and of its commands.
+    pub cpu: Duration,
+    /// The commands it ran.
+    pub commands: Vec<Ran>,
+}
+
+impl State {
+    /// What the step of this name has used.
+    pub fn take_spent(&self, step: &str) -> Spent {
+        lock(&self.spent).remove(step).unwrap_or_default()
+    }
+}
+
+/// What came of a step.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Where its result comes from.
+    pub origin: Origin,
+    /// A line on it; may be empty.
+    pub note: String,
+}
+
+impl Done {
+    /// Something that was built.
+    pub fn built(note: String) -> Self {
+        let origin = Origin::Built;
+        Self { origin, note }
+    }
+
+    /// Something that was taken from a cache.
+    pub fn cached(note: String) -> Self {
+        let origin = Origin::Cached;
+        Self { origin, note }
+    }
+
+    /// Something that was downloaded.
+    pub fn fetched(note: String) -> Self {
+        let origin = Origin::Fetched;
+        Self { origin, note }
+    }
+}
+
+/// Something that no cache knows of.
+impl From<String> for Done {
+    fn from(note: String) -> Self {
+        let origin = Origin::Done;
+        Self { origin, note }
+    }
 }
 
 /// A lock whose data is whole even when a step panicked: every change under it is one insertion.
@@ -66,42 +122,53 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Performs one step; returns a line on what came of it.
-pub fn perform(step: &Step, context: &Context<'_>) -> Result<String, Failure> {
+/// Performs one step; returns what came of it.
+pub fn perform(step: &Step, context: &Context<'_>) -> Result<Done, Failure> {
     let path = context.host.path(layout::log(&step.name));
     let log =
         Log::open(&path).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
+    let before = usage::of_this_thread();
+    let result = act(step, context, &log);
+    let commands = log.take_ran();
+    let own = usage::of_this_thread().saturating_sub(before);
+    let cpu = own + commands.iter().map(|ran| ran.cpu).sum::<Duration>();
+    lock(&context.state.spent).insert(step.name.clone(), Spent { cpu, commands });
+    result
+}
+
+fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
     let (host, state) = (context.host, &context.state);
     let done = |()| String::new();
-    match &step.action {
+    let note = match &step.action {
         Action::RecordBase => {
             let before = PackagesBefore::take(host)?;
             let note = format!("{} packages", before.packages.len());
             // Performed once: the plan has one such step.
             let _ = state.packages_before.set(before);
-            Ok(note)
+            note
         }
-        Action::CreateUser(user) => user::create(host, user, &step.action.commands(), &log),
-        Action::CreateDirectories { directories, user } => files::directories(host, directories, user),
-        Action::WriteFile { path, text } => Ok(host.write(path, text, files::ROOT_FILE).map(done)?),
+        Action::CreateUser(user) => user::create(host, user, &step.action.commands(), log)?,
+        Action::CreateDirectories { directories, user } => files::directories(host, directories, user)?,
+        Action::WriteFile { path, text } => host.write(path, text, files::ROOT_FILE).map(done)?,
         Action::Run(commands) => {
-            commands.iter().try_for_each(|command| host.run(command, &log))?;
-            Ok(String::new())
+            commands.iter().try_for_each(|command| host.run(command, log))?;
+            String::new()
         }
-        Action::Fetch(source) => fetch::source(source, &step.name, context),
-        Action::FetchDistributions(fetch) => fetch::distributions(fetch, context, &log),
-        Action::Build(build) => build::build(build, context, &log),
-        Action::Install { component } => install(component, context),
-        Action::InstallPatroni(installation) => patroni::install(installation, context, &log),
-        Action::Prune(policy) => clean::prune(policy, context),
+        Action::Fetch(source) => return fetch::source(source, &step.name, context),
+        Action::FetchDistributions(fetch) => return fetch::distributions(fetch, context, log),
+        Action::Build(build) => return build::build(build, context, log),
+        Action::Install { component } => install(component, context)?,
+        Action::InstallPatroni(installation) => patroni::install(installation, context, log)?,
+        Action::Prune(policy) => clean::prune(policy, context)?,
         Action::RemoveBuildPackages { keep, declared } => {
-            clean::remove_build_packages(keep, declared, context, &log)
+            clean::remove_build_packages(keep, declared, context, log)?
         }
-        Action::RemoveLeftovers(policy) => clean::remove_leftovers(policy, context),
-        Action::CheckLibraries { declared } => clean::check_libraries(declared, context),
-        Action::TryOut(try_out) => cluster::try_out(try_out, context, &log),
-        Action::WriteReceipt(resolved) => receipt::write(resolved, context),
-    }
+        Action::RemoveLeftovers(policy) => clean::remove_leftovers(policy, context)?,
+        Action::CheckLibraries { declared } => clean::check_libraries(declared, context)?,
+        Action::TryOut(try_out) => cluster::try_out(try_out, context, log)?,
+        Action::WriteReceipt(resolved) => receipt::write(resolved, context)?,
+    };
+    Ok(note.into())
 }
 
 /// Moves the stage of a component into the root.

@@ -24,11 +24,24 @@ fn ended_with(machine: &Machine, ran: &Ran, status: i32) {
     assert_eq!(ran.status, status, "{}{}", ran.out, machine.neutral(&ran.err));
 }
 
-/// The page after the last step: from the first line on that pgsetup itself opens.
+/// The page after the last step: from the first line on that pgsetup itself opens. Without the steps that were not
+/// tried, which depend on what had begun meanwhile.
 fn page(machine: &Machine, ran: &Ran) -> String {
     let text = machine.neutral(&ran.err);
     let from = text.find("\npgsetup: ").unwrap_or(0);
-    text[from..].trim().to_owned()
+    let mut lines = Vec::new();
+    let mut untried = false;
+    for line in text[from..].trim().lines() {
+        untried = line.starts_with("pgsetup: not tried") || untried && line.starts_with("  ");
+        // Each such paragraph stands after an empty line.
+        if untried && lines.last() == Some(&"") {
+            lines.pop();
+        }
+        if !untried {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
 }
 
 #[test]
@@ -375,6 +388,60 @@ fn all_builds_that_fail_are_reported() {
         );
         assert!(ran.err.contains(&format!("\n    {name} broke\n")), "{}", ran.err);
     }
+}
+
+#[test]
+fn with_keep_going_what_does_not_need_the_failed_build_is_built_and_the_rest_is_named() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta", "gamma"], "");
+    let fails = Recipe {
+        make: &["@echo alpha broke; exit 3"],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", fails);
+    let fails = Recipe {
+        make: &["@echo beta broke; exit 3"],
+        ..Recipe::default()
+    };
+    machine.extension("beta", fails);
+    machine.extension("gamma", Recipe::default());
+    let ran = machine.install(&["--keep-going", "--jobs", "1"]);
+    ended_with(&machine, &ran, 6);
+    assert!(
+        ran.err.contains("\ndone   build gamma 1.0") && ran.err.contains("\ndone   install gamma 1.0"),
+        "{}",
+        ran.err
+    );
+    for (line, count) in [
+        ("pgsetup: build alpha 1.0 failed: exit status 2", 1),
+        ("pgsetup: build beta 1.0 failed: exit status 2", 1),
+        (
+            "pgsetup: not tried, for want of build alpha 1.0: install alpha 1.0",
+            1,
+        ),
+        (
+            "pgsetup: not tried, for want of build beta 1.0: install beta 1.0",
+            1,
+        ),
+        ("pgsetup: not tried after that", 0),
+    ] {
+        let found = ran.err.lines().filter(|other| other.starts_with(line)).count();
+        assert_eq!(found, count, "{line}\n{}", ran.err);
+    }
+    // The final phase needs both.
+    let last = "pgsetup: not tried, for want of build alpha 1.0 and build beta 1.0: prune files, ";
+    assert!(ran.err.contains(last), "{}", ran.err);
+    assert!(!ran.err.contains("start  prune files"), "{}", ran.err);
+    assert!(!machine.root("/usr/share/pgsetup/receipt.json").exists());
+
+    let ran = machine.install(&["--jobs", "1"]);
+    ended_with(&machine, &ran, 6);
+    assert!(
+        ran.err.contains("\npgsetup: not tried after that: "),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("hint: --keep-going"), "{}", ran.err);
 }
 
 #[test]

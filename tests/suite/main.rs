@@ -13,6 +13,7 @@ mod loopback;
 mod machine;
 mod problems;
 mod sbom;
+mod seeing;
 mod sources;
 mod support;
 mod verify;

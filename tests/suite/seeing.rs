@@ -1,0 +1,101 @@
+//! What an installation shows of itself: the table at its end, and the trace.
+
+use serde_json::Value;
+
+use crate::machine::{Machine, Recipe};
+
+/// A build that uses a processor for a while, in a process of its own as compilers do.
+const BUSY: &str = "@bash -c 'for ((i = 0; i < 300000; i++)); do :; done'";
+
+#[test]
+fn the_end_of_an_installation_is_a_table_with_processor_time_and_the_critical_path() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    // Long enough to have a line of its own.
+    let recipe = Recipe {
+        make: &[BUSY, "@sleep 0.6"],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", recipe);
+    let ran = machine.install(&[]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let mut lines = ran.err.lines().skip_while(|line| !line.starts_with("  step "));
+    assert_eq!(
+        lines.next().unwrap().split_whitespace().collect::<Vec<_>>(),
+        ["step", "time", "cpu", "time", "result"]
+    );
+    let lines: Vec<&str> = lines.collect();
+    let build = lines
+        .iter()
+        .find(|line| line.contains("build alpha 1.0"))
+        .unwrap();
+    let words: Vec<&str> = build.split_whitespace().collect();
+    let [.., time, "s", cpu, "s", "built"] = words[..] else {
+        panic!("{build}");
+    };
+    let [time, cpu] = [time, cpu].map(|text| text.parse::<f64>().unwrap());
+    assert!(cpu >= 0.1 && time >= 0.6, "{build}");
+    // Whatever was slow on this machine, the last step is always of the chain that determined the end.
+    let path = lines
+        .iter()
+        .find(|line| line.starts_with("* the critical path, "))
+        .unwrap();
+    assert!(path.contains(" > "), "{path}");
+    assert!(lines.iter().any(|line| line.starts_with("processors: ")));
+}
+
+#[test]
+fn a_trace_has_every_step_with_its_commands_and_the_running_jobs_also_of_a_run_that_failed() {
+    for (make, status) in [("@sleep 0.3", 0), ("@sleep 0.3; false", 6)] {
+        let machine = Machine::new();
+        machine.image(&["alpha"], "");
+        let recipe = Recipe {
+            make: &[make],
+            ..Recipe::default()
+        };
+        machine.extension("alpha", recipe);
+        let file = machine.path("trace.json");
+        let ran = machine.install(&["--trace", file.to_str().unwrap()]);
+        assert_eq!(ran.status, status, "{}", ran.err);
+        let trace: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let events = trace["traceEvents"].as_array().unwrap();
+        let of = |category: &str| {
+            let events = events.iter().filter(|event| event["cat"] == category);
+            events.collect::<Vec<_>>()
+        };
+        let started = ran.err.lines().filter(|line| line.starts_with("start  ")).count();
+        assert_eq!(of("step").len(), started, "{}", ran.err);
+        let build = of("step")
+            .into_iter()
+            .find(|event| event["name"] == "build alpha 1.0")
+            .unwrap();
+        let result = if status == 0 { "built" } else { "failed" };
+        assert_eq!(build["args"]["result"], result);
+        assert!(build["dur"].as_u64().unwrap() >= 300_000);
+        // Commands are within their step.
+        let number = |event: &Value, name: &str| event[name].as_u64().unwrap();
+        let end = |event: &Value| number(event, "ts") + number(event, "dur");
+        let is_make = |event: &&Value| {
+            let line = event["args"]["command"].as_str().unwrap_or_default();
+            line.contains("/alpha-1.0 && ") && line.contains(" make ")
+        };
+        let command = of("command").into_iter().find(is_make).unwrap();
+        assert_eq!(command["tid"], build["tid"]);
+        assert!(number(command, "ts") >= number(build, "ts") && end(command) <= end(build));
+        let counts = events.iter().filter(|event| event["ph"] == "C");
+        let counts: Vec<u64> = counts
+            .map(|event| event["args"]["jobs"].as_u64().unwrap())
+            .collect();
+        assert!(counts.contains(&1), "{counts:?}");
+        assert!(counts.iter().all(|count| *count <= 2), "{counts:?}");
+    }
+}
+
+#[test]
+fn a_trace_that_cannot_be_written_is_said_before_anything_begins() {
+    let machine = Machine::new();
+    let ran = machine.install(&["--trace", "/nonexistent/trace.json"]);
+    assert_eq!(ran.status, 2, "{}", ran.err);
+    assert!(ran.err.contains("/nonexistent/trace.json"), "{}", ran.err);
+    assert_eq!(machine.trace("apt-get"), "");
+}
