@@ -5,13 +5,13 @@ SHELL := /bin/bash
 
 target := $(shell uname -m)-unknown-linux-gnu
 static := RUSTFLAGS="-C target-feature=+crt-static"
-scripts := $(shell find entrypoint.d tools benches tests fuzz/run.sh -name '*.sh' 2>/dev/null) .ci/run
+scripts := $(shell find entrypoint.d tools benches tests cluster fuzz/run.sh -name '*.sh' 2>/dev/null) .ci/run
 
-export PG EXTENSIONS VENDOR IMAGE BASE
+export PG EXTENSIONS VENDOR IMAGE BASE IMAGES
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\n  PG=17  EXTENSIONS="citus pgvector"  VENDOR=DIR (archives at hand)  IMAGE=NAME  BASE=debian:bookworm\n'
 
 .PHONY: pgsetup
@@ -37,6 +37,14 @@ lint: ## Check formatting, lints and shell scripts
 	cargo clippy --locked --all-targets -- --deny warnings
 	shellcheck $(scripts)
 	shfmt --diff --indent 2 --case-indent $(scripts)
+
+.PHONY: cluster
+cluster: ## Start a sharded cluster on this machine: etcd, Patroni, Citus, HAProxy (IMAGES=upstream: the projects' own images)
+	cluster/up.sh
+
+.PHONY: cluster-down
+cluster-down: ## Remove that cluster and its data
+	cluster/down.sh
 
 .PHONY: bench
 bench: pgsetup ## Race fetching, verifying and unpacking against curl, sha256sum and tar

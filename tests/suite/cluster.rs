@@ -1,0 +1,62 @@
+//! The example cluster's files: what can be known of them without starting it.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use crate::support::{project, skip};
+
+/// What Compose makes of `cluster/compose.yaml`, or why there is no Compose.
+fn compose(images: &str, args: &[&str]) -> Result<Output, String> {
+    let plug_in = Command::new("docker").args(["compose", "version"]).output();
+    let mut command = if plug_in.is_ok_and(|ran| ran.status.success()) {
+        let mut command = Command::new("docker");
+        command.arg("compose");
+        command
+    } else {
+        Command::new("docker-compose")
+    };
+    command
+        .current_dir(project())
+        .arg(format!("--env-file=cluster/images/{images}.env"))
+        .arg("--file=cluster/compose.yaml")
+        .args(args)
+        .output()
+        .map_err(|error| format!("there is no Compose: {error}"))
+}
+
+#[test]
+fn compose_accepts_the_cluster_with_either_kind_of_images() {
+    for images in ["debian", "upstream"] {
+        match compose(images, &["config", "--quiet"]) {
+            Ok(ran) => assert!(ran.status.success(), "{images}: {ran:?}"),
+            Err(why) => return skip(&why),
+        }
+    }
+}
+
+#[test]
+fn every_member_that_the_scripts_wait_for_is_in_the_compose_file() {
+    let listed = Command::new("bash")
+        .args([
+            "-c",
+            "source cluster/lib.sh; printf '%s\\n' \"${cluster_members[@]}\"",
+        ])
+        .current_dir(project())
+        .output()
+        .expect("bash starts");
+    let members: BTreeSet<String> = String::from_utf8_lossy(&listed.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(members.len(), 7, "{listed:?}");
+    let services = match compose("debian", &["config", "--services"]) {
+        Ok(ran) => String::from_utf8_lossy(&ran.stdout).into_owned(),
+        Err(why) => return skip(&why),
+    };
+    let others = ["etcd1", "etcd2", "etcd3", "haproxy"].map(str::to_owned);
+    let expected: BTreeSet<String> = members.into_iter().chain(others).collect();
+    assert_eq!(
+        services.lines().map(str::to_owned).collect::<BTreeSet<_>>(),
+        expected
+    );
+}
