@@ -8,6 +8,7 @@ mod cluster;
 mod command_line;
 mod container;
 mod contract;
+mod gate;
 mod install;
 // Half of what it can do wrong is for the tests of downloads, in `src/supply/tests.rs`.
 mod loopback;

@@ -1,0 +1,225 @@
+//! The gate at the end of an installation, in a container of the base with real packages: what was built there needs
+//! libraries and programs in every way there is, the build packages go, and each miss is named.
+//!
+//! A server takes minutes to compile and the gate comes before the server is started, so a program of three lines
+//! stands in for it.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::contract::container::docker;
+use crate::support::{project, skip};
+
+/// One compiled file of an extension, and what its manifest says about it.
+struct Case {
+    name: &'static str,
+    /// What is compiled.
+    code: &'static str,
+    /// Further words for the compiler.
+    link: &'static str,
+    /// `packages` of the manifest.
+    packages: &'static str,
+    /// What the gate says; empty where it has nothing to say.
+    finding: &'static str,
+}
+
+const DIRECTORY: &str = "/usr/lib/postgresql/18/lib";
+
+const CASES: [Case; 6] = [
+    Case {
+        name: "linked",
+        code: "void *yaml_get_version_string(void); void *f(void) { return yaml_get_version_string(); }",
+        link: "-lyaml",
+        packages: "build: [libyaml-dev]",
+        finding: "",
+    },
+    Case {
+        name: "declared",
+        code: "void *dlopen(const char *, int); void *f(void) { return dlopen(\"libnpth.so.0\", 1); }",
+        link: "",
+        packages: "build: [libnpth0-dev], dlopen: [libnpth.so.0]",
+        finding: "",
+    },
+    Case {
+        name: "purged",
+        code: "void *dlopen(const char *, int); void *f(void) { return dlopen(\"libjansson.so.4\", 1); }",
+        link: "",
+        packages: "build: [libjansson-dev]",
+        finding: "[DIR]/purged.so opens libjansson.so.4; the package libjansson4 had it",
+    },
+    Case {
+        name: "undeclared",
+        code: "void *dlopen(const char *, int); void *f(void) { return dlopen(\"libtensor.so.1\", 1); }",
+        link: "",
+        packages: "dlopen_optional: [libcuda.so.1]",
+        finding: "[DIR]/undeclared.so opens libtensor.so.1, which is not there and not declared; no installed package had it",
+    },
+    Case {
+        name: "promised",
+        code: "int f(void) { return 0; }",
+        link: "",
+        packages: "dlopen: [plugins/libpromised.so.2], programs: [frobnicate]",
+        finding: "promised (`packages.dlopen`) -> plugins/libpromised.so.2: not found; no installed package had it\n\
+                  promised calls the program frobnicate, which is not there; no installed package had it",
+    },
+    Case {
+        name: "private",
+        code: "int g(void); int f(void) { return g(); }",
+        link: "-L. -lprivate",
+        packages: "build: []",
+        finding: "[DIR]/private.so -> libprivate.so: not found; no installed package had it",
+    },
+];
+
+/// An archive with these files, and its digest.
+fn archive(directory: &Path, name: &str, files: &[(&str, &str)]) -> String {
+    let tree = directory.join("trees").join(format!("{name}-1.0"));
+    std::fs::create_dir_all(&tree).unwrap();
+    for (file, text) in files {
+        std::fs::write(tree.join(file), text).unwrap();
+    }
+    let path = directory.join(format!("vendor/{name}-1.0.tar.gz"));
+    std::fs::create_dir_all(directory.join("vendor")).unwrap();
+    let packed = Command::new("tar")
+        .args(["--create", "--gzip", "--file"])
+        .arg(&path)
+        .arg("--directory")
+        .arg(directory.join("trees"))
+        .arg(format!("{name}-1.0"))
+        .status();
+    assert!(packed.unwrap().success());
+    let digest = Command::new("sha256sum").arg(&path).output().unwrap();
+    String::from_utf8(digest.stdout).unwrap()[..64].to_owned()
+}
+
+fn extension(directory: &Path, case: &Case) {
+    let Case {
+        name,
+        code,
+        link,
+        packages,
+        ..
+    } = case;
+    let library = "int g(void) { return 1; }";
+    let digest = archive(directory, name, &[("it.c", code), ("private.c", library)]);
+    let compile = |words: &str| format!("[gcc, -shared, -fPIC, {words}]");
+    let manifest = format!(
+        "kind: extension\nname: {name}\nsummary: A case\nlicense: MIT\nhomepage: https://example.org/\nreleases:\n\
+         \x20 - {{version: '1.0', postgresql: [18], sources: [{{url: 'https://example.org/{name}.tar.gz', sha256: {digest}}}]}}\n\
+         build:\n  steps:\n\
+         \x20   - {{name: a library, run: {private}}}\n\
+         \x20   - {{name: a directory, run: [mkdir, -p, '${{stage}}{DIRECTORY}']}}\n\
+         \x20   - {{name: it, run: {it}}}\n\
+         packages: {{{packages}}}\n\
+         tests: [{{description: it is there, query: SELECT 1, expected: '1'}}]\n",
+        private = compile("private.c, -o, libprivate.so"),
+        it = compile(&format!(
+            "it.c, -o, '${{stage}}{DIRECTORY}/{name}.so'{}",
+            link.split_whitespace()
+                .map(|word| format!(", {word}"))
+                .collect::<String>()
+        )),
+    );
+    std::fs::write(directory.join(format!("manifests/{name}.yaml")), manifest).unwrap();
+}
+
+/// The image, and a server that is none.
+fn image(directory: &Path) {
+    let makefile = "world-bin:\n\tgcc -o postgres it.c\ninstall-world-bin:\n\
+                    \tinstall -D postgres $(DESTDIR)/usr/lib/postgresql/18/bin/postgres\n";
+    let files = [
+        ("configure", "#!/bin/sh\n"),
+        ("Makefile", makefile),
+        ("it.c", "int main(void) { return 0; }"),
+    ];
+    let digest = archive(directory, "postgresql", &files);
+    let server = format!(
+        "kind: postgresql\nname: '18'\nmajor: 18\nversion: '18.0'\nlicense: PostgreSQL\n\
+         homepage: https://www.postgresql.org/\nsource: archive\n\
+         archive: {{url: 'https://example.org/postgresql.tar.gz', sha256: {digest}}}\n\
+         packages: {{build: [gcc, libc6-dev, make]}}\n"
+    );
+    let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
+    let image = format!(
+        "kind: image\nname: gate\nbase: debian:bookworm\npostgresql: '18'\nextensions: [{}]\n\
+         user: {{name: postgres, uid: 999, gid: 999, home: /var/lib/postgresql, shell: /bin/bash}}\nlocale: C.UTF-8\n\
+         configuration: /etc/postgresql/image.conf\nprune: {{remove: []}}\n",
+        names.join(", ")
+    );
+    std::fs::write(directory.join("manifests/server.yaml"), server).unwrap();
+    std::fs::write(directory.join("manifests/image.yaml"), image).unwrap();
+}
+
+#[test]
+fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_name() {
+    let program = project().join("dist/pgsetup");
+    if !program.exists() {
+        return skip("there is no dist/pgsetup: make pgsetup");
+    }
+    let base = "debian:bookworm";
+    let found = docker(["image", "inspect", "--format", "{{.Id}}", base]);
+    if found.status != 0 {
+        return skip(&format!("no image {base}: {}", found.err.trim()));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::create_dir(path.join("manifests")).unwrap();
+    image(path);
+    for case in &CASES {
+        extension(path, case);
+    }
+    let name = format!("pgsetup-gate-{}", std::process::id());
+    let _removed = Removed(&name);
+    let script = "/gate/pgsetup install /gate/manifests --vendor /gate/vendor --offline; echo \"status $?\"; \
+                  dpkg-query --show --showformat '${Package} '";
+    let created = docker(["create", "--name", &name, base, "bash", "-c", script]);
+    created.ok();
+    for (from, to) in [
+        (path.to_str().unwrap(), "/gate"),
+        (program.to_str().unwrap(), "/gate/pgsetup"),
+    ] {
+        docker(["cp", from, &format!("{name}:{to}")]).ok();
+    }
+    let ran = docker(["start", "--attach", &name]);
+    let text = ran.text();
+
+    assert!(text.contains("status 7\n"), "{text}");
+    let (_, said) = text
+        .split_once("what is installed needs what is not there\n")
+        .unwrap_or_else(|| panic!("{text}"));
+    let mut said: Vec<&str> = said
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("hint:"))
+        .collect();
+    let expected = CASES
+        .iter()
+        .map(|case| case.finding.replace("[DIR]", DIRECTORY))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let mut expected: Vec<&str> = expected.lines().filter(|line| !line.is_empty()).collect();
+    said.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(said, expected, "{text}");
+
+    let packages: Vec<&str> = ran.out.lines().last().unwrap_or_default().split(' ').collect();
+    for (package, stays) in [
+        ("libyaml-0-2", true),
+        ("libnpth0", true),
+        ("libjansson4", false),
+        ("libyaml-dev", false),
+        ("gcc", false),
+        ("make", false),
+    ] {
+        assert_eq!(packages.contains(&package), stays, "{package}: {packages:?}");
+    }
+}
+
+/// A container that is removed at the end, also when the test fails.
+struct Removed<'a>(&'a str);
+
+impl Drop for Removed<'_> {
+    fn drop(&mut self) {
+        docker(["rm", "--force", self.0]);
+    }
+}
