@@ -51,7 +51,8 @@ pub struct Receipt {
     pub user: User,
     /// Directories that were made, with their owners and modes.
     pub directories: Vec<Directory>,
-    /// Files with the set-user-id or set-group-id bit, and directories that everybody may write, of the whole image.
+    /// Files with the set-user-id or set-group-id bit or with capabilities, and what everybody may write, of the whole
+    /// image.
     pub privileged: Vec<Privileged>,
     /// What is used at run time and that no ELF file tells, as the manifests declare it.
     #[serde(default, skip_serializing_if = "Declared::is_empty")]
@@ -102,6 +103,9 @@ pub struct Base {
     pub architecture: String,
     /// The packages it had, with the versions they have now.
     pub packages: Vec<PackageVersion>,
+    /// Programs and libraries it had that no package has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unpackaged: Vec<String>,
 }
 
 /// A Debian package.
@@ -282,6 +286,9 @@ pub struct Privileged {
     pub uid: u32,
     /// Group id.
     pub gid: u32,
+    /// Capabilities of the file (capabilities(7)), as hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<String>,
 }
 
 /// An installed path. Exactly one of `sha256` and `target` is there, or neither for a directory.
@@ -359,6 +366,7 @@ impl Receipt {
                 distribution: target.distribution.clone(),
                 architecture: target.architecture.name().to_owned(),
                 packages: base.map(package_version).collect(),
+                unpackaged: facts.before.unpackaged.iter().cloned().collect(),
             },
             components: components(resolved, facts.keys),
             packages_size: kept.iter().map(|kept| kept.size).sum(),

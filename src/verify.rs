@@ -5,13 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::path::Path;
 
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::host::Host;
+use crate::closure::Missing;
+use crate::host::dpkg::Dpkg;
+use crate::host::elf::{Elf, ElfKind};
 use crate::host::fs::FileKind;
+use crate::host::{self, Host};
 use crate::layout;
 use crate::receipt::{File, Privileged, Receipt, octal};
 use crate::step::gate;
@@ -28,6 +32,9 @@ const LEFT_OUT: [&str; 6] = [
     "/usr/share/locale",
     "/usr/share/man",
 ];
+
+/// Places of what does not last.
+const TEMPORARY: [&str; 3] = ["/tmp/", "/var/tmp/", "/var/cache/pgsetup/"];
 
 /// What a verification found.
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -139,17 +146,42 @@ pub fn privileged(host: &Host) -> Result<(Vec<Privileged>, Vec<String>)> {
         let is_set_id = found.mode & 0o6000 != 0 && found.kind == FileKind::File;
         let is_open = found.mode & 0o002 != 0 && !matches!(found.kind, FileKind::Link(_));
         // What is temporary is not the image's.
-        if (is_set_id || is_open) && !path.starts_with("/tmp/") && !path.starts_with(layout::WORK) {
+        let is_program = found.kind == FileKind::File && found.mode & 0o111 != 0;
+        let capabilities = if is_program { host.capabilities(path) } else { None };
+        if (is_set_id || is_open || capabilities.is_some())
+            && !path.starts_with("/tmp/")
+            && !path.starts_with(layout::WORK)
+        {
             privileged.push(Privileged {
                 path: path.to_owned(),
                 mode: octal(found.mode),
                 uid: found.uid,
                 gid: found.gid,
+                capabilities,
             });
         }
         Ok(())
     })?;
     Ok((privileged, unreadable))
+}
+
+/// Programs and libraries that no Debian package has, apart from this program itself and what is temporary.
+pub fn unpackaged(host: &Host, dpkg: &Dpkg) -> Result<BTreeMap<String, Elf>> {
+    let own = host::own_program().filter(|_| host.is_system());
+    let mut unpackaged = BTreeMap::new();
+    host.walk(&mut |path, found| {
+        let is_temporary = TEMPORARY.iter().any(|place| path.starts_with(place));
+        let is_own = own.as_deref() == Some(Path::new(path));
+        if found.kind == FileKind::File && !is_temporary && !is_own && dpkg.owner(path).is_none()
+            // What this user may not read, he may not load either.
+            && let Ok(Some(elf)) = host.elf(path)
+            && elf.kind != ElfKind::Object
+        {
+            unpackaged.insert(path.to_owned(), elf);
+        }
+        Ok(())
+    })?;
+    Ok(unpackaged)
 }
 
 /// The result for people: a line for each difference, and what was compared.
@@ -266,17 +298,30 @@ impl Verifier<'_> {
         let directories = self.receipt.files.iter().filter(is_directory);
         let directories = directories.filter(|file| ours.iter().any(|top| file.path.starts_with(top)));
         let dpkg = self.host.dpkg()?;
-        let mut added = Vec::new();
+        let mut added = BTreeMap::new();
         for directory in directories {
             for name in self.host.names(&directory.path)? {
                 let path = format!("{}/{name}", directory.path);
                 if !known.contains(path.as_str()) && dpkg.owner(&path).is_none() {
-                    added.push(path);
+                    added.insert(path, "is there, and not in the receipt");
                 }
             }
         }
-        for path in added {
-            self.differs(Aspect::Content, &path, "is there, and not in the receipt");
+        let strangers: Vec<(String, Elf)> = unpackaged(self.host, &dpkg)?
+            .into_iter()
+            .filter(|(path, _)| !known.contains(path.as_str()))
+            .filter(|(path, _)| !self.receipt.base.unpackaged.contains(path))
+            .collect();
+        for (path, _) in &strangers {
+            added
+                .entry(path.clone())
+                .or_insert("is a program or library that neither the receipt nor a package has");
+        }
+        for (path, explanation) in added {
+            self.differs(Aspect::Content, &path, explanation);
+        }
+        for missing in gate::follow(self.host, &dpkg, strangers)?.missing {
+            self.missing(&missing);
         }
         Ok(())
     }
@@ -347,21 +392,25 @@ impl Verifier<'_> {
         Ok(())
     }
 
+    fn missing(&mut self, missing: &Missing) {
+        let mut explanation = format!("is not there; needed by {}", missing.chain);
+        if !missing.unfit.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = write!(
+                explanation,
+                " (for another machine: {})",
+                missing.unfit.join(", ")
+            );
+        }
+        self.differs(Aspect::Library, &missing.name, explanation);
+    }
+
     /// Every installed ELF file with all it needs, and every link of ours.
     fn libraries(&mut self) -> Result<()> {
         let needs = gate::needs(self.host, &self.receipt.inventory(), &self.receipt.declared())?;
         self.found.checked.elf_files = needs.elf_files;
         for missing in &needs.closure.missing {
-            let mut explanation = format!("is not there; needed by {}", missing.chain);
-            if !missing.unfit.is_empty() {
-                // Writing to a String cannot fail.
-                let _ = write!(
-                    explanation,
-                    " (for another machine: {})",
-                    missing.unfit.join(", ")
-                );
-            }
-            self.differs(Aspect::Library, &missing.name, explanation);
+            self.missing(missing);
         }
         for (program, called) in &needs.programs {
             if called.path.is_none() {
@@ -397,13 +446,25 @@ impl Verifier<'_> {
                 Some(expected) if *expected == one => {}
                 Some(expected) => {
                     let should = format!("{} {}:{}", expected.mode, expected.uid, expected.gid);
-                    let explanation = format!("has mode and owner {is}, the receipt says {should}");
+                    let explanation = if one.capabilities == expected.capabilities {
+                        format!("has mode and owner {is}, the receipt says {should}")
+                    } else {
+                        let word = |one: &Privileged| one.capabilities.clone().unwrap_or("none".to_owned());
+                        format!(
+                            "has the capabilities {}, the receipt says {}",
+                            word(one),
+                            word(expected)
+                        )
+                    };
                     self.differs(Aspect::Rights, &one.path, explanation);
                 }
                 None => {
-                    let explanation = format!(
-                        "has mode and owner {is}: set-id or open to everybody, and not in the receipt"
-                    );
+                    let kind = if one.capabilities.is_some() {
+                        "with capabilities"
+                    } else {
+                        "set-id or open to everybody"
+                    };
+                    let explanation = format!("has mode and owner {is}: {kind}, and not in the receipt");
                     self.differs(Aspect::Rights, &one.path, explanation);
                 }
             }

@@ -89,6 +89,11 @@ pub fn set_usual_umask() {
     rustix::process::umask(rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
 }
 
+/// The path of this program.
+pub fn own_program() -> Option<PathBuf> {
+    std::env::current_exe().ok()
+}
+
 /// True when this process may do everything (effective user id 0).
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()

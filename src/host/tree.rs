@@ -232,6 +232,15 @@ impl Host {
         ))
     }
 
+    /// The capabilities of a file (capabilities(7)), as hexadecimal digits of the attribute that holds them; `None`
+    /// where it has none.
+    pub fn capabilities(&self, inside: &str) -> Option<String> {
+        let mut value = [0_u8; 64];
+        // File systems without such attributes, and files without this one, answer with an error.
+        let length = rustix::fs::lgetxattr(self.path(inside), "security.capability", &mut value[..]).ok()?;
+        Some(value[..length].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
     /// Visits everything of the image below the root, parents before children, in the order of names: not what is
     /// mounted into it, and not the kernel's own trees. Returns the directories that may not be read.
     pub fn walk(&self, visit: &mut dyn FnMut(&str, &Found) -> Result<()>) -> Result<Vec<String>> {

@@ -26,6 +26,8 @@ pub struct PackagesBefore {
     pub temporary: BTreeSet<String>,
     /// Set-id files, and what everybody may write.
     pub privileged: BTreeSet<String>,
+    /// Programs and libraries that no package has.
+    pub unpackaged: BTreeSet<String>,
 }
 
 /// Version and mark of a package.
@@ -40,9 +42,12 @@ pub struct PackageState {
 impl PackagesBefore {
     /// The packages as they are now.
     pub fn take(host: &Host) -> Result<Self> {
-        let packages = host.dpkg()?.packages.into_values();
+        let dpkg = host.dpkg()?;
+        let unpackaged = verify::unpackaged(host, &dpkg)?;
         Ok(Self {
-            packages: packages
+            packages: dpkg
+                .packages
+                .into_values()
                 .map(|package| {
                     let state = PackageState {
                         version: package.version,
@@ -57,6 +62,7 @@ impl PackagesBefore {
                 .into_iter()
                 .map(|one| one.path)
                 .collect(),
+            unpackaged: unpackaged.into_keys().collect(),
         })
     }
 }

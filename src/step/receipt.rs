@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::files::ROOT_FILE;
 use super::purge::{PackagesBefore, Purged};
 use super::{Context, lock, merge};
 use crate::failure::{Cause, Failure};
-use crate::host;
 use crate::host::dpkg::Dpkg;
+use crate::host::fs::FileKind;
+use crate::host::{self, Host};
 use crate::layout;
 use crate::plan;
 use crate::receipt::{Facts, IMAGE, Privileged, Receipt};
@@ -33,7 +34,8 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
     let before = state.packages_before.get().unwrap_or(&no_packages);
     let dpkg = host.dpkg()?;
     let (privileged, _) = verify::privileged(host)?;
-    unaccounted(&privileged, before, &dpkg, resolved).map_err(|error| Failure::new(Cause::Test, error))?;
+    unaccounted(host, &privileged, before, &dpkg, resolved)
+        .map_err(|error| Failure::new(Cause::Test, error))?;
     let receipt = Receipt::build(
         resolved,
         Facts {
@@ -55,6 +57,7 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
     for (name, text) in documents {
         host.write(&format!("{}/{name}", layout::RECORDS), &text, ROOT_FILE)?;
     }
+    agrees(host).map_err(|error| Failure::new(Cause::Test, error))?;
     Ok(format!(
         "{} of files, {} of packages besides the base's",
         bytes(receipt.files_size),
@@ -62,8 +65,27 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
     ))
 }
 
-/// Fails where a set-id file, or something that everybody may write, came from nowhere.
+/// Fails where the machine is not what its receipt says: a directory has lost its owner, an account has a password, a
+/// file is there that nobody brought.
+fn agrees(host: &Host) -> Result<()> {
+    let differences = verify::verify(host)?.differences;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = differences
+        .iter()
+        .map(|difference| format!("\n  {}: {}", difference.subject, difference.explanation))
+        .collect();
+    bail!(
+        "what is installed is not what the receipt says:{}",
+        lines.concat()
+    )
+}
+
+/// Fails where a set-id file, or something that everybody may write, came from nowhere. A package of the distribution
+/// may bring a directory that is open to all, but no program with more rights than the base's have.
 fn unaccounted(
+    host: &Host,
     privileged: &[Privileged],
     before: &PackagesBefore,
     dpkg: &Dpkg,
@@ -71,20 +93,33 @@ fn unaccounted(
 ) -> Result<(), String> {
     let findings: Vec<String> = privileged
         .iter()
-        .filter(|one| !before.privileged.contains(&one.path) && dpkg.owner(&one.path).is_none())
+        .filter(|one| !before.privileged.contains(&one.path))
+        .filter(|one| {
+            let has_rights = one.capabilities.is_some()
+                || host
+                    .look(&one.path)
+                    .ok()
+                    .flatten()
+                    .is_some_and(|found| found.kind == FileKind::File && found.mode & 0o6000 != 0);
+            has_rights || dpkg.owner(&one.path).is_none()
+        })
         .filter(|one| {
             !resolved
                 .directories
                 .iter()
                 .any(|directory| directory.path == one.path)
         })
-        .map(|one| format!("\n  {}: mode {}", one.path, one.mode))
+        .map(|one| {
+            let package = dpkg.owner(&one.path);
+            let package = package.map_or_else(String::new, |package| format!(", of the package {package}"));
+            format!("\n  {}: mode {}{package}", one.path, one.mode)
+        })
         .collect();
     if findings.is_empty() {
         return Ok(());
     }
     Err(format!(
-        "set-id files, or files open to everybody, that neither the base nor the manifest has:{}",
+        "set-id files, files with capabilities, or open to everybody, that neither the base nor the manifest has:{}",
         findings.concat()
     ))
 }

@@ -9,6 +9,8 @@ use sha2::{Digest, Sha256};
 use crate::support::{Ran, pgsetup};
 
 const PROGRAM: &str = "/usr/lib/postgresql/18/bin/postgres";
+/// Where dpkg lists the files of libc6.
+const LIBC_LIST: &str = "/var/lib/dpkg/info/libc6.list";
 const LIBRARY: &str = "/usr/lib/postgresql/18/lib/citus.so";
 const CONTROL: &str = "/usr/share/postgresql/18/extension/citus.control";
 
@@ -75,13 +77,16 @@ impl Image {
         self.write("/var/lib/dpkg/status", status.as_bytes(), 0o644);
     }
 
-    /// The libraries of `/bin/sh` as `ldd` names them, at the places where this machine has them.
+    /// The libraries of `/bin/sh` as `ldd` names them, at the places where this machine has them, as files of libc6.
     fn copy_libraries(&self) {
         let output = std::process::Command::new("ldd").arg("/bin/sh").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
+        let mut list = "/.\n".to_owned();
         for word in text.split_whitespace().filter(|word| word.starts_with('/')) {
             self.write(word, &std::fs::read(word).unwrap(), 0o755);
+            list.push_str(&format!("{word}\n"));
         }
+        self.write(LIBC_LIST, list.as_bytes(), 0o644);
     }
 
     /// The receipt of what is there now.
@@ -239,6 +244,53 @@ fn an_added_file_is_named() {
 }
 
 #[test]
+fn an_added_program_is_named_wherever_it_is_with_what_it_misses() {
+    let directory = tempfile::tempdir().unwrap();
+    let built = directory.path().join("built");
+    std::fs::create_dir(&built).unwrap();
+    let compile = |more: &[&str]| {
+        let mut command = std::process::Command::new("gcc");
+        let status = command.args(more).current_dir(&built).status().unwrap();
+        assert!(status.success());
+    };
+    std::fs::write(built.join("gone.c"), "int gone(void) { return 0; }").unwrap();
+    std::fs::write(
+        built.join("main.c"),
+        "int gone(void); int main(void) { return gone(); }",
+    )
+    .unwrap();
+    compile(&["-shared", "-o", "libgone.so", "gone.c"]);
+    compile(&["-o", "program", "main.c", "-L.", "-lgone"]);
+    let program = std::fs::read(built.join("program")).unwrap();
+    let differences = differences_after(|image| image.write("/usr/local/sbin/program", &program, 0o755));
+    assert_eq!(
+        differences,
+        [
+            "/usr/local/sbin/program: is a program or library that neither the receipt nor a package has",
+            "libgone.so: is not there; needed by /usr/local/sbin/program -> libgone.so",
+        ]
+    );
+}
+
+#[test]
+fn a_link_that_leads_elsewhere_and_a_file_that_became_a_link_are_named() {
+    let differences = differences_after(|image| {
+        let link = image.path("/usr/lib/postgresql/18/lib/link.so");
+        std::fs::remove_file(&link).unwrap();
+        symlink("../lib/citus.so", link).unwrap();
+        let script = image.path("/usr/share/postgresql/18/extension/citus--14.0-1.sql");
+        std::fs::remove_file(&script).unwrap();
+        symlink("citus.control", script).unwrap();
+    });
+    assert_eq!(
+        differences[0],
+        "/usr/lib/postgresql/18/lib/link.so: links to ../lib/citus.so, the receipt says citus.so"
+    );
+    let script = "/usr/share/postgresql/18/extension/citus--14.0-1.sql: is a link, the receipt says a file";
+    assert!(differences.iter().any(|line| line == script), "{differences:#?}");
+}
+
+#[test]
 fn a_removed_library_is_named_with_what_needs_it() {
     let differences = differences_after(|image| {
         let find = std::process::Command::new("find")
@@ -259,11 +311,8 @@ fn a_removed_library_is_named_with_what_needs_it() {
 fn a_file_that_a_package_lost_is_named() {
     only_difference_after(
         |image| {
-            image.write(
-                "/var/lib/dpkg/info/libc6.list",
-                b"/.\n/usr\n/usr/lib/gone.so\n",
-                0o644,
-            );
+            let list = std::fs::read_to_string(image.path(LIBC_LIST)).unwrap();
+            image.write(LIBC_LIST, format!("{list}/usr/lib/gone.so\n").as_bytes(), 0o644);
         },
         "/usr/lib/gone.so: is missing; the package libc6 has it",
     );
