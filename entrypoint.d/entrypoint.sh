@@ -32,8 +32,10 @@ main() {
   case "$(command_kind "$@")$explain" in
     standalone) run_standalone "$@" ;;
     patroni) run_patroni "$@" ;;
+    upgrade) run_upgrade "$@" ;;
     standaloneyes) explain_standalone "$@" ;;
     patroniyes) explain_patroni "$@" ;;
+    upgradeyes) explain_upgrade "$@" ;;
     otheryes) explain_other "$@" ;;
     *) exec "$@" ;;
   esac

@@ -75,6 +75,26 @@ pub fn image() -> Result<&'static str, String> {
         .map_err(Clone::clone)
 }
 
+/// Builds an image of a test's own, or says why it cannot be.
+pub fn build_image(name: &str, recipe: &str) -> Result<(), String> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(directory.path().join("Dockerfile"), recipe).expect("the recipe is written");
+    let built = Command::new("timeout")
+        .args(["240", "docker", "build", "--network=host", "--tag", name])
+        .arg(directory.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("timeout(1) starts");
+    if built.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&built.stderr);
+    Err(format!(
+        "the image {name} cannot be built: {}",
+        said.trim().lines().last().unwrap_or_default()
+    ))
+}
+
 /// A name nobody else uses.
 fn fresh_name(kind: &str) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);

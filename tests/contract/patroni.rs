@@ -3,10 +3,9 @@
 //! The store is Debian's etcd in an image of the test's own, made once; `PGSETUP_TEST_ETCD_IMAGE` names another. Where it cannot be
 //! made the tests that need it are skipped.
 
-use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::container::{Container, DATA, Network, docker};
+use super::container::{Container, DATA, Network, build_image, docker};
 use super::needs_image;
 use super::process::leave_orphans;
 use crate::support::skip;
@@ -23,40 +22,13 @@ fn etcd_image() -> Result<&'static str, String> {
             if docker(["image", "inspect", name]).status == 0 {
                 return Ok(name.to_owned());
             }
-            build_etcd_image(name).map(|()| name.to_owned())
+            let recipe = "FROM debian:bookworm\n\
+                          RUN apt-get update -q && apt-get install -qy --no-install-recommends etcd-server && rm -rf /var/lib/apt/lists/*\n\
+                          ENTRYPOINT [\"etcd\"]\n";
+            build_image(name, recipe).map(|()| name.to_owned())
         })
         .as_deref()
         .map_err(Clone::clone)
-}
-
-fn build_etcd_image(name: &str) -> Result<(), String> {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let recipe = "FROM debian:bookworm\n\
-                  RUN apt-get update -q && apt-get install -qy --no-install-recommends etcd-server && rm -rf /var/lib/apt/lists/*\n\
-                  ENTRYPOINT [\"etcd\"]\n";
-    std::fs::write(directory.path().join("Dockerfile"), recipe).expect("the recipe is written");
-    let built = Command::new("timeout")
-        .args(["240", "docker", "build", "--network=host", "--tag", name])
-        .arg(directory.path())
-        .stdin(Stdio::null())
-        .output()
-        .expect("timeout(1) starts");
-    let last = |text: &[u8]| {
-        String::from_utf8_lossy(text)
-            .trim()
-            .lines()
-            .last()
-            .unwrap_or_default()
-            .to_owned()
-    };
-    if built.status.success() {
-        Ok(())
-    } else {
-        Err(format!(
-            "an image with etcd cannot be built: {}",
-            last(&built.stderr)
-        ))
-    }
 }
 
 /// Why the image under test cannot be tried under Patroni, if so.

@@ -23,6 +23,8 @@ mod process;
 mod safety;
 #[path = "../contract/start.rs"]
 mod start;
+#[path = "../contract/upgrade.rs"]
+mod upgrade;
 
 /// Ends the test as skipped where there is no image.
 macro_rules! needs_image {

@@ -5,12 +5,13 @@ container_scripts="$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")"
 
 # Named one by one, since a directory also holds programs, and modes do not survive on every system that builds images.
 for container_script in \
-  lib/{log,paths,environment,words,settings,postmaster,health_target,supervise,stoppable,command,passwd} \
-  init/{checks,check_values,data_directory,directories,marker,initdb,hba,sql,user_scripts,run_scripts,temporary_server} \
+  lib/{log,paths,environment,words,settings,postmaster,majors,health_target,supervise,stoppable,command,passwd} \
+  init/{checks,check_data,check_values,data_directory,directories,marker,initdb,hba,sql,user_scripts,run_scripts,temporary_server} \
   config/{preload,memory,tls,logging,arguments,layers,server,effective} \
   patroni/{checks,environment,files,configuration,cluster_settings,member_settings} \
-  citus/{environment,node,coordinator,worker,address} \
-  runtime/{standalone,patroni,explain,explain_data}; do
+  citus/{environment,node,sql,coordinator,worker,address} \
+  upgrade/{options,state,checks,old_cluster,new_cluster,finish} \
+  runtime/{standalone,patroni,upgrade,explain,explain_data}; do
   # shellcheck source=/dev/null
   source "$container_scripts/$container_script.sh"
 done

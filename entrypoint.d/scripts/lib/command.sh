@@ -2,18 +2,20 @@
 # Tells from the command line what kind of start this is. Looks at words only, never at the machine.
 
 # usage: command_kind COMMAND [ARG...]
-# Prints standalone, patroni or other. "other" is exec'ed as it stands, and nothing is initialised for it.
+# Prints standalone, patroni, upgrade or other. "other" is exec'ed as it stands, and nothing is initialised for it.
 command_kind() {
   local command="$1"
   shift
   case "$command" in
     postgres) ! postgres_only_reports "$@" || command=other ;;
     patroni) ! patroni_only_reports "$@" || command=other ;;
+    upgrade) ;;
     *) command=other ;;
   esac
   case "$command${PATRONI_SCOPE:+ with scope}" in
     postgres) printf 'standalone\n' ;;
     patroni* | 'postgres with scope') printf 'patroni\n' ;;
+    upgrade*) printf 'upgrade\n' ;;
     *) printf 'other\n' ;;
   esac
 }

@@ -1,15 +1,16 @@
 # shellcheck shell=bash
 # Stops before the server runs: what is being done then is ended at once.
 
-# usage: run_stoppable COMMAND [ARG...]
-# Runs COMMAND in a process group of its own and returns its status. A stop ends the whole group at once, whatever it is doing, and
+# usage: run_stoppable WHAT COMMAND [ARG...]
+# Runs COMMAND, which is known to the user as WHAT, in a process group of its own and returns its status. A stop ends the whole group at once, whatever it is doing, and
 # exits: what COMMAND leaves behind must tell by itself that it is unfinished.
 run_stoppable() {
   local status=0
-  supervised=''
+  supervised='' stoppable="$1"
+  shift
   # shellcheck disable=SC2317  # called by the traps
   stop_group() {
-    warn "stopped by SIG$1 before the initialisation was complete"
+    warn "stopped by SIG$1 before $stoppable was complete"
     [[ -z "$supervised" ]] || kill -s KILL -- "-$supervised" 2>/dev/null || true
     exit "$2"
   }

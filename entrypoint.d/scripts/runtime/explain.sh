@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154  # upgrade_* are set by read_upgrade_options and read_upgrade_state
 # `--explain`: prints what would be started, with which settings and where each comes from, and ends. Changes nothing and shows no password.
 # Ends with 1, after all mistakes, where a start would be refused.
 
@@ -29,6 +29,17 @@ explain_patroni() {
     explain_line settings 'from this file, and from PATRONI_* variables, which override it:'
     patroni_text | sed 's/^/  /'
   fi
+  stop_on_problems
+}
+
+# usage: explain_upgrade upgrade [OPTION...]
+explain_upgrade() {
+  read_environment
+  read_upgrade_options "${@:2}"
+  check_upgrade
+  explain_line start "pg_upgrade to PostgreSQL $PG_MAJOR ($upgrade_action, $upgrade_mode), as uid $(id -u); this image has $(server_majors)"
+  data_directory_state
+  explain_line data "$PGDATA: $REPLY$([[ "$upgrade_state" == none ]] || printf ', upgrade from %s: %s' "$upgrade_from" "$upgrade_state")"
   stop_on_problems
 }
 

@@ -34,7 +34,7 @@ initialise_once() {
   fi
   warn_of_trust
   # shellcheck disable=SC2154  # set by lib/all.sh
-  run_stoppable "$container_scripts/init/initialise.sh" "$@" || status=$?
+  run_stoppable "the initialisation" "$container_scripts/init/initialise.sh" "$@" || status=$?
   data_directory_state
   # An init script that calls `exit 0` ends the initialisation too, and the state says so where the status does not.
   if [[ "$status" != 0 || "$REPLY" != complete ]]; then
