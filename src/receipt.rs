@@ -561,7 +561,12 @@ fn components(resolved: &Resolved, keys: &BTreeMap<String, String>) -> Vec<Compo
             vec![source(archive)],
         ));
     }
-    for extension in &resolved.extensions {
+    // What comes with the server is part of that component, or of its packages.
+    let compiled = resolved
+        .extensions
+        .iter()
+        .filter(|extension| !extension.comes_with_postgresql());
+    for extension in compiled {
         let sources = extension.sources.iter().map(source).collect();
         let provides = extension.provides.iter().map(|sql| SqlExtension {
             name: sql.name.clone(),

@@ -57,6 +57,13 @@ pub struct Extension {
     pub upstream: Option<Upstream>,
 }
 
+impl Extension {
+    /// True of a module that is part of PostgreSQL: it has no archive of its own, and its version is the server's.
+    pub fn comes_with_postgresql(&self) -> bool {
+        self.releases.iter().all(|release| release.sources.is_empty())
+    }
+}
+
 /// A version of an extension for some PostgreSQL majors.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

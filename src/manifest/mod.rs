@@ -5,6 +5,7 @@
 
 pub mod build;
 mod check;
+pub mod contrib;
 mod document;
 pub mod extension;
 pub mod image;
@@ -23,7 +24,8 @@ use serde_json::{Map, Value, json};
 
 pub use check::nearest;
 use check::{Mistake, Repair};
-use document::{Document, Node};
+use contrib::Contrib;
+use document::{Document, Node, NodeKind};
 use extension::Extension;
 use image::Image;
 use postgresql::Postgresql;
@@ -37,17 +39,21 @@ pub struct Located<T> {
     pub value: T,
     document: Rc<Document>,
     source: Rc<SourceText>,
+    /// Where in its file it stands: empty, or the place in a list that holds several, such as `modules[3].`.
+    place: String,
 }
 
 impl<T> Located<T> {
     /// A problem with the value at `path`, for example `releases[0].version`.
     pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
-        self.problem_at(self.document.value_at(path), message.into())
+        let path = format!("{}{path}", self.place);
+        self.problem_at(self.document.value_at(&path), message.into())
     }
 
     /// A problem with the key at `path`.
     pub fn problem_with_key(&self, path: &str, message: impl Into<String>) -> Problem {
-        self.problem_at(self.document.key_at(path), message.into())
+        let path = format!("{}{path}", self.place);
+        self.problem_at(self.document.key_at(&path), message.into())
     }
 
     fn problem_at(&self, span: std::ops::Range<usize>, message: String) -> Problem {
@@ -76,7 +82,7 @@ pub struct Manifests {
     pub pythons: Vec<Located<Python>>,
     /// Patronis.
     pub patronis: Vec<Located<Patroni>>,
-    /// Extensions.
+    /// Extensions, and the modules that come with PostgreSQL.
     pub extensions: Vec<Located<Extension>>,
     /// Kind and name of manifests that have the wrong shape: they exist, and what names them is not wrong.
     unreadable: Vec<(String, String)>,
@@ -156,18 +162,40 @@ impl Manifests {
             "python" => read.append_to(&mut self.pythons),
             "patroni" => read.append_to(&mut self.patronis),
             "extension" => read.append_to(&mut self.extensions),
+            "contrib" => {
+                let mut files = Vec::new();
+                let problems = read.append_to::<Contrib>(&mut files);
+                let modules = files.into_iter().flat_map(modules_of);
+                self.extensions.extend(modules);
+                problems
+            }
             _ => vec![read.unknown_kind()],
         };
         if self.count() == before {
-            let name = document
-                .root
-                .value_of("name")
-                .and_then(Node::text)
-                .unwrap_or_default();
-            self.unreadable.push((kind, name.to_owned()));
+            let modules = match document.root.value_of("modules").map(|list| &list.kind) {
+                Some(NodeKind::List(modules)) if kind == "contrib" => modules.as_slice(),
+                _ => &[],
+            };
+            let modules = modules.iter().map(|module| ("extension", module));
+            for (kind, node) in modules.chain([(kind.as_str(), &document.root)]) {
+                let name = node.value_of("name").and_then(Node::text).unwrap_or_default();
+                self.unreadable.push((kind.to_owned(), name.to_owned()));
+            }
         }
         problems
     }
+}
+
+/// The modules of a file, each with its place there.
+fn modules_of(file: Located<Contrib>) -> impl Iterator<Item = Located<Extension>> {
+    let (document, source) = (file.document, file.source);
+    let modules = file.value.into_extensions().into_iter().enumerate();
+    modules.map(move |(position, value)| Located {
+        value,
+        document: Rc::clone(&document),
+        source: Rc::clone(&source),
+        place: format!("modules[{position}]."),
+    })
 }
 
 /// The text without its mistakes, where every one of them can be repaired.
@@ -235,6 +263,7 @@ impl Read<'_> {
             value,
             document,
             source,
+            place: String::new(),
         });
     }
 
@@ -270,7 +299,11 @@ struct Kind {
     schema: fn() -> Value,
 }
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
+    Kind {
+        name: "contrib",
+        schema: schema_of::<Contrib>,
+    },
     Kind {
         name: "extension",
         schema: schema_of::<Extension>,

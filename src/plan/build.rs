@@ -124,6 +124,7 @@ impl Builder<'_> {
         let extensions = resolved
             .extensions
             .iter()
+            .filter(|extension| !extension.comes_with_postgresql())
             .map(|e| (e.component.slug(), e.sources.iter().collect()));
         let all: Vec<(String, Vec<&Source>)> = std::iter::once(server).chain(extensions).collect();
         let mut fetches = Vec::new();
@@ -229,6 +230,11 @@ impl Builder<'_> {
         tools: Id,
         server: Id,
     ) -> Id {
+        if extension.comes_with_postgresql() {
+            let why = format!("{}; {}", extension.component.name, brings(extension));
+            self.because(server, why);
+            return server;
+        }
         let title = extension.component.title();
         let commands = recipe::extension(extension, &self.resolved.postgresql);
         let slug = extension.component.slug();

@@ -71,7 +71,7 @@ pub fn extension(extension: &Extension, postgresql: &Postgresql) -> Vec<Command>
         Build {
             steps: Some(steps), ..
         } => steps.iter().map(|step| recipe.step(step)).collect(),
-        // The manifest's schema demands one of them.
+        // The schema of an extension's manifest demands one of them; a module is built with PostgreSQL.
         Build { .. } => Vec::new(),
     }
 }

@@ -11,7 +11,7 @@ use super::interpolate::{Variables, interpolate};
 use super::value;
 use crate::digest::{Digest, NotADigest};
 use crate::manifest::build::{Build, NamedStep};
-use crate::manifest::extension::{Extension, Release, SqlExtension};
+use crate::manifest::extension::{Extension, SqlExtension};
 use crate::manifest::image::Image;
 use crate::manifest::postgresql::{Origin, Postgresql};
 use crate::manifest::problem::Problem;
@@ -68,7 +68,7 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
             let major = manifest.value.releases[release].postgresql[0];
             let variables = extension_variables(&manifest.value, release, major, Architecture::Amd64);
             interpolated(manifest, &variables, &mut problems, |checks, value| {
-                checks.release(&value.releases[release], release);
+                checks.release(value, release);
                 checks.extension(value, &names);
             });
         }
@@ -100,16 +100,17 @@ pub fn extension_variables(
     architecture: Architecture,
 ) -> Variables {
     let version = &extension.releases[release].version;
-    Variables::from([
-        ("version", version.clone()),
+    let mut variables = Variables::from([
         ("pg_major", major.to_string()),
         ("arch", architecture.name().to_owned()),
-        (
-            "stage",
-            crate::layout::stage(&format!("{}-{version}", extension.name)),
-        ),
-        ("pg_config", format!("/usr/lib/postgresql/{major}/bin/pg_config")),
-    ])
+    ]);
+    if !extension.comes_with_postgresql() {
+        let stage = crate::layout::stage(&format!("{}-{version}", extension.name));
+        variables.insert("version", version.clone());
+        variables.insert("stage", stage);
+        variables.insert("pg_config", format!("/usr/lib/postgresql/{major}/bin/pg_config"));
+    }
+    variables
 }
 
 fn interpolated<T: Serialize + DeserializeOwned>(
@@ -549,9 +550,12 @@ impl Checks<'_, Patroni> {
 }
 
 impl Checks<'_, Extension> {
-    fn release(&mut self, release: &Release, position: usize) {
+    fn release(&mut self, extension: &Extension, position: usize) {
         let path = format!("releases[{position}]");
-        self.at(&format!("{path}.version"), value::version(&release.version));
+        let release = &extension.releases[position];
+        if !extension.comes_with_postgresql() {
+            self.at(&format!("{path}.version"), value::version(&release.version));
+        }
         for (position, source) in release.sources.iter().enumerate() {
             self.source(&format!("{path}.sources[{position}]"), source);
         }
@@ -598,7 +602,10 @@ impl Checks<'_, Extension> {
                     );
                 }
                 if let Some(version) = taken.insert(*major, release.version.clone()) {
-                    let message = format!("PostgreSQL {major} is already served by release {version}");
+                    let message = match version.as_str() {
+                        "" => format!("PostgreSQL {major} stands in an earlier entry"),
+                        version => format!("PostgreSQL {major} is already served by release {version}"),
+                    };
                     self.at(&path, Err(message));
                 }
             }

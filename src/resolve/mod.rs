@@ -262,7 +262,7 @@ impl Postgresql {
 pub struct Extension {
     /// Name, version and so on.
     pub component: Component,
-    /// Archives; the first is the one that is built.
+    /// Archives; the first is the one that is built. None of a module that PostgreSQL's own archive brings.
     pub sources: Vec<Source>,
     /// How.
     pub build: Build,
@@ -276,6 +276,13 @@ pub struct Extension {
     pub test_settings: BTreeMap<String, String>,
     /// Its tests.
     pub tests: Vec<Test>,
+}
+
+impl Extension {
+    /// True of a module that is part of PostgreSQL and installed with it.
+    pub fn comes_with_postgresql(&self) -> bool {
+        self.sources.is_empty()
+    }
 }
 
 /// Patroni with the Python it runs on.

@@ -39,7 +39,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
     let preload = preload::merge(image, &image.value.extensions, &selected, problems);
     let extensions: Vec<Option<Extension>> = in_order(&chosen)
         .into_iter()
-        .map(|chosen| extension(chosen, major?, target.architecture, problems))
+        .map(|chosen| extension(chosen, postgresql.as_ref()?, target.architecture, problems))
         .collect();
     let patroni = if image.value.patroni {
         Some(patroni(manifests, image, target.architecture, problems)?)
@@ -355,12 +355,13 @@ fn in_order<'c, 'm>(chosen: &'c [Chosen<'m>]) -> Vec<&'c Chosen<'m>> {
 
 fn extension(
     chosen: &Chosen<'_>,
-    major: u16,
+    postgresql: &Postgresql,
     architecture: Architecture,
     problems: &mut Vec<Problem>,
 ) -> Option<Extension> {
     let manifest = chosen.manifest;
     let name = &manifest.value.name;
+    let major = postgresql.major;
     let Some(position) = release_for(&manifest.value, Some(major)) else {
         problems.push(unsupported_major(chosen, major));
         return None;
@@ -378,8 +379,12 @@ fn extension(
     let (mut value, _) = interpolate(manifest, &variables);
     let release: Release = value.releases.swap_remove(position);
     let component = Component {
+        version: if manifest.value.comes_with_postgresql() {
+            postgresql.component.version.clone()
+        } else {
+            release.version
+        },
         name: value.name,
-        version: release.version,
         license: value.license,
         homepage: value.homepage,
     };
@@ -412,7 +417,12 @@ fn unsupported_major(chosen: &Chosen<'_>, major: u16) -> Problem {
         .iter()
         .map(|release| {
             let majors: Vec<String> = release.postgresql.iter().map(ToString::to_string).collect();
-            format!("{} is for {}", release.version, majors.join(", "))
+            let version = if extension.comes_with_postgresql() {
+                "it"
+            } else {
+                &release.version
+            };
+            format!("{version} is for {}", majors.join(", "))
         })
         .collect();
     let message = format!(

@@ -1,5 +1,5 @@
 //! The catalogue's own tests: several for each extension manifest, named for it, found in the directory when the
-//! tests start. A new file in `manifests/extensions` is a new set of tests, with no Rust.
+//! tests start, and for each contrib module. A new file in `manifests/extensions` is a new set of tests, with no Rust.
 //!
 //! Plans as agreed are in `tests/golden/extensions`; `SNAPSHOTS=overwrite cargo test --test catalogue` writes them
 //! anew.
@@ -57,6 +57,15 @@ fn main() -> ExitCode {
         );
         add("what_it_requires_exists", coherent::requirements);
         add("its_licence_is_an_spdx_expression", coherent::licence);
+        add("it_proves_what_it_is_for", coherent::tests);
+    }
+    for module in &catalogue.modules {
+        let mut add = |what: &str, test: fn(&Catalogue, &manifest::Extension) -> Outcome| {
+            let name = format!("contrib::{}::{what}", module.name);
+            trials.push(Trial::test(name, move || test(catalogue, module)));
+        };
+        add("resolves_on_every_major_it_claims", plan::resolves);
+        add("what_it_requires_exists", coherent::requirements);
         add("it_proves_what_it_is_for", coherent::tests);
     }
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -10,8 +10,10 @@ use crate::project;
 
 /// Every extension manifest of the project.
 pub struct Catalogue {
-    /// By name.
+    /// One for each file, by name.
     pub extensions: Vec<Extension>,
+    /// The modules that come with PostgreSQL, all in one file.
+    pub modules: Vec<Extension>,
     /// Files that are no extension manifests, with the reason.
     pub unreadable: Vec<String>,
     /// Majors for which there is a PostgreSQL manifest of that name.
@@ -75,7 +77,31 @@ pub struct Preload {
 pub struct Test {
     pub description: String,
     pub query: String,
-    pub expected: String,
+    pub expected: Option<String>,
+    pub error: Option<String>,
+}
+
+/// The manifest of kind `contrib`.
+#[derive(Debug, Deserialize)]
+struct Contrib {
+    license: String,
+    modules: Vec<Module>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Module {
+    name: String,
+    releases: Vec<ModuleRelease>,
+    #[serde(default)]
+    requires: Vec<String>,
+    preload: Option<Preload>,
+    #[serde(default)]
+    tests: Vec<Test>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ModuleRelease {
+    postgresql: Vec<u16>,
 }
 
 impl Catalogue {
@@ -83,6 +109,7 @@ impl Catalogue {
     pub fn read() -> Self {
         let mut catalogue = Self {
             extensions: Vec::new(),
+            modules: Vec::new(),
             unreadable: Vec::new(),
             majors: yaml_files(&project().join("manifests/postgresql"))
                 .iter()
@@ -95,12 +122,18 @@ impl Catalogue {
                 Err(why) => catalogue.unreadable.push(format!("{}: {why}", file.display())),
             }
         }
+        let contrib = project().join("manifests/contrib.yaml");
+        match read_modules(&contrib) {
+            Ok(modules) => catalogue.modules = modules,
+            Err(why) => catalogue.unreadable.push(format!("{}: {why}", contrib.display())),
+        }
         catalogue
     }
 
-    /// The manifest of this name.
+    /// The manifest, or the module, of this name.
     pub fn extension(&self, name: &str) -> Option<&Extension> {
-        self.extensions.iter().find(|extension| extension.name == name)
+        let mut all = self.extensions.iter().chain(&self.modules);
+        all.find(|extension| extension.name == name)
     }
 }
 
@@ -121,6 +154,31 @@ fn read(file: &Path) -> Result<Extension, String> {
     } else {
         Err(format!("its kind is `{}`, not `extension`", extension.kind))
     }
+}
+
+fn read_modules(file: &Path) -> Result<Vec<Extension>, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    let contrib: Contrib = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
+    let releases = |module: &Module| {
+        let releases = module.releases.iter().map(|release| Release {
+            version: String::new(),
+            postgresql: release.postgresql.clone(),
+            sources: Vec::new(),
+        });
+        releases.collect()
+    };
+    let modules = contrib.modules.into_iter().map(|module| Extension {
+        kind: "contrib".to_owned(),
+        releases: releases(&module),
+        name: module.name,
+        license: contrib.license.clone(),
+        requires: module.requires,
+        conflicts: Vec::new(),
+        preload: module.preload,
+        tests: module.tests,
+        file: file.to_owned(),
+    });
+    Ok(modules.collect())
 }
 
 /// Every YAML file below `directory`, in the order of names.

@@ -152,13 +152,17 @@ fn plan(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result<serd
         .chain(required.keys().copied())
         .collect();
     let others = named.iter().filter_map(|name| catalogue.extension(name));
+    // Modules share a file.
+    let files: BTreeSet<&Path> = others
+        .chain([extension])
+        .map(|manifest| manifest.file.as_path())
+        .collect();
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgsetup"));
     command
         .args(["plan", "--format", "json", "--target", TARGET])
         .arg(&image)
         .arg(project().join(format!("manifests/postgresql/{major}.yaml")))
-        .arg(&extension.file)
-        .args(others.map(|other| Path::new(&other.file)))
+        .args(files)
         .env("NO_COLOR", "1");
     let output = command.output().map_err(|error| error.to_string())?;
     if output.status.success() {
