@@ -7,7 +7,7 @@ target := $(shell uname -m)-unknown-linux-gnu
 static := RUSTFLAGS="-C target-feature=+crt-static"
 scripts := $(shell find entrypoint.d tools benches tests cluster fuzz/run.sh -name '*.sh' 2>/dev/null) .ci/run
 
-export PG EXTENSIONS VENDOR IMAGE BASE IMAGES
+export PG EXTENSIONS VENDOR IMAGE BASE IMAGES COUNT SEED LIMIT KINDS KEEP
 
 .PHONY: help
 help: ## List what can be made
@@ -45,6 +45,14 @@ cluster: ## Start a sharded cluster on this machine: etcd, Patroni, Citus, HAPro
 .PHONY: cluster-down
 cluster-down: ## Remove that cluster and its data
 	cluster/down.sh
+
+.PHONY: chaos
+chaos: ## Break a cluster of its own in fifty ways while a client writes; COUNT, SEED, LIMIT (seconds); writes docs/reliability.md
+	cluster/chaos/run.sh
+
+.PHONY: kubernetes
+kubernetes: ## Check the Kubernetes example against the published schemas
+	tools/kubernetes.sh
 
 .PHONY: bench
 bench: pgsetup ## Race fetching, verifying and unpacking against curl, sha256sum and tar

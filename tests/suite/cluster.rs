@@ -60,3 +60,15 @@ fn every_member_that_the_scripts_wait_for_is_in_the_compose_file() {
         expected
     );
 }
+
+#[test]
+fn the_kubernetes_example_fits_the_published_schemas() {
+    let ran = Command::new(project().join("tools/kubernetes.sh"))
+        .output()
+        .expect("the check starts");
+    let err = String::from_utf8_lossy(&ran.stderr);
+    if ran.status.code() == Some(75) {
+        return skip(err.lines().last().unwrap_or_default());
+    }
+    assert!(ran.status.success(), "{ran:?}");
+}

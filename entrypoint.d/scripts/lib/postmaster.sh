@@ -19,15 +19,17 @@ read_postmaster_file() {
 }
 
 # usage: drop_foreign_lock_files
-# Removes lock files whose pid belongs to something that is not PostgreSQL. After a container was killed, the next one hands out the
-# same pids again, and PostgreSQL refuses to start when it finds its former pid alive, whoever that now is. Only call while
-# holding the data directory's lock.
+# Removes lock files whose pid is not PostgreSQL's. After a container was killed, the next one hands out the same pids again, and PostgreSQL
+# refuses to start when it finds its former pid alive, whoever that is by then: a pid that is free now may be taken when PostgreSQL
+# starts. The files of sockets are in the container's own layer, which outlives a restart. Only call while holding the data directory's
+# lock.
 drop_foreign_lock_files() {
   local file pid
-  for file in "$PGDATA/postmaster.pid" /var/run/postgresql/.s.PGSQL.*.lock; do
+  for file in "$PGDATA/postmaster.pid" /var/run/postgresql/.s.PGSQL.*.lock /tmp/.s.PGSQL.*.lock; do
     [[ -r "$file" ]] || continue
     read -r pid <"$file" || true
-    [[ "$pid" =~ ^[0-9]+$ && -r "/proc/$pid/comm" && "$(<"/proc/$pid/comm")" != postgres ]] || continue
+    [[ "$pid" =~ ^[0-9]+$ ]] || continue
+    [[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != postgres ]] || continue
     say "removing $file: process $pid is not PostgreSQL, so it is left over from a container that was killed"
     rm --force "$file"
   done

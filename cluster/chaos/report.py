@@ -1,0 +1,120 @@
+"""Prints what a fault cost, or writes the table of all of them.
+
+    report.py line     the last fault, in one line
+    report.py table    all faults by kind: to standard output, and as /results/reliability.md
+
+A fault's outage is the longest time between two acknowledged rows of one lane that overlaps the time from the fault to the moment when the
+whole cluster was well again; of the four lanes the worst counts.
+"""
+
+import statistics
+import sys
+
+import ledger
+
+HEAD = """# What happens when something breaks
+
+Written by `make chaos` ({faults} faults, seed {seed}). On the cluster of `cluster/compose.yaml` a client writes numbered rows through HAProxy in
+four lanes: on the coordinator, on each worker group, and on both worker groups in one transaction. It notes in a log of its own, synced, what
+was acknowledged. A fault is injected, stays until the client writes again in every lane (and at least for the time its kind says), and is healed.
+Before the next one, each group must have exactly one leader, found by asking the servers, every other member must stream from it, Citus's
+metadata must name the same leaders, and every acknowledged row must be there.
+
+**Acknowledged: {acknowledged} rows. Lost: {lost}. Transactions over two groups that were committed in one of them only: {halves}.**
+Time without writes, the worst lane of each fault: median {median:.1f} s, worst {worst:.1f} s; of the {felt} faults that stopped writes for more than
+a second, median {felt_median:.1f} s.
+
+| fault | n | median, s | worst, s | rows acknowledged meanwhile | rows lost |
+|---|--:|--:|--:|--:|--:|
+"""
+
+TAIL = """
+Each of the lanes, in all:
+
+| lane | rows acknowledged | rows lost | of unknown outcome, and there |
+|---|--:|--:|--:|
+{lanes}
+The machine and the configuration:
+
+    {machine}
+
+What this does not show: a loss of power (volumes are in memory here, so that they can be filled), two faults at a time (a second member of a group
+of two is not harmed before the first streams again; what is written between is on one member only), networks between machines, a full disk that
+stops writes without ending the server (Patroni then leaves it the leader).
+"""
+
+
+def faults():
+    with open("/results/faults.tsv", encoding="ascii") as file:
+        for line in file:
+            number, kind, title, target, began, healed, well, flowed = line.rstrip("\n").split("\t")
+            yield {"number": int(number), "title": title, "target": target, "began": float(began), "well": float(well), "flowed": flowed}
+
+
+def outage(ends, began, well):
+    """The longest gap between neighbours that overlaps the time from began to well; and how many rows are in that time."""
+    longest, meanwhile = 0.0, 0
+    for before, after in zip(ends, ends[1:]):
+        if after > began and before < well:
+            longest = max(longest, after - before)
+        meanwhile += began <= after <= well
+    return longest, meanwhile
+
+
+def measure():
+    ends = {lane: [end for _, _, end in ledger.acknowledged(lane)] for lane in ledger.LANES}
+    for fault in faults():
+        by_lane = {lane: outage(ends[lane], fault["began"], fault["well"]) for lane in ledger.LANES}
+        fault["outages"] = {lane: gap for lane, (gap, _) in by_lane.items()}
+        fault["outage"] = max(fault["outages"].values())
+        fault["rows"] = sum(rows for _, rows in by_lane.values())
+        yield fault
+
+
+def line(fault):
+    lanes = ", ".join(f"{lane} {gap:.1f}" for lane, gap in fault["outages"].items())
+    stuck = "" if fault["flowed"] == "yes" else "; writes came back only when it was healed"
+    return f"{fault['number']:3}  {fault['outage']:5.1f} s  {fault['title']} ({fault['target']}): {lanes}{stuck}"
+
+
+def table(found):
+    with open("/results/check.tsv", encoding="ascii") as file:
+        checks = [row.split("\t") for row in file]
+    lost = sum(int(row[3]) for row in checks)
+    kinds = {}
+    for fault in found:
+        kinds.setdefault(fault["title"], []).append(fault)
+    outages = [fault["outage"] for fault in found]
+    felt = [gap for gap in outages if gap > 1]
+    text = HEAD.format(
+        faults=len(found),
+        seed=open("/results/seed", encoding="ascii").read().strip(),
+        acknowledged=sum(int(row[1]) for row in checks),
+        lost=lost,
+        halves=sum(int(row[4]) for row in checks),
+        median=statistics.median(outages),
+        worst=max(outages),
+        felt=len(felt),
+        felt_median=statistics.median(felt or [0]),
+    )
+    for title in sorted(kinds):
+        gaps = [fault["outage"] for fault in kinds[title]]
+        rows = sum(fault["rows"] for fault in kinds[title])
+        text += f"| {title} | {len(gaps)} | {statistics.median(gaps):.1f} | {max(gaps):.1f} | {rows} | 0 |\n"
+    lanes = "".join(f"| {row[0]} | {row[1]} | {row[3]} | {int(row[2]) - int(row[1]) + int(row[3])} |\n" for row in checks)
+    machine = open("/results/machine.txt", encoding="utf-8").read().strip().replace("\n", "\n    ")
+    return text + TAIL.format(lanes=lanes, machine=machine)
+
+
+def main():
+    found = list(measure())
+    if sys.argv[1:] == ["line"]:
+        print(line(found[-1]))
+        return
+    text = table(found)
+    with open("/results/reliability.md", "w", encoding="utf-8") as file:
+        file.write(text)
+    print(text)
+
+
+main()
