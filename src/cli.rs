@@ -39,6 +39,10 @@ pub enum Command {
     Fetch(FetchArgs),
     /// Show or prune what downloads have left in the cache
     Cache(CacheArgs),
+    /// Write a newer version into a manifest, and say what else changed upstream
+    Update(UpdateArgs),
+    /// Write a first manifest of an extension from what its archive says
+    New(NewArgs),
     /// Compare a finished image with its receipt: files, packages, libraries, rights, extensions
     Verify(VerifyArgs),
     /// Print the JSON schema of manifests, or of a document that pgsetup writes
@@ -232,6 +236,65 @@ pub struct FetchArgs {
     /// A cache to take from and to keep downloads in, besides the directory that is filled
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+}
+
+/// Arguments of `update`.
+#[derive(Debug, Args)]
+#[command(after_help = UPDATE_STATUS)]
+pub struct UpdateArgs {
+    /// The extension's manifest, by name, or `postgresql-18` for the server's
+    #[arg(required_unless_present = "check")]
+    pub name: Option<String>,
+
+    /// The version to write [default: the newest that upstream names]
+    #[arg(conflicts_with = "check")]
+    pub version: Option<String>,
+
+    /// List what is outdated, and change nothing
+    #[arg(long)]
+    pub check: bool,
+
+    /// Directories of manifests, or single files
+    #[arg(long, value_name = "DIR", default_value = "manifests")]
+    pub manifests: Vec<PathBuf>,
+
+    /// The version to replace, where the manifest has several
+    #[arg(long, value_name = "VERSION", conflicts_with = "check")]
+    pub release: Option<String>,
+
+    /// Take the new version from this file instead of downloading it
+    #[arg(long, value_name = "FILE", requires = "version", conflicts_with = "check")]
+    pub archive: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub sources: SourceArgs,
+
+    /// A cache to take the old version from, for comparing
+    #[arg(long, value_name = "DIR")]
+    pub cache: Option<PathBuf>,
+}
+
+const UPDATE_STATUS: &str = "Exit status of --check:
+    0  everything is the newest
+    4  nothing is outdated, but something could not be asked for
+    7  something is outdated";
+
+/// Arguments of `new`.
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// The manifest's name
+    pub name: String,
+
+    /// The archive: its address, or a file
+    #[arg(value_name = "URL")]
+    pub archive: String,
+
+    /// The directory of manifests it is written into
+    #[arg(long, value_name = "DIR", default_value = "manifests")]
+    pub manifests: PathBuf,
+
+    #[command(flatten)]
+    pub sources: SourceArgs,
 }
 
 /// Arguments of `cache`.

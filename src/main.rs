@@ -16,6 +16,7 @@
 //! | `plan` | `Resolved` -> `Plan`; recipes; text, JSON, dot | do IO, fail |
 //! | `run` | walks a plan: lanes, priorities, drain on failure | know what a step does |
 //! | `install`, `fetch` | the commands of these names, from arguments to the last line | know what a step does |
+//! | `upkeep` | `update` and `new`: what an archive and upstream say, and what that means for a manifest's text | install or keep anything |
 //! | `step` | what steps do, one file for each action | know of other steps |
 //! | `supply` | where a source comes from: vendor, cache, url, mirrors | unpack, or trust |
 //! | `inventory`, `closure` | which path is whose; which library is needed by whom | do IO |
@@ -49,6 +50,7 @@ mod supply;
 mod target;
 mod timing;
 mod trace;
+mod upkeep;
 mod verify;
 
 use std::process::ExitCode;
@@ -70,6 +72,8 @@ fn main() -> ExitCode {
         Command::Install(args) => install::install(args, &reporter),
         Command::Fetch(args) => fetch::fetch(args, &reporter),
         Command::Cache(args) => fetch::cache(args, &reporter),
+        Command::Update(args) => upkeep::update(args, &reporter),
+        Command::New(args) => upkeep::new(args, &reporter),
         Command::Verify(args) => verify(args, &reporter),
         Command::Schema { document } => schema(*document, &reporter),
         Command::Completions { shell } => completions(*shell, &reporter),

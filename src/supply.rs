@@ -494,7 +494,7 @@ fn below(base: &str, path: &str) -> String {
 }
 
 /// Why an address is not asked, if so. Schemes are told apart in any case, as URLs are.
-fn refusal(url: &str, insecure: bool, why: &str) -> Option<String> {
+pub fn refusal(url: &str, insecure: bool, why: &str) -> Option<String> {
     match url
         .split_once("://")
         .map(|(scheme, _)| scheme.to_ascii_lowercase())

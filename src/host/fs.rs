@@ -1,7 +1,7 @@
 //! Files inside a host's root. Every error names its path, once.
 
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
@@ -159,6 +159,50 @@ pub fn remove_tree(path: &Path) -> Result<()> {
 /// Writes a file of this machine that nobody else looks at meanwhile.
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The text of a file of this machine, as it is, with a byte order mark where it has one.
+pub fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The bytes of a file of this machine.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The text of a file that may be in any encoding; `None` where it is no regular file or has more than `most` bytes.
+pub fn read_foreign(path: &Path, most: u64) -> Option<String> {
+    let metadata = path.symlink_metadata().ok()?;
+    let is_readable = metadata.is_file() && metadata.len() <= most;
+    let bytes = is_readable.then(|| fs::read(path).ok()).flatten()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Replaces the text of a file of this machine in one move: whoever reads it sees the old text or the new one. Its mode
+/// stays; where `path` is a link, the file that it leads to is replaced.
+pub fn replace_text(path: &Path, text: &str) -> Result<()> {
+    let replace = || -> io::Result<()> {
+        let path = path.canonicalize()?;
+        let mode = fs::metadata(&path)?.permissions();
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().set_permissions(mode)?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    replace().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes a new file of this machine; fails where there is one already.
+pub fn create_text(path: &Path, text: &str) -> Result<()> {
+    let create = || -> io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(text.as_bytes())
+    };
+    create().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Gives the file at `from` the name `to`, in one move: by a second name where `may_link` and the file system allow

@@ -85,6 +85,12 @@ impl<'a> Walk<'a> {
 
     fn node(&mut self, node: &Node, schema: &'a Value, path: &str) {
         let schema = self.schema(schema);
+        if let Some(mark) = node.text().and_then(|text| text.strip_prefix("TODO")) {
+            let what = mark.trim_start_matches(':').trim();
+            let help = (!what.is_empty()).then(|| format!("write {what}"));
+            self.mistake(&node.span, format!("`{path}` is still to be filled in"), help);
+            return;
+        }
         if let Some(words) = choices(schema) {
             return self.choice(node, &words, path);
         }

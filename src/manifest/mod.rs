@@ -6,7 +6,7 @@
 pub mod build;
 mod check;
 pub mod contrib;
-mod document;
+pub mod document;
 pub mod extension;
 pub mod image;
 pub mod postgresql;

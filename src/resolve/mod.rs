@@ -23,6 +23,9 @@ use crate::manifest::problem::{Problem, SourceText};
 use crate::manifest::source::Packages;
 use crate::target::Target;
 
+pub use check::MAJORS;
+pub use value::name;
+
 /// What the command line chooses instead of the image manifest.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::manifest::{Catalogue, Extension, Release, Source, Test};
+use crate::manifest::{Catalogue, Extension, Source, Test};
 use crate::{Outcome, check};
 
 /// The file is named for the extension; every address is https and changes with the version; every digest is one.
@@ -23,16 +23,19 @@ pub fn names_urls_digests(catalogue: &Catalogue, extension: &Extension) -> Outco
     }
     for release in &extension.releases {
         for (position, source) in release.sources.iter().enumerate() {
-            let about = |what: String| format!("{} {}: {what}", extension.name, release.version);
             // What comes beside the first archive has a version of its own.
-            wrong.extend(wrong_url(release, source, position == 0).map(about));
-            wrong.extend(wrong_digests(source).map(about));
+            let is_named_for_version = position == 0;
+            let about = |what: String| format!("{} {}: {what}", extension.name, release.version);
+            wrong.extend(wrong_url(&release.version, source, is_named_for_version).map(about));
         }
+    }
+    for (version, source) in extension.sources() {
+        wrong.extend(wrong_digests(source).map(|what| format!("{} {version}: {what}", extension.name)));
     }
     check(wrong.is_empty(), || wrong.join("\n"))
 }
 
-fn wrong_url(release: &Release, source: &Source, is_named_for_version: bool) -> Option<String> {
+fn wrong_url(version: &str, source: &Source, is_named_for_version: bool) -> Option<String> {
     let url = source.url.as_str();
     if !url.starts_with("https://") && source.insecure.is_none() {
         return Some(format!("{url} is not https"));
@@ -40,11 +43,11 @@ fn wrong_url(release: &Release, source: &Source, is_named_for_version: bool) -> 
     if !is_named_for_version || url.contains("${version}") {
         return None;
     }
-    if url.contains(&release.version) {
+    if url.contains(version) {
         return Some(format!("{url} has the version in it; write ${{version}}"));
     }
     // Tags such as REL18_1_8_0, and commits where upstream makes no tags.
-    let as_words = release.version.replace(['.', '-'], "_");
+    let as_words = version.replace(['.', '-'], "_");
     let has_commit = url
         .split(['/', '.', '-'])
         .any(|word| word.len() == 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit()));

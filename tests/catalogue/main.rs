@@ -80,18 +80,16 @@ fn digests_differ(catalogue: &Catalogue) -> Outcome {
     let mut seen: BTreeMap<&str, (String, String)> = BTreeMap::new();
     let mut wrong = Vec::new();
     for extension in &catalogue.extensions {
-        for release in &extension.releases {
-            for source in &release.sources {
-                let url = source.url.replace("${version}", &release.version);
-                let title = format!("{} {}", extension.name, release.version);
-                match seen.get(source.sha256.as_str()) {
-                    Some((first, at)) if *at != url => wrong.push(format!(
-                        "{title} has the digest of {first}: {}\n  {url}\n  {at}",
-                        source.sha256
-                    )),
-                    Some(_) => {}
-                    None => drop(seen.insert(&source.sha256, (title, url))),
-                }
+        for (version, source) in extension.sources() {
+            let url = source.url.replace("${version}", version);
+            let title = format!("{} {version}", extension.name);
+            match seen.get(source.sha256.as_str()) {
+                Some((first, at)) if *at != url => wrong.push(format!(
+                    "{title} has the digest of {first}: {}\n  {url}\n  {at}",
+                    source.sha256
+                )),
+                Some(_) => {}
+                None => drop(seen.insert(&source.sha256, (title, url))),
             }
         }
     }

@@ -35,9 +35,18 @@ pub struct Extension {
     pub preload: Option<Preload>,
     #[serde(default)]
     pub tests: Vec<Test>,
+    #[serde(default)]
+    pub upgrades: Vec<Upgrade>,
     /// The file it is in.
     #[serde(skip)]
     pub file: PathBuf,
+}
+
+/// An older version to update from.
+#[derive(Debug, Deserialize)]
+pub struct Upgrade {
+    pub from: String,
+    pub sources: Vec<Source>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,6 +152,20 @@ impl Extension {
         let majors = self.releases.iter().flat_map(|release| &release.postgresql);
         majors.copied().collect()
     }
+
+    /// Every archive it names, with the version it is of.
+    pub fn sources(&self) -> impl Iterator<Item = (&str, &Source)> {
+        let releases = self
+            .releases
+            .iter()
+            .map(|release| (&release.version, &release.sources));
+        let upgrades = self
+            .upgrades
+            .iter()
+            .map(|upgrade| (&upgrade.from, &upgrade.sources));
+        let all = releases.chain(upgrades);
+        all.flat_map(|(version, sources)| sources.iter().map(move |source| (version.as_str(), source)))
+    }
 }
 
 fn read(file: &Path) -> Result<Extension, String> {
@@ -176,6 +199,7 @@ fn read_modules(file: &Path) -> Result<Vec<Extension>, String> {
         conflicts: Vec::new(),
         preload: module.preload,
         tests: module.tests,
+        upgrades: Vec::new(),
         file: file.to_owned(),
     });
     Ok(modules.collect())

@@ -18,4 +18,5 @@ mod sbom;
 mod seeing;
 mod sources;
 mod support;
+mod upkeep;
 mod verify;

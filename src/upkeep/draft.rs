@@ -1,0 +1,635 @@
+//! The first manifest of an extension, written from what its archive says. Pure.
+//!
+//! What is known stands there with where it was read. What is not is marked `TODO`, which `plan` reports as a problem
+//! until it has been replaced: nothing is guessed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::survey::{Control, Makefile, Survey};
+use crate::digest::Sha256;
+use crate::resolve::MAJORS;
+
+/// What is known besides the archive's own words.
+#[derive(Debug)]
+pub struct Known<'a> {
+    /// The manifest's name.
+    pub name: &'a str,
+    /// The address as it was given; none for a file at hand.
+    pub url: Option<&'a str>,
+    /// The archive's file name.
+    pub file_name: &'a str,
+    /// Its digest.
+    pub sha256: Sha256,
+    /// By the name in SQL: the manifests at hand that bring an extension.
+    pub providers: &'a BTreeMap<String, String>,
+}
+
+/// A manifest's text, and what its author has to decide.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The manifest.
+    pub text: String,
+    /// One line each.
+    pub decisions: Vec<String>,
+}
+
+/// Debian's development packages of libraries that extensions link with. What is not here is asked for.
+const LIBRARIES: [(&str, &str); 17] = [
+    ("crypto", "libssl-dev"),
+    ("curl", "libcurl4-openssl-dev"),
+    ("gmp", "libgmp-dev"),
+    ("h3", "libh3-dev"),
+    ("icui18n", "libicu-dev"),
+    ("icuuc", "libicu-dev"),
+    ("json-c", "libjson-c-dev"),
+    ("lz4", "liblz4-dev"),
+    ("pcre", "libpcre3-dev"),
+    ("pcre2-8", "libpcre2-dev"),
+    ("protobuf-c", "libprotobuf-c-dev"),
+    ("readline", "libreadline-dev"),
+    ("ssl", "libssl-dev"),
+    ("sybdb", "freetds-dev"),
+    ("xml2", "libxml2-dev"),
+    ("z", "zlib1g-dev"),
+    ("zstd", "libzstd-dev"),
+];
+
+/// Libraries of libc, of the compiler, and of PostgreSQL itself.
+const AT_HAND: [&str; 11] = [
+    "c", "dl", "ecpg", "gcc", "m", "pgcommon", "pgport", "pgtypes", "pq", "pthread", "rt",
+];
+
+/// Licences as PGXN's META.json names them, where that name means one licence. `gpl_3` leaves open whether later
+/// versions are meant.
+const PGXN_LICENSES: [(&str, &str); 5] = [
+    ("apache_2_0", "Apache-2.0"),
+    ("bsd", "BSD-3-Clause"),
+    ("freebsd", "BSD-2-Clause"),
+    ("mit", "MIT"),
+    ("postgresql", "PostgreSQL"),
+];
+
+/// Writes the manifest of an extension whose archive says `survey`.
+pub fn draft(known: &Known<'_>, survey: &Survey) -> Draft {
+    let mut draft = Writer {
+        known,
+        survey,
+        page: String::new(),
+        decisions: Vec::new(),
+    };
+    draft.head();
+    draft.release();
+    draft.build();
+    draft.packages();
+    draft.requires();
+    draft.rest();
+    Draft {
+        text: draft.page,
+        decisions: draft.decisions,
+    }
+}
+
+struct Writer<'a> {
+    known: &'a Known<'a>,
+    survey: &'a Survey,
+    page: String,
+    decisions: Vec<String>,
+}
+
+impl Writer<'_> {
+    fn line(&mut self, text: impl AsRef<str>) {
+        self.page.push_str(text.as_ref());
+        self.page.push('\n');
+    }
+
+    /// `key: value  # from where`, or a mark where the value is not known.
+    fn value(&mut self, indent: &str, key: &str, found: Option<(String, &str)>, todo: &str) {
+        match found {
+            Some((value, "")) => {
+                self.line(format!("{indent}{key}: {}", scalar(&value)));
+            }
+            Some((value, from)) => self.line(format!("{indent}{key}: {} # {from}", scalar(&value))),
+            None => {
+                self.line(format!("{indent}{key}: {}", marked(todo)));
+                self.decisions.push(format!("`{key}`: {todo}"));
+            }
+        }
+    }
+
+    fn decide(&mut self, what: impl Into<String>) {
+        self.decisions.push(what.into());
+    }
+
+    fn head(&mut self) {
+        let (known, survey) = (self.known, self.survey);
+        self.line("kind: extension");
+        self.line(format!("name: {}", scalar(known.name)));
+        let meta = survey.meta.clone().unwrap_or_default();
+        let mut own = controls(survey);
+        own.sort_by_key(|control| control.name != known.name);
+        let comment = own.iter().find_map(|control| {
+            let comment = control.values.get("comment")?;
+            Some((comment.clone(), control.path.as_str()))
+        });
+        let summary = meta.summary.map(|text| (text, "META.json")).or(comment);
+        let summary =
+            summary.map(|(text, from)| (text.split_whitespace().collect::<Vec<_>>().join(" "), from));
+        self.value(
+            "",
+            "summary",
+            summary.filter(|(text, _)| !text.is_empty()),
+            "what it is for, in one line",
+        );
+        let by_text = survey.licence.as_ref().and_then(|licence| {
+            Some((
+                licence.spdx()?.to_owned(),
+                format!("recognised in {}", licence.path),
+            ))
+        });
+        let by_name = meta.license.as_ref().and_then(|word| {
+            let (_, spdx) = PGXN_LICENSES.iter().find(|(name, _)| name == word)?;
+            Some(((*spdx).to_owned(), "META.json".to_owned()))
+        });
+        if let (Some((text, _)), Some((name, _))) = (&by_text, &by_name)
+            && text != name
+        {
+            self.decide(format!(
+                "`license`: META.json says {name}, the text is that of {text}"
+            ));
+        }
+        let license = by_text.or(by_name);
+        let license = license.as_ref().map(|(spdx, from)| (spdx.clone(), from.as_str()));
+        self.value("", "license", license, "the licence as SPDX names it");
+        let page = self.known.url.and_then(repository);
+        let homepage = page
+            .map(|page| (page, ""))
+            .or(meta.homepage.map(|page| (page, "META.json")));
+        self.value("", "homepage", homepage, "the project's page");
+    }
+
+    fn release(&mut self) {
+        let known = self.known;
+        let in_url = version_in(known.url.unwrap_or(known.file_name));
+        let in_meta = self.survey.meta.as_ref().and_then(|meta| meta.version.clone());
+        if let (Some(url), Some(meta)) = (&in_url, &in_meta)
+            && url != meta
+        {
+            self.decide(format!(
+                "`version`: the archive's name says {url}, META.json says {meta}"
+            ));
+        }
+        let from_meta = in_url.is_none();
+        let version = in_url.or(in_meta);
+        self.line("\nreleases:");
+        let found = version
+            .clone()
+            .map(|version| (version, if from_meta { "META.json" } else { "" }));
+        match found {
+            Some((version, "")) => self.line(format!("  - version: {}", quoted(&version))),
+            Some((version, from)) => self.line(format!("  - version: {} # {from}", quoted(&version))),
+            None => {
+                self.line(format!(
+                    "  - version: {}",
+                    marked("the release as upstream numbers it")
+                ));
+                self.decide("`version`: the release as upstream numbers it");
+            }
+        }
+        self.majors();
+        self.line("    sources:");
+        let url = known.url.map(|url| match &version {
+            Some(version) => (url.replace(version.as_str(), "${version}"), ""),
+            None => (url.to_owned(), ""),
+        });
+        let is_plain_http = known.url.is_some_and(|url| url.starts_with("http://"));
+        self.value(
+            "      - ",
+            "url",
+            url,
+            "where upstream publishes it, with ${version}",
+        );
+        self.line("        # Computed from the archive that this manifest was written from.");
+        self.line(format!("        sha256: {}", known.sha256));
+        if is_plain_http {
+            self.value(
+                "        ",
+                "insecure",
+                None,
+                "why plain http is good enough, or an https address",
+            );
+        }
+        self.decide("`sha256` was computed from this one archive: compare it with what upstream publishes");
+        self.provides();
+    }
+
+    fn majors(&mut self) {
+        let lowest = self
+            .survey
+            .meta
+            .as_ref()
+            .and_then(|meta| Some((meta.lowest_major()?, meta.postgresql.clone()?)));
+        let Some((lowest, wanted)) = lowest else {
+            let todo = "the PostgreSQL majors it is for, such as 17, 18";
+            self.line(format!("    postgresql: [{}]", marked(todo)));
+            self.decide(format!("`postgresql`: {todo}"));
+            return;
+        };
+        let majors: Vec<String> = MAJORS
+            .iter()
+            .filter(|major| **major >= lowest)
+            .map(u16::to_string)
+            .collect();
+        let list = majors.join(", ");
+        self.line(format!(
+            "    postgresql: [{list}] # META.json: PostgreSQL {wanted}"
+        ));
+        self.decide(format!(
+            "`postgresql`: META.json wants PostgreSQL {wanted} and says nothing of newer ones; try each of {list}"
+        ));
+    }
+
+    fn provides(&mut self) {
+        let controls = controls(self.survey);
+        if controls.is_empty() {
+            self.decide("`provides`: the archive has no control file, so it is taken for a library that is only loaded");
+            return;
+        }
+        self.line("    provides:");
+        for control in controls {
+            let name = scalar(&control.name);
+            if let Some(version) = control.default_version() {
+                let version = quoted(version);
+                self.line(format!(
+                    "      - {{ name: {name}, default_version: {version} }} # {}",
+                    control.path
+                ));
+            } else {
+                let said = control
+                    .values
+                    .get("default_version")
+                    .map_or("nothing", String::as_str);
+                let todo = format!("{} leaves it to the build ({said})", control.path);
+                self.line(format!(
+                    "      - {{ name: {name}, default_version: {} }}",
+                    marked(&todo)
+                ));
+                self.decide(format!("`default_version` of {name}: {todo}"));
+            }
+        }
+    }
+
+    fn build(&mut self) {
+        let survey = self.survey;
+        let at_top = survey
+            .makefiles
+            .iter()
+            .find(|makefile| makefile.directory().is_empty());
+        let others: Vec<&str> = survey.build_files.iter().map(String::as_str).collect();
+        self.line("\nbuild:");
+        if let Some(makefile) = at_top {
+            self.pgxs(makefile);
+            if !others.is_empty() {
+                self.decide(format!(
+                    "`build`: its makefile is PGXS, and there is {} as well",
+                    others.join(", ")
+                ));
+            }
+            return;
+        }
+        match others.as_slice() {
+            ["configure"] => self.line("  autoconf: {} # configure"),
+            ["CMakeLists.txt"] => self.line("  cmake: {} # CMakeLists.txt"),
+            ["meson.build"] => self.line("  meson: {} # meson.build"),
+            [] if survey.makefiles.len() == 1 => self.pgxs(&survey.makefiles[0]),
+            [] if !survey.makefiles.is_empty() => {
+                let paths: Vec<&str> = survey
+                    .makefiles
+                    .iter()
+                    .map(|makefile| makefile.path.as_str())
+                    .collect();
+                let todo = format!("which of {} builds it", paths.join(", "));
+                self.line("  pgxs:");
+                self.value("    ", "directory", None, &todo);
+            }
+            _ => {
+                let what = if others.is_empty() {
+                    "nothing that is known".to_owned()
+                } else {
+                    others.join(", ")
+                };
+                let todo = format!("pgxs, autoconf, cmake, meson or steps; the archive has {what}");
+                self.line(format!("  steps: [{{ name: {}, run: [make] }}]", marked(&todo)));
+                self.decide(format!("`build`: {todo}"));
+            }
+        }
+        let options: Vec<&str> = survey.options.iter().map(String::as_str).collect();
+        if !options.is_empty() {
+            self.decide(format!("options of the build: {}", options.join(" ")));
+        }
+    }
+
+    fn pgxs(&mut self, makefile: &Makefile) {
+        let mut lines = Vec::new();
+        if !makefile.directory().is_empty() {
+            lines.push(format!(
+                "    directory: {} # {}",
+                scalar(makefile.directory()),
+                makefile.path
+            ));
+        }
+        let mut native = makefile
+            .variables
+            .iter()
+            .filter(|(_, value)| value.contains("-march=native"));
+        if let Some((name, _)) = native.next() {
+            // Only a variable of this name can be emptied without losing what else is in it.
+            if name == "OPTFLAGS" {
+                lines.push("    make:".to_owned());
+                lines.push("      # Its makefile says -march=native: what is built on one machine would end in SIGILL on another.".to_owned());
+                lines.push("      - OPTFLAGS=".to_owned());
+            } else {
+                self.decide(format!(
+                    "`build.pgxs.make`: {} says -march=native in {name}",
+                    makefile.path
+                ));
+            }
+        }
+        if lines.is_empty() {
+            self.line(format!("  pgxs: {{}} # {}", makefile.path));
+        } else {
+            self.line("  pgxs:");
+            for line in &lines {
+                self.line(line);
+            }
+        }
+        for (name, value) in &makefile.variables {
+            if value.contains("-config ") || value.contains("-config)") || value.contains("pkg-config") {
+                let is_own = value.contains("pg_config") && !value.contains("pkg-config");
+                if !is_own {
+                    self.decide(format!(
+                        "`packages.build`: {} asks another program in {name}: {value}",
+                        makefile.path
+                    ));
+                }
+            }
+        }
+    }
+
+    fn packages(&mut self) {
+        let mut packages: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut add = |package: &str, why: String| {
+            packages.entry(package.to_owned()).or_default().insert(why);
+        };
+        if self.survey.has_cplusplus {
+            add("g++", "C++".to_owned());
+        }
+        let mut unknown = BTreeSet::new();
+        for makefile in &self.survey.makefiles {
+            for library in makefile.libraries().difference(&BTreeSet::from(AT_HAND)) {
+                match LIBRARIES.iter().find(|(name, _)| name == library) {
+                    Some((_, package)) => add(package, format!("-l{library}")),
+                    None if *library == "stdc++" => add("g++", "-lstdc++".to_owned()),
+                    None => drop(unknown.insert((*library).to_owned())),
+                }
+            }
+        }
+        if packages.is_empty() && unknown.is_empty() {
+            return;
+        }
+        self.line("\npackages:\n  build:");
+        for (package, why) in packages {
+            let why: Vec<String> = why.into_iter().collect();
+            self.line(format!("    - {package} # {}", why.join(", ")));
+        }
+        for library in unknown {
+            let todo = format!("the Debian package with lib{library}.so");
+            self.line(format!("    - {}", marked(&todo)));
+            self.decide(format!("`packages.build`: {todo}"));
+        }
+    }
+
+    fn requires(&mut self) {
+        let own: BTreeSet<&str> = self
+            .survey
+            .controls
+            .iter()
+            .map(|control| control.name.as_str())
+            .collect();
+        let (mut manifests, mut others) = (BTreeSet::new(), BTreeSet::new());
+        for control in &self.survey.controls {
+            for name in control.requires() {
+                match self.known.providers.get(name) {
+                    _ if own.contains(name) || name == "plpgsql" => {}
+                    Some(manifest) => drop(manifests.insert(manifest.clone())),
+                    None => drop(others.insert(name.to_owned())),
+                }
+            }
+        }
+        if !manifests.is_empty() {
+            let names: Vec<String> = manifests.iter().map(|name| scalar(name)).collect();
+            self.line(format!("\nrequires: [{}] # its control file", names.join(", ")));
+        }
+        for name in others {
+            self.decide(format!(
+                "`requires`: its control file wants {name}, which no manifest at hand brings; contrib's are there anyway"
+            ));
+        }
+    }
+
+    fn rest(&mut self) {
+        if let Some(line) = self.survey.preloading.first() {
+            self.decide(format!(
+                "`preload`: its sources speak of shared_preload_libraries ({line}); if it must be loaded at server start: preload: {{ libraries: [{}] }}",
+                self.known.name
+            ));
+        }
+        // Comments, not marks: it installs without them, and only its author can say what it is for.
+        self.line("\n# SQL that proves what it is for, run at the end of every installation:");
+        self.line("# tests:\n#   - description: what it does, as a sentence\n#     setup: CREATE TABLE …;\n#     query: SELECT …;\n#     expected: \"…\"");
+        self.decide("`tests`: SQL that proves what it is for");
+    }
+}
+
+/// Control files of what is created in SQL, each after those it requires.
+fn controls(survey: &Survey) -> Vec<&Control> {
+    let mut open: Vec<&Control> = survey.controls.iter().collect();
+    let mut ordered: Vec<&Control> = Vec::new();
+    while !open.is_empty() {
+        let is_ready = |control: &&Control| {
+            let waits = |name: &str| {
+                open.iter()
+                    .any(|other| other.name == name && other.name != control.name)
+            };
+            !control.requires().into_iter().any(waits)
+        };
+        // In a circle none is ready; then the first goes first.
+        let position = open.iter().position(is_ready).unwrap_or(0);
+        ordered.push(open.remove(position));
+    }
+    ordered
+}
+
+/// `TODO: what`, which `plan` reports.
+fn marked(what: &str) -> String {
+    quoted(&format!("TODO: {what}"))
+}
+
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => drop(write!(quoted, "\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// `text` as a scalar: plain where YAML takes it for a text as it is.
+fn scalar(text: &str) -> String {
+    let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    let is_harmless = |c: char| c.is_alphanumeric() || " ._-/+()$".contains(c);
+    let is_address = text.starts_with("https://") || text.starts_with("http://");
+    let is_url = is_address && !text.contains([' ', '#', '\'', '"']);
+    let is_word = matches!(
+        text.to_ascii_lowercase().as_str(),
+        "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
+    );
+    if is_url || (starts_well && !is_word && text.chars().all(is_harmless) && text.trim() == text) {
+        text.to_owned()
+    } else {
+        quoted(text)
+    }
+}
+
+/// The page of the repository that an address is in.
+fn repository(url: &str) -> Option<String> {
+    let marks = ["/-/archive/", "/archive/", "/releases/download/"];
+    let (repository, _) = marks.iter().find_map(|mark| url.split_once(mark))?;
+    Some(repository.to_owned())
+}
+
+/// The version in an archive's name or address: the last thing in it that is numbers with full stops between.
+pub fn version_in(name: &str) -> Option<String> {
+    let name = name.split(['?', '#']).next()?;
+    let last = name.rsplit('/').next()?;
+    let stem = [
+        ".orig.tar.gz",
+        ".orig.tar.bz2",
+        ".orig.tar.xz",
+        ".tar.gz",
+        ".tgz",
+        ".tar.bz2",
+        ".tar.xz",
+        ".tar.zst",
+        ".tar",
+        ".zip",
+    ]
+    .iter()
+    .find_map(|suffix| last.strip_suffix(suffix))?;
+    let words = stem.split(['-', '_']);
+    words.rev().find_map(|word| {
+        let word = word.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+        let is_version = word.contains('.')
+            && word
+                .split('.')
+                .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+        is_version.then(|| word.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::survey::survey;
+    use super::*;
+
+    fn of(url: &str, files: &[(&str, &str)]) -> Draft {
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+            .collect();
+        let providers = BTreeMap::from([("vector".to_owned(), "pgvector".to_owned())]);
+        let known = Known {
+            name: "x",
+            url: Some(url),
+            file_name: "x",
+            sha256: Sha256::of(b""),
+            providers: &providers,
+        };
+        draft(&known, &survey(&files))
+    }
+
+    #[test]
+    fn what_is_known_stands_there_with_its_source_and_the_rest_is_marked() {
+        let draft = of(
+            "https://github.com/o/x/archive/refs/tags/v1.2.tar.gz",
+            &[
+                (
+                    "x.control",
+                    "comment = 'does: x'\ndefault_version = '1.2'\nrequires = 'vector, cube, plpgsql'\n",
+                ),
+                (
+                    "META.json",
+                    r#"{"version": "1.2", "license": "postgresql", "prereqs": {"runtime": {"requires": {"PostgreSQL": "17"}}}}"#,
+                ),
+                ("Makefile", "SHLIB_LINK = -lcurl -lfoo -lm\ninclude $(PGXS)\n"),
+            ],
+        );
+        let expected = "kind: extension
+name: x
+summary: \"does: x\" # x.control
+license: PostgreSQL # META.json
+homepage: https://github.com/o/x
+
+releases:
+  - version: \"1.2\"
+    postgresql: [17, 18] # META.json: PostgreSQL 17
+    sources:
+      - url: https://github.com/o/x/archive/refs/tags/v${version}.tar.gz
+        # Computed from the archive that this manifest was written from.
+        sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    provides:
+      - { name: x, default_version: \"1.2\" } # x.control
+
+build:
+  pgxs: {} # Makefile
+
+packages:
+  build:
+    - libcurl4-openssl-dev # -lcurl
+    - \"TODO: the Debian package with libfoo.so\"
+
+requires: [pgvector] # its control file
+";
+        assert!(draft.text.starts_with(expected), "{}", draft.text);
+        assert!(
+            draft.decisions.iter().any(|line| line.contains("wants cube")),
+            "{:?}",
+            draft.decisions
+        );
+    }
+
+    #[test]
+    fn an_archive_that_says_nothing_makes_marks_only() {
+        let draft = of("http://h/x.tar.gz", &[]);
+        assert_eq!(draft.text.matches("TODO: ").count(), 7, "{}", draft.text);
+    }
+
+    #[test]
+    fn versions_are_found_in_names() {
+        for (name, version) in [
+            ("https://h/o/x/archive/refs/tags/v0.8.6.tar.gz", Some("0.8.6")),
+            ("https://h/x/ver_1.5.3.tar.gz", Some("1.5.3")),
+            ("pg-repack_1.5.3.orig.tar.gz", Some("1.5.3")),
+            ("h3-pg-4.2.3.zip", Some("4.2.3")),
+            ("https://h/x/REL18_1_8_0.tar.gz", None),
+            ("https://h/18.0/main.tar.gz", None),
+            ("x", None),
+        ] {
+            assert_eq!(version_in(name).as_deref(), version, "{name}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! `pgsetup new`: a first manifest of an extension, from its archive.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::draft::{self, Known};
+use super::obtain::Desk;
+use crate::cli::NewArgs;
+use crate::failure::{Because, Cause, Failure};
+use crate::host;
+use crate::manifest;
+use crate::report::Reporter;
+use crate::resolve;
+
+/// Writes the manifest, and says what is left to decide.
+pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
+    resolve::name(&args.name).map_err(|why| Failure::new(Cause::Usage, why))?;
+    let file = file(args);
+    if file.exists() {
+        let message = format!("{} is there already: pgsetup update changes it", file.display());
+        return Err(Failure::new(Cause::Usage, message));
+    }
+    let directory = file.parent().unwrap_or(Path::new("."));
+    if !directory.is_dir() {
+        let message = format!(
+            "there is no directory {}: --manifests says where manifests are",
+            directory.display()
+        );
+        return Err(Failure::new(Cause::Usage, message));
+    }
+    // What other manifests bring. None at hand is no mistake.
+    let files = host::fs::manifests(std::slice::from_ref(&args.manifests)).unwrap_or_default();
+    let (manifests, _) = manifest::parse(&files);
+    let mut providers = BTreeMap::new();
+    for extension in &manifests.extensions {
+        for sql in extension
+            .value
+            .releases
+            .iter()
+            .flat_map(|release| &release.provides)
+        {
+            providers.insert(sql.name.clone(), extension.value.name.clone());
+        }
+    }
+    if manifests.extension_names().contains(&args.name.as_str()) {
+        let message = format!(
+            "there is a manifest `{}` already: pgsetup update changes it",
+            args.name
+        );
+        return Err(Failure::new(Cause::Usage, message));
+    }
+    let desk = Desk::new(&args.sources, None, reporter)?;
+    let is_url = args.archive.contains("://");
+    let archive = if is_url {
+        // A mark in the manifest asks for the reason where this is plain http.
+        desk.download(&args.archive, true)?
+    } else {
+        Desk::local(Path::new(&args.archive))?
+    };
+    let survey = desk.survey(&archive.path, 1, &args.archive)?;
+    let draft = draft::draft(
+        &Known {
+            name: &args.name,
+            url: is_url.then_some(args.archive.as_str()),
+            file_name: args.archive.rsplit('/').next().unwrap_or_default(),
+            sha256: archive.hashes.sha256(),
+            providers: &providers,
+        },
+        &survey,
+    );
+    host::fs::create_text(&file, &draft.text)?;
+    let mut page = format!("{}\nto decide:\n", file.display());
+    for decision in &draft.decisions {
+        // Writing to a string cannot fail.
+        let _ = writeln!(page, "  {decision}");
+    }
+    let _ = writeln!(
+        page,
+        "pgsetup plan {} --with {} says what is wrong with it",
+        args.manifests.display(),
+        args.name
+    );
+    reporter.result(&page).because(Cause::Internal)
+}
+
+/// Where the manifest goes: among the extensions, where the directory has a place for them.
+fn file(args: &NewArgs) -> PathBuf {
+    let extensions = args.manifests.join("extensions");
+    let directory = if extensions.is_dir() {
+        extensions
+    } else {
+        args.manifests.clone()
+    };
+    directory.join(format!("{}.yaml", args.name))
+}

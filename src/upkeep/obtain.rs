@@ -1,0 +1,154 @@
+//! Archives and pages for `update` and `new`: in a temporary directory, and gone with it.
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::survey::{self, Survey};
+use crate::cli::SourceArgs;
+use crate::digest::{Hashes, Sha256};
+use crate::failure::{Because, Cause, Failure};
+use crate::host::archive::{self, Limits};
+use crate::host::cache::Cache;
+use crate::host::http::{self, Client, HttpOptions, Request};
+use crate::host::{self, Host};
+use crate::report::Reporter;
+use crate::supply::{self, MOST_BYTES, Supply, Wanted};
+
+/// The longest page that is read: the tags of a repository with ten thousands of them.
+const PAGE_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of a wrong file that are shown, where they are text.
+const SHOWN_BYTES: usize = 60;
+
+/// Where things are put, and what brings them.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    directory: TempDir,
+    cache: Cache,
+    client: Client,
+    supply: Supply,
+    offline: bool,
+    reporter: &'a Reporter,
+}
+
+/// An archive that nobody has vouched for.
+#[derive(Debug)]
+pub struct Archive {
+    /// Where it is for now.
+    pub path: PathBuf,
+    /// Its digests, computed from what arrived.
+    pub hashes: Hashes,
+}
+
+impl<'a> Desk<'a> {
+    /// A desk that takes what has a known digest from where `args` say.
+    pub fn new(args: &SourceArgs, cache: Option<&Path>, reporter: &'a Reporter) -> Result<Self, Failure> {
+        let directory = tempfile::tempdir().because(Cause::Internal)?;
+        let options = HttpOptions {
+            ca_bundle: args.ca_bundle.clone(),
+            ..HttpOptions::default()
+        };
+        // Known sources may be kept by their digest; what has none is put into a cache of its own that goes away.
+        let known = directory.path().join("known");
+        Ok(Self {
+            client: Client::new(&options).because(Cause::Usage)?,
+            supply: crate::install::supply(args, cache.unwrap_or(&known), Path::new("/"))?,
+            cache: Cache::open(&directory.path().join("unknown")).because(Cause::Internal)?,
+            offline: args.offline,
+            directory,
+            reporter,
+        })
+    }
+
+    /// What is at an address, for reading. `why_http` is the manifest's reason for plain http, where it has one.
+    pub fn page(&self, url: &str, insecure: bool) -> Result<Vec<u8>, String> {
+        let archive = self.get(url, insecure, PAGE_BYTES)?;
+        host::fs::read_bytes(&archive.path).map_err(|error| format!("{error:#}"))
+    }
+
+    /// Downloads an archive whose digest nobody knows.
+    pub fn download(&self, url: &str, insecure: bool) -> Result<Archive, Failure> {
+        self.reporter.line(&format!("asks {url}"));
+        self.get(url, insecure, MOST_BYTES)
+            .map_err(|why| Failure::new(Cause::Network, format_args!("{url}: {why}")))
+    }
+
+    /// An archive that is at hand.
+    pub fn local(path: &Path) -> Result<Archive, Failure> {
+        let hashes = host::fs::hashes(path).map_err(|error| {
+            Failure::new(
+                Cause::Usage,
+                format_args!("cannot read {}: {error}", path.display()),
+            )
+        })?;
+        let path = path.to_owned();
+        Ok(Archive { path, hashes })
+    }
+
+    fn get(&self, url: &str, insecure: bool, most_bytes: u64) -> Result<Archive, String> {
+        if self.offline {
+            return Err("not asked: --offline".to_owned());
+        }
+        if let Some(why) = supply::refusal(url, insecure, "its source does not say `insecure:` with a reason")
+        {
+            return Err(why);
+        }
+        let name = Sha256::of(url.as_bytes());
+        let disk = |error: std::io::Error| format!("the temporary directory cannot be written: {error}");
+        let mut partial = self.cache.partial(&name, true, || ()).map_err(disk)?;
+        self.client
+            .download(Request { url, most_bytes }, &mut partial, &|_| false, &|_| ())
+            .map_err(|failure: http::Failure| failure.to_string())?;
+        let hashes = partial.hashes().clone();
+        let path = self.directory.path().join(format!("file-{name}"));
+        host::fs::copy(partial.path(), &path).map_err(|error| format!("{error:#}"))?;
+        Ok(Archive { path, hashes })
+    }
+
+    /// The source that a manifest names with its digest, from wherever it can be had.
+    pub fn known(&self, wanted: &Wanted) -> Result<PathBuf, String> {
+        self.supply
+            .obtain(wanted, &|_| ())
+            .map(|obtained| obtained.path)
+            .map_err(|error| error.summary())
+    }
+
+    /// Unpacks an archive and reads what it says. `from` is where it came from.
+    pub fn survey(&self, archive: &Path, strip: u8, from: &str) -> Result<Survey, Failure> {
+        let tree = tempfile::Builder::new()
+            .prefix("tree-")
+            .tempdir_in(self.directory.path())
+            .because(Cause::Internal)?;
+        let top = tree.path().join("top");
+        if let Err(error) = archive::unpack(archive, &top, strip, &Limits::default()) {
+            let mut message = format!("{from} is no archive that can be read: {error}");
+            if let Some(title) = title(archive) {
+                message.push_str(&format!("\n  what arrived is a page: {title}"));
+            }
+            return Err(Failure::new(Cause::Checksum, message));
+        }
+        let entries = host::fs::tree(&top)?;
+        let files = entries.iter().filter_map(|entry| {
+            let path = entry.path.to_str()?;
+            survey::is_of_interest(path).then_some(())?;
+            Some((
+                path.to_owned(),
+                host::fs::read_foreign(&top.join(path), survey::MOST_BYTES)?,
+            ))
+        });
+        Ok(survey::survey(&files.collect::<Vec<_>>()))
+    }
+}
+
+/// What a page says it is, where a file is one.
+fn title(path: &Path) -> Option<String> {
+    let text = host::fs::read_foreign(path, 1024 * 1024)?;
+    let (_, rest) = text.split_once("<title>")?;
+    let title: String = rest.split('<').next()?.trim().chars().take(SHOWN_BYTES).collect();
+    (!title.is_empty()).then_some(title)
+}
+
+/// The machine, for asking pip.
+pub fn machine() -> Host {
+    Host::new(Path::new("/"))
+}

@@ -1,0 +1,525 @@
+//! What the files of an extension's archive say about it: control files, makefiles, META.json, licence, options of its
+//! build. Only what stands there; what it means for a manifest is for `draft` and `changes`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+/// What an archive says.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Control files, in the order of paths.
+    pub controls: Vec<Control>,
+    /// Makefiles of PostgreSQL's kind (PGXS) and those that call others, those nearest to the top first.
+    pub makefiles: Vec<Makefile>,
+    /// META.json of PGXN, where it is one.
+    pub meta: Option<Meta>,
+    /// Which of `configure`, `CMakeLists.txt`, `meson.build` and `Cargo.toml` are at the top.
+    pub build_files: BTreeSet<String>,
+    /// Options of the build: `--with-…` and `--enable-…` of configure, options of cmake and of meson.
+    pub options: BTreeSet<String>,
+    /// The licence's file.
+    pub licence: Option<Licence>,
+    /// Lines of sources that speak of preloading, as `path:line`.
+    pub preloading: Vec<String>,
+    /// True where there is C++.
+    pub has_cplusplus: bool,
+}
+
+/// A control file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// Its path in the archive.
+    pub path: String,
+    /// The extension's name in SQL.
+    pub name: String,
+    /// What it says.
+    pub values: BTreeMap<String, String>,
+}
+
+/// A makefile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Makefile {
+    /// Its path in the archive.
+    pub path: String,
+    /// Its variables as they are written, with what is appended.
+    pub variables: BTreeMap<String, String>,
+    /// Lines about the version of PostgreSQL, without white space around them.
+    pub conditions: BTreeSet<String>,
+}
+
+/// What META.json says (PGXN Meta Spec 1.0).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// `version`.
+    pub version: Option<String>,
+    /// `abstract`.
+    pub summary: Option<String>,
+    /// `license`, where it is one word.
+    pub license: Option<String>,
+    /// `resources.homepage`, or the page of the repository.
+    pub homepage: Option<String>,
+    /// What `prereqs.runtime.requires` wants PostgreSQL to be.
+    pub postgresql: Option<String>,
+}
+
+/// The file with the licence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Licence {
+    /// Its path.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// The longest file that is read.
+pub const MOST_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Whether the file at `path` tells something.
+pub fn is_of_interest(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+    let at_top = !path.contains('/');
+    is_control(path)
+        || is_makefile(name)
+        || is_source(suffix)
+        || (at_top && (is_build_file(name) || is_licence(name) || is_options(name) || name == "META.json"))
+}
+
+fn is_control(path: &str) -> bool {
+    let is_test = path
+        .split('/')
+        .any(|part| matches!(part, "test" | "tests" | "debian" | "expected"));
+    !is_test && (path.ends_with(".control") || path.ends_with(".control.in"))
+}
+
+fn is_makefile(name: &str) -> bool {
+    matches!(
+        name,
+        "Makefile" | "GNUmakefile" | "makefile" | "Makefile.in" | "GNUmakefile.in"
+    )
+}
+
+fn is_source(suffix: &str) -> bool {
+    matches!(suffix, "c" | "cc" | "cpp" | "cxx")
+}
+
+fn is_build_file(name: &str) -> bool {
+    matches!(
+        name,
+        "configure" | "CMakeLists.txt" | "meson.build" | "Cargo.toml"
+    )
+}
+
+fn is_options(name: &str) -> bool {
+    matches!(name, "meson_options.txt" | "meson.options")
+}
+
+fn is_licence(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT"]
+        .iter()
+        .any(|word| name.starts_with(word))
+}
+
+/// Reads `files`: paths below the top of the archive, with texts.
+pub fn survey(files: &[(String, String)]) -> Survey {
+    let mut survey = Survey::default();
+    for (path, text) in files {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+        let at_top = !path.contains('/');
+        if is_control(path) {
+            survey.controls.extend(control(path, name, text));
+        } else if is_makefile(name) {
+            survey.makefiles.extend(makefile(path, text));
+        } else if is_source(suffix) {
+            survey.has_cplusplus |= suffix != "c";
+            let speaks = text
+                .lines()
+                .enumerate()
+                .filter(|(_, line)| line.contains("shared_preload_libraries") && line.contains('"'));
+            survey
+                .preloading
+                .extend(speaks.map(|(number, _)| format!("{path}:{}", number + 1)));
+        } else if at_top && name == "META.json" {
+            survey.meta = meta(text);
+        } else if at_top && is_build_file(name) {
+            survey.build_files.insert(name.to_owned());
+            survey.options.extend(options(name, text));
+        } else if at_top && is_options(name) {
+            survey.options.extend(options(name, text));
+        } else if at_top && is_licence(name) && survey.licence.is_none() {
+            survey.licence = Some(Licence {
+                path: path.clone(),
+                text: text.clone(),
+            });
+        }
+    }
+    survey
+        .makefiles
+        .sort_by_key(|makefile| (makefile.path.matches('/').count(), makefile.path.clone()));
+    survey
+}
+
+/// Control files are written like postgresql.conf: `name = 'value'`, with `''` for a quote.
+fn control(path: &str, name: &str, text: &str) -> Option<Control> {
+    let name = name
+        .strip_suffix(".in")
+        .unwrap_or(name)
+        .strip_suffix(".control")?;
+    let mut values = BTreeMap::new();
+    for line in text.lines() {
+        let line = line.trim();
+        let end = line
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(line.len());
+        let (key, rest) = line.split_at(end);
+        let rest = rest.trim_start();
+        let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+        if key.is_empty() || rest.is_empty() {
+            continue;
+        }
+        let value = match rest.strip_prefix('\'') {
+            Some(quoted) => {
+                let mut value = String::new();
+                let mut characters = quoted.chars().peekable();
+                while let Some(c) = characters.next() {
+                    match c {
+                        '\'' if characters.next_if_eq(&'\'').is_none() => break,
+                        c => value.push(c),
+                    }
+                }
+                value
+            }
+            None => rest.split('#').next().unwrap_or_default().trim().to_owned(),
+        };
+        values.insert(key.to_owned(), value);
+    }
+    // A control file that another one is the second part of (name--1.0.control) speaks of one version only.
+    (!name.contains("--")).then(|| Control {
+        path: path.to_owned(),
+        name: name.to_owned(),
+        values,
+    })
+}
+
+impl Control {
+    /// `default_version`, where the file itself says it and does not leave it to the build.
+    pub fn default_version(&self) -> Option<&str> {
+        let version = self.values.get("default_version")?;
+        let is_word = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+        let is_version = version.starts_with(|c: char| c.is_ascii_digit()) && version.chars().all(is_word);
+        is_version.then_some(version)
+    }
+
+    /// The extensions that `CREATE EXTENSION` wants to be there.
+    pub fn requires(&self) -> Vec<&str> {
+        let list = self.values.get("requires").map_or("", String::as_str);
+        list.split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .collect()
+    }
+}
+
+fn makefile(path: &str, text: &str) -> Option<Makefile> {
+    let joined = text.replace("\\\r\n", " ").replace("\\\n", " ");
+    let is_pgxs = ["$(PGXS)", "${PGXS}", "pgxs.mk"]
+        .iter()
+        .any(|word| joined.contains(word));
+    let (mut variables, mut conditions) = (BTreeMap::<String, String>::new(), BTreeSet::new());
+    for line in joined.lines() {
+        let line = line.split(" #").next().unwrap_or_default();
+        let statement = line.trim_start();
+        if ["ifeq", "ifneq", "$(error"]
+            .iter()
+            .any(|word| statement.starts_with(word))
+            && ["MAJORVERSION", "VERSION_NUM", "PG_VERSION", "PGVER", "$(error"]
+                .iter()
+                .any(|word| line.contains(word))
+        {
+            conditions.insert(statement.trim().to_owned());
+        }
+        if line.starts_with('\t') || statement.starts_with('#') {
+            continue;
+        }
+        if let Some((name, value)) = statement.split_once('=') {
+            let appends = name.ends_with('+');
+            let name = name.trim_end_matches([':', '?', '+']).trim();
+            let name = name.strip_prefix("override ").unwrap_or(name).trim();
+            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                continue;
+            }
+            let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+            let variable = variables.entry(name.to_owned()).or_default();
+            if appends && !variable.is_empty() {
+                variable.push(' ');
+                variable.push_str(&value);
+            } else if variable.is_empty() || !statement.contains("?=") {
+                *variable = value;
+            }
+        }
+    }
+    // One that only calls those of its directories counts with them.
+    (is_pgxs || variables.contains_key("SUBDIRS")).then(|| Makefile {
+        path: path.to_owned(),
+        variables,
+        conditions,
+    })
+}
+
+impl Makefile {
+    /// Its directory below the top; empty for the top.
+    pub fn directory(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(directory, _)| directory)
+    }
+
+    /// Libraries it links with: the names behind `-l`.
+    pub fn libraries(&self) -> BTreeSet<&str> {
+        let linking = [
+            "SHLIB_LINK",
+            "SHLIB_LINK_INTERNAL",
+            "LIBS",
+            "PG_LIBS",
+            "PG_LDFLAGS",
+            "LDFLAGS",
+        ];
+        let values = linking.iter().filter_map(|name| self.variables.get(*name));
+        let words = values.flat_map(|value| outside_of_calls(value));
+        let names = words.filter_map(|word| word.strip_prefix("-l"));
+        let is_name = |name: &&str| {
+            !name.is_empty()
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "_-+".contains(c))
+        };
+        names.filter(is_name).collect()
+    }
+}
+
+/// The words of a value that are not inside of `$(…)`: what is filtered there, or computed, is none of them.
+fn outside_of_calls(value: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut words) = (0_usize, 0, Vec::new());
+    for (at, c) in value.char_indices() {
+        if matches!(c, '(' | ')') {
+            if depth == 0 {
+                words.extend(value[start..at].split(' '));
+            }
+            depth = if c == '(' {
+                depth + 1
+            } else {
+                depth.saturating_sub(1)
+            };
+            start = at + 1;
+        }
+    }
+    if depth == 0 {
+        words.extend(value[start..].split(' '));
+    }
+    words
+}
+
+fn meta(text: &str) -> Option<Meta> {
+    let value: Value = serde_json::from_str(text).ok()?;
+    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let resources = &value["resources"];
+    let requires = &value["prereqs"]["runtime"]["requires"]["PostgreSQL"];
+    Some(Meta {
+        version: text(&value["version"]),
+        summary: text(&value["abstract"]),
+        license: text(&value["license"]),
+        homepage: text(&resources["homepage"]).or_else(|| text(&resources["repository"]["web"])),
+        postgresql: text(requires).or_else(|| requires.as_number().map(ToString::to_string)),
+    })
+}
+
+impl Meta {
+    /// The PostgreSQL major that is the lowest it wants, where it says `>= …` or only a version.
+    pub fn lowest_major(&self) -> Option<u16> {
+        let wanted = self.postgresql.as_ref()?;
+        let first = wanted
+            .split(',')
+            .find(|part| !part.trim_start().starts_with(['<', '!']))?;
+        let number = first.trim().trim_start_matches(['>', '=', ' ']);
+        number.split('.').next()?.parse().ok()
+    }
+}
+
+/// The options that a build file offers.
+fn options(name: &str, text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim_start);
+    let word = |rest: &str| {
+        let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)));
+        rest[..end.unwrap_or(rest.len())].to_owned()
+    };
+    match name {
+        // The page that `./configure --help` prints stands in it as it is. Those that every configure has are left out.
+        "configure" => lines
+            .filter(|line| {
+                line.starts_with("--with-")
+                    || line.starts_with("--without-")
+                    || line.starts_with("--enable-")
+                    || line.starts_with("--disable-")
+            })
+            .map(word)
+            .filter(|option| {
+                !matches!(
+                    option.as_str(),
+                    "--enable-FEATURE"
+                        | "--disable-FEATURE"
+                        | "--with-PACKAGE"
+                        | "--without-PACKAGE"
+                        | "--disable-option-checking"
+                )
+            })
+            .collect(),
+        "CMakeLists.txt" => lines
+            .filter_map(|line| {
+                line.strip_prefix("option(")
+                    .or_else(|| line.strip_prefix("OPTION("))
+            })
+            .map(|rest| word(rest.trim_start()))
+            .filter(|name| !name.is_empty())
+            .map(|name| format!("-D{name}"))
+            .collect(),
+        "meson_options.txt" | "meson.options" => lines
+            .filter_map(|line| {
+                line.strip_prefix("option(")?
+                    .trim_start()
+                    .strip_prefix(['\'', '"'])
+            })
+            .map(|rest| format!("-D{}", word(rest)))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+impl Licence {
+    /// The SPDX name, where the words are those of a licence that cannot be mistaken for another. The GPL is none of
+    /// them: whether later versions are meant stands elsewhere.
+    pub fn spdx(&self) -> Option<&'static str> {
+        let words = self
+            .text
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .to_ascii_lowercase();
+        let has = |text: &str| words.contains(text);
+        if has("without a written agreement is hereby granted") {
+            Some("PostgreSQL")
+        } else if has("apache license version 2.0") {
+            Some("Apache-2.0")
+        } else if has("mozilla public license version 2.0") {
+            Some("MPL-2.0")
+        } else if has("permission is hereby granted, free of charge")
+            && has("the software is provided \"as is\"")
+        {
+            Some("MIT")
+        } else if has(
+            "permission to use, copy, modify, and/or distribute this software for any purpose with or without fee",
+        ) {
+            Some("ISC")
+        } else if has("redistributions of source code must retain the above copyright") {
+            let clauses_of_names =
+                has("neither the name") || has("may not be used to endorse") || has("may be used to endorse");
+            let advertises = has("all advertising materials");
+            match (clauses_of_names, advertises) {
+                (_, true) => None,
+                (true, false) => Some("BSD-3-Clause"),
+                (false, false) => Some("BSD-2-Clause"),
+            }
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(files: &[(&str, &str)]) -> Survey {
+        let files: Vec<_> = files
+            .iter()
+            .filter(|(path, _)| is_of_interest(path))
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+            .collect();
+        survey(&files)
+    }
+
+    #[test]
+    fn control_files_are_read_wherever_they_are_but_for_tests() {
+        let found = of(&[
+            (
+                "src/b.control.in",
+                "default_version = 'REPACK_VERSION'\nrequires='a, plpgsql' # x\n",
+            ),
+            (
+                "a.control",
+                "# default_version = '9'\ncomment = 'it''s # one'\ndefault_version='1.0'\nrelocatable = true # y\n",
+            ),
+            ("test/c.control", "default_version = '1'\n"),
+            ("a--1.0.control", "requires = 'x'\n"),
+        ]);
+        let [b, a] = found.controls.as_slice() else {
+            panic!("{:?}", found.controls)
+        };
+        assert_eq!(
+            (b.name.as_str(), b.default_version(), b.requires()),
+            ("b", None, vec!["a", "plpgsql"])
+        );
+        assert_eq!(a.default_version(), Some("1.0"));
+        assert_eq!(a.values["comment"], "it's # one");
+        assert_eq!(a.values["relocatable"], "true");
+    }
+
+    #[test]
+    fn makefiles_tell_variables_libraries_and_conditions() {
+        let text = "MODULE_big = x\nOBJS = a.o \\\n  b.o\nOPTFLAGS ?= -march=native # fast\nSHLIB_LINK = -lcurl\nSHLIB_LINK += $(filter -lz, $(LIBS)) -lssl\n\
+                    ifeq ($(shell test $(MAJORVERSION) -lt 13; echo $$?),0)\n$(error too old)\nendif\ninstall: all\n\tFOO=bar true\ninclude $(PGXS)\n";
+        let found = of(&[("Makefile", text), ("doc/Makefile", "all:\n\ttrue\n")]);
+        let [makefile] = found.makefiles.as_slice() else {
+            panic!("{:?}", found.makefiles)
+        };
+        assert_eq!(makefile.variables["OBJS"], "a.o b.o");
+        assert_eq!(makefile.variables["OPTFLAGS"], "-march=native");
+        assert!(!makefile.variables.contains_key("FOO"));
+        assert_eq!(
+            makefile.libraries().into_iter().collect::<Vec<_>>(),
+            ["curl", "ssl"]
+        );
+        assert_eq!(makefile.conditions.len(), 2);
+    }
+
+    #[test]
+    fn meta_licence_and_options_are_found_at_the_top() {
+        let found = of(&[
+            (
+                "META.json",
+                r#"{"version": "1.2.0", "abstract": "x", "license": "postgresql", "prereqs": {"runtime": {"requires": {"PostgreSQL": ">= 9.2.0"}}}}"#,
+            ),
+            (
+                "configure",
+                "  --with-curl             x\n  --without-libcurl  y\n  --enable-FEATURE[=ARG]\n",
+            ),
+            ("CMakeLists.txt", "option(APACHE_ONLY \"x\" OFF)\n"),
+            (
+                "LICENSE.md",
+                "Permission to use, copy, … without fee, and\nwithout a written agreement is hereby granted",
+            ),
+            (
+                "src/x.cpp",
+                "elog(ERROR, \"add x to shared_preload_libraries\");\n",
+            ),
+        ]);
+        assert_eq!(found.meta.unwrap().lowest_major(), Some(9));
+        assert_eq!(
+            found.options.into_iter().collect::<Vec<_>>(),
+            ["--with-curl", "--without-libcurl", "-DAPACHE_ONLY"]
+        );
+        assert_eq!(found.licence.unwrap().spdx(), Some("PostgreSQL"));
+        assert_eq!(found.preloading, ["src/x.cpp:1"]);
+        assert!(found.has_cplusplus);
+    }
+}

@@ -1,0 +1,390 @@
+//! `pgsetup update`: writes a newer version into a manifest, and says what its author should look at.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::changes;
+use super::edit::{self, Edit};
+use super::obtain::{Archive, Desk};
+use super::subject::{Subject, subjects};
+use super::survey::Survey;
+use super::upstream::{self, Spelling};
+use crate::cli::UpdateArgs;
+use crate::failure::{Because, Cause, Failure};
+use crate::host::{self, archive};
+use crate::manifest::source::Source;
+use crate::manifest::{self, nearest, problem};
+use crate::report::Reporter;
+use crate::resolve::{self, Selection};
+
+/// Updates one manifest.
+pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
+    if args.check {
+        return super::outdated::outdated(args, reporter);
+    }
+    let files = host::fs::manifests(&args.manifests).because(Cause::Manifest)?;
+    let (manifests, problems) = manifest::parse(&files);
+    // clap has seen to it that there is one.
+    let name = args.name.as_deref().unwrap_or_default();
+    let subjects = subjects(&manifests);
+    if !problems.is_empty() && subjects.iter().all(|subject| subject.name != name) {
+        reporter.line(problem::render(&problems, reporter.is_styled()).trim_end());
+        let message = format!("no manifest `{name}` with an archive can be read");
+        return Err(Failure::new(Cause::Manifest, message));
+    }
+    let subject = chosen(&subjects, name, args)?;
+    let desk = Desk::new(&args.sources, args.cache.as_deref(), reporter)?;
+    let version = match &args.version {
+        Some(version) => version.clone(),
+        None => newest(&subject, &desk)?,
+    };
+    if version == subject.version {
+        return reporter
+            .result(&format!("{} is what its manifest has\n", subject.title()))
+            .because(Cause::Internal);
+    }
+    let file = subject.file.clone();
+    let written = host::fs::read_text(&file).because(Cause::Manifest)?;
+    // Places are those of the text behind a byte order mark.
+    let (mark, text) = match written.strip_prefix('\u{feff}') {
+        Some(text) => ("\u{feff}", text),
+        None => ("", written.as_str()),
+    };
+    let mut page = format!("{}: {} -> {version}\n", file.display(), subject.title());
+    let mut edits = vec![Edit {
+        path: subject.version_path.clone(),
+        value: version.clone(),
+    }];
+    for (position, (path, source)) in subject.sources.iter().enumerate() {
+        let is_first = position == 0;
+        let release = Release {
+            subject: &subject,
+            version: &version,
+            path,
+            source,
+        };
+        release.replace(is_first, args, &desk, &mut edits, &mut page)?;
+    }
+    let edited = edit::apply(text, &edits)
+        .with_context(|| format!("{} is left as it is", file.display()))
+        .because(Cause::Manifest)?;
+    no_worse(&files, &file, &edited, reporter)?;
+    host::fs::replace_text(&file, &format!("{mark}{edited}"))?;
+    let lines = edit::lines_with(&edited, &subject.version);
+    if !lines.is_empty() {
+        let lines: Vec<String> = lines.iter().map(usize::to_string).collect();
+        let _ = writeln!(
+            page,
+            "left alone\n  {} is still named in line {}",
+            subject.version,
+            lines.join(", ")
+        );
+    }
+    reporter.result(&page).because(Cause::Internal)
+}
+
+/// The release that the command line means.
+fn chosen(subjects: &[Subject], name: &str, args: &UpdateArgs) -> Result<Subject, Failure> {
+    let named: Vec<&Subject> = subjects.iter().filter(|subject| subject.name == name).collect();
+    if named.is_empty() {
+        let message = match nearest(name, subjects.iter().map(|subject| subject.name.as_str())) {
+            Some(near) => format!("there is no manifest `{name}` with an archive; did you mean `{near}`?"),
+            None => format!("there is no manifest `{name}` with an archive"),
+        };
+        return Err(Failure::new(Cause::Usage, message));
+    }
+    let versions: Vec<&str> = named.iter().map(|subject| subject.version.as_str()).collect();
+    let is_meant = |subject: &&&Subject| {
+        args.release
+            .as_ref()
+            .is_none_or(|release| subject.version == *release)
+    };
+    match named.iter().filter(is_meant).collect::<Vec<_>>().as_slice() {
+        [subject] => Ok((**subject).clone()),
+        [] => Err(Failure::new(
+            Cause::Usage,
+            format_args!(
+                "`{name}` has no release {}: it has {}",
+                args.release.as_deref().unwrap_or_default(),
+                versions.join(", ")
+            ),
+        )),
+        _ => Err(Failure::new(
+            Cause::Usage,
+            format_args!(
+                "`{name}` has several releases; say which is to be replaced: --release {}",
+                versions.join(" or --release ")
+            ),
+        )),
+    }
+}
+
+/// The newest version that upstream has of the subject's line.
+fn newest(subject: &Subject, desk: &Desk<'_>) -> Result<String, Failure> {
+    let asked = subject.upstream().and_then(|upstream| {
+        let answer = desk.page(&upstream.url, subject.is_insecure())?;
+        upstream
+            .versions(&answer)
+            .map_err(|why| format!("{}: {why}", upstream.what))
+    });
+    let versions = asked.map_err(|why| {
+        let message = format!(
+            "{} cannot be asked for: {why}\n  say which version: pgsetup update {} VERSION",
+            subject.name, subject.name
+        );
+        Failure::new(Cause::Network, message)
+    })?;
+    match upstream::newest(&versions, &subject.version, subject.line) {
+        Some(version) if upstream::compare(version, &subject.version).is_gt() => Ok(version.clone()),
+        _ => Ok(subject.version.clone()),
+    }
+}
+
+/// One source on its way to another version.
+struct Release<'a> {
+    subject: &'a Subject,
+    version: &'a str,
+    path: &'a str,
+    source: &'a Source,
+}
+
+impl Release<'_> {
+    /// Adds to `edits` what changes, and to `page` what there is to say about it.
+    fn replace(
+        &self,
+        is_first: bool,
+        args: &UpdateArgs,
+        desk: &Desk<'_>,
+        edits: &mut Vec<Edit>,
+        page: &mut String,
+    ) -> Result<(), Failure> {
+        let Self {
+            subject,
+            version,
+            path,
+            source,
+        } = *self;
+        let old_url = subject.interpolate(&source.url, &subject.version);
+        let spelling = Spelling::of(&source.url, &subject.version);
+        let written = match spelling {
+            Some(spelling) => source
+                .url
+                .replace(&spelling.write(&subject.version), &spelling.write(version)),
+            None => source.url.clone(),
+        };
+        let url = subject.interpolate(&written, version);
+        let local = args.archive.as_ref().filter(|_| is_first);
+        if url == old_url && local.is_none() {
+            if is_first {
+                let message = format!(
+                    "{path}.url does not name the version: {url}\n  write ${{version}} into it, or give the archive: --archive FILE"
+                );
+                return Err(Failure::new(Cause::Manifest, message));
+            }
+            let _ = writeln!(
+                page,
+                "  {path} has another version than the release and is left as it is"
+            );
+            return Ok(());
+        }
+        if !source.accepted.is_empty() {
+            let message = format!(
+                "{path}.accepted lists digests of {}: take them out of {} first",
+                subject.version,
+                subject.file.display()
+            );
+            return Err(Failure::new(Cause::Manifest, message));
+        }
+        let (new, from) = match local {
+            Some(file) => (Desk::local(file)?, file.display().to_string()),
+            None => (desk.download(&url, source.insecure.is_some())?, url.clone()),
+        };
+        // Before anything is written: what is no archive is no new version.
+        let survey = desk.survey(&new.path, source.strip, &from)?;
+        if written != source.url {
+            edits.push(self.edit("url", written));
+        }
+        self.digests(&new, &from, edits, page)?;
+        self.mirrors(edits, page);
+        if is_first {
+            self.provides(&survey, edits, page);
+        }
+        self.compare(desk, &survey, page);
+        Ok(())
+    }
+
+    fn edit(&self, key: &str, value: String) -> Edit {
+        Edit {
+            path: format!("{}.{key}", self.path),
+            value,
+        }
+    }
+
+    fn digests(
+        &self,
+        new: &Archive,
+        from: &str,
+        edits: &mut Vec<Edit>,
+        page: &mut String,
+    ) -> Result<(), Failure> {
+        let digest = new.hashes.sha256().to_string();
+        let _ = writeln!(
+            page,
+            "  sha256 {digest}\n    computed from {from}, which nobody has vouched for:\n    compare it with a digest that upstream publishes"
+        );
+        edits.push(self.edit("sha256", digest));
+        if self.source.sha512.is_some() {
+            let digest = new.hashes.sha512().context("no SHA-512 was computed")?;
+            edits.push(self.edit("sha512", digest.to_string()));
+        }
+        if self.source.tar_sha256.is_some() {
+            let digest = archive::tar_digest(&new.path)
+                .context("its tar cannot be read")
+                .because(Cause::Checksum)?;
+            edits.push(self.edit("tar_sha256", digest.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Mirrors that name the old version by itself get the new one. Whether it is there, nobody has asked.
+    fn mirrors(&self, edits: &mut Vec<Edit>, page: &mut String) {
+        for (position, mirror) in self.source.mirrors.iter().enumerate() {
+            for (key, place) in [("url", &mirror.url), ("debian", &mirror.debian)] {
+                let Some(place) = place.as_ref().filter(|place| !place.contains("${version}")) else {
+                    continue;
+                };
+                if place.contains(&self.subject.version) {
+                    let new = place.replace(&self.subject.version, self.version);
+                    let _ = writeln!(
+                        page,
+                        "  mirror {new}\n    nobody has asked whether it is there; take it out if it is not"
+                    );
+                    edits.push(self.edit(&format!("mirrors[{position}].{key}"), new));
+                } else {
+                    let _ = writeln!(
+                        page,
+                        "  mirror {place} does not name the version: is it still right?"
+                    );
+                }
+            }
+        }
+    }
+
+    /// `default_version` as the new control files say it.
+    fn provides(&self, survey: &Survey, edits: &mut Vec<Edit>, page: &mut String) {
+        let subject = self.subject;
+        for (path, sql) in &subject.provides {
+            let name = &sql.name;
+            let Some(control) = survey.controls.iter().find(|control| control.name == *name) else {
+                let _ = writeln!(
+                    page,
+                    "  provides {name} {}: the archive has no {name}.control; is that still right?",
+                    sql.default_version
+                );
+                continue;
+            };
+            match control.default_version() {
+                Some(version) if version == sql.default_version => {}
+                Some(version) => {
+                    let _ = writeln!(
+                        page,
+                        "  provides {name} {version}, was {} ({})",
+                        sql.default_version, control.path
+                    );
+                    edits.push(Edit {
+                        path: format!("{path}.default_version"),
+                        value: version.to_owned(),
+                    });
+                }
+                None => {
+                    let said = control
+                        .values
+                        .get("default_version")
+                        .map_or("nothing", String::as_str);
+                    let _ = writeln!(
+                        page,
+                        "  provides {name} {}: {} leaves it to the build ({said}); is that still right?",
+                        sql.default_version, control.path
+                    );
+                }
+            }
+        }
+    }
+
+    fn compare(&self, desk: &Desk<'_>, new: &Survey, page: &mut String) {
+        let title = self.subject.title();
+        let old = self
+            .subject
+            .wanted(self.source)
+            .ok_or_else(|| "its digest cannot be read".to_owned());
+        let old = old.and_then(|wanted| desk.known(&wanted)).and_then(|path| {
+            desk.survey(&path, self.source.strip, &title)
+                .map_err(|failure| failure.to_string())
+        });
+        match old {
+            Err(why) => {
+                let _ = writeln!(page, "not compared with {title}, which cannot be had: {why}");
+            }
+            Ok(old) => {
+                let lines = changes::changes(&old, new);
+                let head = if lines.is_empty() {
+                    "nothing else that a manifest has to do with"
+                } else {
+                    "what else"
+                };
+                let _ = writeln!(page, "{head} changed since {}", self.subject.version);
+                for line in lines {
+                    let _ = writeln!(page, "  {line}");
+                }
+            }
+        }
+    }
+}
+
+/// Nothing is wrong with the manifests that was not wrong with them before.
+fn no_worse(
+    files: &[(String, String)],
+    file: &Path,
+    edited: &str,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    let problems = |files: &[(String, String)]| {
+        let (manifests, mut problems) = manifest::parse(files);
+        problems.extend(
+            resolve::resolve(&manifests, &Selection::default())
+                .err()
+                .unwrap_or_default(),
+        );
+        problems
+    };
+    let shown = file.display().to_string();
+    let after: Vec<(String, String)> = files
+        .iter()
+        .map(|(name, text)| {
+            (
+                name.clone(),
+                if *name == shown {
+                    edited.to_owned()
+                } else {
+                    text.clone()
+                },
+            )
+        })
+        .collect();
+    let before: Vec<(String, String)> = problems(files)
+        .into_iter()
+        .map(|p| (p.source.file.clone(), p.message))
+        .collect();
+    let is_new = |p: &problem::Problem| !before.contains(&(p.source.file.clone(), p.message.clone()));
+    let new: Vec<problem::Problem> = problems(&after).into_iter().filter(is_new).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    reporter.line(problem::render(&new, reporter.is_styled()).trim_end());
+    Err(Failure::new(
+        Cause::Manifest,
+        format_args!("{shown} would be wrong with the new version; it is left as it is"),
+    ))
+}
