@@ -19,7 +19,7 @@ use crate::plan::{self, Plan};
 use crate::report::Reporter;
 use crate::resolve::Resolved;
 use crate::run::{self, Event, FailedStep, Limits, STOPPED, Settings};
-use crate::step::{self, Context, Done, State, fetch, user};
+use crate::step::{self, Context, Done, State, earlier, fetch, user};
 use crate::summary;
 use crate::supply::{ErrorKind, Options, Supply, SupplyError, Wanted};
 use crate::target::{Architecture, Target, distribution_of};
@@ -112,8 +112,9 @@ fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> 
     if args.sources.offline {
         all_at_hand(&plan, &supply, reporter)?;
     }
+    let state = State::after(earlier::read(host, &resolved)?, &resolved);
     host.empty_contents(layout::WORK)?;
-    perform(&plan, args, host, &supply, reporter)?;
+    perform(&plan, args, host, &supply, state, reporter)?;
     plan.leaves.iter().for_each(|line| reporter.line(line));
     Ok(())
 }
@@ -238,6 +239,7 @@ fn perform(
     args: &InstallArgs,
     host: &Host,
     supply: &Supply,
+    state: State,
     reporter: &Reporter,
 ) -> Result<(), Failure> {
     let began = host::now();
@@ -250,7 +252,7 @@ fn perform(
         supply,
         jobserver: &jobserver,
         certificates: &certificates,
-        state: State::default(),
+        state,
     };
     let interrupt = host.interrupt();
     let settings = Settings {

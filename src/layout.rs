@@ -7,6 +7,9 @@ pub const WORK: &str = "/var/tmp/pgsetup";
 /// The directory of pgsetup's own records in the image.
 pub const RECORDS: &str = "/usr/share/pgsetup";
 
+/// The part of dpkg's configuration that says which files of packages are not unpacked.
+pub const DPKG_CONFIGURATION: &str = "/etc/dpkg/dpkg.cfg.d/pgsetup";
+
 /// The unpacked sources of a component.
 pub fn source(slug: &str) -> String {
     format!("{WORK}/source/{slug}")

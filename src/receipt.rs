@@ -402,6 +402,39 @@ impl Receipt {
         }
     }
 
+    /// The same for a root in which an earlier installation was: with its components, unless they were made again, and
+    /// with what it made, removed and declared.
+    #[must_use]
+    pub fn after(mut self, earlier: &Self) -> Self {
+        fn add<T: Clone>(to: &mut Vec<T>, from: &[T], name: impl Fn(&T) -> &str) {
+            let missing: Vec<T> = from
+                .iter()
+                .filter(|one| !to.iter().any(|known| name(known) == name(one)))
+                .cloned()
+                .collect();
+            to.extend(missing);
+        }
+        add(&mut self.components, &earlier.components, |one| &one.name);
+        add(&mut self.directories, &earlier.directories, |one| &one.path);
+        add(&mut self.packages_upgraded, &earlier.packages_upgraded, |one| {
+            &one.name
+        });
+        let (ours, theirs) = (&mut self.declared, &earlier.declared);
+        add(&mut ours.libraries, &theirs.libraries, |one| &one.name);
+        add(&mut ours.optional_libraries, &theirs.optional_libraries, |one| {
+            &one.name
+        });
+        add(&mut ours.programs, &theirs.programs, |one| &one.name);
+        let removed: Vec<PackageVersion> = earlier
+            .packages_removed
+            .iter()
+            .filter(|package| !self.packages().any(|here| here.name == package.name))
+            .cloned()
+            .collect();
+        add(&mut self.packages_removed, &removed, |one| &one.name);
+        self
+    }
+
     /// The document as it is written into the image.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")

@@ -23,7 +23,7 @@ use crate::step::gate;
 /// The version of the JSON document's schema.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// Files of packages that images leave out on purpose.
+/// Files of packages that base images leave out without telling dpkg.
 const LEFT_OUT: [&str; 6] = [
     "/usr/share/doc",
     "/usr/share/groff",
@@ -354,9 +354,9 @@ impl Verifier<'_> {
 
     fn packages(&mut self) -> Result<()> {
         let dpkg = self.host.dpkg()?;
+        let left_out = self.host.left_out()?;
         for (path, package) in dpkg.files() {
-            // What dpkg can be told to leave out (path-exclude) is no file that a program needs.
-            let is_left_out = LEFT_OUT.iter().any(|place| path.starts_with(place));
+            let is_left_out = left_out.has(path) || LEFT_OUT.iter().any(|place| path.starts_with(place));
             if path.starts_with("/usr/") && !is_left_out && !self.host.exists(path) {
                 let explanation = format!("is missing; the package {package} has it");
                 self.differs(Aspect::Package, path, explanation);

@@ -42,6 +42,51 @@ pub struct Package {
     pub provides: Vec<String>,
 }
 
+/// Which files of packages are not unpacked, as dpkg's configuration says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Patterns in their order, with whether they leave out or take in.
+    rules: Vec<(bool, String)>,
+}
+
+impl LeftOut {
+    fn read(&mut self, text: &str) {
+        for line in text.lines() {
+            let rule = |name: &str| {
+                let rest = line.trim().strip_prefix(name)?.trim_start();
+                Some(rest.strip_prefix('=').unwrap_or(rest).trim().to_owned())
+            };
+            if let Some(pattern) = rule("path-exclude") {
+                self.rules.push((true, pattern));
+            } else if let Some(pattern) = rule("path-include") {
+                self.rules.push((false, pattern));
+            }
+        }
+    }
+
+    /// Whether dpkg leaves out a path: the last rule that fits decides.
+    pub fn has(&self, path: &str) -> bool {
+        let fits = |(_, pattern): &&(bool, String)| fits(pattern.as_bytes(), path.as_bytes());
+        self.rules
+            .iter()
+            .rev()
+            .find(fits)
+            .is_some_and(|(excludes, _)| *excludes)
+    }
+}
+
+/// Whether `path` is what `pattern` stands for: `*` is any text, slashes included, and `?` any character, as dpkg
+/// calls fnmatch(3).
+fn fits(pattern: &[u8], path: &[u8]) -> bool {
+    match (pattern.split_first(), path.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => (0..=path.len()).any(|from| fits(rest, &path[from..])),
+        (Some((b'?', rest)), Some((_, below))) => fits(rest, below),
+        (Some((wanted, rest)), Some((byte, below))) => wanted == byte && fits(rest, below),
+        _ => false,
+    }
+}
+
 /// The installed packages and their files.
 #[derive(Debug, Default)]
 pub struct Dpkg {
@@ -55,6 +100,20 @@ pub struct Dpkg {
 }
 
 impl Host {
+    /// Which files of packages dpkg does not unpack here.
+    pub fn left_out(&self) -> Result<LeftOut> {
+        let mut left_out = LeftOut::default();
+        left_out.read(&self.read("/etc/dpkg/dpkg.cfg")?.unwrap_or_default());
+        for name in self.names("/etc/dpkg/dpkg.cfg.d")? {
+            left_out.read(
+                &self
+                    .read(&format!("/etc/dpkg/dpkg.cfg.d/{name}"))?
+                    .unwrap_or_default(),
+            );
+        }
+        Ok(left_out)
+    }
+
     /// The package database as it is now; empty where the root has none.
     pub fn dpkg(&self) -> Result<Dpkg> {
         let status = self.read(&format!("{DATABASE}/status"))?.unwrap_or_default();
@@ -425,6 +484,16 @@ Version: 1
         assert_eq!(dpkg.owner("/usr/bin/sh"), Some("late"));
         assert_eq!(dpkg.owner("/usr/bin/sh.distrib"), Some("init"));
         assert_eq!(dpkg.owner("/etc/gone"), None);
+    }
+
+    #[test]
+    fn of_dpkgs_patterns_the_last_that_fits_decides() {
+        let mut left_out = LeftOut::default();
+        left_out.read("# x\npath-exclude /usr/share/doc/*\npath-include=/usr/share/doc/*/copyright\n");
+        assert!(left_out.has("/usr/share/doc/libc6/changelog.gz"));
+        assert!(left_out.has("/usr/share/doc/libc6"));
+        assert!(!left_out.has("/usr/share/doc/libc6/copyright"));
+        assert!(!left_out.has("/usr/share/docs/x"));
     }
 
     #[test]

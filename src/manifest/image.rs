@@ -85,9 +85,16 @@ pub struct Prune {
     /// Kinds of files to remove from what was compiled.
     #[serde(default)]
     pub remove: Vec<Removal>,
-    /// Files and directories to remove besides; absolute paths.
+    /// Kinds that stay although `remove` names them; `development` for an image that others extend.
+    #[serde(default)]
+    pub keep: Vec<Removal>,
+    /// Files and directories to remove besides; absolute paths. What Debian packages own stays.
     #[serde(default)]
     pub paths: Vec<String>,
+    /// Files of Debian packages that are never unpacked, as patterns of dpkg's `path-exclude` (dpkg(1)). dpkg is told
+    /// in its own configuration, before the first package is installed and for good. Copyright files always stay.
+    #[serde(default)]
+    pub package_paths: Vec<String>,
 }
 
 /// A kind of files that a running server does not need.

@@ -170,6 +170,19 @@ impl Builder<'_> {
             };
             ready.push(self.step(format!("write {path}"), Lane::Files, 1, &[record], write));
         }
+        if !self.resolved.prune.package_paths.is_empty() {
+            let path = layout::DPKG_CONFIGURATION;
+            let write = Action::WriteFile {
+                path: path.to_owned(),
+                text: dpkg_configuration(&self.resolved.prune.package_paths),
+            };
+            let write = self.step(format!("write {path}"), Lane::Files, 1, &[record], write);
+            self.because(
+                write,
+                "dpkg unpacks no file of a package that the image's policy leaves out",
+            );
+            ready.push(write);
+        }
         let mut last = update;
         for (phase, name) in [(Phase::Runtime, "run-time"), (Phase::Build, "build")] {
             let wanted: Vec<&WantedPackage> = self.packages.iter().filter(|p| p.phase == phase).collect();
@@ -460,6 +473,18 @@ fn configuration(settings: &[Setting]) -> String {
         ));
     }
     text
+}
+
+/// The text of dpkg's configuration that leaves out `paths`. Of two lines that fit, dpkg obeys the last.
+fn dpkg_configuration(paths: &[String]) -> String {
+    let excludes: String = paths
+        .iter()
+        .map(|path| format!("path-exclude={path}\n"))
+        .collect();
+    format!(
+        "# Files of packages that this image does without, written by pgsetup from its manifests.\n{excludes}\
+         path-include=/usr/share/doc/*/copyright\n"
+    )
 }
 
 /// Settings of the throw-away cluster besides the image's: what tests need, and every library that an extension

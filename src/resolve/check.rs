@@ -412,6 +412,15 @@ impl Checks<'_, Image> {
         );
         self.settings("settings", &image.settings);
         self.packages("packages", &image.packages);
+        for (position, path) in image.prune.package_paths.iter().enumerate() {
+            let fits = path.starts_with('/') && !path.contains(char::is_whitespace);
+            let complaint =
+                || format!("`{path}` is no absolute path or pattern of one, such as `/usr/share/man/*`");
+            self.at(
+                &format!("prune.package_paths[{position}]"),
+                fits.then_some(()).ok_or_else(complaint),
+            );
+        }
         for (position, directory) in image.directories.iter().enumerate() {
             let path = format!("directories[{position}]");
             self.at(

@@ -130,6 +130,15 @@ impl Resolved {
         .chain(patroni)
     }
 
+    /// Everything that is installed besides Debian packages.
+    pub fn components(&self) -> impl Iterator<Item = &Component> {
+        let extensions = self.extensions.iter().map(|extension| &extension.component);
+        let patroni = self.patroni.iter().map(|patroni| &patroni.component);
+        std::iter::once(&self.postgresql.component)
+            .chain(extensions)
+            .chain(patroni)
+    }
+
     /// What is used at run time and told by manifests only.
     pub fn declared(&self) -> Declared {
         Declared::by(self.packages())

@@ -540,6 +540,7 @@ fn patroni(
 /// The image's policy; where others are to build in the image, without what would keep them from it.
 fn prune(image: &Image, keep_build_packages: bool) -> Prune {
     let mut prune = image.prune.clone();
+    prune.remove.retain(|removal| !image.prune.keep.contains(removal));
     if keep_build_packages {
         prune
             .remove

@@ -24,7 +24,8 @@ pub fn remove_build_packages(
     log: &Log,
 ) -> Result<String, Failure> {
     let needs = gate::needs(context.host, &lock(&context.state.inventory), declared)?;
-    let mut wanted: BTreeMap<String, String> = needs.packages();
+    let mut wanted: BTreeMap<String, String> = context.state.kept_earlier(&context.host.dpkg()?);
+    wanted.extend(needs.packages());
     for package in keep {
         wanted.insert(
             package.name.clone(),

@@ -6,6 +6,7 @@
 mod build;
 mod clean;
 mod cluster;
+pub mod earlier;
 pub mod fetch;
 mod files;
 pub mod gate;
@@ -30,6 +31,7 @@ use crate::host::{Host, Log, usage};
 use crate::inventory::Inventory;
 use crate::layout;
 use crate::plan::{Action, Step};
+use crate::receipt::Receipt;
 use crate::report::Reporter;
 use crate::supply::Supply;
 use crate::timing::{Origin, Ran};
@@ -61,6 +63,8 @@ pub struct State {
     packages_before: OnceLock<PackagesBefore>,
     needs_before: OnceLock<Needs>,
     purged: OnceLock<Purged>,
+    /// The receipt of an installation that was here before.
+    earlier: OnceLock<Receipt>,
     spent: Mutex<BTreeMap<String, Spent>>,
 }
 
@@ -141,7 +145,7 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
     let done = |()| String::new();
     let note = match &step.action {
         Action::RecordBase => {
-            let before = PackagesBefore::take(host)?;
+            let before = PackagesBefore::take(host, state.earlier.get())?;
             let note = format!("{} packages", before.packages.len());
             // Performed once: the plan has one such step.
             let _ = state.packages_before.set(before);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::Command;
 use crate::host::dpkg::{Dpkg, Package};
 use crate::host::{Host, Log};
+use crate::receipt::Receipt;
 use crate::verify;
 
 /// Directories for what is not meant to last.
@@ -40,14 +41,27 @@ pub struct PackageState {
 }
 
 impl PackagesBefore {
-    /// The packages as they are now.
-    pub fn take(host: &Host) -> Result<Self> {
+    /// The packages as they are now. Where an earlier installation was here, the base is what that one began with.
+    pub fn take(host: &Host, earlier: Option<&Receipt>) -> Result<Self> {
         let dpkg = host.dpkg()?;
-        let unpackaged = verify::unpackaged(host, &dpkg)?;
+        let unpackaged = match earlier {
+            Some(earlier) => earlier.base.unpackaged.iter().cloned().collect(),
+            None => verify::unpackaged(host, &dpkg)?.into_keys().collect(),
+        };
+        let is_of_base = |package: &Package| {
+            earlier.is_none_or(|earlier| {
+                earlier
+                    .base
+                    .packages
+                    .iter()
+                    .any(|known| known.name == package.name)
+            })
+        };
         Ok(Self {
             packages: dpkg
                 .packages
                 .into_values()
+                .filter(is_of_base)
                 .map(|package| {
                     let state = PackageState {
                         version: package.version,
@@ -62,7 +76,7 @@ impl PackagesBefore {
                 .into_iter()
                 .map(|one| one.path)
                 .collect(),
-            unpackaged: unpackaged.into_keys().collect(),
+            unpackaged,
         })
     }
 }
@@ -98,6 +112,21 @@ pub struct Purged {
     pub removed: BTreeMap<String, Package>,
     /// Packages of the base that have another version now: name, version before, version now.
     pub upgraded: Vec<(String, String, String)>,
+}
+
+/// Why packages stay that were only wanted by builds.
+pub const BUILD_PACKAGES_STAY: &str = "build packages stay";
+
+/// What there is to say where nothing is removed: every package that was installed since `before` stays.
+pub fn nothing(dpkg: &Dpkg, before: &PackagesBefore) -> Result<Purged> {
+    let all = dpkg
+        .packages
+        .keys()
+        .filter(|name| !before.packages.contains_key(*name));
+    let keep = all
+        .map(|name| (name.clone(), BUILD_PACKAGES_STAY.to_owned()))
+        .collect();
+    decide(dpkg, before, &keep)
 }
 
 /// Removes what was installed since `before` and is neither in `keep` (package and reason) nor needed by what stays.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail};
 
 use super::files::ROOT_FILE;
-use super::purge::{PackagesBefore, Purged};
+use super::purge::{self, PackagesBefore};
 use super::{Context, lock, merge};
 use crate::failure::{Cause, Failure};
 use crate::host::dpkg::Dpkg;
@@ -26,13 +26,24 @@ use crate::{sbom, verify};
 pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failure> {
     let (host, state) = (context.host, &context.state);
     let mut inventory = lock(&state.inventory).clone();
-    if let Some(file) = merge::record(host, IMAGE, &resolved.configuration)? {
-        inventory.insert(file);
+    let written = [resolved.configuration.as_str(), layout::DPKG_CONFIGURATION];
+    for path in written {
+        if let Some(file) = merge::record(host, IMAGE, path)? {
+            inventory.insert(file);
+        }
     }
     // Every plan records the base's packages and removes those of the build.
-    let (no_packages, nothing) = (PackagesBefore::default(), Purged::default());
+    let no_packages = PackagesBefore::default();
     let before = state.packages_before.get().unwrap_or(&no_packages);
     let dpkg = host.dpkg()?;
+    let nothing;
+    let purged = match state.purged.get() {
+        Some(purged) => purged,
+        None => {
+            nothing = purge::nothing(&dpkg, before)?;
+            &nothing
+        }
+    };
     let (privileged, _) = verify::privileged(host)?;
     unaccounted(host, &privileged, before, &dpkg, resolved)
         .map_err(|error| Failure::new(Cause::Test, error))?;
@@ -42,12 +53,16 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
             inventory: &inventory,
             before,
             packages: &dpkg.packages,
-            purged: state.purged.get().unwrap_or(&nothing),
+            purged,
             privileged,
             keys: &BTreeMap::new(),
             created: host::variable("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()),
         },
     );
+    let receipt = match state.earlier.get() {
+        Some(earlier) => receipt.after(earlier),
+        None => receipt,
+    };
     let documents = [
         ("contents.txt", plan::leaves(resolved).join("\n") + "\n"),
         ("receipt.json", receipt.to_json()?),

@@ -143,7 +143,7 @@ fn image(directory: &Path) {
     let image = format!(
         "kind: image\nname: gate\nbase: debian:bookworm\npostgresql: '18'\nextensions: [{}]\n\
          user: {{name: postgres, uid: 999, gid: 999, home: /var/lib/postgresql, shell: /bin/bash}}\nlocale: C.UTF-8\n\
-         configuration: /etc/postgresql/image.conf\nprune: {{remove: []}}\n",
+         configuration: /etc/postgresql/image.conf\nprune: {{remove: [], package_paths: [/usr/share/doc/*]}}\n",
         names.join(", ")
     );
     std::fs::write(directory.join("manifests/server.yaml"), server).unwrap();
@@ -171,7 +171,7 @@ fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_nam
     let name = format!("pgsetup-gate-{}", std::process::id());
     let _removed = Removed(&name);
     let script = "/gate/pgsetup install /gate/manifests --vendor /gate/vendor --offline; echo \"status $?\"; \
-                  dpkg-query --show --showformat '${Package} '";
+                  ls /usr/share/doc/libyaml-0-2; dpkg-query --show --showformat '${Package} '";
     let created = docker(["create", "--name", &name, base, "bash", "-c", script]);
     created.ok();
     for (from, to) in [
@@ -202,6 +202,8 @@ fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_nam
     expected.sort_unstable();
     assert_eq!(said, expected, "{text}");
 
+    // Of documentation the copyright file is all that dpkg was to unpack.
+    assert!(ran.out.contains("status 7\ncopyright\n"), "{text}");
     let packages: Vec<&str> = ran.out.lines().last().unwrap_or_default().split(' ').collect();
     for (package, stays) in [
         ("libyaml-0-2", true),

@@ -882,3 +882,51 @@ fn every_make_shares_one_jobserver_and_no_more_jobs_run_than_were_asked_for() {
     assert_eq!(servers.len(), 2, "{flags}");
     assert_eq!(servers[0], servers[1], "{flags}");
 }
+
+/// The names of a list in the receipt of a machine.
+fn recorded(machine: &Machine, list: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(machine.root("/usr/share/pgsetup/receipt.json")).unwrap();
+    let receipt: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let all = receipt[list].as_array().unwrap().iter();
+    all.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_a_first_installation_made_a_second_one_accounts_for_too() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "packages: {runtime: [xz-utils]}\n");
+    machine.extension("alpha", Recipe::default());
+    ended_with(&machine, &machine.install(&[]), 0);
+
+    machine.image(&["beta"], "packages: {runtime: [zstd]}\n");
+    machine.extension("beta", Recipe::default());
+    ended_with(&machine, &machine.install(&[]), 0);
+    assert_eq!(recorded(&machine, "components"), ["postgresql", "beta", "alpha"]);
+    assert_eq!(recorded(&machine, "packages_kept"), ["xz-utils", "zstd"]);
+    let root = machine.path("root");
+    let verified = pgsetup(["verify", "--root", root.to_str().unwrap()]);
+    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+
+    // In another version its files would be mixed with those that are there.
+    let manifest = machine.path("manifests/alpha.yaml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replace("version: \"1.0\"", "version: \"1.1\"")).unwrap();
+    let ran = machine.install(&["--with", "alpha"]);
+    ended_with(&machine, &ran, 3);
+    let expected =
+        "an earlier installation left other versions here: alpha 1.0 is there, and the manifests select 1.1";
+    assert!(ran.err.contains(expected), "{}", ran.err);
+}
+
+#[test]
+fn packages_of_the_build_that_stay_are_in_the_receipt() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let with_packages = Recipe {
+        packages: &["libalpha-dev"],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", with_packages);
+    ended_with(&machine, &machine.install(&["--keep-build-deps"]), 0);
+    assert_eq!(recorded(&machine, "packages_kept"), ["libalpha-dev", "make"]);
+}

@@ -1,0 +1,91 @@
+//! An installation into a root that holds an earlier one: what that one has accounted for stays accounted for.
+//!
+//! Its components stay, with their files and the packages they need, unless the manifests select them again. What
+//! cannot be told truly afterwards is refused before anything begins.
+
+use std::collections::BTreeMap;
+
+use super::State;
+use super::purge::BUILD_PACKAGES_STAY;
+use crate::failure::{Cause, Failure};
+use crate::host::Host;
+use crate::host::dpkg::Dpkg;
+use crate::layout;
+use crate::receipt::{IMAGE, Receipt};
+use crate::resolve::Resolved;
+
+/// The receipt of the earlier installation; `None` in a root without one.
+///
+/// # Errors
+/// The receipt cannot be read, or a component is there in another version, whose files nobody would account for.
+pub fn read(host: &Host, resolved: &Resolved) -> Result<Option<Receipt>, Failure> {
+    let Some(text) = host.read(&format!("{}/receipt.json", layout::RECORDS))? else {
+        return Ok(None);
+    };
+    let receipt = Receipt::from_json(&text)?;
+    let server = &resolved.postgresql;
+    let mut others = Vec::new();
+    if receipt.postgresql.major != server.major {
+        others.push(format!(
+            "PostgreSQL {} is there, and the manifests select {}",
+            receipt.postgresql.major, server.major
+        ));
+    }
+    for component in resolved.components() {
+        let known = receipt
+            .components
+            .iter()
+            .find(|known| known.name == component.name);
+        if let Some(known) = known.filter(|known| known.version != component.version) {
+            others.push(format!(
+                "{} {} is there, and the manifests select {}",
+                known.name, known.version, component.version
+            ));
+        }
+    }
+    if others.is_empty() {
+        return Ok(Some(receipt));
+    }
+    let message = format!(
+        "not installed; an earlier installation left other versions here: {}\n  hint: begin with the base, \
+         {}, and select everything at once",
+        others.join("; "),
+        receipt.base.distribution
+    );
+    Err(Failure::new(Cause::Manifest, message))
+}
+
+impl State {
+    /// What is known before the first step, of which `earlier` is the receipt that was found.
+    pub fn after(earlier: Option<Receipt>, resolved: &Resolved) -> Self {
+        let state = Self::default();
+        let Some(earlier) = earlier else {
+            return state;
+        };
+        {
+            let mut inventory = super::lock(&state.inventory);
+            let is_made_again = |component: &str| {
+                component == IMAGE || resolved.components().any(|again| again.name == component)
+            };
+            let known = earlier.inventory();
+            for file in known.iter().filter(|file| !is_made_again(&file.component)) {
+                inventory.insert(file.clone());
+            }
+        }
+        let _ = state.earlier.set(earlier);
+        state
+    }
+
+    /// Packages that an earlier installation kept and that are still there, with its reasons.
+    pub fn kept_earlier(&self, dpkg: &Dpkg) -> BTreeMap<String, String> {
+        let kept = self
+            .earlier
+            .get()
+            .into_iter()
+            .flat_map(|earlier| &earlier.packages_kept);
+        kept.filter(|kept| kept.reason != BUILD_PACKAGES_STAY)
+            .filter(|kept| dpkg.packages.contains_key(&kept.package.name))
+            .map(|kept| (kept.package.name.clone(), kept.reason.clone()))
+            .collect()
+    }
+}
