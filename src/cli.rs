@@ -167,6 +167,11 @@ pub struct InstallArgs {
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 
+    /// Where the archive with symbols for debuggers goes, if the image manifest keeps them [default: `debug-symbols` in
+    /// the cache]
+    #[arg(long, value_name = "DIR")]
+    pub debug_symbols: Option<PathBuf>,
+
     /// How many jobs run at the same time [default: one for each processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,

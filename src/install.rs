@@ -246,12 +246,17 @@ fn perform(
     let jobs = args.jobs.map_or_else(host::processors, usize::from);
     let jobserver = jobserver::Client::new(jobs).because(Cause::Internal)?;
     let certificates = http::certificates_pem(args.sources.ca_bundle.as_deref())?;
+    let debug_symbols = args
+        .debug_symbols
+        .clone()
+        .unwrap_or_else(|| args.cache.join("debug-symbols"));
     let context = Context {
         host,
         reporter,
         supply,
         jobserver: &jobserver,
         certificates: &certificates,
+        debug_symbols: &debug_symbols,
         state,
     };
     let interrupt = host.interrupt();

@@ -57,12 +57,27 @@ pub struct Receipt {
     /// What is used at run time and that no ELF file tells, as the manifests declare it.
     #[serde(default, skip_serializing_if = "Declared::is_empty")]
     pub declared: Declared,
+    /// The archive with the symbols for debuggers, where they were kept outside of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub debug_symbols: Option<DebugSymbols>,
     /// Bytes of all files listed here.
     pub files_size: u64,
     /// Installed size of the packages that stay, as the packages declare it.
     pub packages_size: u64,
     /// Every file, link and directory that was installed, by component and path.
     pub files: Vec<File>,
+}
+
+/// The archive with the symbols that were taken from programs and libraries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DebugSymbols {
+    /// Its file name.
+    pub file: String,
+    /// SHA-256 of the archive.
+    #[schemars(with = "String")]
+    pub sha256: Sha256,
+    /// Its size in bytes.
+    pub size: u64,
 }
 
 /// What is used at run time, by name.
@@ -332,6 +347,8 @@ pub struct Facts<'a> {
     pub privileged: Vec<Privileged>,
     /// The keys of builds, by component.
     pub keys: &'a BTreeMap<String, String>,
+    /// The archive with symbols for debuggers.
+    pub debug_symbols: Option<DebugSymbols>,
     /// `SOURCE_DATE_EPOCH`.
     pub created: Option<u64>,
 }
@@ -397,6 +414,7 @@ impl Receipt {
                 .collect(),
             privileged: facts.privileged,
             declared: declared(&resolved.declared()),
+            debug_symbols: facts.debug_symbols,
             files_size: facts.inventory.size(),
             files,
         }
@@ -759,6 +777,7 @@ pub mod tests {
             },
             privileged: Vec::new(),
             keys: &BTreeMap::new(),
+            debug_symbols: None,
             created: Some(1_767_225_600),
         };
         Receipt::build(&resolved, facts)

@@ -87,6 +87,18 @@ impl Host {
         read(&self.path(inside))
     }
 
+    /// The identifier of a build that the linker wrote into the ELF file at a path (`--build-id`), as hexadecimal digits.
+    pub fn build_id(&self, inside: &str) -> Result<Option<String>> {
+        let path = self.path(inside);
+        let context = || format!("cannot read {}", path.display());
+        let bytes = std::fs::read(&path).with_context(context)?;
+        let id = match bytes.get(4) {
+            Some(class) if *class == elf::ELFCLASS64.0 => build_id::<FileHeader64<Endianness>>(&bytes),
+            _ => build_id::<FileHeader32<Endianness>>(&bytes),
+        };
+        id.with_context(context)
+    }
+
     /// The names of shared libraries that stand in a file as texts of their own: those it links, and those it may
     /// open with `dlopen`.
     pub fn library_names(&self, inside: &str) -> Result<BTreeSet<String>> {
@@ -149,6 +161,24 @@ pub fn read(path: &Path) -> Result<Option<Elf>> {
     facts
         .map(Some)
         .with_context(|| format!("{} is a broken ELF file", path.display()))
+}
+
+fn build_id<H: FileHeader<Endian = Endianness>>(data: &[u8]) -> object::Result<Option<String>> {
+    let header = H::parse(data)?;
+    let endian = header.endian()?;
+    for segment in header.program_headers(endian, data)? {
+        let Some(mut notes) = segment.notes(endian, data)? else {
+            continue;
+        };
+        while let Some(note) = notes.next()? {
+            if note.name() == b"GNU" && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
+                return Ok(Some(
+                    note.desc().iter().map(|byte| format!("{byte:02x}")).collect(),
+                ));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn facts<H: FileHeader<Endian = Endianness>>(data: &ReadCache<File>) -> object::Result<Elf> {

@@ -13,6 +13,7 @@ pub mod dpkg;
 pub mod elf;
 pub mod fs;
 pub mod http;
+pub mod pack;
 pub mod tree;
 pub mod usage;
 pub mod vendor;

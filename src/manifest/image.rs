@@ -88,6 +88,11 @@ pub struct Prune {
     /// Kinds that stay although `remove` names them; `development` for an image that others extend.
     #[serde(default)]
     pub keep: Vec<Removal>,
+    /// Whether symbols for debuggers, which `remove` takes from what is compiled, are kept in an archive outside of the
+    /// image: `usr/lib/debug/.build-id/…`, where a debugger looks when it is unpacked into the root. PostgreSQL and
+    /// extensions are compiled with them then.
+    #[serde(default)]
+    pub keep_debug_symbols: bool,
     /// Files and directories to remove besides; absolute paths. What Debian packages own stays.
     #[serde(default)]
     pub paths: Vec<String>,

@@ -137,6 +137,10 @@ fn postgresql(
         None => None,
     };
     let (mut configure, mut packages) = (value.configure, value.packages);
+    if image.value.prune.keep_debug_symbols && value.archive.is_some() {
+        // PGXS hands it on to extensions.
+        configure.push("--enable-debug".to_owned());
+    }
     if image.value.jit {
         configure.extend(value.jit.configure);
         packages.build.extend(value.jit.packages.build);

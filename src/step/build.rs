@@ -41,7 +41,11 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Fa
             .map_err(|error| explained(error.into(), log))?;
     }
     licence::keep(host, &layout::source(&build.component), &stage, &build.name)?;
-    let stripped = strip::strip(host, log, &stage, &build.prune.remove)?;
+    let debug = build
+        .prune
+        .keep_debug_symbols
+        .then(|| format!("{stage}{}", strip::DEBUG_DIRECTORY));
+    let stripped = strip::strip(host, log, &stage, &build.prune.remove, debug.as_deref())?;
     Ok(Done::built(format!("{} staged", bytes(stripped.after))))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Context, gate, lock, prune as pruning, purge};
 use crate::failure::{Because, Cause, Failure};
-use crate::host::Log;
+use crate::host::{Log, pack};
 use crate::manifest::image::Prune;
 use crate::plan::WantedPackage;
 use crate::report::bytes;
@@ -12,8 +12,26 @@ use crate::resolve::Declared;
 
 /// Removes files of what was compiled.
 pub fn prune(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
+    if policy.keep_debug_symbols {
+        keep_debug_symbols(context)?;
+    }
     let pruned = pruning::files(context.host, policy, &mut lock(&context.state.inventory))?;
     Ok(format!("{} files, {}", pruned.removed, bytes(pruned.bytes)))
+}
+
+/// Packs the symbols for debuggers, which go now, into an archive outside of the image that is named for its digest.
+fn keep_debug_symbols(context: &Context<'_>) -> Result<(), Failure> {
+    let inventory = lock(&context.state.inventory);
+    let names = inventory
+        .iter()
+        .map(|file| file.path.as_str())
+        .filter(|path| path.starts_with(pruning::DEBUG_SYMBOLS) && path.ends_with(".debug"));
+    let archive = pack::pack(context.host, names, context.debug_symbols)?;
+    context
+        .reporter
+        .line(&format!("       debug symbols are in {}", archive.path.display()));
+    let _ = context.state.debug_symbols.set(archive);
+    Ok(())
 }
 
 /// Finds out what the installed files need, and removes every package that was installed and is not of it.

@@ -13,6 +13,13 @@ pub const ROOT_FILE: Ownership = Ownership {
     mode: 0o644,
 };
 
+/// A directory that everybody may enter and root may fill.
+pub const ROOT_DIRECTORY: Ownership = Ownership {
+    uid: 0,
+    gid: 0,
+    mode: 0o755,
+};
+
 /// Makes directories, each with its owner and mode.
 pub fn directories(host: &Host, directories: &[Directory], user: &User) -> Result<String, Failure> {
     for directory in directories {

@@ -21,12 +21,13 @@ pub mod times;
 pub mod user;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::digest::Sha256;
 use crate::failure::{Because, Cause, Failure};
+use crate::host::pack::Archive;
 use crate::host::{Host, Log, usage};
 use crate::inventory::Inventory;
 use crate::layout;
@@ -51,6 +52,8 @@ pub struct Context<'a> {
     pub jobserver: &'a jobserver::Client,
     /// The certificates that downloads trust, as PEM text.
     pub certificates: &'a str,
+    /// The directory of this machine for the archive with symbols for debuggers.
+    pub debug_symbols: &'a Path,
     /// What has come of the steps so far.
     pub state: State,
 }
@@ -63,6 +66,8 @@ pub struct State {
     packages_before: OnceLock<PackagesBefore>,
     needs_before: OnceLock<Needs>,
     purged: OnceLock<Purged>,
+    /// The archive with symbols for debuggers.
+    debug_symbols: OnceLock<Archive>,
     /// The receipt of an installation that was here before.
     earlier: OnceLock<Receipt>,
     spent: Mutex<BTreeMap<String, Spent>>,

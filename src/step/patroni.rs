@@ -20,7 +20,13 @@ pub fn install(
         host.run(command, log)?;
     }
     // Wheels are published with their symbols, and what pip compiles has Python's own -g.
-    strip::strip(host, log, &installation.directory, &installation.prune.remove)?;
+    strip::strip(
+        host,
+        log,
+        &installation.directory,
+        &installation.prune.remove,
+        None,
+    )?;
     let mut inventory = lock(&context.state.inventory);
     let files = merge::adopt(
         host,

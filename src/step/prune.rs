@@ -18,6 +18,8 @@ use crate::layout;
 use crate::manifest::image::{Prune, Removal};
 use crate::resolve::Declared;
 
+/// Where debuggers look for symbols.
+pub const DEBUG_SYMBOLS: &str = "/usr/lib/debug/.build-id/";
 /// Programs that only compile something.
 const DEVELOPMENT_PROGRAMS: [&str; 1] = ["ecpg"];
 /// Libraries that only programs made with them need.
@@ -65,6 +67,10 @@ pub fn kind(path: &str) -> Option<Removal> {
             .extension()
             .is_some_and(|extension| extension == wanted)
     };
+    // What `strip` has put there.
+    if path.starts_with(DEBUG_SYMBOLS) {
+        return Some(Removal::DebugSymbols);
+    }
     let is_python = has("site-packages") || has("dist-packages");
     if extension("pyc") || has("__pycache__") {
         Some(Removal::ByteCode)

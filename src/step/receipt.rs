@@ -13,7 +13,7 @@ use crate::host::fs::FileKind;
 use crate::host::{self, Host};
 use crate::layout;
 use crate::plan;
-use crate::receipt::{Facts, IMAGE, Privileged, Receipt};
+use crate::receipt::{DebugSymbols, Facts, IMAGE, Privileged, Receipt};
 use crate::report::bytes;
 use crate::resolve::Resolved;
 use crate::{sbom, verify};
@@ -56,6 +56,15 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
             purged,
             privileged,
             keys: &BTreeMap::new(),
+            debug_symbols: state.debug_symbols.get().map(|archive| DebugSymbols {
+                file: archive
+                    .path
+                    .file_name()
+                    .map(|name| name.to_string_lossy().into_owned())
+                    .unwrap_or_default(),
+                sha256: archive.sha256,
+                size: archive.size,
+            }),
             created: host::variable("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()),
         },
     );

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 
+use super::files::ROOT_DIRECTORY;
 use super::prune;
 use crate::command::Command;
 use crate::host::elf::ElfKind;
@@ -26,6 +27,9 @@ const EARLY: [Removal; 4] = [
     Removal::Translations,
 ];
 
+/// Where debuggers look for symbols in files of their own.
+pub const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
+
 /// What was taken from a stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stripped {
@@ -40,7 +44,14 @@ pub struct Stripped {
 }
 
 /// Strips the ELF files of `stage`, a directory inside the root, and removes files of the kinds in `removals` from it.
-pub fn strip(host: &Host, log: &Log, stage: &str, removals: &[Removal]) -> Result<Stripped> {
+/// Where `debug` is given, the symbols are put below that directory first.
+pub fn strip(
+    host: &Host,
+    log: &Log,
+    stage: &str,
+    removals: &[Removal],
+    debug: Option<&str>,
+) -> Result<Stripped> {
     let mut result = Stripped::default();
     let mut programs = Vec::new();
     let mut libraries = Vec::new();
@@ -72,6 +83,11 @@ pub fn strip(host: &Host, log: &Log, stage: &str, removals: &[Removal]) -> Resul
     }
     remove_emptied(host, stage, emptied)?;
     result.elf_files = programs.len() + libraries.len();
+    if let Some(debug) = debug {
+        for file in programs.iter().chain(&libraries) {
+            separate(host, log, file, debug)?;
+        }
+    }
     // Debian strips the same way (dh_strip(1)): what is left is what the dynamic linker reads.
     run(host, log, &["--strip-all"], &programs)?;
     run(host, log, &["--strip-unneeded"], &libraries)?;
@@ -81,6 +97,22 @@ pub fn strip(host: &Host, log: &Log, stage: &str, removals: &[Removal]) -> Resul
         }
     }
     Ok(result)
+}
+
+/// Copies the symbols of an ELF file to where a debugger looks for them by the build's identifier (GDB's manual,
+/// "Debugging Information in Separate Files").
+fn separate(host: &Host, log: &Log, file: &str, debug: &str) -> Result<()> {
+    let id = host.build_id(file)?;
+    let Some((first, rest)) = id.as_deref().and_then(|id| id.split_at_checked(2)) else {
+        return Ok(());
+    };
+    let directory = format!("{debug}/.build-id/{first}");
+    host.make_directory(&directory, ROOT_DIRECTORY)?;
+    let options = ["--only-keep-debug", "--compress-debug-sections", "--"];
+    let command = Command::new("objcopy", options)
+        .arg(file)
+        .arg(format!("{directory}/{rest}.debug"));
+    host.run(&command, log).context("objcopy failed").map(drop)
 }
 
 fn run(host: &Host, log: &Log, options: &[&str], files: &[String]) -> Result<()> {
@@ -139,7 +171,7 @@ mod tests {
         write("/usr/include/postgresql/pg_config.h");
         let log = Log::open(&root.path().join("log")).unwrap();
         let removals = [Removal::Bitcode, Removal::Documentation, Removal::Translations];
-        let result = strip(&host, &log, stage, &removals).unwrap();
+        let result = strip(&host, &log, stage, &removals, None).unwrap();
         assert_eq!((result.removed, result.before, result.after), (3, 5, 2));
         let left: Vec<String> = fs::tree(&host.path(stage))
             .unwrap()

@@ -6,9 +6,10 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use crate::contract::container::docker;
-use crate::support::{project, skip};
+use crate::support::{Ran, project, skip};
 
 /// One compiled file of an extension, and what its manifest says about it.
 struct Case {
@@ -125,7 +126,7 @@ fn extension(directory: &Path, case: &Case) {
 
 /// The image, and a server that is none.
 fn image(directory: &Path) {
-    let makefile = "world-bin:\n\tgcc -o postgres it.c\ninstall-world-bin:\n\
+    let makefile = "world-bin:\n\tgcc -g -o postgres it.c\ninstall-world-bin:\n\
                     \tinstall -D postgres $(DESTDIR)/usr/lib/postgresql/18/bin/postgres\n";
     let files = [
         ("configure", "#!/bin/sh\n"),
@@ -143,24 +144,40 @@ fn image(directory: &Path) {
     let image = format!(
         "kind: image\nname: gate\nbase: debian:bookworm\npostgresql: '18'\nextensions: [{}]\n\
          user: {{name: postgres, uid: 999, gid: 999, home: /var/lib/postgresql, shell: /bin/bash}}\nlocale: C.UTF-8\n\
-         configuration: /etc/postgresql/image.conf\nprune: {{remove: [], package_paths: [/usr/share/doc/*]}}\n",
+         configuration: /etc/postgresql/image.conf\nprune: {{remove: [debug-symbols], keep_debug_symbols: true, package_paths: [/usr/share/doc/*]}}\n",
         names.join(", ")
     );
     std::fs::write(directory.join("manifests/server.yaml"), server).unwrap();
     std::fs::write(directory.join("manifests/image.yaml"), image).unwrap();
 }
 
-#[test]
-fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_name() {
-    let program = project().join("dist/pgsetup");
-    if !program.exists() {
-        return skip("there is no dist/pgsetup: make pgsetup");
-    }
-    let base = "debian:bookworm";
-    let found = docker(["image", "inspect", "--format", "{{.Id}}", base]);
-    if found.status != 0 {
-        return skip(&format!("no image {base}: {}", found.err.trim()));
-    }
+/// What the installation has said and left.
+struct Installation {
+    out: String,
+    text: String,
+    /// The archive with symbols for debuggers, and the program that they are of.
+    taken: tempfile::TempDir,
+}
+
+/// Runs once, whatever number of tests ask; `None`, said by name, where it cannot.
+fn installation() -> Option<&'static Installation> {
+    static INSTALLATION: OnceLock<Result<Installation, String>> = OnceLock::new();
+    let installation = INSTALLATION.get_or_init(|| {
+        let program = project().join("dist/pgsetup");
+        if !program.exists() {
+            return Err("there is no dist/pgsetup: make pgsetup".to_owned());
+        }
+        let base = "debian:bookworm";
+        let found = docker(["image", "inspect", "--format", "{{.Id}}", base]);
+        if found.status != 0 {
+            return Err(format!("no image {base}: {}", found.err.trim()));
+        }
+        Ok(install(&program, base))
+    });
+    installation.as_ref().map_err(|why| skip(why)).ok()
+}
+
+fn install(program: &Path, base: &str) -> Installation {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     std::fs::create_dir(path.join("manifests")).unwrap();
@@ -172,17 +189,38 @@ fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_nam
     let _removed = Removed(&name);
     let script = "/gate/pgsetup install /gate/manifests --vendor /gate/vendor --offline; echo \"status $?\"; \
                   ls /usr/share/doc/libyaml-0-2; dpkg-query --show --showformat '${Package} '";
-    let created = docker(["create", "--name", &name, base, "bash", "-c", script]);
-    created.ok();
+    docker(["create", "--name", &name, base, "bash", "-c", script]).ok();
     for (from, to) in [
         (path.to_str().unwrap(), "/gate"),
         (program.to_str().unwrap(), "/gate/pgsetup"),
     ] {
         docker(["cp", from, &format!("{name}:{to}")]).ok();
     }
-    let ran = docker(["start", "--attach", &name]);
-    let text = ran.text();
+    // Longer than what tests of a container take: packages come from an archive that may be far away.
+    let ran = Command::new("timeout")
+        .args(["900", "docker", "start", "--attach", &name])
+        .output();
+    let ran = Ran::from(ran.unwrap());
+    let taken = tempfile::tempdir().unwrap();
+    let to = taken.path().to_str().unwrap();
+    for from in [
+        "/var/cache/pgsetup/debug-symbols",
+        "/usr/lib/postgresql/18/bin/postgres",
+    ] {
+        docker(["cp", &format!("{name}:{from}"), to]);
+    }
+    Installation {
+        text: format!("{}{}", ran.out, ran.err),
+        out: ran.out,
+        taken,
+    }
+}
 
+#[test]
+fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_name() {
+    let Some(Installation { out, text, .. }) = installation() else {
+        return;
+    };
     assert!(text.contains("status 7\n"), "{text}");
     let (_, said) = text
         .split_once("what is installed needs what is not there\n")
@@ -202,9 +240,7 @@ fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_nam
     expected.sort_unstable();
     assert_eq!(said, expected, "{text}");
 
-    // Of documentation the copyright file is all that dpkg was to unpack.
-    assert!(ran.out.contains("status 7\ncopyright\n"), "{text}");
-    let packages: Vec<&str> = ran.out.lines().last().unwrap_or_default().split(' ').collect();
+    let packages: Vec<&str> = out.lines().last().unwrap_or_default().split(' ').collect();
     for (package, stays) in [
         ("libyaml-0-2", true),
         ("libnpth0", true),
@@ -215,6 +251,40 @@ fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_nam
     ] {
         assert_eq!(packages.contains(&package), stays, "{package}: {packages:?}");
     }
+}
+
+#[test]
+fn of_documentation_that_the_policy_leaves_out_dpkg_unpacks_the_copyright_file_only() {
+    if let Some(Installation { out, text, .. }) = installation() {
+        assert!(out.contains("status 7\ncopyright\n"), "{text}");
+    }
+}
+
+#[test]
+fn symbols_that_were_kept_outside_of_the_image_are_found_by_a_debugger() {
+    let Some(Installation { taken, text, .. }) = installation() else {
+        return;
+    };
+    let script = "cd \"$1\" && tar --extract --file debug-symbols/debug-symbols-*.tar.gz && \
+                  gdb --batch -iex 'set debug-file-directory usr/lib/debug' -ex 'info line main' postgres";
+    if Command::new("gdb").arg("--version").output().is_err() {
+        return skip("there is no gdb");
+    }
+    let ran = Command::new("bash")
+        .args(["-c", script, "-"])
+        .arg(taken.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout);
+    let complaints = String::from_utf8_lossy(&ran.stderr);
+    assert!(said.contains("Line 1 of \"it.c\""), "{said}{complaints}\n{text}");
+    // Not by symbols of its own.
+    let alone = Command::new("gdb")
+        .args(["--batch", "-ex", "info line main"])
+        .arg(taken.path().join("postgres"))
+        .output()
+        .unwrap();
+    assert!(!String::from_utf8_lossy(&alone.stdout).contains("it.c"));
 }
 
 /// A container that is removed at the end, also when the test fails.

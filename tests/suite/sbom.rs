@@ -1,30 +1,65 @@
 //! The bills of materials, handed to libraries of others that read and check such documents.
 
+use std::path::Path;
 use std::process::Command;
 
+use crate::contract::container::{docker, image};
 use crate::support::{project, skip};
+
+/// Hands files to the libraries: two documents, and the receipt that they are made of. Returns what came of it, or
+/// `None` where the libraries are not here.
+fn consume(files: &[&Path]) -> Option<(bool, String)> {
+    let own = project().join("target/consumers/bin/python");
+    let python = if own.exists() { own } else { "python3".into() };
+    let imports = "import cyclonedx.validation.json, jsonschema, spdx_tools";
+    let probe = Command::new(&python).args(["-c", imports]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        skip("python3 lacks spdx-tools or cyclonedx-python-lib[json-validation]: tools/consumers.sh");
+        return None;
+    }
+    let output = Command::new(&python)
+        .arg("tests/consumers/sbom.py")
+        .args(files)
+        .current_dir(project())
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    Some((
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    ))
+}
 
 /// The documents in `tests/golden` are what `src/sbom.rs` makes of `tests/fixtures/receipt.json`; a unit test there
 /// sees to that.
 #[test]
 fn the_agreed_documents_follow_the_published_schemas() {
-    let imports = "import cyclonedx.validation.json, jsonschema, spdx_tools";
-    let probe = Command::new("python3").args(["-c", imports]).output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        skip("python3 lacks spdx-tools or cyclonedx-python-lib[json-validation]");
-        return;
+    let files = [
+        "tests/golden/sbom.spdx.json",
+        "tests/golden/sbom.cdx.json",
+        "tests/fixtures/receipt.json",
+    ];
+    if let Some((is_valid, text)) = consume(&files.map(Path::new)) {
+        assert!(is_valid, "{text}");
+        assert_eq!(text, "18 packages, 11 components\n");
     }
-    let output = Command::new("python3")
-        .arg("tests/consumers/sbom.py")
-        .args(["tests/golden/sbom.spdx.json", "tests/golden/sbom.cdx.json"])
-        .current_dir(project())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert_eq!(text, "18 packages, 11 components\n");
+}
+
+#[test]
+fn the_image_has_documents_that_others_can_read_with_every_component_in_both() {
+    let name = match image() {
+        Ok(name) => name,
+        Err(why) => return skip(&why),
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let files = ["sbom.spdx.json", "sbom.cdx.json", "receipt.json"].map(|file| {
+        let inside = format!("/usr/share/pgsetup/{file}");
+        let ran = docker(["run", "--rm", "--network=none", "--entrypoint=cat", name, &inside]);
+        let path = directory.path().join(file);
+        std::fs::write(&path, ran.ok()).unwrap();
+        path
+    });
+    if let Some((is_valid, text)) = consume(&files.each_ref().map(std::path::PathBuf::as_path)) {
+        assert!(is_valid, "{text}");
+    }
 }

@@ -1,0 +1,52 @@
+//! Packs files of the root into an archive whose bytes depend on nothing but names and contents.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::Host;
+use crate::digest::Sha256;
+
+/// An archive that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// Where it is on this machine.
+    pub path: PathBuf,
+    /// Its digest.
+    pub sha256: Sha256,
+    /// Its bytes.
+    pub size: u64,
+}
+
+/// Writes `files` (paths inside the root) into a gzip-compressed tar below `directory`, a directory of this machine
+/// that is made. Its name has the archive's digest in it; it appears there in one move.
+pub fn pack<'p>(host: &Host, files: impl Iterator<Item = &'p str>, directory: &Path) -> Result<Archive> {
+    let context = || format!("cannot write an archive into {}", directory.display());
+    std::fs::create_dir_all(directory).with_context(context)?;
+    let partial = tempfile::NamedTempFile::new_in(directory).with_context(context)?;
+    let mut names: Vec<&str> = files.collect();
+    names.sort_unstable();
+    let write = || -> io::Result<()> {
+        let mut archive = tar::Builder::new(GzEncoder::new(partial.as_file(), Compression::default()));
+        for name in names {
+            let mut file = std::fs::File::open(host.path(name))?;
+            let mut header = tar::Header::new_gnu();
+            header.set_size(file.metadata()?.len());
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name.trim_start_matches('/'), &mut file)?;
+        }
+        archive.into_inner()?.finish()?.flush()
+    };
+    write().with_context(context)?;
+    let sha256 = std::fs::File::open(partial.path())
+        .and_then(Sha256::of_reader)
+        .with_context(context)?;
+    let size = partial.as_file().metadata().with_context(context)?.len();
+    let name = format!("debug-symbols-{}.tar.gz", &sha256.to_string()[..16]);
+    let path = directory.join(name);
+    partial.persist(&path).with_context(context)?;
+    Ok(Archive { path, sha256, size })
+}
