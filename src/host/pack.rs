@@ -21,7 +21,7 @@ pub struct Archive {
     pub size: u64,
 }
 
-/// Writes `files` (paths inside the root) into a gzip-compressed tar below `directory`, a directory of this machine
+/// Writes `files` (paths inside the root; directories are passed over) into a gzip-compressed tar below `directory`, a directory of this machine
 /// that is made. Its name has the archive's digest in it; it appears there in one move.
 pub fn pack<'p>(host: &Host, files: impl Iterator<Item = &'p str>, directory: &Path) -> Result<Archive> {
     let context = || format!("cannot write an archive into {}", directory.display());
@@ -33,6 +33,9 @@ pub fn pack<'p>(host: &Host, files: impl Iterator<Item = &'p str>, directory: &P
         let mut archive = tar::Builder::new(GzEncoder::new(partial.as_file(), Compression::default()));
         for name in names {
             let mut file = std::fs::File::open(host.path(name))?;
+            if !file.metadata()?.is_file() {
+                continue;
+            }
             let mut header = tar::Header::new_gnu();
             header.set_size(file.metadata()?.len());
             header.set_mode(0o644);

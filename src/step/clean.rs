@@ -25,7 +25,7 @@ fn keep_debug_symbols(context: &Context<'_>) -> Result<(), Failure> {
     let names = inventory
         .iter()
         .map(|file| file.path.as_str())
-        .filter(|path| path.starts_with(pruning::DEBUG_SYMBOLS) && path.ends_with(".debug"));
+        .filter(|path| path.starts_with(pruning::DEBUG_SYMBOLS));
     let archive = pack::pack(context.host, names, context.debug_symbols)?;
     context
         .reporter

@@ -37,12 +37,11 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
     let before = state.packages_before.get().unwrap_or(&no_packages);
     let dpkg = host.dpkg()?;
     let nothing;
-    let purged = match state.purged.get() {
-        Some(purged) => purged,
-        None => {
-            nothing = purge::nothing(&dpkg, before)?;
-            &nothing
-        }
+    let purged = if let Some(purged) = state.purged.get() {
+        purged
+    } else {
+        nothing = purge::nothing(&dpkg, before)?;
+        &nothing
     };
     let (privileged, _) = verify::privileged(host)?;
     unaccounted(host, &privileged, before, &dpkg, resolved)
