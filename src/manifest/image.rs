@@ -79,7 +79,7 @@ pub struct Directory {
 }
 
 /// What is removed at the end.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prune {
     /// Kinds of files to remove from what was compiled.

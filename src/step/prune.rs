@@ -468,12 +468,13 @@ mod tests {
                 Removal::PackageLists,
             ],
             paths: Vec::new(),
+            ..Prune::default()
         };
         write("/etc/ssl/private/ssl-cert-snakeoil.key", "x");
         write("/etc/ssl/certs/ssl-cert-snakeoil.pem", "x");
         std::os::unix::fs::symlink("ssl-cert-snakeoil.pem", host.path("/etc/ssl/certs/6d238aa3.0")).unwrap();
         write("/tmp/theirs", "x");
-        let before = PackagesBefore::take(&host).unwrap();
+        let before = PackagesBefore::take(&host, None).unwrap();
         write("/tmp/ours/deep", "x");
         write(&format!("{}/log/purge.log", layout::WORK), "x");
         files(&host, &policy, &mut inventory).unwrap();
