@@ -22,6 +22,7 @@
 //! | `inventory`, `closure` | which path is whose; which library is needed by whom | do IO |
 //! | `receipt`, `sbom`, `verify` | what was installed; the same for scanners; whether it still is | change anything |
 //! | `timing`, `summary`, `trace` | what steps and commands took; the table of it; the same for Perfetto | know the clock |
+//! | `hint` | what the complaint of a failed build means | guess |
 //! | `host` | the only door to processes, files, environment and network | print |
 //! | `report`, `failure` | the only printer; why pgsetup ends, and its exit status | decide |
 //!
@@ -33,6 +34,7 @@ mod command;
 mod digest;
 mod failure;
 mod fetch;
+mod hint;
 mod host;
 mod install;
 mod inventory;

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 
 use super::{Context, Done, licence, lock, strip};
 use crate::failure::{Because, Cause, Failure};
+use crate::hint;
 use crate::host::Log;
 use crate::host::archive::{self, Limits};
 use crate::host::cmd::Settings;
@@ -49,47 +50,12 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Fa
     Ok(Done::built(format!("{} staged", bytes(stripped.after))))
 }
 
-/// Adds a hint to a failed build where its output tells what is missing.
+/// Adds to a failed build what its output tells of the reason.
 fn explained(failure: Failure, log: &Log) -> Failure {
-    match hint(&log.text()) {
-        Some(hint) if failure.cause == Cause::Build => {
-            Failure::new(failure.cause, format_args!("{failure}\n  hint: {hint}"))
-        }
-        _ => failure,
+    if failure.cause != Cause::Build {
+        return failure;
     }
-}
-
-/// What a well-known complaint of a compiler or linker means. Only where it is certain.
-fn hint(output: &str) -> Option<String> {
-    output.lines().rev().take(400).find_map(|line| {
-        let (_, header) = line.split_once("fatal error: ")?;
-        let header = header.strip_suffix(": No such file or directory")?;
-        Some(format!("`{header}` belongs to a development package that is not in the manifest's `packages.build`"))
-    })
-    .or_else(|| {
-        output.lines().rev().take(400).find_map(|line| {
-            let (_, library) = line.split_once("cannot find -l")?;
-            let library = library.split(':').next()?;
-            Some(format!("the linker wants lib{library}.so, of a development package that is not in `packages.build`"))
-        })
-    })
-    .or_else(|| {
-        let full = output.contains("No space left on device");
-        full.then(|| "the disk is full".to_owned())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hint;
-
-    #[test]
-    fn hints_are_given_for_what_is_certain_only() {
-        let output =
-            "x.c:3:10: fatal error: curl/curl.h: No such file or directory\ncompilation terminated.\n";
-        assert!(hint(output).unwrap().contains("`curl/curl.h`"));
-        let output = "/usr/bin/ld: cannot find -lssl: No such file or directory\n";
-        assert!(hint(output).unwrap().contains("libssl.so"));
-        assert_eq!(hint("error: expected ';' before '}' token\n"), None);
-    }
+    let hints = hint::hints(&log.text());
+    let hints: String = hints.iter().map(|hint| format!("\n  hint: {hint}")).collect();
+    Failure::new(failure.cause, format_args!("{failure}{hints}"))
 }

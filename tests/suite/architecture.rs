@@ -97,6 +97,7 @@ fn what_is_pure_knows_neither_machine_nor_clock() {
         "plan/",
         "closure.rs",
         "command.rs",
+        "hint.rs",
         "sbom.rs",
         "summary.rs",
         "target.rs",

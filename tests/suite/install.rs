@@ -287,7 +287,7 @@ fn a_build_that_fails_is_shown_with_all_that_its_reader_needs() {
     for line in [
         "    needy.c:1:10: fatal error: nosuch/header.h: No such file or directory",
         "  log: [TEST]/root/var/tmp/pgsetup/log/build-alpha-1.0.log",
-        "  hint: `nosuch/header.h` belongs to a development package that is not in the manifest's `packages.build`",
+        "  hint: `nosuch/header.h`, of a development package that is not in the manifest's `packages.build`",
     ] {
         assert!(
             text.lines().any(|other| other == line),

@@ -1,0 +1,302 @@
+//! What the complaint of a failed build means, where that is certain: which Debian package has the header, the library
+//! or the program that is missing; that memory or disk ran out; that a compiler is the wrong one. Output goes in, hints
+//! come out; nothing here looks at the machine.
+//!
+//! Which package has what is known of the packages in `hint/packages.tsv`, which are those that database extensions
+//! build with. Of anything else it is only said what is missing.
+
+/// Names with the package that has them, with the source of that knowledge in its first lines.
+const PACKAGES: &str = include_str!("hint/packages.tsv");
+/// Headers of PostgreSQL's server that come and go with its majors.
+const SERVER_HEADERS: &str = include_str!("hint/postgresql.tsv");
+/// How many lines of the output are looked at, from its end.
+const LINES: usize = 400;
+/// How many hints are given. What follows from the first fault is no help.
+const HINTS: usize = 3;
+
+/// The hints that an output gives, the first fault first.
+pub fn hints(output: &str) -> Vec<String> {
+    let lines: Vec<&str> = output.lines().collect();
+    let mut hints = Vec::new();
+    for line in &lines[lines.len().saturating_sub(LINES)..] {
+        let hint = exhaustion(line)
+            .or_else(|| wrong_compiler(line))
+            .or_else(|| missing(line));
+        if let Some(hint) = hint
+            && !hints.contains(&hint)
+        {
+            hints.push(hint);
+        }
+    }
+    hints.truncate(HINTS);
+    hints
+}
+
+/// Memory or disk that ran out.
+fn exhaustion(line: &str) -> Option<String> {
+    let has = |words: &[&str]| words.iter().any(|word| line.contains(word));
+    if has(&["No space left on device", "Disk quota exceeded"]) {
+        return Some("the disk is full".to_owned());
+    }
+    // GCC says it of its compiler proper, make of a job, the linker of itself.
+    let killed = line.contains("Killed signal terminated program") || line.ends_with("] Killed");
+    let refused = has(&[
+        "virtual memory exhausted",
+        ": out of memory allocating ",
+        "ld: memory exhausted",
+        ": Cannot allocate memory",
+    ]);
+    (killed || refused).then(|| {
+        "memory ran out, most likely: give the build more of it, or run fewer jobs at the same time (--jobs)".to_owned()
+    })
+}
+
+/// A compiler or a tool that is there and does not fit.
+fn wrong_compiler(line: &str) -> Option<String> {
+    if let Some(needed) = between(
+        line,
+        "CMake ",
+        " or higher is required.  You are running version ",
+    ) {
+        return Some(format!(
+            "the sources want CMake {needed}, and the distribution's is older: take a release of the extension that is content with it"
+        ));
+    }
+    // llvm-lto and clang come from PGXS where PostgreSQL was configured with LLVM.
+    let program = missing_program(line)?;
+    let is_llvm = program == "clang" || program.starts_with("clang-") || program == "llvm-lto";
+    is_llvm.then(|| {
+        format!(
+            "PostgreSQL was compiled with LLVM, so its makefiles call {program} for bitcode: `make: [with_llvm=no]` builds \
+             without, or name the package clang in `packages.build`"
+        )
+    })
+}
+
+/// Something that is not there.
+fn missing(line: &str) -> Option<String> {
+    if let Some((_, header)) = line.split_once("fatal error: ") {
+        let header = header.strip_suffix(": No such file or directory")?;
+        return Some(missing_header(header));
+    }
+    if let Some((_, library)) = line.split_once("cannot find -l") {
+        let library = library.split(':').next()?.trim();
+        let what = format!("the linker wants lib{library}.so");
+        return Some(in_package(&what, &format!("-l{library}")));
+    }
+    // pkg-config itself, and the macro of it in configure scripts.
+    let module = between(line, "Package ", " was not found in the pkg-config search path")
+        .or_else(|| between(line, "No package '", "' found"));
+    if let Some(module) = module {
+        let module = module.trim_matches(['\'', ',']);
+        return Some(in_package(
+            &format!("pkg-config wants {module}.pc"),
+            &format!("pc:{module}"),
+        ));
+    }
+    let program = missing_program(line)?;
+    // Only what is known: a name that a script made up itself is no program of Debian's.
+    let (package, _) = package_of(&format!("run:{program}"))?;
+    Some(format!(
+        "{program} comes with Debian's {package}: name it in the manifest's `packages.build`"
+    ))
+}
+
+fn missing_header(header: &str) -> String {
+    let mut server = rows(SERVER_HEADERS).filter_map(|row| row.split_once('\t'));
+    if let Some((_, majors)) = server.find(|(name, _)| *name == header) {
+        let majors: Vec<&str> = majors.split(' ').collect();
+        return format!(
+            "`{header}` is a header of PostgreSQL {}, and not of every major: the sources are not for the one that is \
+             installed",
+            majors.join(" and ")
+        );
+    }
+    if header == "postgres.h" {
+        return "`postgres.h` is PostgreSQL's own: the build did not take its path from pg_config".to_owned();
+    }
+    in_package(&format!("`{header}`"), header)
+}
+
+/// A sentence on what is missing, with the package that has it where that is known.
+fn in_package(what: &str, name: &str) -> String {
+    match package_of(name) {
+        Some((package, "-")) => {
+            format!("{what}, which is in Debian's {package}: name it in the manifest's `packages.build`")
+        }
+        Some((package, below)) => format!(
+            "{what}, which is in Debian's {package}, below /usr/include/{below}: name the package in the manifest's \
+             `packages.build`, and the directory to the compiler"
+        ),
+        None => format!("{what}, of a development package that is not in the manifest's `packages.build`"),
+    }
+}
+
+/// The package of a header, `-llibrary`, `pc:module` or `run:program`, and the directory that the compiler has to be told.
+fn package_of(name: &str) -> Option<(&'static str, &'static str)> {
+    rows(PACKAGES).find_map(|row| {
+        let mut columns = row.split('\t');
+        let (package, below, names) = (columns.next()?, columns.next()?, columns.next()?);
+        let is_it = |known: &str| known == name || known.ends_with('/') && name.starts_with(known);
+        names.split(' ').any(is_it).then_some((package, below))
+    })
+}
+
+fn rows(table: &'static str) -> impl Iterator<Item = &'static str> {
+    table.lines().filter(|line| !line.starts_with('#'))
+}
+
+/// The program that a shell or make did not find: `make: g++: No such file or directory`, `sh: 1: flex: not found`,
+/// `./configure: line 9: cmake: command not found`.
+fn missing_program(line: &str) -> Option<&str> {
+    let before = line
+        .strip_suffix(": command not found")
+        .or_else(|| line.strip_suffix(": not found"))
+        .or_else(|| {
+            let before = line.strip_suffix(": No such file or directory")?;
+            before.starts_with("make").then_some(before)
+        })?;
+    let (_, program) = before.rsplit_once(": ")?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "+-._".contains(c);
+    (!program.is_empty() && program.chars().all(is_name)).then_some(program)
+}
+
+fn between<'a>(line: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = line.split_once(before)?;
+    Some(rest.split_once(after)?.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Outputs as tools of Debian bookworm write them, with how the hint begins; nothing for no hint.
+    const CASES: [(&str, &str); 24] = [
+        (
+            "src/remote.c:3:10: fatal error: curl/curl.h: No such file or directory\n    3 | #include <curl/curl.h>\n      \
+             |          ^~~~~~~~~~~~~\ncompilation terminated.\nmake: *** [<builtin>: src/remote.o] Error 1",
+            "`curl/curl.h`, which is in Debian's libcurl4-openssl-dev: name it",
+        ),
+        (
+            "x.c:1:10: fatal error: libxml/parser.h: No such file or directory",
+            "`libxml/parser.h`, which is in Debian's libxml2-dev, below /usr/include/libxml2: name the package",
+        ),
+        (
+            "needy.c:1:10: fatal error: nosuch/header.h: No such file or directory",
+            "`nosuch/header.h`, of a development package that is not in",
+        ),
+        (
+            "vector.c:12:10: fatal error: varatt.h: No such file or directory",
+            "`varatt.h` is a header of PostgreSQL 17 and 18, and not of every major",
+        ),
+        (
+            "a.c:1:10: fatal error: postgres.h: No such file or directory",
+            "`postgres.h` is PostgreSQL's own",
+        ),
+        (
+            "a.c:1:10: fatal error: stdio.h: No such file or directory",
+            "`stdio.h`, which is in Debian's libc6-dev",
+        ),
+        (
+            "/usr/bin/ld: cannot find -lssl: No such file or directory\ncollect2: error: ld returned 1 exit status",
+            "the linker wants libssl.so, which is in Debian's libssl-dev",
+        ),
+        (
+            "/usr/bin/ld: cannot find -lnosuch",
+            "the linker wants libnosuch.so, of a development package",
+        ),
+        (
+            "Package libcurl was not found in the pkg-config search path.\nPerhaps you should add the directory containing \
+             `libcurl.pc'",
+            "pkg-config wants libcurl.pc, which is in Debian's libcurl4-openssl-dev",
+        ),
+        (
+            "No package 'liburing' found",
+            "pkg-config wants liburing.pc, which is in Debian's liburing-dev",
+        ),
+        (
+            "make: g++: No such file or directory",
+            "g++ comes with Debian's g++",
+        ),
+        ("/bin/sh: 1: flex: not found", "flex comes with Debian's flex"),
+        (
+            "./autogen.sh: line 5: autoreconf: command not found",
+            "autoreconf comes with Debian's autoconf",
+        ),
+        ("/bin/sh: 1: my-own-script: not found", ""),
+        (
+            "make[1]: clang-14: No such file or directory",
+            "PostgreSQL was compiled with LLVM, so its makefiles call clang-14 for bitcode",
+        ),
+        (
+            "/bin/sh: 1: clang: not found",
+            "PostgreSQL was compiled with LLVM",
+        ),
+        (
+            "  CMake 3.28 or higher is required.  You are running version 3.25.1",
+            "the sources want CMake 3.28",
+        ),
+        (
+            "gcc: fatal error: Killed signal terminated program cc1\ncompilation terminated.",
+            "memory ran out",
+        ),
+        ("make: *** [Makefile:7: all] Killed", "memory ran out"),
+        (
+            "virtual memory exhausted: Cannot allocate memory",
+            "memory ran out",
+        ),
+        (
+            "cc1plus: out of memory allocating 65536 bytes after a total of 12345 bytes",
+            "memory ran out",
+        ),
+        (
+            "/tmp/ccXYZ.s: Fatal error: can't write 4096 bytes to section .text of a.o: 'No space left on device'",
+            "the disk is full",
+        ),
+        ("x.c:3:5: error: expected ';' before '}' token", ""),
+        ("checking for library containing crypt... -lcrypt", ""),
+    ];
+
+    #[test]
+    fn hints_are_given_for_what_is_certain_only() {
+        for (output, expected) in CASES {
+            let hints = hints(output);
+            if expected.is_empty() {
+                assert_eq!(hints, Vec::<String>::new(), "{output}");
+            } else {
+                assert_eq!(hints.len(), 1, "{output}\n{hints:?}");
+                assert!(hints[0].starts_with(expected), "{output}\n{}", hints[0]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_several_compilers_miss_is_said_once_and_the_first_fault_first() {
+        let line = |header: &str| format!("a.c:1:1: fatal error: {header}: No such file or directory\n");
+        let output = ["zlib.h", "lz4.h", "zlib.h", "zstd.h", "yaml.h"]
+            .map(line)
+            .concat();
+        let hints = hints(&output);
+        assert_eq!(hints.len(), 3);
+        assert!(
+            hints[0].contains("zlib1g-dev") && hints[1].contains("liblz4-dev"),
+            "{hints:?}"
+        );
+    }
+
+    #[test]
+    fn every_row_of_the_tables_has_its_columns() {
+        for row in rows(PACKAGES) {
+            let columns: Vec<&str> = row.split('\t').collect();
+            assert_eq!(columns.len(), 3, "{row}");
+            assert!(columns.iter().all(|column| !column.is_empty()), "{row}");
+        }
+        for row in rows(SERVER_HEADERS) {
+            let (header, majors) = row.split_once('\t').expect(row);
+            assert!(
+                header.ends_with(".h") && majors.split(' ').all(|major| major.parse::<u8>().is_ok()),
+                "{row}"
+            );
+        }
+    }
+}
