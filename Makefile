@@ -55,8 +55,9 @@ kubernetes: ## Check the Kubernetes example against the published schemas
 	tools/kubernetes.sh
 
 .PHONY: bench
-bench: pgsetup ## Race fetching, verifying and unpacking against curl, sha256sum and tar
+bench: pgsetup ## Race whole installations against a shell script, and fetching against curl and tar (ROUNDS=3)
 	benches/sources.sh
+	benches/install.sh
 
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers and the unpacker, ten minutes each (SECONDS_EACH=600); needs a nightly compiler
