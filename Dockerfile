@@ -61,7 +61,31 @@ RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/usr/local/bin/pgsetup
     if [ -s /run/ca-certificates.pem ]; then export SSL_CERT_FILE=/run/ca-certificates.pem; fi && \
     pgsetup install /manifests --vendor /vendor --pg "$PG" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
 
+# With PREVIOUS, the programs of an older major with the same extensions, for the entrypoint's command `upgrade`.
+FROM base AS previous
+ARG PREVIOUS=
+ARG EXTENSIONS=
+ARG PGSETUP_OPTIONS=
+RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/usr/local/bin/pgsetup \
+    --mount=type=bind,source=manifests,target=/manifests \
+    --mount=type=bind,from=vendor,source=/vendor,target=/vendor \
+    --mount=type=cache,target=/var/cache/apt,sharing=locked \
+    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
+    --mount=type=cache,target=/var/cache/pgsetup \
+    --mount=type=cache,target=/var/tmp/pgsetup,sharing=private \
+    --mount=type=secret,id=ca-certificates,target=/run/ca-certificates.pem \
+    mkdir --parents /previous/usr/lib/postgresql /previous/usr/share/postgresql && \
+    if [ -z "$PREVIOUS" ]; then exit 0; fi && \
+    if [ -s /run/ca-certificates.pem ]; then export SSL_CERT_FILE=/run/ca-certificates.pem; fi && \
+    pgsetup install /manifests --vendor /vendor --pg "$PREVIOUS" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS && \
+    for kind in lib share; do mv "/usr/$kind/postgresql/$PREVIOUS" "/previous/usr/$kind/postgresql/"; done
+
 FROM setup AS runtime
+ARG PREVIOUS=
+COPY --from=previous /previous/ /
+# The official image's page names the sample without the major. And what an older server links to must be here too.
+RUN ln --symbolic "$PG_MAJOR/postgresql.conf.sample" /usr/share/postgresql/postgresql.conf.sample && \
+    if [ -n "$PREVIOUS" ]; then ! ldd /usr/lib/postgresql/$PREVIOUS/bin/* /usr/lib/postgresql/$PREVIOUS/lib/*.so | grep 'not found'; fi
 COPY --chown=postgres:postgres entrypoint.d /opt/container/entrypoint.d
 COPY --chown=postgres:postgres entrypoint.d/entrypoint.sh /entrypoint.sh
 VOLUME /var/lib/postgresql/data

@@ -7,7 +7,7 @@ target := $(shell uname -m)-unknown-linux-gnu
 static := RUSTFLAGS="-C target-feature=+crt-static"
 scripts := $(shell find entrypoint.d tools benches tests cluster fuzz/run.sh -name '*.sh' 2>/dev/null) .ci/run
 
-export PG EXTENSIONS VENDOR IMAGE BASE IMAGES COUNT SEED LIMIT KINDS KEEP
+export PG PREVIOUS EXTENSIONS VENDOR IMAGE BASE IMAGES COUNT CYCLES SEED LIMIT KINDS KEEP
 
 .PHONY: help
 help: ## List what can be made
@@ -30,6 +30,14 @@ test: lint ## Run every test; PGSETUP_REQUIRE_ALL=1 lets none be skipped
 .PHONY: reproducible
 reproducible: pgsetup ## Install twice and compare every path of the two trees
 	tools/reproducible.sh
+
+.PHONY: contract
+contract: ## Test what the image promises, and print each promise with the outcome
+	tools/contract.sh
+
+.PHONY: cycles
+cycles: ## Start and stop databases 200 times (CYCLES=) with kills at random moments (SEED=), and look for what was lost
+	tools/cycles.sh
 
 .PHONY: lint
 lint: ## Check formatting, lints and shell scripts

@@ -4,7 +4,7 @@ use super::container::{Container, DATA, HEALTH_CHECK, SCRIPTS, docker, image};
 use super::needs_image;
 
 #[test]
-fn layout_of_the_image_configuration() {
+fn layout_1_the_image_configuration() {
     needs_image!();
     let name = image().expect("checked above");
     let field = |format: &str| docker(["image", "inspect", "--format", format, name]).ok();
@@ -26,7 +26,7 @@ fn layout_of_the_image_configuration() {
 }
 
 #[test]
-fn layout_of_the_files() {
+fn layout_2_the_files() {
     needs_image!();
     let script = format!(
         "stat -L -c '%n %U:%G %a' {DATA}; stat -c '%U:%G' /opt/container/entrypoint.d {HEALTH_CHECK}; id -u; id -g; \

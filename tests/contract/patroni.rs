@@ -106,7 +106,7 @@ impl Cluster {
 const REPLICATES: &str = "--env=PATRONI_REPLICATION_PASSWORD=replicates";
 
 #[test]
-fn line_27_health_under_patroni_in_each_state() {
+fn patroni_1_line_27_members_from_the_environment_alone_and_their_health() {
     needs_image!();
     if let Some(why) = etcd_image().err().or_else(no_patroni) {
         return skip(&why);
@@ -189,7 +189,7 @@ fn line_27_health_under_patroni_in_each_state() {
 }
 
 #[test]
-fn patroni_mistakes_are_reported_together() {
+fn patroni_4_mistakes_are_reported_together() {
     needs_image!();
     if let Some(why) = no_patroni() {
         return skip(&why);
@@ -222,7 +222,7 @@ fn patroni_mistakes_are_reported_together() {
 }
 
 #[test]
-fn a_patroni_file_of_ones_own_is_used_as_it_is() {
+fn patroni_5_a_file_of_ones_own_is_used_as_it_is() {
     needs_image!();
     if let Some(why) = no_patroni() {
         return skip(&why);
@@ -235,7 +235,7 @@ fn a_patroni_file_of_ones_own_is_used_as_it_is() {
 }
 
 #[test]
-fn time_outs_and_mounted_settings_reach_patroni() {
+fn patroni_6_time_outs_and_mounted_settings_reach_patroni() {
     needs_image!();
     if let Some(why) = no_patroni() {
         return skip(&why);

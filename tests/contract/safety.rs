@@ -169,7 +169,7 @@ fn line_31_preload_is_one_list_in_order_and_checked() {
 }
 
 #[test]
-fn settings_win_in_the_documented_order_and_no_file_is_edited() {
+fn config_1_settings_win_in_the_documented_order_and_no_file_is_edited() {
     needs_image!();
     let volume = Volume::new();
     let initdb = format!(
@@ -211,7 +211,7 @@ fn settings_win_in_the_documented_order_and_no_file_is_edited() {
 }
 
 #[test]
-fn shared_buffers_of_a_new_cluster_follow_the_memory_limit() {
+fn config_2_shared_buffers_of_a_new_cluster_follow_the_memory_limit() {
     needs_image!();
     let container = Container::serving(&["--memory=1g", "--env", PASSWORD], &[]);
     assert_eq!(container.sql("SHOW shared_buffers"), "256MB");
@@ -224,7 +224,7 @@ fn shared_buffers_of_a_new_cluster_follow_the_memory_limit() {
 }
 
 #[test]
-fn a_configuration_file_of_ones_own_keeps_the_image_below_it() {
+fn config_3_a_file_of_ones_own_keeps_the_image_below_it() {
     needs_image!();
     let container = Container::create(
         &["--env", PASSWORD],
@@ -289,7 +289,7 @@ fn passwords_are_not_in_the_servers_environment() {
 }
 
 #[test]
-fn tls_from_mounted_files() {
+fn config_4_tls_from_mounted_files() {
     needs_image!();
     let container = Container::create(
         &[

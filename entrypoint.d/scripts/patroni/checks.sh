@@ -38,6 +38,7 @@ check_generated_patroni() {
     problem "POSTGRES_INITDB_ARGS may hold only long options under Patroni, as --name=value or --name: $POSTGRES_INITDB_ARGS"
   check_patroni_times
   check_user_scripts
+  check_hooks
 }
 
 # usage: check_patroni_times

@@ -13,10 +13,12 @@ patroni_text() {
   printf 'bootstrap:\n'
   patroni_dynamic_text
   patroni_initdb_text
+  bootstrap_hook_text
   # shellcheck disable=SC2154  # set by lib/all.sh
   printf '  post_init: %s\n' "$(quote_yaml "$container_scripts/patroni/post_init.sh")"
   printf 'postgresql:\n  listen: 0.0.0.0:5432\n  connect_address: %s\n' "$(quote_yaml "$address:5432")"
   patroni_server_text
+  member_hooks_text
 }
 
 # usage: own_address

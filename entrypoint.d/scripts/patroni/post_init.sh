@@ -14,5 +14,7 @@ read_postmaster_file || die "PostgreSQL is not running"
 export PGHOST="$postmaster_socket_directory" PGPORT="$postmaster_port"
 # Patroni stops the scripts' writes from waiting for a standby that cannot exist yet, but a session may ask for it.
 export PGOPTIONS='-c synchronous_commit=local'
+# What the hook has brought is a database that has been initialised before.
+if hook bootstrap; then exit 0; fi
 create_database
 run_user_scripts

@@ -1,0 +1,101 @@
+//! What the official image's page shows, tried as it stands there.
+
+use std::io::{Read as _, Write as _};
+
+use super::container::{Container, DATA, Network, PASSWORD, docker};
+use super::needs_image;
+
+#[test]
+fn example_1_one_line_starts_it_and_psql_comes_from_a_second_container() {
+    needs_image!();
+    let network = Network::new();
+    let on_network = format!("--network={}", network.0);
+    let server = Container::serving(
+        &[&on_network, "--publish=127.0.0.1::5432", "--env", PASSWORD],
+        &[],
+    );
+    let client = Container::to_the_end(
+        &[&on_network, "--env=PGPASSWORD=secret"],
+        &[
+            "psql",
+            "-h",
+            &server.name,
+            "-U",
+            "postgres",
+            "-Atc",
+            "SELECT current_user",
+        ],
+    );
+    assert_eq!(client.out.trim(), "postgres", "{client:?}");
+    if std::env::var_os("DOCKER_HOST").is_none() {
+        let published = docker(["port", &server.name, "5432/tcp"]).ok();
+        let mut stream = std::net::TcpStream::connect(published.trim()).expect("the published port answers");
+        // An SSLRequest, to which a server says S or N.
+        stream
+            .write_all(&[0, 0, 0, 8, 4, 210, 22, 47])
+            .expect("the request is sent");
+        let mut answer = [0];
+        stream.read_exact(&mut answer).expect("PostgreSQL answers");
+        assert!(answer == *b"S" || answer == *b"N", "{answer:?}");
+    }
+}
+
+#[test]
+fn example_2_settings_on_the_command_line_and_a_file_made_from_the_sample() {
+    needs_image!();
+    let sample = Container::to_the_end(&[], &["cat", "/usr/share/postgresql/postgresql.conf.sample"]);
+    assert_eq!(sample.status, 0, "{sample:?}");
+    let container = Container::create(
+        &["--env", PASSWORD],
+        &[
+            "-c",
+            "config_file=/etc/postgresql/postgresql.conf",
+            "-c",
+            "shared_buffers=48MB",
+            "-c",
+            "max_connections=30",
+        ],
+    );
+    container.copy(
+        "/etc/postgresql/postgresql.conf",
+        0o644,
+        sample.out + "\nwork_mem = 6MB\n",
+    );
+    container.start();
+    container.wait_until_serving();
+    let settings = "SELECT string_agg(current_setting(name), ' ') FROM unnest(ARRAY['shared_buffers', 'max_connections', 'work_mem']) AS name";
+    assert_eq!(container.sql(settings), "48MB 30 6MB");
+}
+
+#[test]
+fn example_3_secrets_initdb_arguments_and_a_script_that_makes_a_user() {
+    needs_image!();
+    let container = Container::create(
+        &[
+            "--env=POSTGRES_PASSWORD_FILE=/run/postgres-passwd",
+            "--env=POSTGRES_INITDB_ARGS=--data-checksums",
+            "--env=PGDATA=/var/lib/postgresql/data/pgdata",
+        ],
+        &[],
+    );
+    container.copy("/run/postgres-passwd", 0o644, "mysecretpassword");
+    container.copy_script(
+        "init-user-db.sh",
+        0o755,
+        "#!/usr/bin/env bash\nset -e\npsql -v ON_ERROR_STOP=1 --username \"$POSTGRES_USER\" --dbname \"$POSTGRES_DB\" <<-EOSQL\n\
+         \tCREATE USER docker;\n\tCREATE DATABASE docker;\n\tGRANT ALL PRIVILEGES ON DATABASE docker TO docker;\nEOSQL\n",
+    );
+    container.start();
+    container.wait_until_serving();
+    assert_eq!(container.sql("SHOW data_checksums"), "on");
+    assert_eq!(
+        container.sql("SELECT count(*) FROM pg_database WHERE datname = 'docker'"),
+        "1"
+    );
+    assert_eq!(
+        container
+            .shell(&format!("cat {DATA}/pgdata/PG_VERSION | wc -l"))
+            .ok(),
+        "1"
+    );
+}
