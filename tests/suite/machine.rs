@@ -124,7 +124,7 @@ impl Machine {
     }
 
     /// Puts the scripts below `tests/stubs/KIND` on PATH, without their suffix.
-    fn stubs(&self, kind: &str) {
+    pub fn stubs(&self, kind: &str) {
         for (name, text) in stubs(kind) {
             let path = self.path("bin").join(name);
             std::fs::write(&path, text).expect("a stub is written");

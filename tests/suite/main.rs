@@ -10,6 +10,7 @@ mod container;
 mod contract;
 mod gate;
 mod install;
+mod jobs;
 // Half of what it can do wrong is for the tests of downloads, in `src/supply/tests.rs`.
 mod loopback;
 mod machine;

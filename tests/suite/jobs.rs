@@ -1,0 +1,58 @@
+//! How many compilers run at the same time: as many as there are jobs, over all builds and the makes within them.
+
+use crate::machine::{Machine, Recipe};
+
+/// A makefile's rules that compile `objects` in the build's own directory and in two directories below it, by makes of their
+/// own, and the files for them. Nothing waits for anything else.
+fn nested(objects: usize) -> (String, Vec<(String, String)>) {
+    let names: Vec<String> = (0..objects).map(|number| format!("part{number}.o")).collect();
+    let names = names.join(" ");
+    let rule = "%.o: %.c\n\tcc -c -o $@ $<\n";
+    let rules = format!("all: {names} below one\nbelow one:\n\t$(MAKE) -C $@\n.PHONY: below one\n{rule}");
+    let mut files = Vec::new();
+    for directory in ["", "below/", "one/"] {
+        for number in 0..objects {
+            files.push((
+                format!("{directory}part{number}.c"),
+                format!("int part{number};\n"),
+            ));
+        }
+        if !directory.is_empty() {
+            files.push((format!("{directory}Makefile"), format!("all: {names}\n{rule}")));
+        }
+    }
+    (rules, files)
+}
+
+#[test]
+fn as_many_compilers_run_as_there_are_jobs_never_more_and_never_fewer_while_there_is_work() {
+    for jobs in [2, 3] {
+        let machine = Machine::new();
+        machine.stubs("compiler");
+        let names = ["alpha", "beta", "gamma"];
+        machine.image(&names, "");
+        let (rules, files) = nested(3);
+        let files: Vec<(&str, &str)> = files
+            .iter()
+            .map(|(name, text)| (name.as_str(), text.as_str()))
+            .collect();
+        let recipe = Recipe {
+            rules: &rules,
+            files: &files,
+            ..Recipe::default()
+        };
+        for name in names {
+            machine.extension(name, recipe);
+        }
+        let total = names.len() * 9;
+        for (name, number) in [("jobs", jobs), ("total", total)] {
+            std::fs::write(machine.path("trace").join(name), number.to_string()).unwrap();
+        }
+        // Where a job is left idle while there is work, the compilers wait for it and this does not end.
+        let ran = machine.install(&["--jobs", &jobs.to_string()]);
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        let finished = std::fs::read_dir(machine.path("trace/finished")).unwrap().count();
+        assert_eq!(finished, total);
+        assert!(!machine.path("trace/too-many").exists(), "{jobs} jobs");
+    }
+}
