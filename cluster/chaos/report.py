@@ -34,21 +34,33 @@ Each of the lanes, in all:
 | lane | rows acknowledged | rows lost | of unknown outcome, and there |
 |---|--:|--:|--:|
 {lanes}
-The machine and the configuration:
+The machine and the configuration; everything runs on it. Its load average (one minute) when a fault began: median {load:.1f}, highest {highest:.1f}.
 
     {machine}
 
 What this does not show: a loss of power (volumes are in memory here, so that they can be filled), two faults at a time (a second member of a group
 of two is not harmed before the first streams again; what is written between is on one member only), networks between machines, a full disk that
 stops writes without ending the server (Patroni then leaves it the leader).
+
+Every fault, the time without writes, whom it happened to, and the seconds in each lane:
+
 """
 
 
 def faults():
     with open("/results/faults.tsv", encoding="ascii") as file:
         for line in file:
-            number, kind, title, target, began, healed, well, flowed = line.rstrip("\n").split("\t")
-            yield {"number": int(number), "title": title, "target": target, "began": float(began), "well": float(well), "flowed": flowed}
+            number, title, target, began, well, flowed, load, lost = line.rstrip("\n").split("\t")
+            yield {
+                "number": int(number),
+                "title": title,
+                "target": target,
+                "began": float(began),
+                "well": float(well),
+                "flowed": flowed == "yes",
+                "load": float(load),
+                "lost": int(lost),
+            }
 
 
 def outage(ends, began, well):
@@ -73,14 +85,13 @@ def measure():
 
 def line(fault):
     lanes = ", ".join(f"{lane} {gap:.1f}" for lane, gap in fault["outages"].items())
-    stuck = "" if fault["flowed"] == "yes" else "; writes came back only when it was healed"
+    stuck = "" if fault["flowed"] else "; writes came back only when it was healed"
     return f"{fault['number']:3}  {fault['outage']:5.1f} s  {fault['title']} ({fault['target']}): {lanes}{stuck}"
 
 
 def table(found):
     with open("/results/check.tsv", encoding="ascii") as file:
         checks = [row.split("\t") for row in file]
-    lost = sum(int(row[3]) for row in checks)
     kinds = {}
     for fault in found:
         kinds.setdefault(fault["title"], []).append(fault)
@@ -90,7 +101,7 @@ def table(found):
         faults=len(found),
         seed=open("/results/seed", encoding="ascii").read().strip(),
         acknowledged=sum(int(row[1]) for row in checks),
-        lost=lost,
+        lost=sum(int(row[3]) for row in checks),
         halves=sum(int(row[4]) for row in checks),
         median=statistics.median(outages),
         worst=max(outages),
@@ -99,11 +110,13 @@ def table(found):
     )
     for title in sorted(kinds):
         gaps = [fault["outage"] for fault in kinds[title]]
-        rows = sum(fault["rows"] for fault in kinds[title])
-        text += f"| {title} | {len(gaps)} | {statistics.median(gaps):.1f} | {max(gaps):.1f} | {rows} | 0 |\n"
+        rows, lost = (sum(fault[what] for fault in kinds[title]) for what in ("rows", "lost"))
+        text += f"| {title} | {len(gaps)} | {statistics.median(gaps):.1f} | {max(gaps):.1f} | {rows} | {lost} |\n"
     lanes = "".join(f"| {row[0]} | {row[1]} | {row[3]} | {int(row[2]) - int(row[1]) + int(row[3])} |\n" for row in checks)
     machine = open("/results/machine.txt", encoding="utf-8").read().strip().replace("\n", "\n    ")
-    return text + TAIL.format(lanes=lanes, machine=machine)
+    loads = [fault["load"] for fault in found]
+    text += TAIL.format(lanes=lanes, machine=machine, load=statistics.median(loads), highest=max(loads))
+    return text + "".join(f"    {line(fault)}\n" for fault in found)
 
 
 def main():

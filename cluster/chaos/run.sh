@@ -4,7 +4,7 @@
 #
 #   COUNT=50      faults          SEED=N     repeats a sequence        LIMIT=3600   seconds after which no further fault begins
 #   KEEP=1        leave the cluster for a look        KINDS="paused disk_full"   only these
-# shellcheck source-path=SCRIPTDIR
+# shellcheck source-path=SCRIPTDIR disable=SC2154 # lib.sh has the members
 set -Eeuo pipefail
 
 readonly count="${COUNT:-50}" seed="${SEED:-$RANDOM}" limit="${LIMIT:-3600}"
@@ -98,23 +98,25 @@ choose_target() {
 
 # usage: one_fault NUMBER KIND
 one_fault() {
-  local number="$1" kind="$2" target began flowed healed well
+  local number="$1" kind="$2" target began flowed well load lost complete=yes
   choose_target "$kind"
   target="$REPLY"
+  read -r load _ </proc/loadavg
   began="$(now)"
   "inject_$kind" "$target"
   sleep "${fault_lasts[$kind]}"
   flowed=yes
   wait_until_writing 75 || flowed=no
-  healed="$(now)"
   "heal_$kind" "$target"
   wait_until_well
   wait_until_writing 75 || die_here "the client cannot write after $kind of $target has been healed"
   well="$(now)"
-  printf '%s\t' "$number" "$kind" "${fault_title[$kind]}" "$target" "$began" "$healed" "$well" >>"$RESULTS/faults.tsv"
-  printf '%s\n' "$flowed" >>"$RESULTS/faults.tsv"
-  python check.py >"$RESULTS/check.tsv" || die_here "acknowledged rows are lost after $kind of $target: $(<"$RESULTS/check.tsv")"
+  python check.py >"$RESULTS/check.tsv" || complete=no
+  lost="$(awk -F '\t' '{ lost += $4 + $5 } END { print lost + 0 }' "$RESULTS/check.tsv")"
+  printf '%s\t' "$number" "${fault_title[$kind]}" "$target" "$began" "$well" "$flowed" "$load" >>"$RESULTS/faults.tsv"
+  printf '%s\n' "$lost" >>"$RESULTS/faults.tsv"
   python report.py line
+  [[ "$complete" == yes ]] || die_here "acknowledged rows are lost after $kind of $target: $(<"$RESULTS/check.tsv")"
 }
 
 # usage: wait_until_well

@@ -140,6 +140,10 @@ fn patroni_1_line_27_members_from_the_environment_alone_and_their_health() {
         "0"
     );
 
+    // What Patroni needs at each start of PostgreSQL is compiled once.
+    let compiled = "find /etc/postgresql/.python -name 'postmaster.*.pyc' | grep --count patroni";
+    assert_eq!(first.shell(compiled).out.trim(), "1");
+
     // With a wrong password its copy fails again and again: a replica that is still being made.
     let hopeless = cluster.add(&["--env=PATRONI_REPLICATION_PASSWORD=wrong"]);
     cluster.wait_for(hopeless, "Replica\t(?:creating replica|stopped)");

@@ -22,11 +22,20 @@ run_patroni() {
   # shellcheck disable=SC2154  # set by lib/all.sh
   remember_health_target "$(/opt/patroni/bin/python3 -I "$container_scripts/patroni/rest_target.py" "$file")"
   unset POSTGRES_PASSWORD
+  keep_byte_code
   if [[ "$file" == environment ]]; then
     exec patroni
   fi
   link_patronictl "$file"
   exec patroni "$file"
+}
+
+# usage: keep_byte_code
+# Patroni starts another Python, with all of itself, for each start of PostgreSQL, and the image has no byte code: reading it again costs a
+# second of processor time when a failover can least spare it. It goes where the generated configuration is, which is nobody else's.
+keep_byte_code() {
+  generated_directory || return 0
+  export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-$REPLY/.python}"
 }
 
 # usage: patroni_configuration patroni|postgres [ARG...]
