@@ -67,6 +67,10 @@ bench: pgsetup ## Race whole installations against a shell script, and fetching 
 	benches/sources.sh
 	benches/install.sh
 
+.PHONY: bench-start
+bench-start: ## Race the image's start against initdb and a start by hand in the same image
+	benches/start.sh
+
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers and the unpacker, ten minutes each (SECONDS_EACH=600); needs a nightly compiler
 	fuzz/run.sh
