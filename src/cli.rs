@@ -39,6 +39,8 @@ pub enum Command {
     Fetch(FetchArgs),
     /// Show or prune what downloads have left in the cache
     Cache(CacheArgs),
+    /// Open the directory of a build that failed, with its variables, or run one command there
+    Shell(ShellArgs),
     /// Write a newer version into a manifest, and say what else changed upstream
     Update(UpdateArgs),
     /// Write a first manifest of an extension from what its archive says
@@ -241,6 +243,22 @@ pub struct FetchArgs {
     /// A cache to take from and to keep downloads in, besides the directory that is filled
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
+}
+
+/// Arguments of `shell`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: that of the shell, or of the command.")]
+pub struct ShellArgs {
+    /// What failed to build: `citus`, or `citus-14.0.1`
+    pub name: String,
+
+    /// Where it was installed
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// A command to run there instead of a shell
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 /// Arguments of `update`.

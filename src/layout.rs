@@ -20,6 +20,11 @@ pub fn stage(slug: &str) -> String {
     format!("{WORK}/stage/{slug}")
 }
 
+/// What is kept of a component whose build failed.
+pub fn failed(slug: &str) -> String {
+    format!("{WORK}/failed/{slug}")
+}
+
 /// The log of a step.
 pub fn log(step: &str) -> String {
     let name: String = step

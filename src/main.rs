@@ -17,6 +17,7 @@
 //! | `run` | walks a plan: lanes, priorities, drain on failure | know what a step does |
 //! | `install`, `fetch` | the commands of these names, from arguments to the last line | know what a step does |
 //! | `upkeep` | `update` and `new`: what an archive and upstream say, and what that means for a manifest's text | install or keep anything |
+//! | `shell` | the directory of a build that failed, with its variables | build |
 //! | `step` | what steps do, one file for each action | know of other steps |
 //! | `supply` | where a source comes from: vendor, cache, url, mirrors | unpack, or trust |
 //! | `inventory`, `closure` | which path is whose; which library is needed by whom | do IO |
@@ -46,6 +47,7 @@ mod report;
 mod resolve;
 mod run;
 mod sbom;
+mod shell;
 mod step;
 mod summary;
 mod supply;
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Install(args) => install::install(args, &reporter),
         Command::Fetch(args) => fetch::fetch(args, &reporter),
         Command::Cache(args) => fetch::cache(args, &reporter),
+        Command::Shell(args) => shell::shell(args, &reporter),
         Command::Update(args) => upkeep::update(args, &reporter),
         Command::New(args) => upkeep::new(args, &reporter),
         Command::Verify(args) => verify(args, &reporter),

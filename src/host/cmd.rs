@@ -116,6 +116,11 @@ impl Log {
             .unwrap_or_default()
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Its end, at most the last 64 KiB.
     pub fn text(&self) -> String {
         self.since(0)
@@ -275,6 +280,17 @@ pub struct Settings<'a> {
     pub time_limit: Option<Duration>,
 }
 
+/// Every variable that a command has.
+fn environment(command: &Command) -> std::collections::BTreeMap<String, String> {
+    let kept = KEPT_VARIABLES
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), super::variable(name)?)));
+    let fixed = FIXED_VARIABLES
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    kept.chain(fixed).chain(command.environment.clone()).collect()
+}
+
 impl Host {
     /// Runs `command` to its end, with its output in `log`. An exit status other than 0 is an error.
     pub fn run(&self, command: &Command, log: &Log) -> Result<(), CommandError> {
@@ -334,26 +350,10 @@ impl Host {
 
     /// The command in this root: through `chroot` where the root is not `/`.
     fn expression(&self, command: &Command, jobserver: Option<&jobserver::Client>) -> duct::Expression {
-        let inner = std::iter::once(command.program.clone()).chain(command.args.iter().cloned());
-        let mut expression = if self.is_system() {
-            let directory = command.directory.as_deref().unwrap_or("/");
-            duct::cmd(&command.program, &command.args).dir(directory)
-        } else {
-            let mut words = vec!["--".to_owned(), self.root.display().to_string()];
-            if let Some(directory) = &command.directory {
-                words.extend(["env".to_owned(), format!("--chdir={directory}"), "--".to_owned()]);
-            }
-            duct::cmd("chroot", words.into_iter().chain(inner)).dir("/")
-        };
-        let kept = KEPT_VARIABLES
-            .iter()
-            .filter_map(|name| Some(((*name).to_owned(), super::variable(name)?)));
-        let fixed = FIXED_VARIABLES
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let own = command.environment.clone();
-        let environment: std::collections::BTreeMap<_, _> = kept.chain(fixed).chain(own).collect();
-        expression = expression.full_env(environment);
+        let (words, directory) = self.in_root(command);
+        let mut expression = duct::cmd(&words[0], &words[1..])
+            .dir(directory)
+            .full_env(environment(command));
         expression = match &command.input {
             Some(text) => expression.stdin_bytes(text.as_bytes()),
             None => expression.stdin_null(),
@@ -366,6 +366,48 @@ impl Host {
             }
             Ok(())
         })
+    }
+
+    /// The words that run `command` in this root, and the directory they run in.
+    fn in_root(&self, command: &Command) -> (Vec<String>, String) {
+        let inner = std::iter::once(command.program.clone()).chain(command.args.iter().cloned());
+        if self.is_system() {
+            let directory = command.directory.clone();
+            return (inner.collect(), directory.unwrap_or_else(|| "/".to_owned()));
+        }
+        let mut words = vec![
+            "chroot".to_owned(),
+            "--".to_owned(),
+            self.root.display().to_string(),
+        ];
+        if let Some(directory) = &command.directory {
+            words.extend(["env".to_owned(), format!("--chdir={directory}"), "--".to_owned()]);
+        }
+        words.extend(inner);
+        (words, "/".to_owned())
+    }
+
+    /// Becomes `command`, with this process's own input and output and the variables that a step's commands have.
+    /// Returns only where that fails.
+    pub fn become_command(&self, command: &Command) -> anyhow::Error {
+        let (words, directory) = self.in_root(command);
+        let error = std::process::Command::new(&words[0])
+            .args(&words[1..])
+            .current_dir(&directory)
+            .env_clear()
+            .envs(environment(command))
+            .exec();
+        anyhow::anyhow!("cannot run {} in {directory}: {error}", words[0])
+    }
+
+    /// Whether a program is there: a path inside the root, or a name that is looked up on PATH.
+    pub fn has_program(&self, program: &str) -> bool {
+        if program.contains('/') {
+            return self.exists(program);
+        }
+        let path = super::variable("PATH").unwrap_or_default();
+        path.split(':')
+            .any(|directory| self.exists(Path::new(directory).join(program)))
     }
 
     fn spawn(&self, expression: &duct::Expression) -> Result<duct::Handle, Ended> {

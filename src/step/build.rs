@@ -2,7 +2,9 @@
 
 use anyhow::Context as _;
 
+use super::failed::FailedBuild;
 use super::{Context, Done, licence, lock, strip};
+use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
 use crate::hint;
 use crate::host::Log;
@@ -17,6 +19,7 @@ use crate::report::bytes;
 pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
     let host = context.host;
     let source = host.empty_directory(&layout::source(&build.component))?;
+    host.remove(layout::failed(&build.component))?;
     let stage = layout::stage(&build.component);
     host.empty_directory(&stage)?;
     let _token = context.jobserver.acquire().because(Cause::Internal)?;
@@ -39,7 +42,7 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Fa
     };
     for command in &build.commands {
         host.run_with(command, log, settings)
-            .map_err(|error| explained(error.into(), log))?;
+            .map_err(|error| left_open(build, command, context, explained(error.into(), log), log))?;
     }
     licence::keep(host, &layout::source(&build.component), &stage, &build.name)?;
     let debug = build
@@ -48,6 +51,37 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Fa
         .then(|| format!("{stage}{}", strip::DEBUG_DIRECTORY));
     let stripped = strip::strip(host, log, &stage, &build.prune.remove, debug.as_deref())?;
     Ok(Done::built(format!("{} staged", bytes(stripped.after))))
+}
+
+/// Keeps what `pgsetup shell` needs to open the directory of a failed build, and says so.
+fn left_open(
+    build: &Build,
+    command: &Command,
+    context: &Context<'_>,
+    failure: Failure,
+    log: &Log,
+) -> Failure {
+    if failure.cause != Cause::Build {
+        return failure;
+    }
+    let kept = FailedBuild {
+        name: build.name.clone(),
+        slug: build.component.clone(),
+        command: command.clone(),
+        log: log.path().display().to_string(),
+    };
+    let directory = layout::source(&build.component);
+    match kept.keep(context.host) {
+        Ok(()) => Failure::new(
+            failure.cause,
+            format_args!(
+                "{failure}\n  pgsetup shell {} opens {directory} with the variables of this command, as long as that is there",
+                build.name
+            ),
+        ),
+        // The build's own failure is what matters.
+        Err(_) => failure,
+    }
 }
 
 /// Adds to a failed build what its output tells of the reason.

@@ -7,6 +7,7 @@ mod build;
 mod clean;
 mod cluster;
 pub mod earlier;
+pub mod failed;
 pub mod fetch;
 mod files;
 pub mod gate;

@@ -306,6 +306,67 @@ fn a_build_that_fails_is_shown_with_all_that_its_reader_needs() {
 }
 
 #[test]
+fn a_failed_build_is_opened_with_its_variables_until_it_is_built() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let recipe = Recipe {
+        make: &["@test -f repaired"],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", recipe);
+    let shell = |more: &[&str]| -> Ran {
+        let root = machine.path("root").display().to_string();
+        let mut shell = crate::support::command(["shell", "alpha", "--root", &root]);
+        let path = std::env::var("PATH").unwrap();
+        shell
+            .args(more)
+            .env("PATH", format!("{}:{path}", machine.path("bin").display()))
+            .env("SECRET", "of the caller")
+            .stdin(Stdio::null());
+        shell.output().unwrap().into()
+    };
+    let ran = shell(&["--", "true"]);
+    assert_eq!(ran.status, 2, "{}", ran.err);
+    assert!(
+        ran.err.contains("no build of alpha has failed here"),
+        "{}",
+        ran.err
+    );
+
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 6);
+    let directory = "/var/tmp/pgsetup/source/alpha-1.0";
+    let hint = format!("pgsetup shell alpha opens {directory} with the variables of this command");
+    assert!(ran.err.contains(&hint), "{}", ran.err);
+
+    let ran = shell(&["--", "sh", "-c", "pwd; echo $PG_CONFIG $LC_ALL $SECRET; exit 7"]);
+    assert_eq!(ran.status, 7, "{}", ran.err);
+    let expected = format!(
+        "{}{directory}\n/usr/lib/postgresql/18/bin/pg_config C.UTF-8\n",
+        machine.path("root").display()
+    );
+    assert_eq!(ran.out, expected);
+    // Without a command it is a shell, here one with nothing to read.
+    let ran = shell(&[]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("alpha-1.0 failed at\n  cd /var/tmp/pgsetup/source/alpha-1.0 && PG_CONFIG="),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("pg_config is not here: "), "{}", ran.err);
+    let ran = shell(&["--", "touch", "repaired"]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert_eq!(shell(&["--", "make"]).status, 0);
+
+    std::fs::remove_dir_all(machine.root(directory)).unwrap();
+    let ran = shell(&["--", "true"]);
+    assert_eq!(ran.status, 2);
+    assert!(ran.err.contains("is gone since"), "{}", ran.err);
+}
+
+#[test]
 fn after_a_failure_what_runs_is_let_finish_and_nothing_new_starts() {
     let machine = Machine::new();
     machine.image(&["alpha", "beta", "gamma"], "");

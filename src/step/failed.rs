@@ -1,0 +1,50 @@
+//! What is left of a build that failed: which command it was, where, and with which variables. Written beside its source
+//! tree, so that `pgsetup shell` can open the one with the other.
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use super::files;
+use crate::command::Command;
+use crate::host::Host;
+use crate::layout;
+
+/// A build that failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FailedBuild {
+    /// The component's name: `citus`.
+    pub name: String,
+    /// The component's slug, which names its directories: `citus-14.0.1`.
+    pub slug: String,
+    /// The command that failed.
+    pub command: Command,
+    /// The log of the step.
+    pub log: String,
+}
+
+impl FailedBuild {
+    /// Writes it down.
+    pub fn keep(&self, host: &Host) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).context("a failed build as JSON")?;
+        host.write(&layout::failed(&self.slug), &text, files::ROOT_FILE)
+    }
+
+    /// Every build that has failed in this root and was not built since, in the order of their slugs.
+    pub fn all(host: &Host) -> Result<Vec<Self>> {
+        let directory = layout::failed("");
+        let directory = directory.trim_end_matches('/');
+        if !host.exists(directory) {
+            return Ok(Vec::new());
+        }
+        let mut all = Vec::new();
+        for name in host.names(directory)? {
+            let path = layout::failed(&name);
+            let text = host.read(&path)?.unwrap_or_default();
+            let failed = serde_json::from_str(&text)
+                .with_context(|| format!("{path} was not written by this pgsetup"))?;
+            all.push(failed);
+        }
+        all.sort_by(|a: &Self, b| a.slug.cmp(&b.slug));
+        Ok(all)
+    }
+}
