@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::build::Build;
-use super::extension::{Conflict, Extension, Preload, Release, SqlExtension, Test};
+use super::extension::{Conflict, Extension, Preload, Release, SqlExtension, Test, Unsupported};
 use super::source::Packages;
 
 /// The modules that PostgreSQL's own archive brings.
@@ -40,6 +40,9 @@ pub struct Module {
     /// The PostgreSQL majors that have it, with the SQL extensions it is there. No major may stand in two entries.
     #[schemars(length(min = 1))]
     pub releases: Vec<ModuleRelease>,
+    /// PostgreSQL majors that do not have it, with the reason.
+    #[serde(default)]
+    pub unsupported: Vec<Unsupported>,
     /// Other modules or extension manifests that must be selected too.
     #[serde(default)]
     pub requires: Vec<String>,
@@ -98,6 +101,7 @@ impl Module {
             license: license.to_owned(),
             homepage: homepage.to_owned(),
             releases: releases.collect(),
+            unsupported: self.unsupported,
             build: Build::default(),
             packages: Packages::default(),
             architectures: Vec::new(),

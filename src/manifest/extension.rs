@@ -25,6 +25,9 @@ pub struct Extension {
     /// One entry for each version, with the PostgreSQL majors it is for. No major may stand in two entries.
     #[schemars(length(min = 1))]
     pub releases: Vec<Release>,
+    /// PostgreSQL majors that this project supports and the extension does not, with the reason.
+    #[serde(default)]
+    pub unsupported: Vec<Unsupported>,
     /// How it is compiled.
     pub build: Build,
     /// Debian packages it needs.
@@ -79,6 +82,18 @@ pub struct Release {
     /// The SQL extensions it brings; none for a library that is only loaded.
     #[serde(default)]
     pub provides: Vec<SqlExtension>,
+}
+
+/// PostgreSQL majors for which there is no release.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unsupported {
+    /// The majors.
+    #[schemars(length(min = 1))]
+    pub postgresql: Vec<u16>,
+    /// Why not: what upstream says of it, or what goes wrong.
+    #[schemars(length(min = 1))]
+    pub reason: String,
 }
 
 /// An extension as `CREATE EXTENSION` knows it.

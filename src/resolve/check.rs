@@ -619,5 +619,14 @@ impl Checks<'_, Extension> {
                 }
             }
         }
+        for (position, unsupported) in self.manifest.value.unsupported.iter().enumerate() {
+            for (at, major) in unsupported.postgresql.iter().enumerate() {
+                let path = format!("unsupported[{position}].postgresql[{at}]");
+                if taken.contains_key(major) {
+                    let message = format!("PostgreSQL {major} stands in a release as well");
+                    self.at(&path, Err(message));
+                }
+            }
+        }
     }
 }

@@ -429,11 +429,12 @@ fn unsupported_major(chosen: &Chosen<'_>, major: u16) -> Problem {
             format!("{version} is for {}", majors.join(", "))
         })
         .collect();
-    let message = format!(
-        "{} does not support PostgreSQL {major}: {}",
-        extension.name,
-        releases.join("; ")
-    );
+    let reason = extension
+        .unsupported
+        .iter()
+        .find(|unsupported| unsupported.postgresql.contains(&major))
+        .map_or_else(|| releases.join("; "), |unsupported| unsupported.reason.clone());
+    let message = format!("{} does not support PostgreSQL {major}: {reason}", extension.name);
     let help = format!(
         "leave it out (--without {}), or choose another PostgreSQL (--pg)",
         extension.name
