@@ -8,11 +8,13 @@ declare -A fault_lasts=(
   [postgres_killed]=5 [container_killed]=5 [container_crashed]=5 [paused]=5 [cut_from_etcd]=40 [cut_from_peers]=15 [cut_from_all]=5
   [etcd_leader_killed]=10 [disk_full]=15 [stopped_in_turn]=5
 )
+# Seconds after which it is healed even if writes have not come back. What a frozen worker was asked, Citus waits for without end.
+declare -A fault_ends=([paused]=32)
 declare -A fault_title=(
   [postgres_killed]='leader: PostgreSQL killed (SIGKILL)'
   [container_killed]='leader: container killed (SIGKILL), started again after the failover'
   [container_crashed]='leader: Patroni killed, container restarted by the engine'
-  [paused]='leader: paused (SIGSTOP), continued after the failover'
+  [paused]='leader: paused (SIGSTOP), for 32 s at most'
   [cut_from_etcd]='leader: cut off from etcd for 40 s'
   [cut_from_peers]='leader: cut off from its standbys'
   [cut_from_all]='leader: cut off from everybody'

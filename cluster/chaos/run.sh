@@ -106,7 +106,7 @@ one_fault() {
   "inject_$kind" "$target"
   sleep "${fault_lasts[$kind]}"
   flowed=yes
-  wait_until_writing 75 || flowed=no
+  wait_until_writing $((${fault_ends[$kind]:-80} - fault_lasts[$kind])) || flowed=no
   "heal_$kind" "$target"
   wait_until_well
   wait_until_writing 75 || die_here "the client cannot write after $kind of $target has been healed"
