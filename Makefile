@@ -39,6 +39,10 @@ contract: ## Test what the image promises, and print each promise with the outco
 cycles: ## Start and stop databases 200 times (CYCLES=) with kills at random moments (SEED=), and look for what was lost
 	tools/cycles.sh
 
+.PHONY: catalogue
+catalogue: ## Build and test extensions in containers, and write docs/extensions.md; PG="17 18" for some majors
+	tools/catalogue.sh
+
 .PHONY: lint
 lint: ## Check formatting, lints and shell scripts
 	cargo fmt --check

@@ -7,6 +7,8 @@
 mod coherent;
 mod manifest;
 mod plan;
+mod record;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -68,6 +70,10 @@ fn main() -> ExitCode {
         add("what_it_requires_exists", coherent::requirements);
         add("it_proves_what_it_is_for", coherent::tests);
     }
+    trials.push(Trial::test("catalogue::the_table_says_what_was_tested", || {
+        record::table_is_right(catalogue)
+    }));
+    trials.extend(trial::trials(catalogue));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -1,10 +1,11 @@
 //! What the catalogue's tests read of a manifest: only what they look at. Whether it is a manifest at all is for
 //! pgsetup to say.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_yaml::Value;
 
 use crate::project;
 
@@ -27,6 +28,8 @@ pub struct Extension {
     pub name: String,
     pub license: String,
     #[serde(default)]
+    pub homepage: String,
+    #[serde(default)]
     pub releases: Vec<Release>,
     #[serde(default)]
     pub requires: Vec<String>,
@@ -37,6 +40,9 @@ pub struct Extension {
     pub tests: Vec<Test>,
     #[serde(default)]
     pub upgrades: Vec<Upgrade>,
+    /// Everything in it that its tests are made of, as text without comments.
+    #[serde(skip)]
+    pub proof: String,
     /// The file it is in.
     #[serde(skip)]
     pub file: PathBuf,
@@ -94,6 +100,7 @@ pub struct Test {
 #[derive(Debug, Deserialize)]
 struct Contrib {
     license: String,
+    homepage: String,
     modules: Vec<Module>,
 }
 
@@ -139,14 +146,30 @@ impl Catalogue {
         catalogue
     }
 
+    /// Everything that can be selected, modules last.
+    pub fn all(&self) -> impl Iterator<Item = &Extension> {
+        self.extensions.iter().chain(&self.modules)
+    }
+
     /// The manifest, or the module, of this name.
     pub fn extension(&self, name: &str) -> Option<&Extension> {
-        let mut all = self.extensions.iter().chain(&self.modules);
-        all.find(|extension| extension.name == name)
+        self.all().find(|extension| extension.name == name)
     }
 }
 
 impl Extension {
+    /// True of a module that comes with PostgreSQL.
+    pub fn is_module(&self) -> bool {
+        self.kind == "contrib"
+    }
+
+    /// Its version on one major; empty for a module, which has the server's.
+    pub fn version(&self, major: u16) -> &str {
+        let mut releases = self.releases.iter();
+        let release = releases.find(|release| release.postgresql.contains(&major));
+        release.map_or("", |release| release.version.as_str())
+    }
+
     /// Every major it claims, each once.
     pub fn majors(&self) -> BTreeSet<u16> {
         let majors = self.releases.iter().flat_map(|release| &release.postgresql);
@@ -171,17 +194,42 @@ impl Extension {
 fn read(file: &Path) -> Result<Extension, String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
     let extension: Extension = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
+    let whole: Value = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
     if extension.kind == "extension" {
-        let file = file.to_owned();
-        Ok(Extension { file, ..extension })
+        Ok(Extension {
+            file: file.to_owned(),
+            proof: proof(&whole),
+            ..extension
+        })
     } else {
         Err(format!("its kind is `{}`, not `extension`", extension.kind))
     }
 }
 
+/// What is tested of a manifest and how, whatever stands around it.
+fn proof(manifest: &Value) -> String {
+    let keys = [
+        "tests",
+        "test_settings",
+        "settings",
+        "preload",
+        "requires",
+        "packages",
+    ];
+    let parts = keys.map(|key| manifest.get(key));
+    serde_json::to_string(&parts).expect("a manifest's values are JSON's")
+}
+
 fn read_modules(file: &Path) -> Result<Vec<Extension>, String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
     let contrib: Contrib = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
+    let whole: Value = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
+    let values: BTreeMap<&str, &Value> = whole["modules"]
+        .as_sequence()
+        .into_iter()
+        .flatten()
+        .filter_map(|module| Some((module["name"].as_str()?, module)))
+        .collect();
     let releases = |module: &Module| {
         let releases = module.releases.iter().map(|release| Release {
             version: String::new(),
@@ -193,8 +241,10 @@ fn read_modules(file: &Path) -> Result<Vec<Extension>, String> {
     let modules = contrib.modules.into_iter().map(|module| Extension {
         kind: "contrib".to_owned(),
         releases: releases(&module),
+        proof: proof(values[module.name.as_str()]),
         name: module.name,
         license: contrib.license.clone(),
+        homepage: contrib.homepage.clone(),
         requires: module.requires,
         conflicts: Vec::new(),
         preload: module.preload,

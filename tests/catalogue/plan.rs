@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::manifest::{Catalogue, Extension};
 use crate::{Outcome, check, project};
@@ -42,6 +43,45 @@ pub fn as_agreed(catalogue: &Catalogue, extension: &Extension) -> Outcome {
     let agreed = snapbox::Data::read_from(&golden, Some(snapbox::data::DataFormat::Text)).raw();
     snapbox::assert_data_eq!(page, agreed);
     Ok(())
+}
+
+/// What decides whether a test of an extension still says something about it.
+pub struct Subject {
+    /// Its version.
+    pub version: String,
+    /// The server's version.
+    pub postgresql: String,
+    /// The digest of its archive; the server's for what comes with it.
+    pub sha256: String,
+    /// Digest of its plan and of its tests.
+    pub recipe: String,
+}
+
+/// The subject of a test on one PostgreSQL.
+pub fn subject(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result<Subject, String> {
+    use sha2::Digest as _;
+    let plan = plan(catalogue, extension, major)?;
+    let download = |name: &str| {
+        list(&plan["downloads"]).find(|download| {
+            let title = text(&download["title"]);
+            title.split(' ').next() == Some(name)
+        })
+    };
+    let version = |download: &serde_json::Value| {
+        let (_, version) = text(&download["title"]).split_once(' ').unwrap_or_default();
+        version.to_owned()
+    };
+    let server = download("postgresql").ok_or("the plan has no server")?;
+    let own = download(&extension.name).unwrap_or(server);
+    // What is the server's is in the row by itself.
+    let whole = format!("{}{}", section(&plan, extension), extension.proof);
+    let recipe = sha2::Sha256::digest(whole.as_bytes());
+    Ok(Subject {
+        version: version(own),
+        postgresql: version(server),
+        sha256: texts(&own["sha256"]).next().unwrap_or_default().to_owned(),
+        recipe: recipe.iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
+    })
 }
 
 /// Every file of agreed plans belongs to a manifest.
@@ -135,8 +175,23 @@ fn text(value: &serde_json::Value) -> &str {
     value.as_str().expect("the plan has a text here")
 }
 
-/// The plan of an image with this extension and what it requires on one PostgreSQL.
+/// The plan of an image with this extension and what it requires on one PostgreSQL. Made once, for whichever trial asks
+/// first.
 fn plan(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result<serde_json::Value, String> {
+    type Plans = BTreeMap<(String, u16), Result<serde_json::Value, String>>;
+    static PLANS: Mutex<Plans> = Mutex::new(Plans::new());
+    let plans = || PLANS.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (extension.name.clone(), major);
+    let known = plans().get(&key).cloned();
+    if let Some(plan) = known {
+        return plan;
+    }
+    let plan = make_plan(catalogue, extension, major);
+    plans().insert(key, plan.clone());
+    plan
+}
+
+fn make_plan(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result<serde_json::Value, String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let image = directory.path().join("image.yaml");
     let required = required(catalogue, extension);

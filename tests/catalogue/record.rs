@@ -1,0 +1,199 @@
+//! What was tested and when: `docs/extensions.tsv`, written by trials that passed and by nothing else; and the table of
+//! what is supported, `docs/extensions.md`, which is made of it and of the manifests.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use libtest_mimic::Failed;
+
+use crate::manifest::{Catalogue, Extension};
+use crate::{Outcome, plan, project};
+
+/// The majors that have a column.
+const MAJORS: [u16; 4] = [15, 16, 17, 18];
+/// The first line of the record.
+const HEAD: &str = "name\tversion\tpostgresql\tsha256\trecipe\tdate\tpgsetup\ttests";
+
+/// A test that passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Row {
+    name: String,
+    version: String,
+    /// The server's version: `18.6`.
+    postgresql: String,
+    /// The digest of the archive that was built.
+    sha256: String,
+    /// Digest of everything else that decides what was built and how it was tested.
+    recipe: String,
+    date: String,
+    pgsetup: String,
+    tests: String,
+}
+
+/// Adds what was tested just now, in place of an older test on the same major. Trials run at the same time.
+pub fn add(catalogue: &Catalogue, extension: &Extension, major: u16, tests: usize) -> Outcome {
+    static LOCK: Mutex<()> = Mutex::new(());
+    let subject = plan::subject(catalogue, extension, major)?;
+    let row = Row {
+        name: extension.name.clone(),
+        version: subject.version,
+        postgresql: subject.postgresql,
+        sha256: subject.sha256,
+        recipe: subject.recipe,
+        date: said_by("date", &["--utc", "+%F"])?,
+        pgsetup: said_by("git", &["describe", "--always", "--dirty"])?,
+        tests: tests.to_string(),
+    };
+    let _guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut rows = read()?;
+    rows.insert((row.name.clone(), major), row);
+    let mut text = format!("{HEAD}\n");
+    for row in rows.values() {
+        let Row {
+            name,
+            version,
+            postgresql,
+            sha256,
+            recipe,
+            date,
+            pgsetup,
+            tests,
+        } = row;
+        writeln!(
+            text,
+            "{name}\t{version}\t{postgresql}\t{sha256}\t{recipe}\t{date}\t{pgsetup}\t{tests}"
+        )?;
+    }
+    Ok(std::fs::write(path("tsv"), text)?)
+}
+
+fn said_by(program: &str, args: &[&str]) -> Result<String, Failed> {
+    let output = Command::new(program).args(args).current_dir(project()).output()?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn path(suffix: &str) -> PathBuf {
+    project().join(format!("docs/extensions.{suffix}"))
+}
+
+fn read() -> Result<BTreeMap<(String, u16), Row>, Failed> {
+    let text = std::fs::read_to_string(path("tsv")).unwrap_or_default();
+    let row = |line: &str| {
+        let fields: Vec<String> = line.split('\t').map(str::to_owned).collect();
+        let [name, version, postgresql, sha256, recipe, date, pgsetup, tests] = fields.try_into().ok()?;
+        let major = postgresql.split('.').next()?.parse().ok()?;
+        let key = (name.clone(), major);
+        Some((
+            key,
+            Row {
+                name,
+                version,
+                postgresql,
+                sha256,
+                recipe,
+                date,
+                pgsetup,
+                tests,
+            },
+        ))
+    };
+    let lines = text.lines().skip(1);
+    lines
+        .map(|line| row(line).ok_or_else(|| format!("docs/extensions.tsv: {line:?}").into()))
+        .collect()
+}
+
+/// The table is what the record and the manifests say. A cell says tested only while what was tested is what the
+/// manifest would install today.
+pub fn table_is_right(catalogue: &Catalogue) -> Outcome {
+    let rows = read()?;
+    let mut counts: BTreeMap<u16, [usize; 3]> = BTreeMap::new();
+    let mut table = String::from("| extension |");
+    for major in MAJORS {
+        write!(table, " PostgreSQL {major} |")?;
+    }
+    table.push_str("\n|---|---|---|---|---|\n");
+    for extension in catalogue.all() {
+        let kind = if extension.is_module() { ", contrib" } else { "" };
+        write!(table, "| [{}]({}){kind} |", extension.name, extension.homepage)?;
+        for major in MAJORS {
+            let (kind, cell) = cell(
+                catalogue,
+                extension,
+                major,
+                rows.get(&(extension.name.clone(), major)),
+            )?;
+            counts.entry(major).or_default()[kind] += 1;
+            write!(table, " {cell} |")?;
+        }
+        table.push('\n');
+    }
+    let mut page = String::from(
+        "# Extensions\n\nMade by `make catalogue`; edit manifests instead.\n\n\
+         - **tested**: built from the archive whose digest begins so, on the server named, on that day, and every test of its manifest passed. \
+         What has changed since in the manifest, other than comments, makes it *declared* again.\n\
+         - *declared*: upstream or its manifest says so; nobody has tested it here, mostly because an archive was not at hand.\n\
+         - no: not supported, and why.\n\n",
+    );
+    for (major, [tested, declared, no]) in counts {
+        writeln!(
+            page,
+            "PostgreSQL {major}: {tested} tested, {declared} declared, {no} not supported."
+        )?;
+    }
+    page.push('\n');
+    page.push_str(&table);
+    let agreed = snapbox::Data::read_from(&path("md"), Some(snapbox::data::DataFormat::Text)).raw();
+    snapbox::assert_data_eq!(page, agreed);
+    Ok(())
+}
+
+/// What kind of cell it is (tested, declared, no), and its text.
+fn cell(
+    catalogue: &Catalogue,
+    extension: &Extension,
+    major: u16,
+    row: Option<&Row>,
+) -> Result<(usize, String), Failed> {
+    if !extension.majors().contains(&major) {
+        let reason = if extension.is_module() {
+            "PostgreSQL does not have it"
+        } else {
+            "its manifest has no release for it"
+        };
+        return Ok((2, format!("no: {reason}")));
+    }
+    let declared = || {
+        (
+            1,
+            format!("*declared* {}", extension.version(major))
+                .trim_end()
+                .to_owned(),
+        )
+    };
+    let Some(row) = row else {
+        return Ok(declared());
+    };
+    let subject = plan::subject(catalogue, extension, major)?;
+    let today = (&subject.version, &subject.sha256, &subject.recipe);
+    if (&row.version, &row.sha256, &row.recipe) != today {
+        return Ok(declared());
+    }
+    let Row {
+        version,
+        postgresql,
+        sha256,
+        date,
+        ..
+    } = row;
+    let digest = sha256.get(..8).unwrap_or(sha256);
+    let what = if extension.is_module() {
+        format!("**tested** {postgresql}, {date}")
+    } else {
+        format!("**tested** {version} `{digest}` on {postgresql}, {date}")
+    };
+    Ok((0, what))
+}

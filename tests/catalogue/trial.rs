@@ -1,0 +1,285 @@
+//! Extensions built and tested by `pgsetup test` in a container.
+//!
+//! That takes minutes, so it is asked for: `PGSETUP_TEST_EXTENSIONS=all`, or names, and `PGSETUP_TEST_PG="17 18"`. One
+//! container a major builds everything, and each extension's trial reads what came of it; what passed is recorded in
+//! `docs/extensions.tsv`. Unasked, the extensions of the finished image are tested in it, which takes seconds and is not
+//! recorded: nothing is built.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use libtest_mimic::Trial;
+
+use crate::manifest::{Catalogue, Extension};
+use crate::{Outcome, check, project, record};
+
+/// The exit status of pgsetup where something could not be downloaded.
+const NO_SOURCE: i32 = 4;
+
+/// What is tested, and where.
+#[derive(Debug)]
+struct Wanted {
+    major: u16,
+    names: Vec<String>,
+    /// The image to test what is in it; none to build in an image of the base.
+    image: Option<String>,
+    ran: OnceLock<Result<Ran, String>>,
+}
+
+/// What `pgsetup test` printed.
+#[derive(Debug)]
+struct Ran {
+    /// By extension: the lines of its tests.
+    lines: BTreeMap<String, Vec<Line>>,
+    /// Why nothing could be tested: the server's own source cannot be had.
+    unavailable: Option<String>,
+    /// Everything else it said.
+    log: String,
+}
+
+/// A line of TAP.
+#[derive(Debug, Clone)]
+struct Line {
+    passed: bool,
+    /// Why it was not run.
+    skipped: Option<String>,
+    /// The line, and what stands below it.
+    text: String,
+}
+
+/// The trials that are asked for.
+pub fn trials(catalogue: &'static Catalogue) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for wanted in wanted(catalogue) {
+        let wanted: &'static Wanted = Box::leak(Box::new(wanted));
+        for name in &wanted.names {
+            let Some(extension) = catalogue.extension(name) else {
+                continue;
+            };
+            let how = if wanted.image.is_some() {
+                "works_in_the_image"
+            } else {
+                "builds_and_passes"
+            };
+            let name = format!("extension::{name}::{how}_on_{}", wanted.major);
+            trials.push(Trial::test(name.clone(), move || {
+                trial(catalogue, extension, wanted, &name)
+            }));
+        }
+    }
+    trials
+}
+
+fn wanted(catalogue: &Catalogue) -> Vec<Wanted> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    let new = |major, names, image| Wanted {
+        major,
+        names,
+        image,
+        ran: OnceLock::new(),
+    };
+    let Some(asked) = variable("PGSETUP_TEST_EXTENSIONS") else {
+        let image = variable("PGSETUP_TEST_IMAGE").unwrap_or_else(|| "pgsetup/postgresql:18".to_owned());
+        return in_image(&image)
+            .map(|(major, names)| new(major, names, Some(image)))
+            .into_iter()
+            .collect();
+    };
+    let majors = variable("PGSETUP_TEST_PG").unwrap_or_else(|| "18".to_owned());
+    let majors = majors
+        .split_whitespace()
+        .map(|major| major.parse().expect("a PostgreSQL major"));
+    let is_asked = |extension: &&Extension| {
+        asked == "all" || asked.split_whitespace().any(|name| name == extension.name)
+    };
+    majors
+        .map(|major| {
+            let for_it = |extension: &&Extension| extension.majors().contains(&major);
+            let names = catalogue.all().filter(is_asked).filter(for_it);
+            new(
+                major,
+                names.map(|extension| extension.name.clone()).collect(),
+                None,
+            )
+        })
+        .filter(|wanted| !wanted.names.is_empty())
+        .collect()
+}
+
+/// The major and the extensions of an image, as its receipt has them; none where there is no such image.
+fn in_image(image: &str) -> Option<(u16, Vec<String>)> {
+    let output = docker()
+        .args([
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--entrypoint",
+            "cat",
+            image,
+            "/usr/share/pgsetup/receipt.json",
+        ])
+        .output()
+        .ok()?;
+    let receipt: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    let components = receipt["components"].as_array()?;
+    let version = components
+        .iter()
+        .find(|component| component["name"] == "postgresql")?["version"]
+        .as_str()?;
+    let names = components
+        .iter()
+        .filter_map(|component| component["name"].as_str());
+    Some((
+        version.split('.').next()?.parse().ok()?,
+        names.map(str::to_owned).collect(),
+    ))
+}
+
+fn docker() -> Command {
+    Command::new(std::env::var("DOCKER").unwrap_or_else(|_| "docker".to_owned()))
+}
+
+fn trial(catalogue: &Catalogue, extension: &Extension, wanted: &Wanted, name: &str) -> Outcome {
+    let ran = wanted.ran.get_or_init(|| run(wanted)).as_ref()?;
+    if let Some(why) = &ran.unavailable {
+        return skip(name, why);
+    }
+    let lines = ran
+        .lines
+        .get(&extension.name)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    if let Some(why) = lines.iter().find_map(|line| line.skipped.clone()) {
+        return skip(name, &why);
+    }
+    let failed: Vec<&str> = lines
+        .iter()
+        .filter(|line| !line.passed)
+        .map(|line| line.text.as_str())
+        .collect();
+    check(failed.is_empty(), || failed.join("\n"))?;
+    check(!lines.is_empty(), || {
+        format!("nothing was tested; pgsetup said\n{}", ran.log)
+    })?;
+    if wanted.image.is_none() {
+        record::add(catalogue, extension, wanted.major, lines.len())?;
+    }
+    Ok(())
+}
+
+/// Says that the trial could not do its work here; listed at the end of `make test`.
+fn skip(name: &str, why: &str) -> Outcome {
+    check(std::env::var("PGSETUP_REQUIRE_ALL").as_deref() != Ok("1"), || {
+        why.to_owned()
+    })?;
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("skipped");
+    let mut list = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    std::io::Write::write_all(&mut list, format!("{name}: {why}\n").as_bytes())?;
+    Ok(())
+}
+
+fn run(wanted: &Wanted) -> Result<Ran, String> {
+    let results = tempfile::tempdir().map_err(|error| error.to_string())?;
+    // The image's user writes here as well.
+    let open = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o777);
+    std::fs::set_permissions(results.path(), open).map_err(|error| error.to_string())?;
+    let volume = |from: &Path, to: &str| format!("--volume={}:{to}", from.display());
+    let mut command = docker();
+    command
+        .args(["run", "--rm", "--label", "pgsetup-catalogue"])
+        .arg(volume(
+            env!("CARGO_BIN_EXE_pgsetup").as_ref(),
+            "/usr/local/bin/pgsetup:ro",
+        ))
+        .arg(volume(&project().join("manifests"), "/manifests:ro"))
+        .arg(volume(results.path(), "/results"))
+        .arg("--entrypoint=pgsetup");
+    let mut args = vec!["test".to_owned(), "/manifests".to_owned()];
+    args.extend(wanted.names.iter().cloned());
+    args.push(format!("--pg={}", wanted.major));
+    args.extend(["--format=tap".to_owned(), "--output=/results/tap".to_owned()]);
+    if let Some(image) = &wanted.image {
+        command.args(["--network=none", image]);
+        args.push("--installed".to_owned());
+    } else {
+        args.extend(in_base(&mut command, &volume));
+    }
+    let output = command
+        .args(&args)
+        .output()
+        .map_err(|error| format!("docker: {error}"))?;
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.code() == Some(NO_SOURCE) {
+        let why = log.trim_end().lines().next_back().unwrap_or_default().to_owned();
+        return Ok(Ran {
+            lines: BTreeMap::new(),
+            unavailable: Some(why),
+            log,
+        });
+    }
+    let tap = std::fs::read_to_string(results.path().join("tap")).map_err(|_| {
+        format!(
+            "{command:?} ended with {} and gave no results:\n{log}",
+            output.status
+        )
+    })?;
+    Ok(Ran {
+        lines: lines(&tap),
+        unavailable: None,
+        log,
+    })
+}
+
+/// Runs in an image of the base, with what is at hand; returns the arguments that say so.
+fn in_base(command: &mut Command, volume: &dyn Fn(&Path, &str) -> String) -> Vec<String> {
+    let mut args = vec!["--skip-unavailable".to_owned()];
+    let vendor = std::env::var_os("VENDOR").map(PathBuf::from);
+    let vendor = vendor.or_else(|| Some(std::env::home_dir()?.join(".cache/pgsetup/vendor")));
+    if let Some(vendor) = vendor.filter(|vendor| vendor.is_dir()) {
+        command.arg(volume(&vendor, "/vendor:ro"));
+        args.push("--vendor=/vendor".to_owned());
+    }
+    if let Some(certificates) = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from) {
+        command.arg(volume(&certificates, "/run/certificates.pem:ro"));
+        args.push("--ca-bundle=/run/certificates.pem".to_owned());
+    }
+    // What was built stays in the cache, so that the next run builds what has changed.
+    command.args([
+        "--tmpfs=/var/tmp/pgsetup:exec",
+        "--volume=pgsetup-catalogue:/var/cache/pgsetup",
+    ]);
+    command.arg(std::env::var("BASE").unwrap_or_else(|_| "debian:bookworm".to_owned()));
+    args
+}
+
+/// The lines of a TAP document, by extension.
+fn lines(tap: &str) -> BTreeMap<String, Vec<Line>> {
+    let mut all: BTreeMap<String, Vec<Line>> = BTreeMap::new();
+    let mut current = None;
+    for text in tap.lines() {
+        let head = text.strip_prefix("not ok ").or_else(|| text.strip_prefix("ok "));
+        let Some((_, rest)) = head.and_then(|head| head.split_once(" - ")) else {
+            if let Some(name) = &current
+                && let Some(line) = all
+                    .get_mut(name)
+                    .and_then(|lines: &mut Vec<Line>| lines.last_mut())
+            {
+                line.text.push('\n');
+                line.text.push_str(text);
+            }
+            continue;
+        };
+        // `pgvector 0.8.6: what`; what is left out has no version.
+        let name: String = rest.chars().take_while(|c| !matches!(c, ' ' | ':')).collect();
+        all.entry(name.clone()).or_default().push(Line {
+            passed: text.starts_with("ok ") || text.contains(" # TODO "),
+            skipped: text.split_once(" # SKIP ").map(|(_, why)| why.to_owned()),
+            text: text.to_owned(),
+        });
+        current = Some(name);
+    }
+    all
+}
