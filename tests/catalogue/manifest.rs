@@ -32,6 +32,8 @@ pub struct Extension {
     #[serde(default)]
     pub releases: Vec<Release>,
     #[serde(default)]
+    pub unsupported: Vec<Unsupported>,
+    #[serde(default)]
     pub requires: Vec<String>,
     #[serde(default)]
     pub conflicts: Vec<Conflict>,
@@ -77,6 +79,13 @@ pub struct Accepted {
     pub sha256: String,
 }
 
+/// Majors it is not for.
+#[derive(Debug, Deserialize)]
+pub struct Unsupported {
+    pub postgresql: Vec<u16>,
+    pub reason: String,
+}
+
 #[derive(Debug, Deserialize)]
 pub struct Conflict {
     pub extension: String,
@@ -108,6 +117,8 @@ struct Contrib {
 struct Module {
     name: String,
     releases: Vec<ModuleRelease>,
+    #[serde(default)]
+    unsupported: Vec<Unsupported>,
     #[serde(default)]
     requires: Vec<String>,
     preload: Option<Preload>,
@@ -161,6 +172,13 @@ impl Extension {
     /// True of a module that comes with PostgreSQL.
     pub fn is_module(&self) -> bool {
         self.kind == "contrib"
+    }
+
+    /// Why it is not for one major, where its manifest says so.
+    pub fn why_not(&self, major: u16) -> Option<&str> {
+        let mut all = self.unsupported.iter();
+        let found = all.find(|unsupported| unsupported.postgresql.contains(&major))?;
+        Some(&found.reason)
     }
 
     /// Its version on one major; empty for a module, which has the server's.
@@ -245,6 +263,7 @@ fn read_modules(file: &Path) -> Result<Vec<Extension>, String> {
         name: module.name,
         license: contrib.license.clone(),
         homepage: contrib.homepage.clone(),
+        unsupported: module.unsupported,
         requires: module.requires,
         conflicts: Vec::new(),
         preload: module.preload,

@@ -159,11 +159,13 @@ fn cell(
     row: Option<&Row>,
 ) -> Result<(usize, String), Failed> {
     if !extension.majors().contains(&major) {
-        let reason = if extension.is_module() {
-            "PostgreSQL does not have it"
-        } else {
-            "its manifest has no release for it"
-        };
+        let reason = extension.why_not(major);
+        let reason = reason.ok_or_else(|| {
+            format!(
+                "{} is not for {major}, and does not say why: `unsupported`",
+                extension.name
+            )
+        })?;
         return Ok((2, format!("no: {reason}")));
     }
     let declared = || {

@@ -2,8 +2,8 @@
 //!
 //! That takes minutes, so it is asked for: `PGSETUP_TEST_EXTENSIONS=all`, or names, and `PGSETUP_TEST_PG="17 18"`. One
 //! container a major builds everything, and each extension's trial reads what came of it; what passed is recorded in
-//! `docs/extensions.tsv`. Unasked, two quick ones are tested in the finished image, which takes seconds and is not
-//! recorded: nothing is built.
+//! `docs/extensions.tsv`. `PGSETUP_TEST_EXTENSIONS=image` tries two quick ones in the finished image, which takes seconds
+//! and is not recorded: nothing is built.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use libtest_mimic::Trial;
 use crate::manifest::{Catalogue, Extension};
 use crate::{Outcome, check, project, record};
 
-/// What is tested unasked.
+/// What is tested in the finished image.
 const QUICK: [&str; 2] = ["pgvector", "topn"];
 /// The exit status of pgsetup where something could not be downloaded.
 const NO_SOURCE: i32 = 4;
@@ -83,12 +83,13 @@ fn wanted(catalogue: &Catalogue) -> Vec<Wanted> {
         ran: OnceLock::new(),
     };
     let Some(asked) = variable("PGSETUP_TEST_EXTENSIONS") else {
-        let image = variable("PGSETUP_TEST_IMAGE").unwrap_or_else(|| "pgsetup/postgresql:18".to_owned());
-        return in_image(&image)
-            .map(|(major, names)| new(major, names, Some(image)))
-            .into_iter()
-            .collect();
+        return Vec::new();
     };
+    if asked == "image" {
+        let image = variable("PGSETUP_TEST_IMAGE").unwrap_or_else(|| "pgsetup/postgresql:18".to_owned());
+        let found = in_image(&image).map(|(major, names)| new(major, names, Some(image)));
+        return found.into_iter().collect();
+    }
     let majors = variable("PGSETUP_TEST_PG").unwrap_or_else(|| "18".to_owned());
     let majors = majors
         .split_whitespace()
