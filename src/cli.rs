@@ -105,6 +105,31 @@ pub struct PlanArgs {
     /// Print every command line too
     #[arg(long, short)]
     pub verbose: bool,
+
+    /// Print instead why the key of this component is another one than the receipt's
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["format", "verbose"])]
+    pub explain: Option<String>,
+
+    #[command(flatten)]
+    pub against: ExplainArgs,
+}
+
+/// What `--explain` compares with.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The receipt that `--explain` compares with [default: that of --root]
+    #[arg(long, value_name = "FILE", requires = "explain")]
+    pub receipt: Option<PathBuf>,
+
+    /// The machine that `--explain` compares with, and asks for the versions of packages
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/",
+        requires = "explain",
+        conflicts_with = "receipt"
+    )]
+    pub root: PathBuf,
 }
 
 /// Arguments of `verify`.

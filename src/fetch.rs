@@ -17,6 +17,7 @@ use crate::cli::{CacheArgs, CacheCommand, FetchArgs};
 use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::archive;
+use crate::host::artifacts;
 use crate::host::cache::{self, Keep};
 use crate::host::{self, Host, Log, http};
 use crate::manifest::{self, Manifests};
@@ -436,15 +437,22 @@ pub fn cache(args: &CacheArgs, reporter: &Reporter) -> Result<(), Failure> {
     let text = match &args.command {
         CacheCommand::List => {
             let entries = cache::list(&args.cache).with_context(context)?;
+            let artifacts = artifacts::artifacts(&args.cache).with_context(context)?;
             let now = SystemTime::now();
             let mut text = String::new();
             for entry in &entries {
                 let days = now.duration_since(entry.used).unwrap_or_default().as_secs() / 86_400;
                 let _ = writeln!(
                     text,
-                    "{}  {:>9}  used {days} days ago",
+                    "{}  {:>9}  used {days} days ago{}",
                     entry.digest,
-                    bytes(entry.bytes)
+                    bytes(entry.bytes),
+                    artifacts
+                        .get(&entry.digest)
+                        .map_or(String::new(), |artifact| format!(
+                            ", built {}",
+                            artifact.component
+                        ))
                 );
             }
             let total = entries.iter().map(|entry| entry.bytes).sum();

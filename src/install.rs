@@ -16,10 +16,12 @@ use crate::host::http::{self, Client, HttpOptions};
 use crate::host::{self, Host};
 use crate::layout;
 use crate::plan::{self, Plan};
+use crate::receipt::Receipt;
 use crate::report::Reporter;
 use crate::resolve::Resolved;
 use crate::run::{self, Event, FailedStep, Limits, STOPPED, Settings};
 use crate::step::{self, Context, Done, State, earlier, fetch, user};
+use crate::store::Store;
 use crate::summary;
 use crate::supply::{ErrorKind, Options, Supply, SupplyError, Wanted};
 use crate::target::{Architecture, Target, distribution_of};
@@ -112,9 +114,14 @@ fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> 
     if args.sources.offline {
         all_at_hand(&plan, &supply, reporter)?;
     }
-    let state = State::after(earlier::read(host, &resolved)?, &resolved);
+    let earlier = earlier::read(host, &resolved)?;
     host.empty_contents(layout::WORK)?;
-    perform(&plan, args, host, &supply, state, reporter)?;
+    let means = Means {
+        host,
+        supply: &supply,
+        reporter,
+    };
+    perform(&plan, args, means, earlier, &resolved)?;
     plan.leaves.iter().for_each(|line| reporter.line(line));
     Ok(())
 }
@@ -234,14 +241,27 @@ fn unavailable(
     Ok(left_out)
 }
 
+/// What a plan is performed with.
+#[derive(Clone, Copy)]
+struct Means<'a> {
+    host: &'a Host,
+    supply: &'a Supply,
+    reporter: &'a Reporter,
+}
+
+/// Performs a plan, which was made of `resolved`, where an installation may have been that left its receipt.
 fn perform(
     plan: &Plan,
     args: &InstallArgs,
-    host: &Host,
-    supply: &Supply,
-    state: State,
-    reporter: &Reporter,
+    means: Means<'_>,
+    earlier: Option<Receipt>,
+    resolved: &Resolved,
 ) -> Result<(), Failure> {
+    let Means {
+        host,
+        supply,
+        reporter,
+    } = means;
     let began = host::now();
     let jobs = args.jobs.map_or_else(host::processors, usize::from);
     let jobserver = jobserver::Client::new(jobs).because(Cause::Internal)?;
@@ -254,10 +274,11 @@ fn perform(
         host,
         reporter,
         supply,
+        store: Store::new(supply.cache()),
         jobserver: &jobserver,
         certificates: &certificates,
         debug_symbols: &debug_symbols,
-        state,
+        state: State::after(earlier, resolved),
     };
     let interrupt = host.interrupt();
     let settings = Settings {

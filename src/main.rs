@@ -13,12 +13,15 @@
 //! | `manifest` | YAML as written, with places; one file for each kind | open files |
 //! | `target`, `digest`, `layout`, `command` | small parsed types: machines, digests, paths, command lines | do IO |
 //! | `resolve` | manifests + target + selection -> `Resolved`, or every problem | do IO, know the time |
+//! | `artifact` | the key of what is built, and what it stands for in a cache | do IO |
 //! | `plan` | `Resolved` -> `Plan`; recipes; text, JSON, dot | do IO, fail |
 //! | `run` | walks a plan: lanes, priorities, drain on failure | know what a step does |
+//! | `explain` | `plan --explain`: why a key is another one | change anything |
 //! | `install`, `fetch` | the commands of these names, from arguments to the last line | know what a step does |
 //! | `upkeep` | `update` and `new`: what an archive and upstream say, and what that means for a manifest's text | install or keep anything |
 //! | `shell` | the directory of a build that failed, with its variables | build |
 //! | `step` | what steps do, one file for each action | know of other steps |
+//! | `store` | where artifacts are looked up and left | know of steps |
 //! | `supply` | where a source comes from: vendor, cache, url, mirrors | unpack, or trust |
 //! | `inventory`, `closure` | which path is whose; which library is needed by whom | do IO |
 //! | `receipt`, `sbom`, `verify` | what was installed; the same for scanners; whether it still is | change anything |
@@ -29,10 +32,12 @@
 //!
 //! The invariants are in ARCHITECTURE.md, with where to make the commonest changes.
 
+mod artifact;
 mod cli;
 mod closure;
 mod command;
 mod digest;
+mod explain;
 mod failure;
 mod fetch;
 mod hint;
@@ -49,6 +54,7 @@ mod run;
 mod sbom;
 mod shell;
 mod step;
+mod store;
 mod summary;
 mod supply;
 mod target;
@@ -96,6 +102,9 @@ fn main() -> ExitCode {
 fn plan(args: &PlanArgs, reporter: &Reporter) -> Result<(), Failure> {
     let resolved = resolved(&args.manifests, args.target.clone(), reporter)?;
     let plan: Plan = plan::build(&resolved);
+    if let Some(name) = &args.explain {
+        return print(reporter, &explain::explain(&plan, name, &args.against)?);
+    }
     print(
         reporter,
         &match args.format {

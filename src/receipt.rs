@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::Inputs;
 use crate::digest::Sha256;
 use crate::host::dpkg::Package;
 use crate::inventory::{Content, InstalledFile, Inventory};
@@ -192,6 +193,9 @@ pub struct Component {
     /// The key under which its build is cached: a digest of everything that goes into it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// What the key is the digest of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Inputs>,
     /// SQL extensions it brings.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provides: Vec<SqlExtension>,
@@ -345,8 +349,8 @@ pub struct Facts<'a> {
     pub purged: &'a Purged,
     /// Set-id files and directories open to everybody.
     pub privileged: Vec<Privileged>,
-    /// The keys of builds, by component.
-    pub keys: &'a BTreeMap<String, String>,
+    /// The inputs of builds, by the component's slug.
+    pub inputs: &'a BTreeMap<String, Inputs>,
     /// The archive with symbols for debuggers.
     pub debug_symbols: Option<DebugSymbols>,
     /// `SOURCE_DATE_EPOCH`.
@@ -385,7 +389,7 @@ impl Receipt {
                 packages: base.map(package_version).collect(),
                 unpackaged: facts.before.unpackaged.iter().cloned().collect(),
             },
-            components: components(resolved, facts.keys),
+            components: components(resolved, facts.inputs),
             packages_size: kept.iter().map(|kept| kept.size).sum(),
             packages_kept: kept,
             packages_removed: facts.purged.removed.values().map(package_version).collect(),
@@ -590,7 +594,7 @@ fn file(file: &InstalledFile, names: &BTreeMap<String, String>) -> File {
     }
 }
 
-fn components(resolved: &Resolved, keys: &BTreeMap<String, String>) -> Vec<Component> {
+fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Component> {
     let component = |component: &resolve::Component, kind, sources| Component {
         name: component.name.clone(),
         kind,
@@ -598,7 +602,10 @@ fn components(resolved: &Resolved, keys: &BTreeMap<String, String>) -> Vec<Compo
         license: component.license.clone(),
         homepage: component.homepage.clone(),
         sources,
-        key: keys.get(&component.name).cloned(),
+        key: inputs
+            .get(&component.slug())
+            .map(|inputs| inputs.key().to_string()),
+        inputs: inputs.get(&component.slug()).cloned(),
         provides: Vec::new(),
         part_of: None,
     };
@@ -652,6 +659,7 @@ fn components(resolved: &Resolved, keys: &BTreeMap<String, String>) -> Vec<Compo
         homepage: String::new(),
         sources: vec![archive(distribution)],
         key: None,
+        inputs: None,
         provides: Vec::new(),
         part_of: Some(patroni.component.name.clone()),
     }));
@@ -776,7 +784,7 @@ pub mod tests {
                 ..Purged::default()
             },
             privileged: Vec::new(),
-            keys: &BTreeMap::new(),
+            inputs: &BTreeMap::new(),
             debug_symbols: None,
             created: Some(1_767_225_600),
         };

@@ -803,6 +803,11 @@ impl Supply {
         self.at_hand(wanted, &mut Vec::new())
     }
 
+    /// The cache of what was downloaded.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
     /// True when no connection may be made.
     pub fn is_offline(&self) -> bool {
         self.offline

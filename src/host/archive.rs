@@ -44,6 +44,8 @@ pub struct Limits {
     pub bytes: u64,
     /// Files, directories and links.
     pub entries: usize,
+    /// Whether links may lead out of the tree. Not in a source; a stage is judged when it is merged.
+    pub links_out: bool,
 }
 
 impl Default for Limits {
@@ -52,6 +54,7 @@ impl Default for Limits {
         Self {
             bytes: 4 * 1024 * 1024 * 1024,
             entries: 200_000,
+            links_out: false,
         }
     }
 }
@@ -513,7 +516,7 @@ impl Tree {
         if target.is_empty() || target.contains(&0) || target.len() >= PATH_BYTES {
             return Err(refused(name, "is a link to nowhere"));
         }
-        if target.starts_with(b"/") {
+        if target.starts_with(b"/") && !self.limits.links_out {
             return Err(refused(
                 name,
                 &format!(
@@ -569,7 +572,9 @@ impl Tree {
         }
         let top = self.staging.path();
         for (path, node) in &self.nodes {
-            if let Node::Link(target) = node {
+            if let Node::Link(target) = node
+                && !self.limits.links_out
+            {
                 self.check_link(path, target)?;
             }
         }

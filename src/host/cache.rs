@@ -1,4 +1,4 @@
-//! The cache of sources: files named by their digest, which several processes may share.
+//! The cache of sources and artifacts: files named by their digest, which several processes may share.
 //!
 //! Nothing gets a name in here before its bytes are known to have the digest of that name, and nothing is handed
 //! out without being hashed again: a disk, a copied cache mount or a curious hand can change a file at any time.
@@ -7,6 +7,7 @@
 //! DIR/lock                     shared while a process uses the cache, exclusive while it is pruned
 //! DIR/sha256/<hex>             the files
 //! DIR/tar/<hex of the tar>     the digest of a file that unpacks to the tar of this digest
+//! DIR/artifact/<key>           which file is the artifact of a key (`artifacts`)
 //! DIR/partial/<hex>            what a download has so far; locked by whoever writes it
 //! DIR/partial/<hex>.origin     where those bytes come from and with which validator, for going on with them
 //! ```
@@ -22,6 +23,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::artifacts::{ENTRIES, entry_in};
 use crate::digest::{Hashes, Sha256};
 
 /// A partial file that nobody has touched for this long is not going to be finished.
@@ -41,7 +43,7 @@ impl Cache {
     /// # Errors
     /// `dir` cannot be made, written or locked.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        for below in ["sha256", "tar", "partial"] {
+        for below in ["sha256", "tar", "partial", ENTRIES] {
             fs::create_dir_all(dir.join(below))?;
         }
         let in_use = lock_file(dir)?;
@@ -68,6 +70,11 @@ impl Cache {
             let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
             path
         })
+    }
+
+    /// True where a file has this name, whatever is in it.
+    pub(super) fn has(&self, digest: &Sha256) -> bool {
+        self.path(digest).exists()
     }
 
     /// Digest and path of a file that has been seen to unpack to the tar of this digest. The caller decides
@@ -402,12 +409,20 @@ pub fn prune(dir: &Path, keep: Keep) -> io::Result<Option<Pruned>> {
             pruned.kept_bytes += entry.bytes;
         }
     }
-    for below in ["partial", "tar"] {
-        for file in fs::read_dir(dir.join(below))? {
+    for below in ["partial", "tar", ENTRIES] {
+        // A cache of an earlier pgsetup has no artifacts.
+        let files = match fs::read_dir(dir.join(below)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            files => files?,
+        };
+        for file in files {
             let path = file?.path();
-            let dangling = below == "partial"
-                || fs::read_to_string(&path)
-                    .map_or(true, |digest| !dir.join("sha256").join(digest.trim()).exists());
+            let named = match below {
+                "partial" => None,
+                ENTRIES => entry_in(&path).map(|entry| entry.sha256.to_string()),
+                _ => fs::read_to_string(&path).ok(),
+            };
+            let dangling = named.is_none_or(|digest| !dir.join("sha256").join(digest.trim()).exists());
             if dangling {
                 remove_if_there(&path)?;
             }
@@ -430,7 +445,7 @@ fn origin_path(partial: &Path) -> PathBuf {
 }
 
 /// Writes a small file so that its name only ever has the whole of it.
-fn replace(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+pub(super) fn replace(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;

@@ -96,6 +96,11 @@ impl Log {
         self.ran.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A log that nobody reads.
+    pub fn none() -> io::Result<Self> {
+        Self::open(Path::new("/dev/null"))
+    }
+
     /// Adds a line of our own.
     pub fn line(&self, text: impl fmt::Display) -> io::Result<()> {
         (&self.file).write_all(format!("{text}\n").as_bytes())
@@ -278,6 +283,8 @@ pub struct Settings<'a> {
     pub jobserver: Option<&'a jobserver::Client>,
     /// How long it may take.
     pub time_limit: Option<Duration>,
+    /// The date it is told instead of pgsetup's own, as `SOURCE_DATE_EPOCH` has it.
+    pub date: Option<&'a str>,
 }
 
 /// Every variable that a command has.
@@ -302,7 +309,7 @@ impl Host {
         let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
         let expression = self
-            .expression(command, settings.jobserver)
+            .expression(command, settings)
             .stderr_to_stdout()
             .stdout_file(file);
         self.wait(&expression, settings.time_limit, &attempt)
@@ -324,7 +331,10 @@ impl Host {
     ) -> Result<String, CommandError> {
         let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
-        let expression = self.expression(command, None).stdout_capture().stderr_file(file);
+        let expression = self
+            .expression(command, Settings::default())
+            .stdout_capture()
+            .stderr_file(file);
         let output = self
             .wait(&expression, limit, &attempt)
             .map_err(|ended| attempt.failed(ended))?;
@@ -336,7 +346,7 @@ impl Host {
         let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
         let expression = self
-            .expression(command, None)
+            .expression(command, Settings::default())
             .stderr_to_stdout()
             .stdout_file(file);
         let handle = self.spawn(&expression).map_err(|ended| attempt.failed(ended))?;
@@ -349,16 +359,21 @@ impl Host {
     }
 
     /// The command in this root: through `chroot` where the root is not `/`.
-    fn expression(&self, command: &Command, jobserver: Option<&jobserver::Client>) -> duct::Expression {
+    fn expression(&self, command: &Command, settings: Settings<'_>) -> duct::Expression {
         let (words, directory) = self.in_root(command);
+        let mut environment = environment(command);
+        if let Some(date) = settings.date {
+            let own = || date.to_owned();
+            environment.insert("SOURCE_DATE_EPOCH".to_owned(), own());
+        }
         let mut expression = duct::cmd(&words[0], &words[1..])
             .dir(directory)
-            .full_env(environment(command));
+            .full_env(environment);
         expression = match &command.input {
             Some(text) => expression.stdin_bytes(text.as_bytes()),
             None => expression.stdin_null(),
         };
-        let jobserver = jobserver.cloned();
+        let jobserver = settings.jobserver.cloned();
         expression.unchecked().before_spawn(move |command| {
             command.process_group(0);
             if let Some(jobserver) = &jobserver {

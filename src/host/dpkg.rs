@@ -318,7 +318,6 @@ fn parse_status(text: &str, automatic: &BTreeSet<(String, String)>) -> BTreeMap<
                 .is_some_and(|status| status.ends_with(" installed"))
         })
         .collect();
-    let field = |fields: &BTreeMap<String, String>, name: &str| fields.get(name).cloned().unwrap_or_default();
     let native = installed
         .iter()
         .find(|fields| field(fields, "Package") == "dpkg")
@@ -326,43 +325,75 @@ fn parse_status(text: &str, automatic: &BTreeSet<(String, String)>) -> BTreeMap<
         .unwrap_or_default();
     let mut packages = BTreeMap::new();
     for fields in &installed {
-        let plain = field(fields, "Package");
         let architecture = field(fields, "Architecture");
         // apt writes the native architecture for packages of `all`.
         let state_architecture = if architecture == "all" {
-            &native
+            native.clone()
         } else {
-            &architecture
+            architecture
         };
-        let is_automatic = automatic.contains(&(plain.clone(), state_architecture.clone()));
-        let name = if architecture == native || architecture == "all" {
+        let is_automatic = automatic.contains(&(field(fields, "Package"), state_architecture));
+        let package = Package {
+            automatic: is_automatic,
+            ..package(fields, &native)
+        };
+        packages.insert(package.name.clone(), package);
+    }
+    packages
+}
+
+fn field(fields: &BTreeMap<String, String>, name: &str) -> String {
+    fields.get(name).cloned().unwrap_or_default()
+}
+
+/// The package that a paragraph describes.
+fn package(fields: &BTreeMap<String, String>, native: &str) -> Package {
+    let plain = field(fields, "Package");
+    let architecture = field(fields, "Architecture");
+    let mut needs = relation(&field(fields, "Pre-Depends"));
+    needs.extend(relation(&field(fields, "Depends")));
+    let source = field(fields, "Source");
+    Package {
+        name: if architecture == native || architecture == "all" {
             plain.clone()
         } else {
             format!("{plain}:{architecture}")
-        };
-        let mut needs = relation(&field(fields, "Pre-Depends"));
-        needs.extend(relation(&field(fields, "Depends")));
-        let source = field(fields, "Source");
-        let package = Package {
-            version: field(fields, "Version"),
-            source: match source.split_whitespace().next() {
-                Some(source) => source.to_owned(),
-                None => plain,
-            },
-            size: field(fields, "Installed-Size").parse::<u64>().unwrap_or(0) * 1024,
-            essential: field(fields, "Essential") == "yes",
-            automatic: is_automatic,
-            needs,
-            provides: relation(&field(fields, "Provides"))
-                .into_iter()
-                .flatten()
-                .collect(),
-            architecture,
-            name: name.clone(),
-        };
-        packages.insert(name, package);
+        },
+        version: field(fields, "Version"),
+        source: match source.split_whitespace().next() {
+            Some(source) => source.to_owned(),
+            None => plain,
+        },
+        size: field(fields, "Installed-Size").parse::<u64>().unwrap_or(0) * 1024,
+        essential: field(fields, "Essential") == "yes",
+        automatic: false,
+        needs,
+        provides: relation(&field(fields, "Provides"))
+            .into_iter()
+            .flatten()
+            .collect(),
+        architecture,
     }
-    packages
+}
+
+/// What `apt-get --simulate install` says it would install or upgrade: name and version. A line of it is
+/// `Inst NAME [VERSION THAT IS INSTALLED] (VERSION ARCHIVE [ARCHITECTURE])`.
+pub fn parse_simulation(answer: &str) -> BTreeMap<String, String> {
+    let one = |line: &str| {
+        let (name, rest) = line.strip_prefix("Inst ")?.split_once(' ')?;
+        let (_, version) = rest.split_once('(')?;
+        Some((name.to_owned(), version.split([' ', ')']).next()?.to_owned()))
+    };
+    answer.lines().filter_map(one).collect()
+}
+
+/// The packages that records of a package list describe, as `apt-cache show` prints them.
+pub fn parse_records(text: &str, native: Option<&str>) -> BTreeMap<String, Package> {
+    paragraphs(text)
+        .filter(|fields| fields.contains_key("Package"))
+        .map(|fields| package(&fields, native.unwrap_or_default()))
+        .map(|package| (package.name.clone(), package))
+        .collect()
 }
 
 /// The groups of alternatives of a relationship field. Versions are left out: what is installed satisfies them, for
@@ -522,6 +553,25 @@ Version: 1
         assert_eq!(dpkg.packages["init"].source, "init");
         assert!(dpkg.packages["dpkg"].essential);
         assert_eq!(dpkg.packages["dpkg"].size, 10 * 1024);
+    }
+
+    #[test]
+    fn what_apt_would_install_is_read_with_its_version_and_what_it_needs() {
+        let answer = "Reading package lists...\n\
+                      Inst gcc (4:12.2.0-3 Debian:12.11/oldstable [amd64])\n\
+                      Inst libc6 [2.36-9] (2.36-10 Debian-Security:12/oldstable-security [amd64]) [libc6-dev:amd64 ]\n\
+                      Conf gcc (4:12.2.0-3 Debian:12.11/oldstable [amd64])\n";
+        let coming = parse_simulation(answer);
+        let lines: Vec<String> = coming
+            .iter()
+            .map(|(name, version)| format!("{name} {version}"))
+            .collect();
+        assert_eq!(lines, ["gcc 4:12.2.0-3", "libc6 2.36-10"]);
+        let records = "Package: gcc\nArchitecture: amd64\nVersion: 4:12.2.0-3\nDepends: cpp (= 4:12.2.0-3),\n gcc-12\n\n\
+                       Package: libx\nArchitecture: i386\nVersion: 1\n";
+        let packages = parse_records(records, Some("amd64"));
+        assert_eq!(packages.keys().collect::<Vec<_>>(), ["gcc", "libx:i386"]);
+        assert_eq!(packages["gcc"].needs, [["cpp"], ["gcc-12"]]);
     }
 
     #[test]

@@ -141,6 +141,11 @@ pub fn hashes(path: &Path) -> io::Result<Hashes> {
     Hashes::of_reader(fs::File::open(path)?, true)
 }
 
+/// The text of a file of this machine.
+pub fn text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
 /// Makes a directory of this machine and those above it.
 pub fn make_directories(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("cannot make the directory {}", path.display()))

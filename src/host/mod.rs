@@ -6,6 +6,7 @@
 
 pub mod apt_sources;
 pub mod archive;
+pub mod artifacts;
 mod bunzip2;
 pub mod cache;
 pub mod cmd;
@@ -14,6 +15,7 @@ pub mod elf;
 pub mod fs;
 pub mod http;
 pub mod pack;
+pub mod tarball;
 pub mod tree;
 pub mod usage;
 pub mod vendor;

@@ -137,7 +137,7 @@ impl Host {
     }
 
     /// Copies a file of this machine to `inside` by way of a temporary name in the same directory, so that nobody
-    /// ever sees half of it. Owner is root. Returns the SHA-256 of what was written.
+    /// ever sees half of it. Owner is root, and the time is now: a packed stage has none of its own. Returns the SHA-256 of what was written.
     pub fn install_file(&self, from: &Path, inside: &str, mode: u32) -> Result<Sha256> {
         let to = self.path(inside);
         let install = || -> io::Result<Sha256> {
@@ -148,7 +148,6 @@ impl Host {
             let sha256 = copy_and_digest(&mut source, target.as_file_mut())?;
             self.give_to_root(target.path())?;
             target.as_file().set_permissions(Permissions::from_mode(mode))?;
-            target.as_file().set_modified(source.metadata()?.modified()?)?;
             target.persist(&to)?;
             Ok(sha256)
         };

@@ -45,6 +45,10 @@ pub struct Postgresql {
     pub packages: Packages,
     /// How its own regression tests are run, and which of them are known to fail.
     pub upstream: Option<Upstream>,
+    /// Debian packages that compiling an extension against it needs: compiler, `make`, and what its own headers
+    /// include. All of its build packages where none is given.
+    #[serde(default)]
+    pub development: Vec<String>,
 }
 
 /// Where the server comes from.
@@ -67,4 +71,7 @@ pub struct Jit {
     /// Debian packages.
     #[serde(default)]
     pub packages: Packages,
+    /// Debian packages that compiling an extension needs as well.
+    #[serde(default)]
+    pub development: Vec<String>,
 }

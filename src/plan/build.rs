@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Build, Lane, Phase, Plan, Step, TryOut, WantedPackage, python, recipe};
+use super::{
+    Action, Build, Lane, PackageInstallation, Part, Phase, Plan, Step, TryOut, WantedPackage, artifact,
+    python, recipe,
+};
+use crate::artifact::Recipe;
 use crate::command::Command;
 use crate::layout;
 use crate::manifest::postgresql::Origin;
 use crate::manifest::source::Packages;
-use crate::resolve::{Declared, Extension, Patroni, Resolved, Setting, Source};
+use crate::resolve::{Component, Declared, Extension, Patroni, Resolved, Setting, Source};
 
 /// The plan that installs `resolved`.
 pub fn build(resolved: &Resolved) -> Plan {
@@ -15,14 +19,21 @@ pub fn build(resolved: &Resolved) -> Plan {
         resolved,
         steps: Vec::new(),
         packages: packages(resolved),
+        recipes: artifact::recipes(resolved),
     };
     plan.build();
-    let Builder { steps, packages, .. } = plan;
+    let Builder {
+        steps,
+        packages,
+        recipes,
+        ..
+    } = plan;
     Plan {
         target: resolved.target.clone(),
         image: resolved.name.clone(),
         steps,
         packages,
+        recipes,
         leaves: leaves(resolved),
     }
 }
@@ -31,6 +42,7 @@ struct Builder<'a> {
     resolved: &'a Resolved,
     steps: Vec<Step>,
     packages: Vec<WantedPackage>,
+    recipes: Vec<Recipe>,
 }
 
 /// A step's position.
@@ -71,28 +83,29 @@ impl Builder<'_> {
 
         let name = format!("create user {} ({}:{})", user.name, user.uid, user.gid);
         let create_user = self.step(name, Lane::Files, 1, &[record], Action::CreateUser(user.clone()));
-        let sources: Vec<(String, Vec<Id>)> = self.fetches();
-        let tools = self.packages_installed(record, create_user);
+        let look_up = self.artifacts(record);
+        let sources: Vec<(String, Vec<Id>)> = self.fetches(look_up);
+        let tools = self.packages_installed(record, look_up, create_user);
         // After the packages: Debian's servers have scripts that give /var/log/postgresql other rights.
         let directories = Action::CreateDirectories {
             directories: resolved.directories.clone(),
             user: user.clone(),
         };
-        let directories = self.step("create directories", Lane::Files, 1, &[tools], directories);
-        let server = self.server(&sources, tools);
-        let mut installed: Vec<Id> = vec![server, directories];
+        let directories = self.step("create directories", Lane::Files, 1, &[tools.all], directories);
+        let server = self.server(&sources, &tools);
+        let mut installed: Vec<Id> = vec![server.all, directories];
         for extension in &resolved.extensions {
-            installed.push(self.extension(extension, &sources, tools, server));
+            installed.push(self.extension(extension, &sources, &tools, &server));
         }
         if let Some(patroni) = &resolved.patroni {
-            installed.push(self.patroni(patroni, tools, server));
+            installed.push(self.patroni(patroni, &tools, &server));
         }
         if let Some(locale) = compiled_locale(&resolved.locale) {
             installed.push(self.step(
                 format!("compile locale {}", resolved.locale),
                 Lane::Cpu,
                 2,
-                &[tools],
+                &[tools.all],
                 Action::Run(vec![locale]),
             ));
         }
@@ -113,8 +126,31 @@ impl Builder<'_> {
         self.finish(&installed);
     }
 
+    /// What need not be built.
+    fn artifacts(&mut self, record: Id) -> Id {
+        let update = Command::new("apt-get", ["update", "--quiet", "--error-on=any"]);
+        let update = self.step(
+            "update package lists",
+            Lane::Dpkg,
+            3,
+            &[record],
+            Action::Run(vec![update]),
+        );
+        let names = self.packages.iter().map(|package| package.name.as_str());
+        let look_up = Action::LookUpArtifacts {
+            recipes: self.recipes.clone(),
+            simulation: simulated_installation(names),
+        };
+        let look_up = self.step("look up artifacts", Lane::Dpkg, 1, &[update], look_up);
+        self.because(
+            look_up,
+            "a build whose key is in the cache is not run, and neither its sources nor its build packages are fetched",
+        );
+        look_up
+    }
+
     /// A download for every archive, longest build first.
-    fn fetches(&mut self) -> Vec<(String, Vec<Id>)> {
+    fn fetches(&mut self, look_up: Id) -> Vec<(String, Vec<Id>)> {
         let resolved = self.resolved;
         let postgresql = &resolved.postgresql;
         let server = (
@@ -138,27 +174,22 @@ impl Builder<'_> {
                     String::new()
                 };
                 let name = format!("fetch {}{part}", source.title);
-                ids.push(self.step(name, Lane::Net, 3, &[], Action::Fetch(source.clone())));
+                let fetch = Action::Fetch {
+                    source: source.clone(),
+                    component: slug.clone(),
+                };
+                ids.push(self.step(name, Lane::Net, 3, &[look_up], fetch));
             }
             fetches.push((slug, ids));
         }
         fetches
     }
 
-    /// Run-time packages first: they are marked as wanted, and what is left over is the build's.
-    fn packages_installed(&mut self, record: Id, create_user: Id) -> Id {
-        let update = self.step(
-            "update package lists",
-            Lane::Dpkg,
-            3,
-            &[record],
-            Action::Run(vec![Command::new(
-                "apt-get",
-                ["update", "--quiet", "--error-on=any"],
-            )]),
-        );
-        let mut ready = vec![update, create_user];
-        if self.resolved.postgresql.origin == Origin::Apt {
+    /// What the server's build needs comes first, so that its configuration runs while the rest is installed.
+    fn packages_installed(&mut self, record: Id, look_up: Id, create_user: Id) -> Tools {
+        let resolved = self.resolved;
+        let mut ready = vec![look_up, create_user];
+        if resolved.postgresql.origin == Origin::Apt {
             // Debian's package otherwise makes a cluster of its own as soon as it is installed.
             let (path, text) = (
                 "/etc/postgresql-common/createcluster.conf",
@@ -183,137 +214,195 @@ impl Builder<'_> {
             );
             ready.push(write);
         }
-        let mut last = update;
-        for (phase, name) in [(Phase::Runtime, "run-time"), (Phase::Build, "build")] {
-            let wanted: Vec<&WantedPackage> = self.packages.iter().filter(|p| p.phase == phase).collect();
-            if wanted.is_empty() {
-                continue;
-            }
-            let install = install_packages(wanted.iter().map(|package| package.name.as_str()));
-            let why: Vec<String> = wanted
+        let is_runtime = |package: &WantedPackage| package.phase == Phase::Runtime;
+        let of_server = |package: &WantedPackage| {
+            !is_runtime(package) && resolved.postgresql.packages.build.contains(&package.name)
+        };
+        let of_others = |package: &WantedPackage| !is_runtime(package) && !of_server(package);
+        let (recipes, packages) = (self.recipes.clone(), self.packages.clone());
+        let builds = |wanted: &dyn Fn(&WantedPackage) -> bool| -> Vec<(String, Vec<String>)> {
+            let is_wanted = |name: &&String| packages.iter().any(|p| p.name == **name && wanted(p));
+            let of = |recipe: &Recipe| {
+                let names: Vec<String> = recipe.packages.iter().filter(is_wanted).cloned().collect();
+                (recipe.slug.clone(), names)
+            };
+            recipes
                 .iter()
-                .map(|package| {
-                    format!(
-                        "{name} package {}: {}",
-                        package.name,
-                        package.wanted_by.join(", ")
-                    )
-                })
-                .collect();
-            last = self.step(
-                format!("install {name} packages"),
-                Lane::Dpkg,
-                15,
-                &ready,
-                Action::Run(vec![install]),
-            );
-            self.steps[last].why = why;
-            ready = vec![last];
+                .map(of)
+                .filter(|(_, names)| !names.is_empty())
+                .collect()
+        };
+        let mut first = None;
+        if resolved.postgresql.source.is_some() {
+            let of_builds = builds(&of_server);
+            first = self.install("install build packages", &ready, &of_server, of_builds, false);
+            ready.extend(first);
         }
-        last
+        let runtime = self.install("install run-time packages", &ready, &is_runtime, Vec::new(), true);
+        ready.extend(runtime);
+        let of_builds = builds(&of_others);
+        let others = self.install(
+            "install other build packages",
+            &ready,
+            &of_others,
+            of_builds,
+            false,
+        );
+        let all = others.or(runtime).or(first).unwrap_or(look_up);
+        Tools {
+            of_server: first.unwrap_or(all),
+            all,
+        }
     }
 
-    fn server(&mut self, sources: &[(String, Vec<Id>)], tools: Id) -> Id {
+    /// An installation of those packages that are `wanted`. `None` where there is nothing that it could ever install.
+    fn install(
+        &mut self,
+        name: &str,
+        ready: &[Id],
+        wanted: &dyn Fn(&WantedPackage) -> bool,
+        of_builds: Vec<(String, Vec<String>)>,
+        libraries: bool,
+    ) -> Option<Id> {
+        let packages: Vec<WantedPackage> = self.packages.iter().filter(|p| wanted(p)).cloned().collect();
+        if packages.is_empty() && !(libraries && !self.recipes.is_empty()) {
+            return None;
+        }
+        let of_build = |name: &String| of_builds.iter().any(|(_, names)| names.contains(name));
+        let keeps = self.resolved.keep_build_packages;
+        let always = packages.iter().map(|package| package.name.clone());
+        let action = Action::InstallPackages(PackageInstallation {
+            always: always.filter(|name| keeps || !of_build(name)).collect(),
+            of_builds,
+            libraries,
+        });
+        let id = self.step(name, Lane::Dpkg, 15, ready, action);
+        for package in &packages {
+            let phase = match package.phase {
+                Phase::Runtime => "run-time",
+                Phase::Build => "build",
+            };
+            let wanted_by = package.wanted_by.join(", ");
+            self.because(id, format!("{phase} package {}: {wanted_by}", package.name));
+        }
+        if libraries && !self.recipes.is_empty() {
+            self.because(id, "and those with the libraries of what need not be built");
+        }
+        Some(id)
+    }
+
+    fn server(&mut self, sources: &[(String, Vec<Id>)], tools: &Tools) -> Server {
         let postgresql = &self.resolved.postgresql;
         let Some(source) = &postgresql.source else {
-            return tools;
+            return Server {
+                development: tools.all,
+                all: tools.all,
+            };
         };
-        let commands = recipe::postgresql(postgresql);
+        let recipe::Server { development, rest } = recipe::postgresql_parts(postgresql);
+        let title = postgresql.component.title();
         let slug = postgresql.component.slug();
-        let installed = self.compiled(
-            &postgresql.component.title(),
-            &slug,
-            vec![source.clone()],
-            commands,
-            200,
-            sources,
-            &[tools],
-        );
+        let first = Build {
+            part: Part::First,
+            sources: vec![source.clone()],
+            commands: development,
+            ..self.build_of(&postgresql.component)
+        };
+        let second = Build {
+            part: Part::Second,
+            commands: rest,
+            ..self.build_of(&postgresql.component)
+        };
+        let mut needs = fetched(sources, &slug);
+        needs.push(tools.of_server);
+        let what = format!("development files of {title}");
+        let (built, development) = self.built(&what, 40, &needs, first);
         self.because(
-            installed,
-            format!("the image selects PostgreSQL {}", postgresql.major),
+            development,
+            "an extension is compiled as soon as headers, pg_config and libpq are there",
         );
-        installed
+        let (_, all) = self.built(&title, 120, &[built, development], second);
+        self.because(all, format!("the image selects PostgreSQL {}", postgresql.major));
+        Server { development, all }
     }
 
     fn extension(
         &mut self,
         extension: &Extension,
         sources: &[(String, Vec<Id>)],
-        tools: Id,
-        server: Id,
+        tools: &Tools,
+        server: &Server,
     ) -> Id {
         if extension.comes_with_postgresql() {
             let why = format!("{}; {}", extension.component.name, brings(extension));
-            self.because(server, why);
-            return server;
+            self.because(server.all, why);
+            return server.all;
         }
-        let title = extension.component.title();
-        let commands = recipe::extension(extension, &self.resolved.postgresql);
-        let slug = extension.component.slug();
-        let archives = extension.sources.clone();
-        let installed = self.compiled(&title, &slug, archives, commands, 10, sources, &[tools, server]);
+        let build = Build {
+            sources: extension.sources.clone(),
+            commands: recipe::extension(extension, &self.resolved.postgresql),
+            ..self.build_of(&extension.component)
+        };
+        let mut needs = fetched(sources, &extension.component.slug());
+        needs.extend([tools.all, server.development]);
+        let (_, installed) = self.built(&extension.component.title(), 10, &needs, build);
         self.because(installed, format!("selected; {}", brings(extension)));
         installed
     }
 
-    /// A build and the installation of what it staged.
-    #[allow(clippy::too_many_arguments)]
-    fn compiled(
-        &mut self,
-        title: &str,
-        slug: &str,
-        archives: Vec<Source>,
-        commands: Vec<Command>,
-        weight: u32,
-        sources: &[(String, Vec<Id>)],
-        after: &[Id],
-    ) -> Id {
-        let fetched = sources
-            .iter()
-            .filter(|(name, _)| name == slug)
-            .flat_map(|(_, ids)| ids.iter().copied());
-        let needs: Vec<Id> = fetched.chain(after.iter().copied()).collect();
-        let prune = self.resolved.prune.clone();
-        let build = Build {
-            component: slug.to_owned(),
-            name: title.split(' ').next().unwrap_or(title).to_owned(),
-            sources: archives,
-            commands,
-            prune,
+    /// A build of `component` to which sources and commands are still to be added.
+    fn build_of(&self, component: &Component) -> Build {
+        Build {
+            component: component.slug(),
+            name: component.name.clone(),
+            part: Part::Whole,
+            sources: Vec::new(),
+            files: Vec::new(),
+            commands: Vec::new(),
+            prune: self.resolved.prune.clone(),
+        }
+    }
+
+    /// A build, and the installation of what it staged.
+    fn built(&mut self, title: &str, weight: u32, needs: &[Id], build: Build) -> (Id, Id) {
+        let install = Action::Install {
+            component: build.component.clone(),
+            part: build.part,
         };
         let build = self.step(
             format!("build {title}"),
             Lane::Cpu,
             weight,
-            &needs,
+            needs,
             Action::Build(build),
         );
-        let install = Action::Install {
-            component: slug.to_owned(),
-        };
-        self.step(format!("install {title}"), Lane::Files, 1, &[build], install)
+        let install = self.step(format!("install {title}"), Lane::Files, 1, &[build], install);
+        (build, install)
     }
 
-    fn patroni(&mut self, patroni: &Patroni, tools: Id, server: Id) -> Id {
+    fn patroni(&mut self, patroni: &Patroni, tools: &Tools, server: &Server) -> Id {
         let title = patroni.component.title();
         let postgresql = &self.resolved.postgresql;
         let fetch = Action::FetchDistributions(python::fetch(patroni, postgresql));
         let name = format!("fetch {title} and what it needs");
-        let fetch = self.step(name, Lane::Net, 5, &[tools, server], fetch);
-        let installation =
-            Action::InstallPatroni(python::installation(patroni, postgresql, &self.resolved.prune));
-        let install = self.step(format!("install {title}"), Lane::Cpu, 15, &[fetch], installation);
+        let fetch = self.step(name, Lane::Net, 5, &[tools.all, server.development], fetch);
+        let installation = python::installation(patroni, postgresql);
+        let build = Build {
+            files: installation.files,
+            commands: installation.commands,
+            ..self.build_of(&patroni.component)
+        };
+        let (_, installed) = self.built(&title, 30, &[fetch], build);
         for distribution in &patroni.distributions {
             self.because(
-                install,
+                installed,
                 format!(
                     "{} {}: {}",
                     distribution.name, distribution.version, distribution.license
                 ),
             );
         }
-        install
+        installed
     }
 
     /// Everything that comes after all is installed, one after the other.
@@ -394,13 +483,52 @@ impl Builder<'_> {
     }
 }
 
-fn install_packages<'p>(packages: impl Iterator<Item = &'p str>) -> Command {
+/// Positions of the steps after which packages are there.
+struct Tools {
+    /// Those that the server's build needs.
+    of_server: Id,
+    /// All of them.
+    all: Id,
+}
+
+/// Positions of the steps after which the server is there.
+struct Server {
+    /// What others are compiled against.
+    development: Id,
+    /// All of it.
+    all: Id,
+}
+
+/// The downloads of a component.
+fn fetched(sources: &[(String, Vec<Id>)], slug: &str) -> Vec<Id> {
+    let own = sources.iter().filter(|(name, _)| name == slug);
+    own.flat_map(|(_, ids)| ids.iter().copied()).collect()
+}
+
+/// Asks apt what an installation of all these packages would bring.
+fn simulated_installation<'p>(packages: impl Iterator<Item = &'p str>) -> Command {
+    let options = ["--simulate", "--quiet", "--no-install-recommends"];
+    Command::new("apt-get", ["install"])
+        .args(options)
+        .args(packages.map(str::to_owned))
+}
+
+/// Installs packages.
+pub(super) fn install_packages(names: &[String]) -> Command {
     let options = ["install", "--yes", "--quiet", "--no-install-recommends"];
     // Ask the same question of dpkg every time: keep a configuration file that is there.
-    let dpkg = ["-o", "Dpkg::Options::=--force-confold", "-o", "Dpkg::Use-Pty=0"];
+    let dpkg = [
+        "-o",
+        "Dpkg::Options::=--force-confold",
+        // A layer that is cut off is thrown away, so dpkg need not wait for the disk after each file.
+        "-o",
+        "Dpkg::Options::=--force-unsafe-io",
+        "-o",
+        "Dpkg::Use-Pty=0",
+    ];
     Command::new("apt-get", options)
         .args(dpkg)
-        .args(packages.map(str::to_owned))
+        .args(names.iter().cloned())
 }
 
 /// Every package of the image with what wants it, by name. What is wanted at run time is not a build package.

@@ -26,6 +26,8 @@ pub struct Document {
     pub downloads: Vec<Download>,
     /// Debian packages with what wants them.
     pub packages: Vec<Package>,
+    /// What is built. On a machine that has it in its cache, it is not built again.
+    pub artifacts: Vec<Artifact>,
     /// Steps, each after those it needs.
     pub steps: Vec<StepDocument>,
     /// What is in the image when it is done, for people.
@@ -53,6 +55,18 @@ pub struct Package {
     pub phase: String,
     /// What wants it.
     pub wanted_by: Vec<String>,
+}
+
+/// Something that is built.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Artifact {
+    /// Its name and release.
+    pub component: String,
+    /// The digest of everything that manifests decide about it. The key of its artifact covers the versions of
+    /// `packages` and of what these depend on as well, which only the machine knows.
+    pub recipe_key: String,
+    /// The Debian packages that its build needs.
+    pub packages: Vec<String>,
 }
 
 /// A step.
@@ -93,6 +107,15 @@ pub fn document(plan: &Plan) -> Document {
                     Phase::Build => "build".to_owned(),
                 },
                 wanted_by: package.wanted_by.clone(),
+            })
+            .collect(),
+        artifacts: plan
+            .recipes
+            .iter()
+            .map(|recipe| Artifact {
+                component: recipe.inputs.component.clone(),
+                recipe_key: recipe.inputs.key().to_string(),
+                packages: recipe.packages.clone(),
             })
             .collect(),
         steps: plan.steps.iter().map(|step| step_document(plan, step)).collect(),

@@ -3,6 +3,7 @@
 //! A plan is a value. Building it does no IO and cannot fail, and the same manifests give the same plan on every
 //! machine. What `pgsetup plan` prints is this value, and it is what `pgsetup install` runs.
 
+mod artifact;
 mod build;
 pub mod dot;
 pub mod json;
@@ -10,8 +11,9 @@ mod python;
 mod recipe;
 pub mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::artifact::Recipe;
 use crate::command::Command;
 use crate::manifest::image::{Prune, User};
 use crate::resolve::{Declared, Directory, Distribution, Extension, Resolved, Source};
@@ -31,6 +33,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Debian packages with what wants them.
     pub packages: Vec<WantedPackage>,
+    /// Everything that is built, with what manifests decide of its key.
+    pub recipes: Vec<Recipe>,
     /// What is in the image when it is done.
     pub leaves: Vec<String>,
 }
@@ -39,7 +43,7 @@ impl Plan {
     /// Every archive that is downloaded, in the order of steps.
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         self.steps.iter().filter_map(|step| match &step.action {
-            Action::Fetch(source) => Some(source),
+            Action::Fetch { source, .. } => Some(source),
             _ => None,
         })
     }
@@ -128,16 +132,22 @@ pub enum Action {
     WriteFile { path: String, text: String },
     /// Runs commands as they stand: apt, localedef.
     Run(Vec<Command>),
-    /// Downloads and verifies an archive.
-    Fetch(Source),
+    /// Completes the keys of all recipes, and looks up what need not be built. The command asks apt what it would
+    /// install.
+    LookUpArtifacts {
+        recipes: Vec<Recipe>,
+        simulation: Command,
+    },
+    /// Installs Debian packages.
+    InstallPackages(PackageInstallation),
+    /// Downloads and verifies an archive of a component, unless that need not be built.
+    Fetch { source: Source, component: String },
     /// Downloads and verifies Python distributions.
     FetchDistributions(DistributionFetch),
     /// Unpacks, compiles, and installs into the stage of `component`.
     Build(Build),
     /// Moves the stage of a component into the image.
-    Install { component: String },
-    /// Makes Patroni's environment.
-    InstallPatroni(PatroniInstallation),
+    Install { component: String, part: Part },
     /// Finds the packages that must stay and removes the others that were installed.
     RemoveBuildPackages {
         keep: Vec<WantedPackage>,
@@ -155,6 +165,42 @@ pub enum Action {
     WriteReceipt(Box<Resolved>),
 }
 
+/// An installation of packages, of which those that nothing needs are left out when it is done.
+#[derive(Debug, Clone)]
+pub struct PackageInstallation {
+    /// Packages that are installed in any case.
+    pub always: Vec<String>,
+    /// Packages that are installed where their component (by slug) has to be built.
+    pub of_builds: Vec<(String, Vec<String>)>,
+    /// Whether the libraries are installed of what need not be built.
+    pub libraries: bool,
+}
+
+impl PackageInstallation {
+    /// The command that installs some of its packages.
+    pub fn command_for(&self, names: &[String]) -> Command {
+        build::install_packages(names)
+    }
+
+    /// Every package that it may install by name.
+    fn names(&self) -> Vec<String> {
+        let of_builds = self.of_builds.iter().flat_map(|(_, names)| names);
+        let names: BTreeSet<&String> = self.always.iter().chain(of_builds).collect();
+        names.into_iter().cloned().collect()
+    }
+}
+
+/// Which part of a component's build a step is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// What others need to be compiled, of a component that is large.
+    First,
+    /// All the rest, in the tree that the first part was built in.
+    Second,
+}
+
 /// A build.
 #[derive(Debug, Clone)]
 pub struct Build {
@@ -162,8 +208,12 @@ pub struct Build {
     pub component: String,
     /// The component's name, under which its licence is kept.
     pub name: String,
+    /// Which part of it.
+    pub part: Part,
     /// Archives to unpack; the first is the tree that is built, the others are unpacked into it.
     pub sources: Vec<Source>,
+    /// Files that are written for the commands: path and text.
+    pub files: Vec<(String, String)>,
     /// What is run.
     pub commands: Vec<Command>,
     /// Kinds of files to strip from the stage.
@@ -173,6 +223,8 @@ pub struct Build {
 /// A download of Python distributions.
 #[derive(Debug, Clone)]
 pub struct DistributionFetch {
+    /// The component that wants them, by its slug; where it need not be built, nothing is downloaded.
+    pub component: String,
     /// What is wanted.
     pub distributions: Vec<Distribution>,
     /// The directory for them.
@@ -183,21 +235,6 @@ pub struct DistributionFetch {
     pub certificates: String,
     /// What downloads those.
     pub commands: Vec<Command>,
-}
-
-/// Patroni's installation.
-#[derive(Debug, Clone)]
-pub struct PatroniInstallation {
-    /// The component's slug.
-    pub component: String,
-    /// Directory of the environment.
-    pub directory: String,
-    /// The requirements file that is written, with its text: a digest for every distribution.
-    pub requirements: (String, String),
-    /// What is run.
-    pub commands: Vec<Command>,
-    /// Kinds of files to strip from the environment.
-    pub prune: Prune,
 }
 
 /// The throw-away cluster.
@@ -225,7 +262,8 @@ impl Action {
             Self::Run(commands) => commands.clone(),
             Self::FetchDistributions(fetch) => fetch.commands.clone(),
             Self::Build(build) => build.commands.clone(),
-            Self::InstallPatroni(patroni) => patroni.commands.clone(),
+            Self::LookUpArtifacts { simulation, .. } => vec![simulation.clone()],
+            Self::InstallPackages(installation) => vec![installation.command_for(&installation.names())],
             _ => Vec::new(),
         }
     }

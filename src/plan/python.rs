@@ -4,10 +4,9 @@
 //! wheel that Debian ships (python3-pip-whl), with Debian's own interpreter, and works on the environment from the
 //! outside.
 
-use super::{DistributionFetch, PatroniInstallation};
+use super::DistributionFetch;
 use crate::command::Command;
 use crate::layout;
-use crate::manifest::image::Prune;
 use crate::resolve::{Distribution, Patroni, Postgresql};
 
 fn below_work(name: &str) -> String {
@@ -70,6 +69,7 @@ pub fn fetch(patroni: &Patroni, postgresql: &Postgresql) -> DistributionFetch {
         &certificates,
     ]);
     DistributionFetch {
+        component: patroni.component.slug(),
         distributions: patroni.distributions.clone(),
         directory,
         requirements,
@@ -78,12 +78,27 @@ pub fn fetch(patroni: &Patroni, postgresql: &Postgresql) -> DistributionFetch {
     }
 }
 
+/// How Patroni's environment is made.
+pub struct Installation {
+    /// Files that are written for the commands: path and text.
+    pub files: Vec<(String, String)>,
+    /// What is run.
+    pub commands: Vec<Command>,
+}
+
 /// Installs Patroni from the files that were fetched, without a connection: archives become wheels first, which
 /// wants Debian's setuptools, and then only wheels are installed.
-pub fn installation(patroni: &Patroni, postgresql: &Postgresql, prune: &Prune) -> PatroniInstallation {
+///
+/// An environment knows its own path, and it is staged like everything that is built: so its real place holds a
+/// link into the stage while it is made.
+pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> Installation {
     let (files, wheels) = (below_work("distributions"), below_work("wheels"));
     let requirements = below_work("requirements.txt");
     let environment = &patroni.directory;
+    let staged = format!("{}{environment}", layout::stage(&patroni.component.slug()));
+    let above = staged
+        .rsplit_once('/')
+        .map_or(staged.as_str(), |(above, _)| above);
     let interpreter = format!("{environment}/bin/python");
     let wheel = pip(
         patroni,
@@ -123,7 +138,12 @@ pub fn installation(patroni: &Patroni, postgresql: &Postgresql, prune: &Prune) -
     );
     let mut commands = vec![
         with_server(wheel, postgresql),
+        // What an interrupted installation has left.
+        Command::new("rm", ["--recursive", "--force", environment]),
         Command::new(&patroni.interpreter, ["-m", "venv", "--without-pip", environment]),
+        Command::new("mkdir", ["--parents", above]),
+        Command::new("mv", [environment, &staged]),
+        Command::new("ln", ["--symbolic", &staged, environment]),
         install,
     ];
     if !patroni.imports.is_empty() {
@@ -134,11 +154,9 @@ pub fn installation(patroni: &Patroni, postgresql: &Postgresql, prune: &Prune) -
             .collect();
         commands.push(Command::new(&interpreter, ["-c", &imports.join("; ")]));
     }
-    PatroniInstallation {
-        component: patroni.component.slug(),
-        directory: environment.clone(),
-        requirements: (requirements, self::requirements(&patroni.distributions)),
+    commands.push(Command::new("rm", [environment]));
+    Installation {
+        files: vec![(requirements, self::requirements(&patroni.distributions))],
         commands,
-        prune: prune.clone(),
     }
 }

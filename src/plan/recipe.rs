@@ -11,12 +11,28 @@ use crate::manifest::build::{Autoconf, Build, Cmake, Meson, NamedStep, Pgxs};
 use crate::manifest::image::User;
 use crate::resolve::{Extension, Postgresql};
 
-/// The commands that compile PostgreSQL and install it into its stage.
+/// The commands that compile PostgreSQL, in two parts.
+pub struct Server {
+    /// What extensions need to be compiled: headers, `pg_config`, PGXS, libpq and the static libraries.
+    pub development: Vec<Command>,
+    /// Everything, of which make finds that much done already.
+    pub rest: Vec<Command>,
+}
+
+/// All commands that compile PostgreSQL and install it into its stage.
+pub fn postgresql(postgresql: &Postgresql) -> Vec<Command> {
+    let Server { development, rest } = postgresql_parts(postgresql);
+    development.into_iter().chain(rest).collect()
+}
+
+/// The commands that compile PostgreSQL and install it into its stage, in two parts.
 ///
 /// `sh ./configure`, because a program with a relative name would be looked up in pgsetup's own directory.
 /// `world-bin` is everything but the documentation (PostgreSQL manual, "Building and Installation with
-/// Autoconf and Make").
-pub fn postgresql(postgresql: &Postgresql) -> Vec<Command> {
+/// Autoconf and Make"). The targets `DO-DIRECTORY-recurse` are those that PostgreSQL's makefiles make of every list of
+/// subdirectories (src/Makefile.global.in); the generated headers come first, because below the top nothing waits
+/// for them.
+pub fn postgresql_parts(postgresql: &Postgresql) -> Server {
     let slug = postgresql.component.slug();
     let source = layout::source(&slug);
     let directories = [
@@ -26,13 +42,43 @@ pub fn postgresql(postgresql: &Postgresql) -> Vec<Command> {
     ];
     let environment = &postgresql.environment;
     let run = |command: Command| command.envs(environment).dir(&source);
-    vec![
-        run(Command::new("sh", ["./configure"])
-            .args(directories)
-            .args(&postgresql.configure)),
-        run(Command::new("make", ["world-bin"])),
-        run(Command::new("make", ["install-world-bin"]).arg(destdir(&slug))),
-    ]
+    let make = |directory: &str, targets: &[&str]| {
+        run(Command::new("make", ["--directory", directory]).args(targets.iter().copied()))
+    };
+    let install = |directory: &str, targets: &[&str]| make(directory, targets).arg(destdir(&slug));
+    Server {
+        development: vec![
+            run(Command::new("sh", ["./configure"])
+                .args(directories)
+                .args(&postgresql.configure)),
+            make("src/backend", &["generated-headers"]),
+            make(
+                "src",
+                &["all-common-recurse", "all-port-recurse", "all-fe_utils-recurse"],
+            ),
+            make("src/interfaces", &["all-libpq-recurse"]),
+            make("src/bin", &["all-pg_config-recurse"]),
+            install(
+                "src",
+                &[
+                    "install-local",
+                    "install-include-recurse",
+                    "install-common-recurse",
+                    "install-port-recurse",
+                    "install-fe_utils-recurse",
+                    "install-makefiles-recurse",
+                ],
+            ),
+            install("src/interfaces", &["install-libpq-recurse"]),
+            install("src/bin", &["install-pg_config-recurse"]),
+            install("src/pl/plpgsql/src", &["install-headers"]),
+            install("config", &["install"]),
+        ],
+        rest: vec![
+            run(Command::new("make", ["world-bin"])),
+            run(Command::new("make", ["install-world-bin"]).arg(destdir(&slug))),
+        ],
+    }
 }
 
 /// The commands that make the system user. Its password is locked, as useradd leaves it.

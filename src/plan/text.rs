@@ -65,6 +65,14 @@ fn write_page(plan: &Plan, verbose: bool, page: &mut String) -> std::fmt::Result
         }
     }
 
+    writeln!(
+        page,
+        "\nRecipe keys (on the machine, the versions of build packages complete them)"
+    )?;
+    for recipe in &plan.recipes {
+        writeln!(page, "  {}  {}", recipe.inputs.key(), recipe.inputs.component)?;
+    }
+
     writeln!(page, "\nLeft in the image")?;
     for line in &plan.leaves {
         writeln!(page, "  {line}")?;

@@ -222,9 +222,7 @@ impl<T> Checks<'_, T> {
 
     fn packages(&mut self, path: &str, packages: &Packages) {
         for (list, names) in [("build", &packages.build), ("runtime", &packages.runtime)] {
-            for (position, name) in names.iter().enumerate() {
-                self.at(&format!("{path}.{list}[{position}]"), value::package_name(name));
-            }
+            self.package_names(&format!("{path}.{list}"), names);
         }
         for (list, names) in [
             ("dlopen", &packages.dlopen),
@@ -236,6 +234,12 @@ impl<T> Checks<'_, T> {
         }
         for (position, name) in packages.programs.iter().enumerate() {
             self.at(&format!("{path}.programs[{position}]"), value::program(name));
+        }
+    }
+
+    fn package_names(&mut self, path: &str, names: &[String]) {
+        for (position, name) in names.iter().enumerate() {
+            self.at(&format!("{path}[{position}]"), value::package_name(name));
         }
     }
 
@@ -470,6 +474,8 @@ impl Checks<'_, Postgresql> {
         if let Some(upstream) = &manifest.upstream {
             self.upstream("upstream", upstream, &[manifest.major], extensions);
         }
+        self.package_names("development", &manifest.development);
+        self.package_names("jit.development", &manifest.jit.development);
         if !MAJORS.contains(&manifest.major) {
             let majors = MAJORS.map(|major| major.to_string()).join(", ");
             self.at(

@@ -245,6 +245,8 @@ pub struct Postgresql {
     pub environment: BTreeMap<String, String>,
     /// Debian packages it needs.
     pub packages: Packages,
+    /// Debian packages that compiling against it needs.
+    pub development: Vec<String>,
 }
 
 impl Postgresql {

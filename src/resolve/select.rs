@@ -141,6 +141,10 @@ fn postgresql(
         // PGXS hands it on to extensions.
         configure.push("--enable-debug".to_owned());
     }
+    let mut development = match value.development.as_slice() {
+        [] => packages.build.clone(),
+        named => named.to_vec(),
+    };
     if image.value.jit {
         configure.extend(value.jit.configure);
         packages.build.extend(value.jit.packages.build);
@@ -150,6 +154,7 @@ fn postgresql(
             .dlopen_optional
             .extend(value.jit.packages.dlopen_optional);
         packages.programs.extend(value.jit.packages.programs);
+        development.extend(value.jit.development);
     }
     Some(Postgresql {
         component,
@@ -159,6 +164,7 @@ fn postgresql(
         configure,
         environment: value.environment,
         packages,
+        development,
     })
 }
 

@@ -1,28 +1,111 @@
-//! Unpacks a component's sources, compiles them, and leaves the result in its stage.
+//! Unpacks a component's sources, compiles them, and leaves the result in its stage and in the store; or takes from the
+//! store what was built before.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 
+use super::artifacts::Known;
 use super::failed::FailedBuild;
-use super::{Context, Done, licence, lock, strip};
+use super::files::ROOT_FILE;
+use super::{Context, Done, gate, licence, lock, strip};
 use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
 use crate::hint;
-use crate::host::Log;
 use crate::host::archive::{self, Limits};
 use crate::host::cmd::Settings;
+use crate::host::dpkg::Dpkg;
+use crate::host::fs::{self, FileKind};
+use crate::host::tree::utf8;
+use crate::host::{Host, Log};
 use crate::layout;
-use crate::plan::Build;
+use crate::plan::{Build, Part};
 use crate::report::bytes;
 
-/// Builds a component. It holds one token of the jobserver throughout, which is the job that a `make` runs
-/// without asking for one.
+/// The date that builds are told (`SOURCE_DATE_EPOCH`): always the same, so that no artifact has the day it was made on in
+/// it. 2020-01-01; the archives of Python wheels know no year before 1980.
+const DATE: &str = "1577836800";
+
+/// Builds a component, or takes it from the store. A build holds one token of the jobserver throughout, which is the
+/// job that a `make` runs without asking for one.
 pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
+    let artifacts = context.state.artifacts();
+    let known = artifacts
+        .of(&build.component)
+        .with_context(|| format!("{} was not looked up", build.name))?;
+    if build.part != Part::Second && known.at_hand().is_none() {
+        begin(build, known, context)?;
+    }
+    match (known.at_hand(), build.part) {
+        (Some(_), Part::Second) => Ok(Done::cached("restored with the first part".to_owned())),
+        (Some(artifact), _) => {
+            context.host.remove(layout::stage(&build.component))?;
+            let stage = context.host.path(layout::stage(&build.component));
+            context.store.restore(&artifact, &stage)?;
+            Ok(Done::cached(format!("cached, {}", bytes(artifact.entry.bytes))))
+        }
+        (None, Part::First) => {
+            compile(build, context, log)?;
+            Ok(Done::built(String::new()))
+        }
+        (None, Part::Whole | Part::Second) => {
+            let staged = compile(build, context, log)?;
+            let kept = finish(build, known, context)?;
+            Ok(Done::built(format!("{} staged{kept}", bytes(staged))))
+        }
+    }
+}
+
+/// Takes the right to make an artifact. Another process may have it; then its artifact is used when it is there.
+fn begin<'a>(build: &Build, known: &Known<'a>, context: &Context<'a>) -> Result<(), Failure> {
+    let waiting = || {
+        let line = format!(
+            "       {}: another pgsetup builds the same; waiting for it",
+            build.name
+        );
+        context.reporter.line(&line);
+    };
+    let pending = context.store.begin(known.key, waiting)?;
+    match context.store.look_up(known.key, |_| ()) {
+        Some(artifact) => known.found(artifact),
+        None => known.begun(pending),
+    }
+    Ok(())
+}
+
+/// Compiles; returns how many bytes are staged.
+fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failure> {
     let host = context.host;
-    let source = host.empty_directory(&layout::source(&build.component))?;
     host.remove(layout::failed(&build.component))?;
     let stage = layout::stage(&build.component);
     host.empty_directory(&stage)?;
     let _token = context.jobserver.acquire().because(Cause::Internal)?;
+    if build.part != Part::Second {
+        unpack(build, context)?;
+    }
+    for (path, text) in &build.files {
+        host.write(path, text, ROOT_FILE)?;
+    }
+    let settings = Settings {
+        jobserver: Some(context.jobserver),
+        date: Some(DATE),
+        ..Settings::default()
+    };
+    for command in &build.commands {
+        host.run_with(command, log, settings)
+            .map_err(|error| left_open(build, command, context, explained(error.into(), log), log))?;
+    }
+    licence::keep(host, &layout::source(&build.component), &stage, &build.name)?;
+    let debug = build
+        .prune
+        .keep_debug_symbols
+        .then(|| format!("{stage}{}", strip::DEBUG_DIRECTORY));
+    let stripped = strip::strip(host, log, &stage, &build.prune.remove, debug.as_deref())?;
+    Ok(stripped.after)
+}
+
+fn unpack(build: &Build, context: &Context<'_>) -> Result<(), Failure> {
+    let source = context.host.empty_directory(&layout::source(&build.component))?;
     for archive in &build.sources {
         let path = {
             let archives = lock(&context.state.archives);
@@ -36,21 +119,77 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Fa
             .with_context(|| format!("cannot unpack {}", archive.title))
             .because(Cause::Build)?;
     }
-    let settings = Settings {
-        jobserver: Some(context.jobserver),
-        ..Settings::default()
-    };
-    for command in &build.commands {
-        host.run_with(command, log, settings)
-            .map_err(|error| left_open(build, command, context, explained(error.into(), log), log))?;
+    Ok(())
+}
+
+/// Checks that the key has told the truth, and keeps what was staged. Returns what is to be said of it.
+fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<String, Failure> {
+    let host = context.host;
+    let stage = layout::stage(&build.component);
+    let dpkg = host.dpkg()?;
+    let libraries = linked(host, &dpkg, &stage)?;
+    let seen = &known.inputs.packages;
+    let undeclared = libraries
+        .iter()
+        .filter(|(package, _)| !seen.contains_key(*package));
+    let undeclared: Vec<String> = undeclared
+        .map(|(package, (file, library))| {
+            format!("\n  {file} links {library} of {package}, which none of its build packages brings")
+        })
+        .collect();
+    if !undeclared.is_empty() {
+        let message = format!(
+            "{} was compiled with what its manifest does not name:{}\n  hint: add the development package of each to `packages.build`",
+            build.name,
+            undeclared.concat()
+        );
+        return Err(Failure::new(Cause::Build, message));
     }
-    licence::keep(host, &layout::source(&build.component), &stage, &build.name)?;
-    let debug = build
-        .prune
-        .keep_debug_symbols
-        .then(|| format!("{stage}{}", strip::DEBUG_DIRECTORY));
-    let stripped = strip::strip(host, log, &stage, &build.prune.remove, debug.as_deref())?;
-    Ok(Done::built(format!("{} staged", bytes(stripped.after))))
+    // A package that is there in another version than was computed would make a lie of the key.
+    let other = seen.iter().find(|(name, version)| {
+        dpkg.packages
+            .get(*name)
+            .is_none_or(|package| package.version != **version)
+    });
+    if let Some((name, version)) = other {
+        return Ok(format!(", not kept: it was not built with {name} {version}"));
+    }
+    let Some(pending) = known.pending() else {
+        return Ok(String::new());
+    };
+    let libraries: BTreeSet<String> = libraries.into_keys().collect();
+    let component = &known.inputs.component;
+    match context
+        .store
+        .publish(pending, component, libraries, &host.path(&stage))
+    {
+        Ok(_) => Ok(String::new()),
+        // What cannot be kept is still built.
+        Err(error) => Ok(format!(", not kept: {error:#}")),
+    }
+}
+
+/// The Debian packages with libraries that ELF files of a stage are linked to: by package, one file and its library.
+fn linked(host: &Host, dpkg: &Dpkg, stage: &str) -> Result<BTreeMap<String, (String, String)>, Failure> {
+    let mut files = Vec::new();
+    for entry in fs::tree(&host.path(stage))? {
+        let path = format!("{stage}/{}", utf8(&entry.path)?);
+        if entry.kind == FileKind::File
+            && let Some(elf) = host.elf(&path)?
+        {
+            files.push((path, elf));
+        }
+    }
+    let closure = gate::follow(host, dpkg, files)?;
+    let mut linked = BTreeMap::new();
+    for ((library, _), needed) in closure.found {
+        // What a library needs in turn is its package's business.
+        if let (Some(package), [file, _]) = (needed.package, needed.chain.0.as_slice()) {
+            let file = file.strip_prefix(stage).unwrap_or(file).to_owned();
+            linked.entry(package).or_insert((file, library));
+        }
+    }
+    Ok(linked)
 }
 
 /// Keeps what `pgsetup shell` needs to open the directory of a failed build, and says so.

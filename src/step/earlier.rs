@@ -55,7 +55,7 @@ pub fn read(host: &Host, resolved: &Resolved) -> Result<Option<Receipt>, Failure
     Err(Failure::new(Cause::Manifest, message))
 }
 
-impl State {
+impl State<'_> {
     /// What is known before the first step, of which `earlier` is the receipt that was found.
     pub fn after(earlier: Option<Receipt>, resolved: &Resolved) -> Self {
         let state = Self::default();

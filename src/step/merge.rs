@@ -15,6 +15,7 @@ use crate::host::elf::{Elf, Machine};
 use crate::host::fs::{self, Entry, FileKind};
 use crate::host::tree::{components, utf8};
 use crate::inventory::{Content, InstalledFile, Inventory};
+use crate::layout;
 
 /// Where a component may put files.
 const ALLOWED: [&str; 3] = ["/etc", "/opt", "/usr"];
@@ -92,37 +93,6 @@ pub fn merge(
     Ok(files)
 }
 
-/// Records everything at and below `directory` as files of `component`: for what is installed in place, as Python
-/// environments are. Whatever was recorded below it before is forgotten.
-pub fn adopt(
-    host: &Host,
-    directory: &str,
-    component: &str,
-    installed: &mut Inventory,
-) -> Result<Vec<InstalledFile>> {
-    let below = format!("{directory}/");
-    let old: Vec<String> = installed
-        .iter()
-        .map(|file| file.path.clone())
-        .filter(|path| path == directory || path.starts_with(&below))
-        .collect();
-    for path in old {
-        installed.remove(&path);
-    }
-    let mut paths = vec![directory.to_owned()];
-    for entry in fs::tree(&host.path(directory))? {
-        paths.push(format!("{directory}/{}", utf8(&entry.path)?));
-    }
-    let mut files = Vec::new();
-    for path in paths {
-        if let Some(file) = record(host, component, &path)? {
-            installed.insert(file.clone());
-            files.push(file);
-        }
-    }
-    Ok(files)
-}
-
 /// The record of what stands at one path; `None` for nothing, and for what is neither file, directory nor link.
 pub fn record(host: &Host, component: &str, path: &str) -> Result<Option<InstalledFile>> {
     let Some(found) = host.look(path)? else {
@@ -157,6 +127,22 @@ fn machine(host: &Host) -> Result<Option<Machine>> {
     Ok(host.elf(&shell)?.map(|elf| elf.machine))
 }
 
+/// True for a link that an interrupted build of an environment has left: into the directory for what is temporary.
+fn is_leftover(target: &Path) -> bool {
+    target.starts_with(layout::WORK)
+}
+
+/// True where the file of the stage was installed already, as it is.
+fn is_same(host: &Host, stage: &str, path: &str, mode: u32, installed: &Inventory) -> Result<bool> {
+    let Some(known) = installed.find(path) else {
+        return Ok(false);
+    };
+    let Content::File { sha256, .. } = &known.content else {
+        return Ok(false);
+    };
+    Ok(known.mode == mode && *sha256 == host.sha256(&format!("{stage}{path}"))?)
+}
+
 /// Puts one entry in its place. `None` for a directory that was there before.
 fn put(
     host: &Host,
@@ -169,6 +155,10 @@ fn put(
     let mode = tidy_mode(entry);
     let content = match &entry.kind {
         FileKind::Directory => {
+            let found = host.look(path)?.map(|found| found.kind);
+            if matches!(&found, Some(FileKind::Link(target)) if is_leftover(target)) {
+                host.remove(path)?;
+            }
             let is_new = host.look(path)?.is_none();
             host.install_directory(path)?;
             // A directory that two components share stays with the first.
@@ -176,6 +166,10 @@ fn put(
                 return Ok(None);
             }
             Content::Directory
+        }
+        // The second part of a component brings the files of the first once more, and others are compiled against these.
+        FileKind::File if is_same(host, stage, path, mode, installed)? => {
+            return Ok(installed.find(path).cloned());
         }
         FileKind::File => Content::File {
             sha256: host.install_file(&host.path(stage).join(&entry.path), path, mode)?,
@@ -264,6 +258,7 @@ impl Check<'_> {
         if entry.kind == FileKind::Directory {
             return Ok(match found.map(|found| found.kind) {
                 None | Some(FileKind::Directory) => None,
+                Some(FileKind::Link(target)) if is_leftover(&target) => None,
                 Some(FileKind::Link(target)) => Some(format!(
                     "is a directory here, and a link to {} in the image",
                     target.display()

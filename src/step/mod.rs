@@ -3,6 +3,7 @@
 //! An action knows its own data and the [`Context`]; it knows nothing of other steps. To add one: a variant in
 //! `plan::Action`, a place for it in `plan::build`, and a file here.
 
+pub mod artifacts;
 mod build;
 mod clean;
 mod cluster;
@@ -13,7 +14,7 @@ mod files;
 pub mod gate;
 mod licence;
 pub mod merge;
-mod patroni;
+mod packages;
 pub mod prune;
 pub mod purge;
 mod receipt;
@@ -32,11 +33,13 @@ use crate::host::pack::Archive;
 use crate::host::{Host, Log, usage};
 use crate::inventory::Inventory;
 use crate::layout;
-use crate::plan::{Action, Step};
+use crate::plan::{Action, Part, Step};
 use crate::receipt::Receipt;
 use crate::report::Reporter;
+use crate::store::Store;
 use crate::supply::Supply;
 use crate::timing::{Origin, Ran};
+use artifacts::Artifacts;
 use gate::Needs;
 use purge::{PackagesBefore, Purged};
 
@@ -49,6 +52,8 @@ pub struct Context<'a> {
     pub reporter: &'a Reporter,
     /// Where sources come from.
     pub supply: &'a Supply,
+    /// Where artifacts are looked up and left.
+    pub store: Store<'a>,
     /// The tokens that all builds share.
     pub jobserver: &'a jobserver::Client,
     /// The certificates that downloads trust, as PEM text.
@@ -56,12 +61,13 @@ pub struct Context<'a> {
     /// The directory of this machine for the archive with symbols for debuggers.
     pub debug_symbols: &'a Path,
     /// What has come of the steps so far.
-    pub state: State,
+    pub state: State<'a>,
 }
 
 /// What steps have found out and done.
 #[derive(Debug, Default)]
-pub struct State {
+pub struct State<'a> {
+    artifacts: OnceLock<Artifacts<'a>>,
     archives: Mutex<BTreeMap<Sha256, PathBuf>>,
     inventory: Mutex<Inventory>,
     packages_before: OnceLock<PackagesBefore>,
@@ -83,7 +89,7 @@ pub struct Spent {
     pub commands: Vec<Ran>,
 }
 
-impl State {
+impl State<'_> {
     /// What the step of this name has used.
     pub fn take_spent(&self, step: &str) -> Spent {
         lock(&self.spent).remove(step).unwrap_or_default()
@@ -127,6 +133,14 @@ impl From<String> for Done {
     }
 }
 
+impl<'a> State<'a> {
+    /// What need not be built.
+    fn artifacts(&self) -> &Artifacts<'a> {
+        // Every plan looks them up before any step asks.
+        self.artifacts.get_or_init(Artifacts::default)
+    }
+}
+
 /// A lock whose data is whole even when a step panicked: every change under it is one insertion.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -164,11 +178,20 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
             commands.iter().try_for_each(|command| host.run(command, log))?;
             String::new()
         }
-        Action::Fetch(source) => return fetch::source(source, &step.name, context),
+        Action::LookUpArtifacts { recipes, simulation } => {
+            artifacts::look_up(recipes, simulation, context, log)?
+        }
+        Action::InstallPackages(installation) => packages::install(installation, context, log)?,
+        Action::Fetch { component, .. } if state.artifacts().is_at_hand(component) => {
+            return Ok(Done::cached(NOT_NEEDED.to_owned()));
+        }
+        Action::Fetch { source, .. } => return fetch::source(source, &step.name, context),
+        Action::FetchDistributions(fetch) if state.artifacts().is_at_hand(&fetch.component) => {
+            return Ok(Done::cached(NOT_NEEDED.to_owned()));
+        }
         Action::FetchDistributions(fetch) => return fetch::distributions(fetch, context, log),
         Action::Build(build) => return build::build(build, context, log),
-        Action::Install { component } => install(component, context)?,
-        Action::InstallPatroni(installation) => patroni::install(installation, context, log)?,
+        Action::Install { component, part } => install(component, *part, context)?,
         Action::Prune(policy) => clean::prune(policy, context)?,
         Action::RemoveBuildPackages { keep, declared } => {
             clean::remove_build_packages(keep, declared, context, log)?
@@ -181,9 +204,15 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
     Ok(note.into())
 }
 
+/// What is said of a step that an artifact makes superfluous.
+const NOT_NEEDED: &str = "not needed: the artifact is at hand";
+
 /// Moves the stage of a component into the root.
-fn install(component: &str, context: &Context<'_>) -> Result<String, Failure> {
+fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String, Failure> {
     let stage = layout::stage(component);
+    if part == Part::Second && !context.host.exists(&stage) {
+        return Ok("was installed with the first part".to_owned());
+    }
     let files = merge::merge(
         context.host,
         &stage,
@@ -192,6 +221,8 @@ fn install(component: &str, context: &Context<'_>) -> Result<String, Failure> {
     )
     .because(Cause::Build)?;
     context.host.remove(&stage)?;
-    context.host.remove(layout::source(component))?;
+    if part != Part::First {
+        context.host.remove(layout::source(component))?;
+    }
     Ok(format!("{} files", files.len()))
 }

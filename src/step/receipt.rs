@@ -1,7 +1,5 @@
 //! Writes the receipt, and beside it the bills of materials that are made of it.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, Result, bail};
 
 use super::files::ROOT_FILE;
@@ -54,7 +52,7 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
             packages: &dpkg.packages,
             purged,
             privileged,
-            keys: &BTreeMap::new(),
+            inputs: &state.artifacts().inputs(),
             debug_symbols: state.debug_symbols.get().map(|archive| DebugSymbols {
                 file: archive
                     .path

@@ -63,14 +63,16 @@ fn an_installation_is_complete_and_agrees_with_its_receipt() {
     assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
 
     // The commands, in their order, are those of the plan; the packages of the build are gone.
-    let options =
-        "--yes --quiet --no-install-recommends -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0";
+    let options = "--yes --quiet --no-install-recommends -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io \
+         -o Dpkg::Use-Pty=0";
     let purge =
         "-qq -o APT::Get::AutomaticRemove=false -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Use-Pty=0";
     let apt = [
         "update --quiet --error-on=any".to_owned(),
+        "install --simulate --quiet --no-install-recommends xz-utils libalpha-dev make".to_owned(),
+        format!("install {options} make"),
         format!("install {options} xz-utils"),
-        format!("install {options} libalpha-dev make"),
+        format!("install {options} libalpha-dev"),
         format!("{purge} --simulate purge -- libalpha-dev make"),
         format!("{purge} --yes purge -- libalpha-dev make"),
     ];
@@ -548,13 +550,12 @@ fn a_package_that_apt_cannot_find_is_named() {
     machine.extension("alpha", recipe);
     let ran = machine.install(&[]);
     ended_with(&machine, &ran, 6);
-    let expected = "pgsetup: install build packages failed: exit status 100\n\
-        \x20 command: apt-get install --yes --quiet --no-install-recommends -o Dpkg::Options::=--force-confold \
-        -o Dpkg::Use-Pty=0 make nosuch\n\
+    let expected = "pgsetup: look up artifacts failed: exit status 100\n\
+        \x20 command: apt-get install --simulate --quiet --no-install-recommends make nosuch\n\
         \x20 last lines of its output:\n\
         \x20   E: Unable to locate package nosuch\n\
-        \x20 log: [TEST]/root/var/tmp/pgsetup/log/install-build-packages.log\n\
-        pgsetup: not installed; failed: install build packages";
+        \x20 log: [TEST]/root/var/tmp/pgsetup/log/look-up-artifacts.log\n\
+        pgsetup: not installed; failed: look up artifacts";
     snapbox::assert_data_eq!(page(&machine, &ran), expected);
 }
 
@@ -757,6 +758,7 @@ fn commands_see_proxies_and_nothing_else_of_the_callers_environment() {
         "PG_CONFIG",
         "ROOT",
         "TRACE",
+        "SOURCE_DATE_EPOCH",
         "TMPDIR",
         "USE_PGXS",
     ];

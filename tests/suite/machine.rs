@@ -75,29 +75,48 @@ impl Machine {
             address: server.put("", b"", &[]),
             server,
         };
-        for name in ["trace", "bin", "manifests"] {
+        for name in ["bin", "manifests", "versions"] {
             std::fs::create_dir(machine.path(name)).expect("a directory of the test");
         }
-        machine.write("/etc/os-release", "ID=debian\nVERSION_CODENAME=bookworm\n");
-        machine.write(
-            "/etc/passwd",
-            "root:x:0:0:root:/root:/bin/bash\nsync:x:4:65534:sync:/bin:/bin/sync\n",
-        );
-        machine.write("/etc/group", "root:x:0:\nssh:x:101:\n");
-        machine.write("/etc/shadow", "root:*:1::::::\nsync:*:1::::::\n");
-        machine.write(
-            "/var/lib/dpkg/status",
-            "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.21\n\n",
-        );
-        machine.write("/var/lib/dpkg/info/dpkg.list", "/.\n/usr/bin/dpkg\n");
-        machine.write("/usr/bin/dpkg", "");
-        // Interpreter of the stubs; what has none is removed at the end.
-        machine.write("/usr/bin/bash", "");
-        machine.write("/tmp/of-the-base", "");
+        machine.bare("");
         machine.stubs("machine");
         machine.image(&[], "");
         machine.postgresql(&[]);
         machine
+    }
+
+    /// The files of a bare machine, in the directory `above`.
+    fn bare(&self, above: &str) {
+        let directory = self.path(above);
+        std::fs::create_dir_all(directory.join("trace")).expect("a directory of the test");
+        let write = |inside: &str, text: &str| {
+            let path = directory.join("root").join(inside.trim_start_matches('/'));
+            std::fs::create_dir_all(path.parent().expect("a path with a directory"))
+                .expect("a directory of the root");
+            std::fs::write(path, text).expect("a file of the root");
+        };
+        write("/etc/os-release", "ID=debian\nVERSION_CODENAME=bookworm\n");
+        write(
+            "/etc/passwd",
+            "root:x:0:0:root:/root:/bin/bash\nsync:x:4:65534:sync:/bin:/bin/sync\n",
+        );
+        write("/etc/group", "root:x:0:\nssh:x:101:\n");
+        write("/etc/shadow", "root:*:1::::::\nsync:*:1::::::\n");
+        write(
+            "/var/lib/dpkg/status",
+            "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.21\n\n",
+        );
+        write("/var/lib/dpkg/info/dpkg.list", "/.\n/usr/bin/dpkg\n");
+        write("/usr/bin/dpkg", "");
+        // Interpreter of the stubs; what has none is removed at the end.
+        write("/usr/bin/bash", "");
+        write("/tmp/of-the-base", "");
+    }
+
+    /// Another bare machine, with the same manifests, archives and cache; returns its root.
+    pub fn other(&self) -> PathBuf {
+        self.bare("other");
+        self.path("other/root")
     }
 
     /// A path of the test: `root`, `trace/sql`.
@@ -153,11 +172,24 @@ impl Machine {
 
     /// Puts the server's archive on the loopback server, and writes its manifest.
     pub fn postgresql(&self, acts: &[Act]) -> Archive {
+        // What extensions need comes first, by targets that PostgreSQL's own makefiles have.
+        let part = "%:\n\t@true\n\ninstall-local:\n\
+                    \tinstall -D --mode=644 Makefile $(ROOT)$(DESTDIR)/usr/include/postgresql/server/Makefile\n";
         let makefile = "world-bin:\n\t@echo compiled\ninstall-world-bin:\n\
                         \tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/bin \
                         initdb pg_isready postgres psql\n";
         let mut files = vec![("configure".to_owned(), "echo configured\n".to_owned())];
         files.push(("Makefile".to_owned(), makefile.to_owned()));
+        for directory in [
+            "src",
+            "src/backend",
+            "src/interfaces",
+            "src/bin",
+            "src/pl/plpgsql/src",
+            "config",
+        ] {
+            files.push((format!("{directory}/Makefile"), part.to_owned()));
+        }
         files.extend(stubs("server"));
         let archive = self.archive("postgresql-18.6", &files, acts);
         let text = format!(
@@ -228,8 +260,13 @@ impl Machine {
 
     /// `pgsetup install` with two jobs, unless `more` says otherwise, and more arguments; not started yet.
     pub fn command(&self, more: &[&str]) -> Command {
+        self.command_in("root", more)
+    }
+
+    /// The same for the root of that name.
+    pub fn command_in(&self, root: &str, more: &[&str]) -> Command {
         let [manifests, root, cache] =
-            ["manifests", "root", "cache"].map(|name| self.path(name).to_str().expect("UTF-8").to_owned());
+            ["manifests", root, "cache"].map(|name| self.path(name).to_str().expect("UTF-8").to_owned());
         let mut command = command(["install", &manifests, "--root", &root, "--cache", &cache]);
         if !more.contains(&"--jobs") {
             command.args(["--jobs", "2"]);
@@ -299,6 +336,14 @@ impl Machine {
             }
         }
         found
+    }
+
+    /// A bare machine once more, with the manifests, archives and cache of before.
+    pub fn fresh(&self) {
+        for name in ["root", "trace"] {
+            std::fs::remove_dir_all(self.path(name)).expect("what an installation left is removed");
+        }
+        self.bare("");
     }
 
     /// Every file of the cache, by its path there.

@@ -4,6 +4,7 @@
 //! `tests/bad`; `SNAPSHOTS=overwrite cargo test` writes them anew.
 
 mod architecture;
+mod artifacts;
 mod cluster;
 mod command_line;
 mod container;

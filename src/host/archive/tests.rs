@@ -161,6 +161,7 @@ fn small() -> Limits {
     Limits {
         bytes: 1_000_000,
         entries: 100,
+        links_out: false,
     }
 }
 

@@ -1,20 +1,42 @@
 #!/usr/bin/env bash
 # Stands in for apt-get(8): keeps dpkg's status file as the real one would, of packages that hold nothing and depend
-# on nothing. Notes when two of it run at the same time, which the real one would fail at. Cannot find the package
-# `nosuch`.
+# on nothing. A package has version 1, or what the file of its name in `versions` of the test says. Notes when two
+# of it run at the same time, which the real one would fail at. Cannot find the package `nosuch`.
 set -Eeuo pipefail
 
-# usage: install_packages NAME...
-install_packages() {
+# usage: missing NAME...     prints those that are not installed; fails where one is not known
+missing() {
   local name
   for name; do
     if [[ "$name" == nosuch ]]; then
       printf 'E: Unable to locate package %s\n' "$name" >&2
       exit 100
     fi
+    grep --quiet --line-regexp "Package: $name" "$ROOT/var/lib/dpkg/status" || printf '%s\n' "$name"
   done
-  for name; do
-    printf 'Package: %s\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n\n' "$name" >>"$ROOT/var/lib/dpkg/status"
+}
+
+# usage: version NAME
+version() {
+  cat "${TRACE%/trace}/versions/$1" 2>/dev/null || printf 1
+}
+
+# usage: install_packages NAME...
+install_packages() {
+  local name names
+  names="$(missing "$@")"
+  for name in $names; do
+    printf 'Package: %s\nStatus: install ok installed\nArchitecture: all\nVersion: %s\n\n' "$name" "$(version "$name")" \
+      >>"$ROOT/var/lib/dpkg/status"
+  done
+}
+
+# usage: simulate_installation NAME...
+simulate_installation() {
+  local name names
+  names="$(missing "$@")"
+  for name in $names; do
+    printf 'Inst %s (%s Debian:12.11/oldstable [all])\n' "$name" "$(version "$name")"
   done
 }
 
@@ -46,6 +68,7 @@ main() {
   done
   case "$verb$simulate" in
     update) ;;
+    install1) simulate_installation "${names[@]}" ;;
     install) install_packages "${names[@]}" ;;
     purge1) printf 'Purg %s [1]\n' "${names[@]}" ;;
     purge) purge_packages "${names[@]}" ;;

@@ -1,0 +1,296 @@
+//! Artifacts: what a build left in its stage, packed, and named by a key that covers everything which can change it.
+//!
+//! A [`Key`] is the digest of a document, [`Inputs`]. The document is written into the receipt as well, so that a later
+//! plan can say why a key is another one. Half of it is known from manifests alone (the *recipe key* that `plan` shows
+//! everywhere); the versions of the packages that a build sees are facts of the machine and complete it.
+//!
+//! An [`Entry`] says which file of the cache a key stands for. Keys and entries are all that a store of artifacts
+//! deals in, here or elsewhere; it knows nothing of steps. Nothing here does IO.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Sha256;
+
+/// The version of [`Inputs`]. Raised when a field comes or changes its meaning.
+const INPUTS_VERSION: u32 = 1;
+/// The version of what pgsetup itself does to a build, as far as no command line shows it: how sources are unpacked,
+/// the environment of commands, what is stripped and how, which licences are kept, how a stage is packed. Raised
+/// when any of that changes what comes out.
+const RECIPES_VERSION: u32 = 1;
+/// The version of [`Entry`].
+const ENTRY_VERSION: u32 = 1;
+
+/// The name of an artifact: the digest of its [`Inputs`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(pub Sha256);
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Everything that can change the bytes of a build. What is not in here changes no key: comments, addresses, tests,
+/// settings, run-time packages, how many jobs run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Inputs {
+    /// The version of this document.
+    pub version: u32,
+    /// The version of what pgsetup does to a build besides running commands.
+    pub recipes: u32,
+    /// Name and release: `citus 14.0.1`.
+    pub component: String,
+    /// Distribution and architecture, `debian:bookworm/amd64`.
+    pub target: String,
+    /// The archives, in the order they are unpacked.
+    pub sources: Vec<SourceInput>,
+    /// The command lines with their environment, in order.
+    pub commands: Vec<String>,
+    /// Kinds of files that are taken from the stage.
+    pub removed: Vec<String>,
+    /// The key of the PostgreSQL that it is compiled against, where pgsetup compiled that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub postgresql: Option<Key>,
+    /// The Debian packages that the build sees, with their versions: its build packages and all that these depend
+    /// on. Empty in a recipe.
+    pub packages: BTreeMap<String, String>,
+}
+
+/// An archive, as far as it matters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SourceInput {
+    /// Digests it may have.
+    pub accepted: Vec<String>,
+    /// Leading path components that are left off.
+    pub strip: u8,
+}
+
+/// What of a component's inputs manifests decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipe {
+    /// The component's slug, which names its stage.
+    pub slug: String,
+    /// The inputs, without packages; `postgresql` is the server's recipe key.
+    pub inputs: Inputs,
+    /// The Debian packages that the build needs, by name.
+    pub packages: Vec<String>,
+    /// The slug of the component that it is compiled against.
+    pub against: Option<String>,
+}
+
+impl Inputs {
+    /// The inputs of a recipe.
+    pub fn new(component: String, target: String) -> Self {
+        Self {
+            version: INPUTS_VERSION,
+            recipes: RECIPES_VERSION,
+            component,
+            target,
+            sources: Vec::new(),
+            commands: Vec::new(),
+            removed: Vec::new(),
+            postgresql: None,
+            packages: BTreeMap::new(),
+        }
+    }
+
+    /// The key: the digest of this document in the one form that serde gives it, fields in the order of their type.
+    pub fn key(&self) -> Key {
+        let text = serde_json::to_vec(self).expect("a document of texts, numbers, lists and maps");
+        Key(Sha256::of(&text))
+    }
+
+    /// What is different here from `before`, a line each; empty where the keys are equal.
+    pub fn differences(&self, before: &Self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut field = |name: &str, old: &dyn fmt::Display, new: &dyn fmt::Display| {
+            let (old, new) = (old.to_string(), new.to_string());
+            if old != new {
+                lines.push(format!("{name}: {old} -> {new}"));
+            }
+        };
+        field("version of the document", &before.version, &self.version);
+        field("pgsetup's own recipes", &before.recipes, &self.recipes);
+        field("component", &before.component, &self.component);
+        field("target", &before.target, &self.target);
+        let source =
+            |source: &SourceInput| format!("{} (strip {})", source.accepted.join(" or "), source.strip);
+        let sources = |inputs: &Self| inputs.sources.iter().map(source).collect::<Vec<_>>();
+        lines.extend(list_differences("source", &sources(before), &sources(self)));
+        lines.extend(list_differences("command", &before.commands, &self.commands));
+        if before.removed != self.removed {
+            let (old, new) = (before.removed.join(", "), self.removed.join(", "));
+            lines.push(format!("removed from the stage: {old} -> {new}"));
+        }
+        if before.postgresql != self.postgresql {
+            let name = |key: &Option<Key>| key.map_or("none".to_owned(), |key| key.to_string());
+            let (old, new) = (name(&before.postgresql), name(&self.postgresql));
+            lines.push(format!("key of postgresql: {old} -> {new}"));
+        }
+        let names: BTreeSet<&String> = before.packages.keys().chain(self.packages.keys()).collect();
+        for name in names {
+            let version = |inputs: &Self| inputs.packages.get(name).cloned();
+            let (old, new) = (version(before), version(self));
+            if old != new {
+                let word = |version: Option<String>| version.unwrap_or_else(|| "none".to_owned());
+                lines.push(format!("package {name}: {} -> {}", word(old), word(new)));
+            }
+        }
+        lines
+    }
+}
+
+fn list_differences(what: &str, before: &[String], now: &[String]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for position in 0..before.len().max(now.len()) {
+        let (old, new) = (before.get(position), now.get(position));
+        if old != new {
+            let word = |text: Option<&String>| text.map_or("none", String::as_str).to_owned();
+            lines.push(format!("{what} {}: {} -> {}", position + 1, word(old), word(new)));
+        }
+    }
+    lines
+}
+
+/// What a key stands for: a packed stage among the files that are named by their digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The version of this document.
+    pub version: u32,
+    /// The key it belongs to.
+    pub key: Key,
+    /// Name and release of the component.
+    pub component: String,
+    /// The packed stage.
+    pub sha256: Sha256,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// The Debian packages with the libraries that its files are linked to: where nothing is compiled, no
+    /// development package brings them.
+    pub libraries: BTreeSet<String>,
+}
+
+impl Entry {
+    /// The entry of a stage that was packed.
+    pub fn new(key: Key, component: &str, sha256: Sha256, bytes: u64, libraries: BTreeSet<String>) -> Self {
+        let component = component.to_owned();
+        Self {
+            version: ENTRY_VERSION,
+            key,
+            component,
+            sha256,
+            bytes,
+            libraries,
+        }
+    }
+
+    /// The document.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a document of texts, numbers and lists") + "\n"
+    }
+
+    /// Reads the entry of `key`.
+    ///
+    /// # Errors
+    /// It is none, of another version, or of another key.
+    pub fn parse(key: Key, text: &str) -> Result<Self, String> {
+        let entry: Self = serde_json::from_str(text).map_err(|error| format!("it is no entry: {error}"))?;
+        if entry.version != ENTRY_VERSION {
+            return Err(format!("it has version {}, not {ENTRY_VERSION}", entry.version));
+        }
+        if entry.key != key {
+            return Err(format!("it is of another key, {}", entry.key));
+        }
+        Ok(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs() -> Inputs {
+        Inputs {
+            sources: vec![SourceInput {
+                accepted: vec!["a".to_owned()],
+                strip: 1,
+            }],
+            commands: vec!["make".to_owned()],
+            packages: BTreeMap::from([("gcc".to_owned(), "1".to_owned())]),
+            ..Inputs::new("citus 1".to_owned(), "debian:bookworm/amd64".to_owned())
+        }
+    }
+
+    #[test]
+    fn every_input_changes_the_key_and_is_named() {
+        let before = inputs();
+        assert_eq!(
+            (inputs().key(), inputs().differences(&before)),
+            (before.key(), vec![])
+        );
+        type Change = fn(&mut Inputs);
+        let changes: [(Change, &str); 9] = [
+            (|i| i.version = 9, "version of the document: 1 -> 9"),
+            (|i| i.recipes = 9, "pgsetup's own recipes: 1 -> 9"),
+            (
+                |i| i.component = "citus 2".to_owned(),
+                "component: citus 1 -> citus 2",
+            ),
+            (
+                |i| i.target = "debian:bookworm/arm64".to_owned(),
+                "target: debian:bookworm/amd64 -> debian:bookworm/arm64",
+            ),
+            (|i| i.sources[0].strip = 2, "source 1: a (strip 1) -> a (strip 2)"),
+            (
+                |i| i.commands.push("make install".to_owned()),
+                "command 2: none -> make install",
+            ),
+            (
+                |i| i.removed.push("bitcode".to_owned()),
+                "removed from the stage:  -> bitcode",
+            ),
+            (
+                |i| i.postgresql = Some(Key(Sha256::of(b""))),
+                "key of postgresql: none -> e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            ),
+            (
+                |i| drop(i.packages.insert("gcc".to_owned(), "2".to_owned())),
+                "package gcc: 1 -> 2",
+            ),
+        ];
+        for (change, line) in changes {
+            let mut now = inputs();
+            change(&mut now);
+            assert_ne!(now.key(), before.key(), "{line}");
+            assert_eq!(now.differences(&before), [line]);
+        }
+    }
+
+    #[test]
+    fn an_entry_of_another_key_or_version_is_none() {
+        let key = inputs().key();
+        let entry = Entry::new(
+            key,
+            "citus 1",
+            Sha256::of(b""),
+            7,
+            BTreeSet::from(["libc6".to_owned()]),
+        );
+        assert_eq!(Entry::parse(key, &entry.to_json()), Ok(entry.clone()));
+        let other = Key(Sha256::of(b"other"));
+        let error = Entry::parse(other, &entry.to_json()).unwrap_err();
+        assert!(error.starts_with("it is of another key"), "{error}");
+        let newer = Entry { version: 2, ..entry };
+        assert_eq!(
+            Entry::parse(key, &newer.to_json()),
+            Err("it has version 2, not 1".to_owned())
+        );
+        assert!(Entry::parse(key, "{").unwrap_err().starts_with("it is no entry"));
+    }
+}

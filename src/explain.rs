@@ -1,0 +1,160 @@
+//! `pgsetup plan --explain NAME`: why a key is another one than the receipt's.
+
+use std::fmt::Write as _;
+
+use crate::artifact::{Inputs, Key, Recipe};
+use crate::cli::ExplainArgs;
+use crate::failure::{Because, Cause, Failure};
+use crate::host::{self, Host, Log};
+use crate::layout;
+use crate::plan::Plan;
+use crate::receipt::Receipt;
+use crate::step::artifacts::Future;
+
+/// Explains the key of the component `name`, as text.
+///
+/// # Errors
+/// The plan does not build `name`, or there is no receipt to compare with.
+pub fn explain(plan: &Plan, name: &str, args: &ExplainArgs) -> Result<String, Failure> {
+    let named = |component: &str| component.split(' ').next() == Some(name);
+    let Some(recipe) = plan.recipes.iter().find(|recipe| named(&recipe.inputs.component)) else {
+        let names = plan.recipes.iter().map(|recipe| &recipe.inputs.component[..]);
+        let names = names.map(|name| name.split(' ').next().unwrap_or(name));
+        let names = names.collect::<Vec<_>>().join(", ");
+        let message = format!("--explain {name}: nothing of that name is built; built are: {names}");
+        return Err(Failure::new(Cause::Usage, message));
+    };
+    let receipt = receipt(args)?;
+    let before: Vec<Inputs> = receipt
+        .components
+        .into_iter()
+        .filter_map(|one| one.inputs)
+        .collect();
+    let component = &recipe.inputs.component;
+    if !before.iter().any(|inputs| named(&inputs.component)) {
+        return Ok(format!("{component}: the receipt knows of no build of {name}\n"));
+    }
+    let (now, before, note) = match complete(plan, args) {
+        Ok(now) => (now, before, String::new()),
+        // Without the machine, recipes are compared with recipes.
+        Err(why) => (
+            plan.recipes.iter().map(|recipe| recipe.inputs.clone()).collect(),
+            recipes_of(&before),
+            format!("the versions of packages are not compared: {why}\n"),
+        ),
+    };
+    let mut text = String::new();
+    difference(&named, &now, &before, "", &mut text);
+    text.push_str(&note);
+    Ok(text)
+}
+
+/// Writes how the component that is `named` differs, and where it is the server's key that does, how the server does.
+fn difference(
+    named: &dyn Fn(&str) -> bool,
+    now: &[Inputs],
+    before: &[Inputs],
+    indent: &str,
+    text: &mut String,
+) {
+    let of = |list: &[Inputs]| list.iter().find(|inputs| named(&inputs.component)).cloned();
+    let (Some(now_it_is), Some(it_was)) = (of(now), of(before)) else {
+        return;
+    };
+    let lines = now_it_is.differences(&it_was);
+    let component = &now_it_is.component;
+    // Writing to a string cannot fail.
+    let _ = if lines.is_empty() {
+        writeln!(text, "{indent}{component}: the same key, {}", now_it_is.key())
+    } else {
+        writeln!(
+            text,
+            "{indent}{component}: {} -> {}",
+            it_was.key(),
+            now_it_is.key()
+        )
+    };
+    for line in &lines {
+        let _ = writeln!(text, "{indent}  {line}");
+    }
+    if now_it_is.postgresql != it_was.postgresql {
+        let server = |component: &str| component.split(' ').next() == Some("postgresql");
+        difference(&server, now, before, &format!("{indent}  "), text);
+    }
+}
+
+fn receipt(args: &ExplainArgs) -> Result<Receipt, Failure> {
+    let (path, text) = match &args.receipt {
+        Some(path) => (path.clone(), host::fs::text(path)?),
+        None => {
+            let host = Host::new(&args.root);
+            let inside = format!("{}/receipt.json", layout::RECORDS);
+            let text = host.read(&inside)?.ok_or_else(|| {
+                let path = host.path(&inside);
+                let message = format!(
+                    "{}: there is none; name a receipt with --receipt FILE",
+                    path.display()
+                );
+                Failure::new(Cause::Usage, message)
+            })?;
+            (host.path(&inside), text)
+        }
+    };
+    Receipt::from_json(&text)
+        .map_err(|error| error.context(path.display().to_string()))
+        .because(Cause::Usage)
+}
+
+/// The inputs of every recipe, completed by the machine that has the receipt.
+fn complete(plan: &Plan, args: &ExplainArgs) -> Result<Vec<Inputs>, String> {
+    if args.receipt.is_some() {
+        return Err("a receipt alone does not tell what apt has".to_owned());
+    }
+    let host = Host::new(&args.root);
+    let Some((recipes, simulation)) = plan.look_up() else {
+        return Ok(Vec::new());
+    };
+    let ask = || -> Result<Future, Failure> {
+        let log = Log::none().because(Cause::Internal)?;
+        Future::ask(&host, simulation, &log)
+    };
+    let future = ask().map_err(|failure| failure.to_string())?;
+    Ok(future
+        .complete(recipes)
+        .into_iter()
+        .map(|(_, inputs)| inputs)
+        .collect())
+}
+
+/// What the recipes of complete inputs were.
+fn recipes_of(complete: &[Inputs]) -> Vec<Inputs> {
+    let recipe = |inputs: &Inputs| Inputs {
+        packages: std::collections::BTreeMap::new(),
+        ..inputs.clone()
+    };
+    let keys: Vec<(Key, Key)> = complete
+        .iter()
+        .map(|inputs| (inputs.key(), recipe(inputs).key()))
+        .collect();
+    let recipe_key = |key: Key| {
+        keys.iter()
+            .find(|(complete, _)| *complete == key)
+            .map(|(_, recipe)| *recipe)
+    };
+    let of = |inputs: &Inputs| Inputs {
+        postgresql: inputs.postgresql.and_then(recipe_key),
+        ..recipe(inputs)
+    };
+    complete.iter().map(of).collect()
+}
+
+impl Plan {
+    /// The recipes of what is built, each after what it is compiled against, with the command that asks apt for what
+    /// completes them.
+    fn look_up(&self) -> Option<(&[Recipe], &crate::command::Command)> {
+        self.steps.iter().find_map(|step| match &step.action {
+            crate::plan::Action::LookUpArtifacts { recipes, simulation } => Some((&recipes[..], simulation)),
+            _ => None,
+        })
+    }
+}

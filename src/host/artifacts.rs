@@ -1,0 +1,160 @@
+//! Artifacts in the cache: small files that say which of its files a key stands for.
+//!
+//! An entry is written after the file it names, in one move, so there is none for what is not there yet. A file that
+//! was pruned or damaged since makes its entry worthless, which is found out when it is read.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::cache::{Cache, Partial, replace};
+use crate::artifact::{Entry, Key};
+use crate::digest::Sha256;
+
+/// The directory of entries in a cache.
+pub(super) const ENTRIES: &str = "artifact";
+
+/// What the cache has for a key.
+#[derive(Debug)]
+pub enum Found {
+    /// The artifact, and the file, which has the digest that the entry says.
+    Whole(Entry, PathBuf),
+    /// Something that cannot be used, and why.
+    Damaged(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// The right to make an artifact: a locked file that stays empty.
+#[derive(Debug)]
+pub struct Right<'a>(#[allow(dead_code, reason = "it is held, not read")] Partial<'a>);
+
+impl Cache {
+    /// What there is for `key`. The file is hashed anew.
+    pub fn artifact(&self, key: Key) -> Found {
+        let path = self.dir().join(ENTRIES).join(key.to_string());
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
+            Err(error) => return Found::Damaged(format!("its entry cannot be read: {error}")),
+        };
+        let entry = match Entry::parse(key, &text) {
+            Ok(entry) => entry,
+            Err(why) => return Found::Damaged(format!("its entry is of no use: {why}")),
+        };
+        match self.find(&entry.sha256) {
+            Some(path) => Found::Whole(entry, path),
+            None if self.has(&entry.sha256) => Found::Damaged("its file has another digest".to_owned()),
+            None => Found::Nothing,
+        }
+    }
+
+    /// Takes the right to make the artifact of `key`. Waits, after calling `waiting`, while another process or thread
+    /// has it; whoever waited has to look again whether it is still to be made. It is given back when the result
+    /// is dropped, at the latest when the process ends; that has to be after the entry was written.
+    ///
+    /// # Errors
+    /// The file for it cannot be made or locked.
+    pub fn begin_artifact(&self, key: Key, waiting: impl FnOnce()) -> io::Result<Right<'_>> {
+        self.partial(&key.0, false, waiting).map(Right)
+    }
+
+    /// A file for the packed tree of `key`, for whoever has the right to make it.
+    ///
+    /// # Errors
+    /// The file cannot be made or locked.
+    pub fn pack_artifact(&self, key: Key) -> io::Result<Partial<'_>> {
+        let name = Sha256::of(format!("the packed tree of {key}").as_bytes());
+        self.partial(&name, false, || ())
+    }
+
+    /// Writes the entry of an artifact whose file is in the cache.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep_artifact(&self, entry: &Entry) -> io::Result<()> {
+        let directory = self.dir().join(ENTRIES);
+        replace(&directory, &entry.key.to_string(), entry.to_json().as_bytes())
+    }
+}
+
+/// The entries of the cache in `dir` by the digest of the file that each names.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn artifacts(dir: &Path) -> io::Result<BTreeMap<String, Entry>> {
+    let entries = match fs::read_dir(dir.join(ENTRIES)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        entries => entries?,
+    };
+    let mut found = BTreeMap::new();
+    for entry in entries {
+        if let Some(entry) = entry_in(&entry?.path()) {
+            found.insert(entry.sha256.to_string(), entry);
+        }
+    }
+    Ok(found)
+}
+
+/// The entry in the file at `path`, which is named by its key.
+pub(super) fn entry_in(path: &Path) -> Option<Entry> {
+    let key = path.file_name()?.to_str()?.parse().ok()?;
+    Entry::parse(Key(key), &fs::read_to_string(path).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::host::cache::{Keep, prune};
+
+    fn kept(cache: &Cache, key: Key) -> Entry {
+        let _right = cache
+            .begin_artifact(key, || panic!("nobody else makes it"))
+            .unwrap();
+        let mut file = cache.pack_artifact(key).unwrap();
+        file.append(b"packed").unwrap();
+        let sha256 = file.hashes().sha256();
+        file.commit(None).unwrap();
+        let entry = Entry::new(key, "citus 1", sha256, 6, BTreeSet::new());
+        cache.keep_artifact(&entry).unwrap();
+        entry
+    }
+
+    #[test]
+    fn what_was_kept_is_found_until_it_is_damaged_or_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = Key(Sha256::of(b"inputs"));
+        let cache = Cache::open(directory.path()).unwrap();
+        assert!(matches!(cache.artifact(key), Found::Nothing));
+        let entry = kept(&cache, key);
+        assert!(matches!(cache.artifact(key), Found::Whole(found, _) if found == entry));
+        let file = directory.path().join("sha256").join(entry.sha256.to_string());
+        fs::write(&file, "packeD").unwrap();
+        assert!(matches!(cache.artifact(key), Found::Damaged(why) if why.contains("another digest")));
+        // Made again, it takes the damaged file's place.
+        assert_eq!(kept(&cache, key), entry);
+        assert!(matches!(cache.artifact(key), Found::Whole(..)));
+        fs::write(directory.path().join(ENTRIES).join(key.to_string()), "{}").unwrap();
+        assert!(matches!(cache.artifact(key), Found::Damaged(why) if why.contains("entry")));
+    }
+
+    #[test]
+    fn pruning_takes_an_entry_with_its_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let key = Key(Sha256::of(b"inputs"));
+        let entry = kept(&Cache::open(directory.path()).unwrap(), key);
+        let listed = artifacts(directory.path()).unwrap();
+        assert_eq!(listed[&entry.sha256.to_string()], entry);
+        let keep = |bytes| Keep {
+            bytes: Some(bytes),
+            ..Keep::default()
+        };
+        prune(directory.path(), keep(100)).unwrap().unwrap();
+        assert_eq!(artifacts(directory.path()).unwrap().len(), 1);
+        prune(directory.path(), keep(0)).unwrap().unwrap();
+        assert_eq!(artifacts(directory.path()).unwrap().len(), 0);
+    }
+}

@@ -1,0 +1,205 @@
+//! Finds out what need not be built: completes the key of every recipe with the versions of the packages that its
+//! build would see on this machine, and looks each key up.
+//!
+//! Nothing is installed for that. apt is asked what it would install, dpkg's database and apt's lists say what
+//! depends on what, and the closure of each recipe's packages is computed from these. So a new version of one
+//! development package changes the keys of those components that see it, and of no others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use super::Context;
+use crate::artifact::{Inputs, Key, Recipe};
+use crate::command::Command;
+use crate::failure::Failure;
+use crate::host::dpkg::{self, Dpkg};
+use crate::host::{Host, Log};
+use crate::store::{Artifact, Pending};
+
+/// What is known of every artifact of an installation, by the component's slug.
+#[derive(Debug, Default)]
+pub struct Artifacts<'a> {
+    known: BTreeMap<String, Known<'a>>,
+    /// Packages of the base that installing build packages upgrades. They are upgraded also where nothing is built, so
+    /// that an image does not depend on what was at hand.
+    pub upgraded: BTreeSet<String>,
+}
+
+/// What is known of one artifact.
+#[derive(Debug)]
+pub struct Known<'a> {
+    /// The complete inputs.
+    pub inputs: Inputs,
+    /// Their key.
+    pub key: Key,
+    state: Mutex<State<'a>>,
+}
+
+/// Where an artifact is on its way.
+#[derive(Debug, Default)]
+enum State<'a> {
+    /// Nothing has been done about it.
+    #[default]
+    Missing,
+    /// This process makes it.
+    Pending(Pending<'a>),
+    /// It is there.
+    AtHand(Artifact),
+}
+
+impl<'a> Known<'a> {
+    fn state(&self) -> std::sync::MutexGuard<'_, State<'a>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The artifact, where it is there.
+    pub fn at_hand(&self) -> Option<Artifact> {
+        match &*self.state() {
+            State::AtHand(artifact) => Some(artifact.clone()),
+            _ => None,
+        }
+    }
+
+    /// Notes that it is there.
+    pub fn found(&self, artifact: Artifact) {
+        *self.state() = State::AtHand(artifact);
+    }
+
+    /// Notes that this process makes it.
+    pub fn begun(&self, pending: Pending<'a>) {
+        *self.state() = State::Pending(pending);
+    }
+
+    /// The right to publish it, which is handed out once.
+    pub fn pending(&self) -> Option<Pending<'a>> {
+        let mut state = self.state();
+        match std::mem::take(&mut *state) {
+            State::Pending(pending) => Some(pending),
+            other => {
+                *state = other;
+                None
+            }
+        }
+    }
+}
+
+impl<'a> Artifacts<'a> {
+    /// What is known of the artifact of a component.
+    pub fn of(&self, slug: &str) -> Option<&Known<'a>> {
+        self.known.get(slug)
+    }
+
+    /// True where a component need not be built.
+    pub fn is_at_hand(&self, slug: &str) -> bool {
+        self.of(slug).is_some_and(|known| known.at_hand().is_some())
+    }
+
+    /// The packages with the libraries of what need not be built.
+    pub fn libraries(&self) -> BTreeSet<String> {
+        let at_hand = self.known.values().filter_map(Known::at_hand);
+        at_hand.flat_map(|artifact| artifact.entry.libraries).collect()
+    }
+
+    /// The inputs of every component, by its slug.
+    pub fn inputs(&self) -> BTreeMap<String, Inputs> {
+        let inputs = |(slug, known): (&String, &Known<'_>)| (slug.clone(), known.inputs.clone());
+        self.known.iter().map(inputs).collect()
+    }
+}
+
+/// Looks up the artifact of every recipe. `simulation` is the command that asks apt what it would install.
+pub fn look_up(
+    recipes: &[Recipe],
+    simulation: &Command,
+    context: &Context<'_>,
+    log: &Log,
+) -> Result<String, Failure> {
+    let future = Future::ask(context.host, simulation, log)?;
+    let mut artifacts = Artifacts {
+        upgraded: future.upgraded.clone(),
+        ..Artifacts::default()
+    };
+    for inputs in future.complete(recipes) {
+        let (recipe, inputs) = inputs;
+        let key = inputs.key();
+        let component = &inputs.component;
+        let damaged = |why: &str| {
+            let line = format!("       the artifact of {component} is not used, but made again: {why}");
+            context.reporter.line(&line);
+        };
+        let state = match context.store.look_up(key, damaged) {
+            Some(artifact) => State::AtHand(artifact),
+            None => State::Missing,
+        };
+        let known = Known {
+            key,
+            state: Mutex::new(state),
+            inputs,
+        };
+        artifacts.known.insert(recipe.slug.clone(), known);
+    }
+    let at_hand = recipes.iter().filter(|recipe| artifacts.is_at_hand(&recipe.slug));
+    let note = format!("{} of {} at hand", at_hand.count(), recipes.len());
+    // Performed once: the plan has one such step.
+    let _ = context.state.artifacts.set(artifacts);
+    Ok(note)
+}
+
+/// The packages of the machine as they would be with all build packages installed.
+pub struct Future {
+    dpkg: Dpkg,
+    upgraded: BTreeSet<String>,
+}
+
+impl Future {
+    /// Asks apt and dpkg. Nothing is changed.
+    ///
+    /// # Errors
+    /// apt does not know a package, or cannot be run.
+    pub fn ask(host: &Host, simulation: &Command, log: &Log) -> Result<Self, Failure> {
+        let mut dpkg = host.dpkg()?;
+        let coming = dpkg::parse_simulation(&host.capture(simulation, log)?);
+        let upgraded = coming.keys().filter(|name| dpkg.packages.contains_key(*name));
+        let upgraded = upgraded.cloned().collect();
+        if !coming.is_empty() {
+            let names = coming.iter().map(|(name, version)| format!("{name}={version}"));
+            let show = Command::new("apt-cache", ["show", "--quiet", "--no-all-versions"]).args(names);
+            let records = host.capture(&show, log)?;
+            dpkg.packages
+                .extend(dpkg::parse_records(&records, dpkg.architecture.as_deref()));
+        }
+        Ok(Self { dpkg, upgraded })
+    }
+
+    /// Every recipe with its complete inputs. One that others are compiled against comes before them.
+    pub fn complete<'r>(&self, recipes: &'r [Recipe]) -> Vec<(&'r Recipe, Inputs)> {
+        let mut keys: BTreeMap<&str, Key> = BTreeMap::new();
+        let mut complete = Vec::new();
+        for recipe in recipes {
+            let inputs = Inputs {
+                packages: self.seen(&recipe.packages),
+                postgresql: recipe.against.as_deref().and_then(|slug| keys.get(slug).copied()),
+                ..recipe.inputs.clone()
+            };
+            keys.insert(&recipe.slug, inputs.key());
+            complete.push((recipe, inputs));
+        }
+        complete
+    }
+
+    /// The packages that a build sees, with their versions: those it asks for and the essential ones, for a recipe
+    /// may run `sed` without saying so, and all that these depend on.
+    fn seen(&self, names: &[String]) -> BTreeMap<String, String> {
+        let packages = &self.dpkg.packages;
+        let essential = packages.values().filter(|package| package.essential);
+        let essential = essential.map(|package| package.name.as_str());
+        let needed = self
+            .dpkg
+            .needed(names.iter().map(String::as_str).chain(essential));
+        let version = |name: String| {
+            let version = packages[&name].version.clone();
+            (name, version)
+        };
+        needed.into_keys().map(version).collect()
+    }
+}

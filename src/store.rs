@@ -1,0 +1,129 @@
+//! Where artifacts are looked up and left: the seam between whoever builds and whatever keeps what was built.
+//!
+//! A store knows keys, entries and packed trees, and nothing of steps or components.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::artifact::{Entry, Key};
+use crate::host::archive::{self, Limits};
+use crate::host::artifacts::{Found, Right};
+use crate::host::cache::{Cache, Partial};
+use crate::host::tarball::pack;
+
+/// What a stage may unpack to: as much as a source, and its links are judged when it is merged.
+fn limits() -> Limits {
+    Limits {
+        links_out: true,
+        ..Limits::default()
+    }
+}
+
+/// The artifacts that are at hand.
+#[derive(Debug)]
+pub struct Store<'a> {
+    cache: &'a Cache,
+}
+
+/// An artifact that is at hand, verified.
+#[derive(Debug, Clone)]
+pub struct Artifact {
+    /// What is known of it.
+    pub entry: Entry,
+    /// The packed tree.
+    path: PathBuf,
+}
+
+/// The right to make the artifact of a key, which one process and thread has at a time.
+#[derive(Debug)]
+pub struct Pending<'a> {
+    key: Key,
+    right: Right<'a>,
+}
+
+impl<'a> Store<'a> {
+    /// The store in `cache`.
+    pub fn new(cache: &'a Cache) -> Self {
+        Self { cache }
+    }
+
+    /// The artifact of `key`. `damaged` is told why, where there is one that cannot be used.
+    pub fn look_up(&self, key: Key, damaged: impl FnOnce(&str)) -> Option<Artifact> {
+        match self.cache.artifact(key) {
+            Found::Whole(entry, path) => Some(Artifact { entry, path }),
+            Found::Nothing => None,
+            Found::Damaged(why) => {
+                damaged(&why);
+                None
+            }
+        }
+    }
+
+    /// Takes the right to make the artifact of `key`; calls `waiting` where that takes a while, because another
+    /// process makes it. Whoever has waited looks it up once more.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn begin(&self, key: Key, waiting: impl FnOnce()) -> Result<Pending<'a>> {
+        let right = self.cache.begin_artifact(key, waiting);
+        let right =
+            right.with_context(|| format!("cannot write the cache {}", self.cache.dir().display()))?;
+        Ok(Pending { key, right })
+    }
+
+    /// Packs `tree` as the artifact that was begun.
+    ///
+    /// # Errors
+    /// The tree cannot be packed, or the cache cannot be written. Nothing is kept then.
+    pub fn publish(
+        &self,
+        pending: Pending<'_>,
+        component: &str,
+        libraries: BTreeSet<String>,
+        tree: &Path,
+    ) -> Result<Artifact> {
+        let Pending { key, right } = pending;
+        let context = || format!("cannot write the cache {}", self.cache.dir().display());
+        let mut file = self.cache.pack_artifact(key).with_context(context)?;
+        pack(tree, io::BufWriter::with_capacity(256 * 1024, Into(&mut file)))?;
+        let entry = Entry::new(key, component, file.hashes().sha256(), file.length(), libraries);
+        let path = file.commit(None).with_context(context)?;
+        self.cache.keep_artifact(&entry).with_context(context)?;
+        // Not earlier: whoever waits for it looks for the entry then.
+        drop(right);
+        Ok(Artifact { entry, path })
+    }
+
+    /// Unpacks an artifact into `into`, which may not hold anything yet. Its digest is compared once more.
+    ///
+    /// # Errors
+    /// The file was changed since it was looked up, or cannot be unpacked.
+    pub fn restore(&self, artifact: &Artifact, into: &Path) -> Result<()> {
+        let entry = &artifact.entry;
+        anyhow::ensure!(
+            self.cache.find(&entry.sha256).is_some(),
+            "the artifact of {} was removed from the cache or damaged since it was looked up; run again",
+            entry.component
+        );
+        archive::unpack(&artifact.path, into, 0, &limits())
+            .with_context(|| format!("cannot unpack the artifact of {}", entry.component))?;
+        Ok(())
+    }
+}
+
+/// A partial file as something to write to.
+struct Into<'p, 'a>(&'p mut Partial<'a>);
+
+impl io::Write for Into<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.append(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

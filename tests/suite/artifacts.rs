@@ -1,0 +1,301 @@
+//! What is built once is not built again: artifacts from one end of `pgsetup install` to the other.
+
+use std::process::Stdio;
+
+use crate::machine::{Machine, Recipe, files_below, wait_for};
+use crate::support::{Ran, pgsetup};
+
+/// A machine on which alpha and beta were installed once, and which is bare again.
+fn installed_before() -> Machine {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    machine.extension("alpha", counting("alpha"));
+    machine.extension("beta", counting("beta"));
+    let ran = machine.install(&[]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert_eq!(compiled(&machine), ["alpha", "beta"]);
+    // The receipt of before, for `--explain`.
+    let receipt = machine.root("/usr/share/pgsetup/receipt.json");
+    std::fs::copy(receipt, machine.path("receipt.json")).unwrap();
+    machine.fresh();
+    machine
+}
+
+/// An extension whose makefile notes each of its builds, and that wants a package of its own.
+fn counting(name: &str) -> Recipe<'static> {
+    let (make, packages): (&[&str], &[&str]) = match name {
+        "alpha" => (&["@echo alpha >>$(TRACE)/compiled"], &["libalpha-dev"]),
+        _ => (&["@echo beta >>$(TRACE)/compiled"], &["libbeta-dev"]),
+    };
+    Recipe {
+        make,
+        packages,
+        ..Recipe::default()
+    }
+}
+
+/// What was compiled since the machine was bare, in order.
+fn compiled(machine: &Machine) -> Vec<String> {
+    let mut names: Vec<String> = machine.trace("compiled").lines().map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+/// The packages that apt was told to install.
+fn packages(machine: &Machine) -> Vec<String> {
+    let trace = machine.trace("apt-get");
+    let installs = trace.lines().filter(|line| line.starts_with("install --yes"));
+    let words = installs.flat_map(|line| line.split(' ').skip(1));
+    let names = words.filter(|word| !word.starts_with('-') && !word.starts_with("Dpkg::"));
+    names.map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn succeeded(machine: &Machine, more: &[&str]) -> Ran {
+    let ran = machine.install(more);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, machine.neutral(&ran.err));
+    let root = machine.path("root");
+    let verified = pgsetup(["verify", "--root", root.to_str().unwrap()]);
+    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+    ran
+}
+
+/// What `plan --explain NAME` says against the receipt of before.
+fn explained(machine: &Machine, name: &str) -> String {
+    let [manifests, receipt] =
+        ["manifests", "receipt.json"].map(|name| machine.path(name).to_str().unwrap().to_owned());
+    let ran = pgsetup(["plan", &manifests, "--explain", name, "--receipt", &receipt]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    ran.out
+}
+
+#[test]
+fn what_is_at_hand_is_neither_fetched_nor_compiled_and_wants_no_packages() {
+    let machine = installed_before();
+    let asked = |path: &str| machine.server.ranges(path).len();
+    let before = asked("/alpha-1.0.tar.gz");
+    // No source is to be had any more.
+    for digest in files_below(&machine.path("cache/sha256")) {
+        let listed = pgsetup([
+            "cache",
+            "--cache",
+            machine.path("cache").to_str().unwrap(),
+            "list",
+        ]);
+        if !listed
+            .out
+            .lines()
+            .any(|line| line.starts_with(&digest) && line.contains("built"))
+        {
+            std::fs::remove_file(machine.path("cache/sha256").join(digest)).unwrap();
+        }
+    }
+    let ran = succeeded(&machine, &[]);
+    assert_eq!(compiled(&machine), Vec::<String>::new());
+    assert_eq!(packages(&machine), Vec::<String>::new());
+    for (step, note) in [
+        ("look up artifacts", "3 of 3 at hand"),
+        ("fetch alpha 1.0", "not needed: the artifact is at hand"),
+        (
+            "install build packages",
+            "not needed: what they would build is at hand",
+        ),
+        ("build alpha 1.0", "cached, "),
+        ("build postgresql 18.6", "restored with the first part"),
+    ] {
+        let start = format!("done   {step}  ");
+        let line = ran.err.lines().find(|line| line.starts_with(&start));
+        assert!(
+            line.is_some_and(|line| line.contains(note)),
+            "{}\nshould have\n{step}: {note}",
+            ran.err
+        );
+    }
+    assert_eq!(asked("/alpha-1.0.tar.gz"), before);
+    assert!(
+        machine
+            .root("/usr/share/postgresql/18/extension/alpha.control")
+            .exists()
+    );
+}
+
+#[test]
+fn comments_tests_settings_and_addresses_of_a_manifest_change_no_key() {
+    let machine = installed_before();
+    let path = machine.path("manifests/alpha.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = format!(
+        "# A comment.\n{}",
+        text.replace("summary: an example", "summary: another")
+    );
+    let more = "settings: {alpha.x: \"1\"}\ntests: [{description: d, query: SELECT 1;, expected: \"1\"}]\n";
+    std::fs::write(
+        &path,
+        text.replace("/alpha-1.0.tar.gz", "/elsewhere.tar.gz") + more,
+    )
+    .unwrap();
+    assert!(explained(&machine, "alpha").starts_with("alpha 1.0: the same key, "));
+    // The stub of psql answers a version to whatever it is asked, so the image is not tried here.
+    let ran = machine.install(&[]);
+    assert_eq!(compiled(&machine), Vec::<String>::new(), "{}", ran.err);
+    assert!(ran.err.contains("3 of 3 at hand"), "{}", ran.err);
+}
+
+#[test]
+fn a_changed_flag_is_built_again_with_its_own_packages_only_and_the_difference_is_named() {
+    let machine = installed_before();
+    let path = machine.path("manifests/alpha.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("{pgxs: {}}", "{pgxs: {make: [OPTFLAGS=]}}")).unwrap();
+    let explanation = explained(&machine, "alpha");
+    let line = "  command 1: cd /var/tmp/pgsetup/source/alpha-1.0 && PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config \
+                make PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config USE_PGXS=1 -> ";
+    assert!(explanation.contains(line), "{explanation}");
+    assert!(explanation.contains("USE_PGXS=1 OPTFLAGS=\n"), "{explanation}");
+    let ran = succeeded(&machine, &[]);
+    assert_eq!(compiled(&machine), ["alpha"]);
+    assert!(ran.err.contains("2 of 3 at hand"), "{}", ran.err);
+    assert_eq!(packages(&machine), ["make", "libalpha-dev"]);
+}
+
+#[test]
+fn a_new_version_of_a_package_rebuilds_what_sees_it_and_nothing_else() {
+    let machine = installed_before();
+    std::fs::write(machine.path("versions/libbeta-dev"), "2").unwrap();
+    succeeded(&machine, &[]);
+    assert_eq!(compiled(&machine), ["beta"]);
+    let receipt = std::fs::read_to_string(machine.root("/usr/share/pgsetup/receipt.json")).unwrap();
+    assert!(receipt.contains("\"libbeta-dev\": \"2\""), "{receipt}");
+    // What the server is built with goes through its key to everything that is compiled against it.
+    machine.fresh();
+    std::fs::write(machine.path("versions/make"), "2").unwrap();
+    succeeded(&machine, &[]);
+    assert_eq!(compiled(&machine), ["alpha", "beta"]);
+}
+
+#[test]
+fn a_damaged_artifact_is_not_used_but_made_again() {
+    let machine = installed_before();
+    let listed = pgsetup([
+        "cache",
+        "--cache",
+        machine.path("cache").to_str().unwrap(),
+        "list",
+    ]);
+    let line = listed.out.lines().find(|line| line.ends_with("built alpha 1.0"));
+    let digest = line.expect("the artifact is listed").split(' ').next().unwrap();
+    let path = machine.path("cache/sha256").join(digest);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[30] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let ran = succeeded(&machine, &[]);
+    let line = "the artifact of alpha 1.0 is not used, but made again: its file has another digest";
+    assert!(ran.err.contains(line), "{}", ran.err);
+    assert_eq!(compiled(&machine), ["alpha"]);
+    machine.fresh();
+    succeeded(&machine, &[]);
+    assert_eq!(compiled(&machine), Vec::<String>::new());
+}
+
+#[test]
+fn a_library_of_a_package_that_the_manifest_does_not_name_fails_the_build() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    // The package is there, but nothing that alpha names depends on it.
+    let status = machine.root("/var/lib/dpkg/status");
+    let mut text = std::fs::read_to_string(&status).unwrap();
+    text.push_str("Package: libstray1\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n");
+    std::fs::write(status, text).unwrap();
+    machine.write(
+        "/var/lib/dpkg/info/libstray1.list",
+        "/.\n/usr/lib/libstray.so.1\n",
+    );
+    let recipe = Recipe {
+        make: &[
+            "@mkdir -p $(ROOT)/usr/lib",
+            "@cc -shared -nostdlib -Wl,-soname,libstray.so.1 -o $(ROOT)/usr/lib/libstray.so.1 stray.c",
+            "@cc -shared -nostdlib -Wl,--no-as-needed -o alpha.so alpha.c $(ROOT)/usr/lib/libstray.so.1",
+        ],
+        rules: "\tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/lib alpha.so\n",
+        files: &[
+            ("stray.c", "int stray(void) { return 1; }\n"),
+            (
+                "alpha.c",
+                "extern int stray(void); int alpha(void) { return stray(); }\n",
+            ),
+        ],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", recipe);
+    let ran = machine.install(&[]);
+    assert_eq!(ran.status, 6, "{}", ran.err);
+    let expected = "alpha was compiled with what its manifest does not name:\n\
+                    \x20 /usr/lib/postgresql/18/lib/alpha.so links libstray.so.1 of libstray1, which none of its build \
+                    packages brings\n\
+                    \x20 hint: add the development package of each to `packages.build`\n";
+    assert!(ran.err.contains(expected), "{}", ran.err);
+}
+
+#[test]
+fn a_killed_installation_leaves_artifacts_of_what_was_finished_and_no_half_one() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    machine.extension("alpha", counting("alpha"));
+    let wait = "@echo beta >>$(TRACE)/compiled; touch $(TRACE)/beta-runs; until test -e $(TRACE)/go; do sleep 0.02; done";
+    let recipe = Recipe {
+        make: &[wait],
+        ..Recipe::default()
+    };
+    machine.extension("beta", recipe);
+    let mut child = machine.start_until(&[], "beta-runs");
+    let kept = || files_below(&machine.path("cache/artifact")).len();
+    wait_for("alpha and the server are kept", || kept() == 2);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::fs::write(machine.path("trace/go"), "").unwrap();
+    machine.is_quiet();
+    machine.fresh();
+    std::fs::write(machine.path("trace/go"), "").unwrap();
+    succeeded(&machine, &[]);
+    assert_eq!(compiled(&machine), ["beta"]);
+    assert_eq!(kept(), 3);
+}
+
+#[test]
+fn two_installations_that_share_a_cache_build_everything_once() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let wait = "@echo alpha >>$(TRACE)/compiled; touch $(TRACE)/runs; until test -e $(TRACE)/go; do sleep 0.02; done";
+    let recipe = Recipe {
+        make: &[wait],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", recipe);
+    let first = machine.start_until(&[], "runs");
+    // Another root, and everything else the same. What it builds itself it would note in a trace of its own.
+    let other = machine.other();
+    let second = machine
+        .command_in("other/root", &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for("the second waits", || {
+        other.join("var/tmp/pgsetup/log/build-alpha-1.0.log").exists()
+    });
+    std::fs::write(machine.path("trace/go"), "").unwrap();
+    for child in [first, second] {
+        let output = child.wait_with_output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    assert_eq!(compiled(&machine), ["alpha"]);
+    assert!(!machine.path("other/trace/compiled").exists());
+    assert!(
+        other
+            .join("usr/share/postgresql/18/extension/alpha.control")
+            .exists()
+    );
+}
