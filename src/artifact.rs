@@ -215,6 +215,8 @@ impl Entry {
 mod tests {
     use super::*;
 
+    type Change = fn(&mut Inputs);
+
     fn inputs() -> Inputs {
         Inputs {
             sources: vec![SourceInput {
@@ -234,7 +236,6 @@ mod tests {
             (inputs().key(), inputs().differences(&before)),
             (before.key(), vec![])
         );
-        type Change = fn(&mut Inputs);
         let changes: [(Change, &str); 9] = [
             (|i| i.version = 9, "version of the document: 1 -> 9"),
             (|i| i.recipes = 9, "pgsetup's own recipes: 1 -> 9"),

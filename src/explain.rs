@@ -18,10 +18,10 @@ use crate::step::artifacts::Future;
 pub fn explain(plan: &Plan, name: &str, args: &ExplainArgs) -> Result<String, Failure> {
     let named = |component: &str| component.split(' ').next() == Some(name);
     let Some(recipe) = plan.recipes.iter().find(|recipe| named(&recipe.inputs.component)) else {
-        let names = plan.recipes.iter().map(|recipe| &recipe.inputs.component[..]);
-        let names = names.map(|name| name.split(' ').next().unwrap_or(name));
-        let names = names.collect::<Vec<_>>().join(", ");
-        let message = format!("--explain {name}: nothing of that name is built; built are: {names}");
+        let all = plan.recipes.iter().map(|recipe| &recipe.inputs.component[..]);
+        let all: Vec<&str> = all.filter_map(|title| title.split(' ').next()).collect();
+        let all = all.join(", ");
+        let message = format!("--explain {name}: nothing of that name is built; built are: {all}");
         return Err(Failure::new(Cause::Usage, message));
     };
     let receipt = receipt(args)?;
@@ -84,22 +84,21 @@ fn difference(
 }
 
 fn receipt(args: &ExplainArgs) -> Result<Receipt, Failure> {
-    let (path, text) = match &args.receipt {
-        Some(path) => (path.clone(), host::fs::text(path)?),
-        None => {
-            let host = Host::new(&args.root);
-            let inside = format!("{}/receipt.json", layout::RECORDS);
-            let text = host.read(&inside)?.ok_or_else(|| {
-                let path = host.path(&inside);
-                let message = format!(
-                    "{}: there is none; name a receipt with --receipt FILE",
-                    path.display()
-                );
-                Failure::new(Cause::Usage, message)
-            })?;
-            (host.path(&inside), text)
-        }
+    let host = Host::new(&args.root);
+    let inside = format!("{}/receipt.json", layout::RECORDS);
+    let path = args.receipt.clone().unwrap_or_else(|| host.path(&inside));
+    let text = if args.receipt.is_some() {
+        Some(host::fs::text(&path)?)
+    } else {
+        host.read(&inside)?
     };
+    let text = text.ok_or_else(|| {
+        let message = format!(
+            "{}: there is none; name a receipt with --receipt FILE",
+            path.display()
+        );
+        Failure::new(Cause::Usage, message)
+    })?;
     Receipt::from_json(&text)
         .map_err(|error| error.context(path.display().to_string()))
         .because(Cause::Usage)

@@ -265,7 +265,8 @@ impl Builder<'_> {
         libraries: bool,
     ) -> Option<Id> {
         let packages: Vec<WantedPackage> = self.packages.iter().filter(|p| wanted(p)).cloned().collect();
-        if packages.is_empty() && !(libraries && !self.recipes.is_empty()) {
+        let has_libraries = libraries && !self.recipes.is_empty();
+        if packages.is_empty() && !has_libraries {
             return None;
         }
         let of_build = |name: &String| of_builds.iter().any(|(_, names)| names.contains(name));
@@ -285,7 +286,7 @@ impl Builder<'_> {
             let wanted_by = package.wanted_by.join(", ");
             self.because(id, format!("{phase} package {}: {wanted_by}", package.name));
         }
-        if libraries && !self.recipes.is_empty() {
+        if has_libraries {
             self.because(id, "and those with the libraries of what need not be built");
         }
         Some(id)

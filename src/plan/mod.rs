@@ -178,7 +178,7 @@ pub struct PackageInstallation {
 
 impl PackageInstallation {
     /// The command that installs some of its packages.
-    pub fn command_for(&self, names: &[String]) -> Command {
+    pub fn command_for(names: &[String]) -> Command {
         build::install_packages(names)
     }
 
@@ -263,7 +263,9 @@ impl Action {
             Self::FetchDistributions(fetch) => fetch.commands.clone(),
             Self::Build(build) => build.commands.clone(),
             Self::LookUpArtifacts { simulation, .. } => vec![simulation.clone()],
-            Self::InstallPackages(installation) => vec![installation.command_for(&installation.names())],
+            Self::InstallPackages(installation) => {
+                vec![PackageInstallation::command_for(&installation.names())]
+            }
             _ => Vec::new(),
         }
     }

@@ -42,7 +42,7 @@ enum State<'a> {
     #[default]
     Missing,
     /// This process makes it.
-    Pending(Pending<'a>),
+    Pending(Box<Pending<'a>>),
     /// It is there.
     AtHand(Artifact),
 }
@@ -67,14 +67,14 @@ impl<'a> Known<'a> {
 
     /// Notes that this process makes it.
     pub fn begun(&self, pending: Pending<'a>) {
-        *self.state() = State::Pending(pending);
+        *self.state() = State::Pending(Box::new(pending));
     }
 
     /// The right to publish it, which is handed out once.
     pub fn pending(&self) -> Option<Pending<'a>> {
         let mut state = self.state();
         match std::mem::take(&mut *state) {
-            State::Pending(pending) => Some(pending),
+            State::Pending(pending) => Some(*pending),
             other => {
                 *state = other;
                 None

@@ -28,6 +28,6 @@ pub fn install(
     if names.is_empty() {
         return Ok("not needed: what they would build is at hand".to_owned());
     }
-    context.host.run(&installation.command_for(&names), log)?;
+    context.host.run(&PackageInstallation::command_for(&names), log)?;
     Ok(format!("{} packages", names.len()))
 }
