@@ -533,6 +533,8 @@ fn a_build_that_a_signal_ends_is_shown_with_the_signal() {
              \x20 last lines of its output:\n\
              \x20   so far so good\n\
              \x20 log: [TEST]/root/var/tmp/pgsetup/log/build-alpha-1.0.log\n\
+             \x20 pgsetup shell alpha opens /var/tmp/pgsetup/source/alpha-1.0 with the variables of this command, as long \
+             as that is there\n\
              pgsetup: not installed; failed: build alpha 1.0"
         );
         snapbox::assert_data_eq!(page(&machine, &ran), expected);
