@@ -41,6 +41,8 @@ pub enum Command {
     Cache(CacheArgs),
     /// Open the directory of a build that failed, with its variables, or run one command there
     Shell(ShellArgs),
+    /// Test each extension in a throw-away cluster: installs it first, so best in a throw-away container
+    Test(TestArgs),
     /// Write a newer version into a manifest, and say what else changed upstream
     Update(UpdateArgs),
     /// Write a first manifest of an extension from what its archive says
@@ -130,6 +132,78 @@ pub struct ExplainArgs {
         conflicts_with = "receipt"
     )]
     pub root: PathBuf,
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+pub struct TestArgs {
+    /// Directories of manifests, or single files; then names of extensions [default: those of the image manifest]. The
+    /// first word is a directory or file, and so is each that has a slash in it
+    #[arg(required = true, value_name = "DIR... [NAME]")]
+    pub words: Vec<String>,
+
+    /// The PostgreSQL manifest to test with, by name [default: the image manifest's]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub pg: Option<String>,
+
+    /// Test every extension there is, but those that are not for this PostgreSQL
+    #[arg(long)]
+    pub all: bool,
+
+    /// Build and install nothing: test what is in this machine, as root or as the image's user
+    #[arg(long)]
+    pub installed: bool,
+
+    /// Run upstream's own tests as well; the name `postgresql` stands for the server's
+    #[arg(long, conflicts_with = "installed")]
+    pub upstream: bool,
+
+    /// The form of the results
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: OutcomeFormat,
+
+    /// Write the results to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Keep the cluster of each extension of which a test failed
+    #[arg(long)]
+    pub keep: bool,
+
+    /// Seconds that one test may take
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u16).range(1..))]
+    pub timeout: u16,
+
+    #[command(flatten)]
+    pub sources: SourceArgs,
+
+    /// Where downloads are kept
+    #[arg(long, value_name = "DIR", default_value = "/var/cache/pgsetup")]
+    pub cache: PathBuf,
+
+    /// Install and test below this directory instead of in the running system
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// How many jobs run at the same time [default: one for each processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+
+    /// Skip each extension whose sources cannot be had
+    #[arg(long)]
+    pub skip_unavailable: bool,
+}
+
+/// The form of test results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutcomeFormat {
+    /// For people: a line for each test as soon as it ends
+    Text,
+    /// The Test Anything Protocol, version 14
+    Tap,
+    /// JUnit XML
+    Junit,
 }
 
 /// Arguments of `verify`.

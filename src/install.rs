@@ -20,6 +20,7 @@ use crate::receipt::Receipt;
 use crate::report::Reporter;
 use crate::resolve::Resolved;
 use crate::run::{self, Event, FailedStep, Limits, STOPPED, Settings};
+use crate::step::prove::Manner;
 use crate::step::{self, Context, Done, State, earlier, fetch, user};
 use crate::store::Store;
 use crate::summary;
@@ -29,7 +30,7 @@ use crate::timing::{Span, Timing};
 use crate::trace::{self, Jobs};
 
 /// How many sources are downloaded at the same time.
-const DOWNLOADS: usize = 6;
+pub const DOWNLOADS: usize = 6;
 
 /// How often the running jobs are counted for a trace.
 const COUNTED_EVERY: Duration = Duration::from_millis(100);
@@ -42,39 +43,63 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     permitted(&host)?;
     host::set_usual_umask();
-    stoppable(&host, reporter, || resolve_and_perform(args, &host, reporter))
+    let stoppable = Stoppable {
+        host: &host,
+        reporter,
+        refusal: "not installed",
+        leave: &|| (),
+    };
+    stoppable.run(|| resolve_and_perform(args, &host, reporter))
 }
 
-/// Does `work`, and ends it when a signal asks for that: first every command, then, where it is busy with something
-/// else, this process. What is left then is what a kill leaves, and the caches are made for that.
-fn stoppable(
-    host: &Host,
-    reporter: &Reporter,
-    work: impl FnOnce() -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    host::cmd::adopt_strays().because(Cause::Internal)?;
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).because(Cause::Internal)?;
-    let handle = signals.handle();
-    let (working, work_ends) = mpsc::channel::<()>();
-    let interrupt = host.interrupt();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for _ in signals.forever() {
-                interrupt.stop_all();
-                if work_ends.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
-                    reporter.failure(&interrupted());
-                    host::cmd::end_strays();
-                    host::exit(Cause::Interrupted.exit_status());
+/// Work that ends when a signal asks for that: first every command, then, where it is busy with something else, this
+/// process. What is left then is what a kill leaves, and the caches are made for that.
+pub struct Stoppable<'a> {
+    /// The machine it works on.
+    pub host: &'a Host,
+    /// The printer.
+    pub reporter: &'a Reporter,
+    /// What is said before the reason: `not installed`.
+    pub refusal: &'a str,
+    /// What is done when it was stopped and none of its commands runs any more.
+    pub leave: &'a (dyn Fn() + Sync),
+}
+
+impl Stoppable<'_> {
+    /// Does `work`.
+    pub fn run(&self, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+        host::cmd::adopt_strays().because(Cause::Internal)?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).because(Cause::Internal)?;
+        let handle = signals.handle();
+        let (working, work_ends) = mpsc::channel::<()>();
+        let interrupt = self.host.interrupt();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for _ in signals.forever() {
+                    interrupt.stop_all();
+                    if work_ends.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
+                        self.reporter.failure(&self.interrupted());
+                        host::cmd::end_strays();
+                        (self.leave)();
+                        host::exit(Cause::Interrupted.exit_status());
+                    }
                 }
+            });
+            // Dropped from the last to the first, also by a panic: the thread ends when its signals are closed.
+            let _watched = Watched(handle);
+            let _working = working;
+            let result = work();
+            host::cmd::end_strays();
+            if matches!(&result, Err(failure) if failure.cause == Cause::Interrupted) {
+                (self.leave)();
             }
-        });
-        // Dropped from the last to the first, also by a panic: the thread ends when its signals are closed.
-        let _watched = Watched(handle);
-        let _working = working;
-        let result = work();
-        host::cmd::end_strays();
-        result
-    })
+            result
+        })
+    }
+
+    fn interrupted(&self) -> Failure {
+        Failure::new(Cause::Interrupted, format_args!("{}; {STOPPED}", self.refusal))
+    }
 }
 
 fn interrupted() -> Failure {
@@ -151,7 +176,7 @@ fn all_at_hand(plan: &Plan, supply: &Supply, reporter: &Reporter) -> Result<(), 
 }
 
 /// The machine that is installed on. A plan for another distribution would fail half-way.
-fn target(host: &Host) -> Result<Target, Failure> {
+pub fn target(host: &Host) -> Result<Target, Failure> {
     let text = host.read("/etc/os-release")?.unwrap_or_default();
     let distribution = distribution_of(&text).ok_or_else(|| {
         let file = host.path("/etc/os-release");
@@ -202,7 +227,7 @@ pub fn supply(args: &SourceArgs, cache: &Path, root: &Path) -> Result<Supply, Fa
 }
 
 /// The extensions of which a source cannot be had, with the reason. A wrong digest is no such reason: it fails.
-fn unavailable(
+pub fn unavailable(
     resolved: &Resolved,
     supply: &Supply,
     reporter: &Reporter,
@@ -278,6 +303,7 @@ fn perform(
         jobserver: &jobserver,
         certificates: &certificates,
         debug_symbols: &debug_symbols,
+        manner: Manner::default(),
         state: State::after(earlier, resolved),
     };
     let interrupt = host.interrupt();

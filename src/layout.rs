@@ -25,8 +25,13 @@ pub fn failed(slug: &str) -> String {
     format!("{WORK}/failed/{slug}")
 }
 
-/// The log of a step.
-pub fn log(step: &str) -> String {
+/// The directory of the logs of steps.
+pub fn logs() -> String {
+    format!("{WORK}/log")
+}
+
+/// The log of a step, in a directory of logs.
+pub fn log(logs: &str, step: &str) -> String {
     let name: String = step
         .chars()
         .map(|c| {
@@ -37,5 +42,5 @@ pub fn log(step: &str) -> String {
             }
         })
         .collect();
-    format!("{WORK}/log/{name}.log")
+    format!("{logs}/{name}.log")
 }

@@ -17,13 +17,14 @@
 //! | `plan` | `Resolved` -> `Plan`; recipes; text, JSON, dot | do IO, fail |
 //! | `run` | walks a plan: lanes, priorities, drain on failure | know what a step does |
 //! | `explain` | `plan --explain`: why a key is another one | change anything |
-//! | `install`, `fetch` | the commands of these names, from arguments to the last line | know what a step does |
+//! | `install`, `fetch`, `test` | the commands of these names, from arguments to the last line | know what a step does |
 //! | `upkeep` | `update` and `new`: what an archive and upstream say, and what that means for a manifest's text | install or keep anything |
 //! | `shell` | the directory of a build that failed, with its variables | build |
 //! | `step` | what steps do, one file for each action | know of other steps |
 //! | `store` | where artifacts are looked up and left | know of steps |
 //! | `supply` | where a source comes from: vendor, cache, url, mirrors | unpack, or trust |
-//! | `inventory`, `closure` | which path is whose; which library is needed by whom | do IO |
+//! | `inventory`, `closure`, `control` | which path is whose; which library is needed by whom; what creates an extension | do IO |
+//! | `outcome` | what came of a test; text, TAP, JUnit | do IO |
 //! | `receipt`, `sbom`, `verify` | what was installed; the same for scanners; whether it still is | change anything |
 //! | `timing`, `summary`, `trace` | what steps and commands took; the table of it; the same for Perfetto | know the clock |
 //! | `hint` | what the complaint of a failed build means | guess |
@@ -32,10 +33,13 @@
 //!
 //! The invariants are in ARCHITECTURE.md, with where to make the commonest changes.
 
+#![allow(dead_code)]
+
 mod artifact;
 mod cli;
 mod closure;
 mod command;
+mod control;
 mod digest;
 mod explain;
 mod failure;
@@ -46,6 +50,7 @@ mod install;
 mod inventory;
 mod layout;
 mod manifest;
+mod outcome;
 mod plan;
 mod receipt;
 mod report;
@@ -58,6 +63,7 @@ mod store;
 mod summary;
 mod supply;
 mod target;
+mod test;
 mod timing;
 mod trace;
 mod upkeep;
@@ -71,7 +77,7 @@ use cli::{Cli, Command, ManifestArgs, PlanArgs, PlanFormat, SchemaOf, VerifyArgs
 use failure::{Because, Cause, Failure};
 use plan::Plan;
 use report::Reporter;
-use resolve::{Resolved, Selection};
+use resolve::{Purpose, Resolved, Selection};
 use target::Target;
 
 fn main() -> ExitCode {
@@ -83,6 +89,7 @@ fn main() -> ExitCode {
         Command::Fetch(args) => fetch::fetch(args, &reporter),
         Command::Cache(args) => fetch::cache(args, &reporter),
         Command::Shell(args) => shell::shell(args, &reporter),
+        Command::Test(args) => test::test(args, &reporter),
         Command::Update(args) => upkeep::update(args, &reporter),
         Command::New(args) => upkeep::new(args, &reporter),
         Command::Verify(args) => verify(args, &reporter),
@@ -157,9 +164,18 @@ fn print(reporter: &Reporter, text: &str) -> Result<(), Failure> {
 
 /// The image that the manifests and the command line select.
 fn resolved(args: &ManifestArgs, target: Option<Target>, reporter: &Reporter) -> Result<Resolved, Failure> {
-    let files = host::fs::manifests(&args.manifests).because(Cause::Manifest)?;
+    resolved_by(&args.manifests, &selection(args, target), reporter)
+}
+
+/// What the manifests in these places and a selection come to.
+fn resolved_by(
+    places: &[std::path::PathBuf],
+    selection: &Selection,
+    reporter: &Reporter,
+) -> Result<Resolved, Failure> {
+    let files = host::fs::manifests(places).because(Cause::Manifest)?;
     let (manifests, mut problems) = manifest::parse(&files);
-    match resolve::resolve(&manifests, &selection(args, target)) {
+    match resolve::resolve(&manifests, selection) {
         Ok(resolved) if problems.is_empty() => return Ok(resolved),
         Ok(_) => {}
         Err(more) => problems.extend(more),
@@ -191,5 +207,6 @@ fn selection(args: &ManifestArgs, target: Option<Target>) -> Selection {
         with: args.with.clone(),
         without: args.without.clone(),
         keep_build_packages: args.keep_build_deps,
+        purpose: Purpose::Image,
     }
 }

@@ -44,13 +44,14 @@ impl Reporter {
     }
 
     /// Writes a result to standard output. A reader that went away is no failure.
-    #[allow(clippy::unused_self, reason = "all that is printed goes through a reporter")]
     pub fn result(&self, text: &str) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written,
-        }
+        self.bars.suspend(|| {
+            let mut out = io::stdout().lock();
+            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                written => written,
+            }
+        })
     }
 
     /// A line of its own, or a page, above the bars.

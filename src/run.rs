@@ -199,6 +199,10 @@ struct Schedule<'a> {
     /// How many needs of each step are not done yet.
     missing: Vec<usize>,
     dependents: Vec<Vec<usize>>,
+    /// What waits for the end of each step, however it ends.
+    followers: Vec<Vec<usize>>,
+    /// Steps that will never start, because they need what failed.
+    given_up: Vec<bool>,
     ready: Vec<usize>,
     started: Vec<bool>,
     busy: BTreeMap<Lane, usize>,
@@ -209,17 +213,25 @@ struct Schedule<'a> {
 impl<'a> Schedule<'a> {
     fn new(steps: &'a [Step], limits: Limits) -> Self {
         let mut dependents = vec![Vec::new(); steps.len()];
+        let mut followers = vec![Vec::new(); steps.len()];
         for (id, step) in steps.iter().enumerate() {
             for need in &step.needs {
                 dependents[*need].push(id);
             }
+            for earlier in &step.after {
+                followers[*earlier].push(id);
+            }
         }
         let mut remaining = vec![0; steps.len()];
         for id in (0..steps.len()).rev() {
-            let longest = dependents[id].iter().map(|dependent| remaining[*dependent]).max();
+            let later = dependents[id].iter().chain(&followers[id]);
+            let longest = later.map(|later| remaining[*later]).max();
             remaining[id] = steps[id].weight + longest.unwrap_or(0);
         }
-        let missing: Vec<usize> = steps.iter().map(|step| step.needs.len()).collect();
+        let missing: Vec<usize> = steps
+            .iter()
+            .map(|step| step.needs.len() + step.after.len())
+            .collect();
         let ready = (0..steps.len()).filter(|id| missing[*id] == 0).collect();
         Self {
             steps,
@@ -227,6 +239,8 @@ impl<'a> Schedule<'a> {
             remaining,
             missing,
             dependents,
+            followers,
+            given_up: vec![false; steps.len()],
             ready,
             started: vec![false; steps.len()],
             busy: BTreeMap::new(),
@@ -258,18 +272,45 @@ impl<'a> Schedule<'a> {
 
     /// Gives back the step's place in its lane. What needs it stays where it is.
     fn failed(&mut self, id: usize) {
+        self.free_lane(id);
+        self.give_up(id);
+    }
+
+    fn done(&mut self, id: usize) {
+        self.free_lane(id);
+        self.finished += 1;
+        for dependent in std::mem::take(&mut self.dependents[id]) {
+            self.one_less(dependent);
+        }
+        self.ended(id);
+    }
+
+    fn free_lane(&mut self, id: usize) {
         self.running -= 1;
         *self.busy.entry(self.steps[id].lane).or_default() -= 1;
     }
 
-    fn done(&mut self, id: usize) {
-        self.failed(id);
-        self.finished += 1;
+    /// What needs the step will not start, which is an end as well for whatever waits for that.
+    fn give_up(&mut self, id: usize) {
+        self.given_up[id] = true;
+        self.ended(id);
         for dependent in std::mem::take(&mut self.dependents[id]) {
-            self.missing[dependent] -= 1;
-            if self.missing[dependent] == 0 {
-                self.ready.push(dependent);
+            if !self.given_up[dependent] {
+                self.give_up(dependent);
             }
+        }
+    }
+
+    fn ended(&mut self, id: usize) {
+        for follower in std::mem::take(&mut self.followers[id]) {
+            self.one_less(follower);
+        }
+    }
+
+    fn one_less(&mut self, id: usize) {
+        self.missing[id] -= 1;
+        if self.missing[id] == 0 && !self.given_up[id] {
+            self.ready.push(id);
         }
     }
 }
@@ -287,6 +328,7 @@ mod tests {
             name: name.to_owned(),
             lane,
             needs: needs.to_vec(),
+            after: Vec::new(),
             why: Vec::new(),
             weight,
             action: Action::RecordBase,

@@ -158,6 +158,7 @@ mod tests {
             name: name.to_owned(),
             lane,
             needs: needs.to_vec(),
+            after: Vec::new(),
             why: Vec::new(),
             weight: 1,
             action: Action::RecordBase,

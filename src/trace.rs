@@ -112,6 +112,7 @@ mod tests {
             name: name.to_owned(),
             lane,
             needs: Vec::new(),
+            after: Vec::new(),
             why: Vec::new(),
             weight: 1,
             action: Action::RecordBase,

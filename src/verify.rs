@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::closure::Missing;
+use crate::control;
 use crate::host::dpkg::Dpkg;
 use crate::host::elf::{Elf, ElfKind};
 use crate::host::fs::FileKind;
@@ -504,10 +505,10 @@ impl Verifier<'_> {
                 .host
                 .read(&format!("{directory}/{name}"))?
                 .unwrap_or_default();
-            let Some(version) = control_value(&text, "default_version") else {
+            let Some(version) = control::value(&text, "default_version") else {
                 continue;
             };
-            let scripts = match control_value(&text, "directory") {
+            let scripts = match control::value(&text, "directory") {
                 None => names.clone(),
                 Some(other) if other.starts_with('/') => self.host.names(&other)?,
                 Some(other) => {
@@ -515,7 +516,7 @@ impl Verifier<'_> {
                     self.host.names(&format!("{share}/{other}"))?
                 }
             };
-            if !is_reachable(extension, &version, &scripts) {
+            if control::scripts(extension, &version, &scripts).is_none() {
                 let explanation = format!("no script leads to its default version {version}");
                 self.differs(Aspect::Postgresql, extension, explanation);
             }
@@ -598,81 +599,5 @@ fn expected_kind(file: &File) -> &'static str {
         (Some(_), _) => "a file",
         (None, Some(_)) => "a link",
         (None, None) => "a directory",
-    }
-}
-
-/// A value of a control file, which is written like postgresql.conf.
-fn control_value(text: &str, name: &str) -> Option<String> {
-    text.lines().find_map(|line| {
-        let rest = line.trim_start().strip_prefix(name)?.trim_start();
-        let value = rest.strip_prefix('=').unwrap_or(rest).trim_start();
-        match value.strip_prefix('\'') {
-            Some(quoted) => Some(quoted.split('\'').next()?.to_owned()),
-            None => Some(value.split(['#', ' ', '\t']).next()?.to_owned()),
-        }
-    })
-}
-
-/// True where some `name--version.sql`, and after it updates `name--from--to.sql`, lead to `version`: the rule of
-/// `CREATE EXTENSION` (PostgreSQL's manual, "Extension Scripts").
-fn is_reachable(name: &str, version: &str, scripts: &[String]) -> bool {
-    let mut reached: BTreeSet<&str> = BTreeSet::new();
-    let mut updates: Vec<(&str, &str)> = Vec::new();
-    for script in scripts {
-        let Some(rest) = script
-            .strip_suffix(".sql")
-            .and_then(|script| script.strip_prefix(name))
-        else {
-            continue;
-        };
-        let Some(rest) = rest.strip_prefix("--") else {
-            continue;
-        };
-        match rest.split_once("--") {
-            None => {
-                reached.insert(rest);
-            }
-            Some(step) => updates.push(step),
-        }
-    }
-    loop {
-        let before = reached.len();
-        for (from, to) in &updates {
-            if reached.contains(from) {
-                reached.insert(to);
-            }
-        }
-        if reached.len() == before {
-            return reached.contains(version);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_extension_is_created_by_a_script_or_by_a_chain_of_updates() {
-        let scripts = [
-            "a--1.0.sql",
-            "a--1.0--1.1.sql",
-            "a--1.1--1.2.sql",
-            "a--9--10.sql",
-            "b--1.3.sql",
-        ];
-        let scripts: Vec<String> = scripts.iter().map(|script| (*script).to_owned()).collect();
-        assert!(is_reachable("a", "1.0", &scripts));
-        assert!(is_reachable("a", "1.2", &scripts));
-        assert!(!is_reachable("a", "1.3", &scripts));
-        assert!(!is_reachable("a", "10", &scripts));
-    }
-
-    #[test]
-    fn control_files_are_read_with_and_without_quotes() {
-        let text = "# default_version = '9'\ncomment = 'x'\n default_version = '1.0' # y\nrelocatable=true\n";
-        assert_eq!(control_value(text, "default_version"), Some("1.0".into()));
-        assert_eq!(control_value(text, "relocatable"), Some("true".into()));
-        assert_eq!(control_value(text, "directory"), None);
     }
 }

@@ -107,7 +107,7 @@ impl Log {
     }
 
     /// What was written from byte `from` on, at most the last [`TAIL_BYTES`].
-    fn since(&self, from: u64) -> String {
+    pub fn since(&self, from: u64) -> String {
         let read = || -> io::Result<Vec<u8>> {
             let mut file = File::open(&self.path)?;
             let length = file.metadata()?.len();
@@ -131,7 +131,8 @@ impl Log {
         self.since(0)
     }
 
-    fn length(&self) -> u64 {
+    /// Its length in bytes.
+    pub fn length(&self) -> u64 {
         self.file.metadata().map_or(0, |metadata| metadata.len())
     }
 }
@@ -149,6 +150,8 @@ pub struct CommandError {
     pub log: Option<PathBuf>,
     /// True when pgsetup itself was told to stop.
     pub interrupted: bool,
+    /// True when it was stopped because of its time limit.
+    pub timed_out: bool,
 }
 
 impl std::error::Error for CommandError {}
@@ -481,17 +484,17 @@ impl Background<'_> {
     }
 
     /// Asks it to end by `signal`, to its first process only, and waits for that at most `limit`. Returns whether
-    /// it ended with exit status 0 in that time.
-    pub fn end(self, signal: Signal, limit: Duration) -> bool {
+    /// it ended with exit status 0; `None` where it has not ended.
+    pub fn end(&self, signal: Signal, limit: Duration) -> Option<bool> {
         if let Some(pid) = pid(self.group) {
             // It may have ended already.
             let _ = kill_process(pid, signal);
             if !usage::wait_for_end(pid, Some(limit)) {
-                return false;
+                return None;
             }
         }
         self.attempt.ended(self.host, self.group);
-        self.handle.wait().is_ok_and(|output| output.status.success())
+        Some(self.handle.wait().is_ok_and(|output| output.status.success()))
     }
 }
 
@@ -545,28 +548,35 @@ impl<'a> Attempt<'a> {
             self.log.line(format_args!("+ {}", self.command))?;
             self.log.file.try_clone()
         };
-        announce().map_err(|error| self.error(format!("its log cannot be written: {error}"), false))
+        announce().map_err(|error| self.error(format!("its log cannot be written: {error}")))
     }
 
     fn failed(&self, ended: Ended) -> CommandError {
-        match ended {
-            Ended::NotStarted(error) => self.error(format!("cannot be started: {error}"), false),
-            Ended::TooLong(limit) => self.error(
-                format!("stopped after its time limit of {} s", limit.as_secs()),
-                false,
-            ),
-            Ended::Interrupted => self.error("stopped because pgsetup was told to stop".to_owned(), true),
-            Ended::Failed(status) => self.error(outcome(status), false),
+        let (interrupted, timed_out) = (
+            matches!(ended, Ended::Interrupted),
+            matches!(ended, Ended::TooLong(_)),
+        );
+        let outcome = match ended {
+            Ended::NotStarted(error) => format!("cannot be started: {error}"),
+            Ended::TooLong(limit) => format!("stopped after its time limit of {} s", limit.as_secs()),
+            Ended::Interrupted => "stopped because pgsetup was told to stop".to_owned(),
+            Ended::Failed(status) => outcome(status),
+        };
+        CommandError {
+            interrupted,
+            timed_out,
+            ..self.error(outcome)
         }
     }
 
-    fn error(&self, outcome: String, interrupted: bool) -> CommandError {
+    fn error(&self, outcome: String) -> CommandError {
         CommandError {
             command: self.command.clone(),
             outcome,
             tail: last_lines(&self.log.since(self.from)),
             log: Some(self.log.path.clone()),
-            interrupted,
+            interrupted: false,
+            timed_out: false,
         }
     }
 }

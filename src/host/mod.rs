@@ -15,6 +15,7 @@ pub mod elf;
 pub mod fs;
 pub mod http;
 pub mod pack;
+pub mod symbols;
 pub mod tarball;
 pub mod tree;
 pub mod usage;
@@ -52,6 +53,11 @@ impl Host {
     /// True when this is the running system, not a tree below some directory.
     pub fn is_system(&self) -> bool {
         self.root == Path::new("/")
+    }
+
+    /// True when this is the running system and pgsetup an ordinary user's: what it starts is that user's.
+    pub fn is_users_own(&self) -> bool {
+        self.is_system() && !is_root()
     }
 
     /// The path on this machine of `inside`, which is a path inside the root.
@@ -95,6 +101,11 @@ pub fn set_usual_umask() {
 /// The path of this program.
 pub fn own_program() -> Option<PathBuf> {
     std::env::current_exe().ok()
+}
+
+/// The effective user id of this process.
+pub fn user_id() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// True when this process may do everything (effective user id 0).

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Action, Build, Lane, PackageInstallation, Part, Phase, Plan, Step, TryOut, WantedPackage, artifact,
-    python, recipe,
+    prove, python, recipe,
 };
 use crate::artifact::Recipe;
 use crate::command::Command;
@@ -15,42 +15,61 @@ use crate::resolve::{Component, Declared, Extension, Patroni, Resolved, Setting,
 
 /// The plan that installs `resolved`.
 pub fn build(resolved: &Resolved) -> Plan {
-    let mut plan = Builder {
-        resolved,
-        steps: Vec::new(),
-        packages: packages(resolved),
-        recipes: artifact::recipes(resolved),
-    };
+    let mut plan = Builder::new(resolved);
     plan.build();
-    let Builder {
-        steps,
-        packages,
-        recipes,
-        ..
-    } = plan;
-    Plan {
-        target: resolved.target.clone(),
-        image: resolved.name.clone(),
-        steps,
-        packages,
-        recipes,
-        leaves: leaves(resolved),
-    }
+    plan.plan(leaves(resolved))
 }
 
-struct Builder<'a> {
+/// A plan that grows.
+pub(super) struct Builder<'a> {
     resolved: &'a Resolved,
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
     packages: Vec<WantedPackage>,
     recipes: Vec<Recipe>,
 }
 
 /// A step's position.
-type Id = usize;
+pub(super) type Id = usize;
 
-impl Builder<'_> {
+/// What every build stands on.
+pub(super) struct Base {
+    tools: Tools,
+    /// By component: the steps that fetch its archives.
+    sources: Vec<(String, Vec<Id>)>,
+}
+
+impl<'a> Builder<'a> {
+    /// A plan without a step.
+    pub(super) fn new(resolved: &'a Resolved) -> Self {
+        Self {
+            resolved,
+            steps: Vec::new(),
+            packages: packages(resolved),
+            recipes: artifact::recipes(resolved),
+        }
+    }
+
+    /// The plan.
+    pub(super) fn plan(self, leaves: Vec<String>) -> Plan {
+        Plan {
+            target: self.resolved.target.clone(),
+            image: self.resolved.name.clone(),
+            steps: self.steps,
+            packages: self.packages,
+            recipes: self.recipes,
+            leaves,
+        }
+    }
+
     /// Adds a step and returns its position. `weight` is in seconds.
-    fn step(&mut self, name: impl Into<String>, lane: Lane, weight: u32, needs: &[Id], action: Action) -> Id {
+    pub(super) fn step(
+        &mut self,
+        name: impl Into<String>,
+        lane: Lane,
+        weight: u32,
+        needs: &[Id],
+        action: Action,
+    ) -> Id {
         let mut needs = needs.to_vec();
         needs.sort_unstable();
         needs.dedup();
@@ -58,6 +77,7 @@ impl Builder<'_> {
             name: name.into(),
             lane,
             needs,
+            after: Vec::new(),
             why: Vec::new(),
             weight,
             action,
@@ -69,9 +89,9 @@ impl Builder<'_> {
         self.steps[id].why.push(why.into());
     }
 
-    fn build(&mut self) {
-        let resolved = self.resolved;
-        let user = &resolved.user;
+    /// The user, the archives and the packages.
+    pub(super) fn base(&mut self) -> Base {
+        let user = &self.resolved.user;
         let record = self.step(
             "record the base's packages",
             Lane::Dpkg,
@@ -86,29 +106,29 @@ impl Builder<'_> {
         let look_up = self.artifacts(record);
         let sources: Vec<(String, Vec<Id>)> = self.fetches(look_up);
         let tools = self.packages_installed(record, look_up, create_user);
+        Base { tools, sources }
+    }
+
+    fn build(&mut self) {
+        let resolved = self.resolved;
+        let user = &resolved.user;
+        let base = self.base();
+        let tools = &base.tools;
         // After the packages: Debian's servers have scripts that give /var/log/postgresql other rights.
         let directories = Action::CreateDirectories {
             directories: resolved.directories.clone(),
             user: user.clone(),
         };
         let directories = self.step("create directories", Lane::Files, 1, &[tools.all], directories);
-        let server = self.server(&sources, &tools);
+        let server = self.server(&base);
         let mut installed: Vec<Id> = vec![server.all, directories];
         for extension in &resolved.extensions {
-            installed.push(self.extension(extension, &sources, &tools, &server));
+            installed.push(self.extension(extension, &base, &server));
         }
         if let Some(patroni) = &resolved.patroni {
-            installed.push(self.patroni(patroni, &tools, &server));
+            installed.push(self.patroni(patroni, tools, &server));
         }
-        if let Some(locale) = compiled_locale(&resolved.locale) {
-            installed.push(self.step(
-                format!("compile locale {}", resolved.locale),
-                Lane::Cpu,
-                2,
-                &[tools.all],
-                Action::Run(vec![locale]),
-            ));
-        }
+        installed.extend(self.locale(&base));
         let text = configuration(&resolved.settings);
         let write = Action::WriteFile {
             path: resolved.configuration.clone(),
@@ -147,6 +167,14 @@ impl Builder<'_> {
             "a build whose key is in the cache is not run, and neither its sources nor its build packages are fetched",
         );
         look_up
+    }
+
+    /// The locale, where the C library does not bring it.
+    pub(super) fn locale(&mut self, base: &Base) -> Option<Id> {
+        let locale = &self.resolved.locale;
+        let compile = Action::Run(vec![compiled_locale(locale)?]);
+        let name = format!("compile locale {locale}");
+        Some(self.step(name, Lane::Cpu, 2, &[base.tools.all], compile))
     }
 
     /// A download for every archive, longest build first.
@@ -292,7 +320,9 @@ impl Builder<'_> {
         Some(id)
     }
 
-    fn server(&mut self, sources: &[(String, Vec<Id>)], tools: &Tools) -> Server {
+    /// The server, installed.
+    pub(super) fn server(&mut self, base: &Base) -> Server {
+        let Base { tools, sources } = base;
         let postgresql = &self.resolved.postgresql;
         let Some(source) = &postgresql.source else {
             return Server {
@@ -327,13 +357,9 @@ impl Builder<'_> {
         Server { development, all }
     }
 
-    fn extension(
-        &mut self,
-        extension: &Extension,
-        sources: &[(String, Vec<Id>)],
-        tools: &Tools,
-        server: &Server,
-    ) -> Id {
+    /// An extension, installed.
+    pub(super) fn extension(&mut self, extension: &Extension, base: &Base, server: &Server) -> Id {
+        let Base { tools, sources } = base;
         if extension.comes_with_postgresql() {
             let why = format!("{}; {}", extension.component.name, brings(extension));
             self.because(server.all, why);
@@ -460,9 +486,7 @@ impl Builder<'_> {
             self.because(check, format!("{program} is called by {}", by.join(", ")));
         }
         let try_out = TryOut {
-            programs: format!("{}/bin", resolved.postgresql.prefix()),
-            user: resolved.user.clone(),
-            locale: resolved.locale.clone(),
+            server: prove::server(resolved),
             configuration: resolved.configuration.clone(),
             settings: test_settings(resolved),
             extensions: resolved.extensions.clone(),
@@ -493,11 +517,11 @@ struct Tools {
 }
 
 /// Positions of the steps after which the server is there.
-struct Server {
+pub(super) struct Server {
     /// What others are compiled against.
     development: Id,
     /// All of it.
-    all: Id,
+    pub(super) all: Id,
 }
 
 /// The downloads of a component.
@@ -624,17 +648,12 @@ fn test_settings(resolved: &Resolved) -> BTreeMap<String, String> {
         .iter()
         .flat_map(|extension| extension.test_settings.clone())
         .collect();
-    let mut libraries = resolved.preload.clone();
-    for library in resolved
-        .extensions
-        .iter()
-        .flat_map(|extension| &extension.preload)
-    {
-        if !libraries.contains(library) {
-            libraries.push(library.clone());
-        }
-    }
-    settings.insert("shared_preload_libraries".to_owned(), libraries.join(","));
+    let mut preload = prove::Libraries {
+        server: resolved.preload.clone(),
+        ..prove::Libraries::default()
+    };
+    preload.add(resolved.extensions.iter());
+    settings.extend(preload.settings());
     settings
 }
 

@@ -7,6 +7,7 @@ mod artifact;
 mod build;
 pub mod dot;
 pub mod json;
+mod prove;
 mod python;
 mod recipe;
 pub mod text;
@@ -15,11 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::artifact::Recipe;
 use crate::command::Command;
+use crate::manifest::extension::Required;
 use crate::manifest::image::{Prune, User};
 use crate::resolve::{Declared, Directory, Distribution, Extension, Resolved, Source};
 use crate::target::Target;
 
 pub use build::{build, leaves};
+pub use prove::{Tests, tests};
 pub use python::requirements;
 
 /// What to do, in an order in which every step comes after those it needs.
@@ -66,6 +69,8 @@ pub struct Step {
     pub lane: Lane,
     /// Positions of the steps that must be done before.
     pub needs: Vec<usize>,
+    /// Positions of the steps that must have ended before, however they ended.
+    pub after: Vec<usize>,
     /// Why it is there.
     pub why: Vec<String>,
     /// How long it takes, roughly, in seconds on two cores: only for choosing what to start first.
@@ -148,6 +153,8 @@ pub enum Action {
     Build(Build),
     /// Moves the stage of a component into the image.
     Install { component: String, part: Part },
+    /// Removes all that a component has installed.
+    Uninstall { component: String },
     /// Finds the packages that must stay and removes the others that were installed.
     RemoveBuildPackages {
         keep: Vec<WantedPackage>,
@@ -161,6 +168,10 @@ pub enum Action {
     CheckLibraries { declared: Declared },
     /// Starts a throw-away cluster and creates and tests every extension in it.
     TryOut(Box<TryOut>),
+    /// Initialises the throw-away cluster that others are copies of.
+    InitialiseTemplate(Server),
+    /// Tests one extension in a throw-away cluster of its own.
+    TestExtension(Box<ExtensionTest>),
     /// Writes the record of what was installed.
     WriteReceipt(Box<Resolved>),
 }
@@ -237,24 +248,69 @@ pub struct DistributionFetch {
     pub commands: Vec<Command>,
 }
 
-/// The throw-away cluster.
+/// Settings of a server, by name.
+pub type Settings = BTreeMap<String, String>;
+
+/// What a throw-away cluster is made of.
 #[derive(Debug, Clone)]
-pub struct TryOut {
+pub struct Server {
+    /// Its name and version, for people.
+    pub title: String,
     /// Directory of PostgreSQL's programs.
     pub programs: String,
+    /// Directory of its loadable libraries.
+    pub libraries: String,
+    /// Directory of its architecture-independent files.
+    pub share: String,
     /// User and group it runs as.
     pub user: User,
     /// Its locale.
     pub locale: String,
+}
+
+/// The last proof of an installation.
+#[derive(Debug, Clone)]
+pub struct TryOut {
+    /// The cluster.
+    pub server: Server,
     /// The file with the image's settings, which it includes.
     pub configuration: String,
     /// Settings that come after those.
-    pub settings: BTreeMap<String, String>,
+    pub settings: Settings,
     /// The extensions with their tests.
     pub extensions: Vec<Extension>,
 }
 
+/// The test of one extension.
+#[derive(Debug, Clone)]
+pub struct ExtensionTest {
+    /// The cluster.
+    pub server: Server,
+    /// Its settings.
+    pub settings: Settings,
+    /// The extension.
+    pub extension: Extension,
+    /// What it requires, and what those require.
+    pub requires: Vec<Extension>,
+    /// What is to happen where the extension's libraries are not preloaded, of one that needs that.
+    pub unloaded: Option<Unloaded>,
+}
+
+/// A start without the libraries of an extension.
+#[derive(Debug, Clone)]
+pub struct Unloaded {
+    /// The cluster's settings.
+    pub settings: Settings,
+    /// What must happen.
+    pub required: Required,
+}
+
 impl Action {
+    /// True for what tests something by itself.
+    pub fn is_test(&self) -> bool {
+        matches!(self, Self::TestExtension(_))
+    }
+
     /// The command lines it runs, as they are printed.
     pub fn commands(&self) -> Vec<Command> {
         match self {

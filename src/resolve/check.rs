@@ -66,7 +66,8 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
     for manifest in &manifests.extensions {
         for release in 0..manifest.value.releases.len() {
             let major = manifest.value.releases[release].postgresql[0];
-            let variables = extension_variables(&manifest.value, release, major, Architecture::Amd64);
+            let version = &manifest.value.releases[release].version;
+            let variables = extension_variables(&manifest.value, version, major, Architecture::Amd64);
             interpolated(manifest, &variables, &mut problems, |checks, value| {
                 checks.release(value, release);
                 checks.extension(value, &names);
@@ -91,22 +92,21 @@ pub fn postgresql_variables(manifest: &Postgresql, architecture: Architecture) -
     ])
 }
 
-/// The variables of an extension's manifest for one release and one PostgreSQL. `stage` and `pg_config` are
+/// The variables of an extension's manifest for one version and one PostgreSQL. `stage` and `pg_config` are
 /// where every build finds them.
 pub fn extension_variables(
     extension: &Extension,
-    release: usize,
+    version: &str,
     major: u16,
     architecture: Architecture,
 ) -> Variables {
-    let version = &extension.releases[release].version;
     let mut variables = Variables::from([
         ("pg_major", major.to_string()),
         ("arch", architecture.name().to_owned()),
     ]);
     if !extension.comes_with_postgresql() {
         let stage = crate::layout::stage(&format!("{}-{version}", extension.name));
-        variables.insert("version", version.clone());
+        variables.insert("version", version.to_owned());
         variables.insert("stage", stage);
         variables.insert("pg_config", format!("/usr/lib/postgresql/{major}/bin/pg_config"));
     }

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use crate::digest::{Sha256, Sha512};
 use crate::manifest::Manifests;
 use crate::manifest::build::Build;
-use crate::manifest::extension::{SqlExtension, Test};
+use crate::manifest::extension::{Preload, SqlExtension, Test, Upstream};
 use crate::manifest::image::{Prune, User};
 use crate::manifest::postgresql::Origin;
 use crate::manifest::problem::{Problem, SourceText};
@@ -41,6 +41,23 @@ pub struct Selection {
     pub without: Vec<String>,
     /// `--keep-build-deps`.
     pub keep_build_packages: bool,
+    /// What it is selected for.
+    pub purpose: Purpose,
+}
+
+/// What extensions are selected for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be one image: what cannot be together, or is missing, is a problem.
+    #[default]
+    Image,
+    /// To be tested one by one: what they require is added, and they need not get on with each other.
+    Test {
+        /// By upstream's own tests, too.
+        upstream: bool,
+        /// Every extension there is; those that are not for the selected server are left out.
+        all: bool,
+    },
 }
 
 /// An image with nothing left to decide.
@@ -68,6 +85,8 @@ pub struct Resolved {
     pub postgresql: Postgresql,
     /// The extensions, each after those it requires.
     pub extensions: Vec<Extension>,
+    /// The names of those that were selected, and not only added because another one requires them.
+    pub selected: Vec<String>,
     /// Patroni.
     pub patroni: Option<Patroni>,
     /// What is removed at the end.
@@ -243,6 +262,8 @@ pub struct Postgresql {
     pub configure: Vec<String>,
     /// Environment of the build.
     pub environment: BTreeMap<String, String>,
+    /// Its own regression tests.
+    pub upstream: Option<Upstream>,
     /// Debian packages it needs.
     pub packages: Packages,
     /// Debian packages that compiling against it needs.
@@ -284,12 +305,20 @@ pub struct Extension {
     pub packages: Packages,
     /// SQL extensions it brings.
     pub provides: Vec<SqlExtension>,
-    /// Libraries that must be loaded at server start before it works; whether they are is the image's choice.
-    pub preload: Vec<String>,
+    /// Names of other manifests that it requires.
+    pub requires: Vec<String>,
+    /// What must be loaded before it works; whether it is is the image's choice.
+    pub preload: Option<Preload>,
+    /// Settings that it wants.
+    pub settings: BTreeMap<String, String>,
     /// Settings for its tests.
     pub test_settings: BTreeMap<String, String>,
     /// Its tests.
     pub tests: Vec<Test>,
+    /// Older versions from which it is updated: what was then, with the tests of the update.
+    pub upgrades: Vec<Extension>,
+    /// Upstream's own tests.
+    pub upstream: Option<Upstream>,
 }
 
 impl Extension {
@@ -352,7 +381,7 @@ fn deduplicate(problems: &mut Vec<Problem>) {
 
 /// A problem with a word of the command line, shown like one in a file.
 fn command_line_problem(option: &str, word: &str, message: impl Into<String>) -> Problem {
-    let text = format!("pgsetup … {option} {word}");
+    let text = ["pgsetup …", option, word].join(" ").replace("  ", " ");
     let span = text.len() - word.len()..text.len();
     let source = Rc::new(SourceText {
         file: "command line".to_owned(),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::check::{extension_variables, postgresql_variables};
 use super::interpolate::interpolate;
 use super::{
-    Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Resolved, Selection, Setting,
-    Source, command_line_problem, preload, value,
+    Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Purpose, Resolved, Selection,
+    Setting, Source, command_line_problem, preload, value,
 };
 use crate::manifest::extension::{Extension as Written, Release, Test};
 use crate::manifest::image::{Image, Prune, Removal};
@@ -31,22 +31,50 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         ));
     }
     let postgresql = postgresql(manifests, image, selection, target.architecture, problems);
-    let chosen = chosen(manifests, image, selection, problems);
     let major = postgresql.as_ref().map(|postgresql| postgresql.major);
+    let mut left_out = BTreeMap::new();
+    let chosen = match selection.purpose {
+        Purpose::Test { all: true, .. } => {
+            let postgresql = postgresql.as_ref()?;
+            every(
+                manifests,
+                image,
+                selection,
+                postgresql,
+                target.architecture,
+                &mut left_out,
+            )
+        }
+        _ => chosen(manifests, image, selection, problems),
+    };
+    let selected_names = chosen.iter().map(|one| one.manifest.value.name.clone());
+    let selected_names = selected_names.collect();
+    let chosen = match selection.purpose {
+        Purpose::Test { upstream, .. } => with_required(manifests, chosen, upstream),
+        Purpose::Image => chosen,
+    };
     let selected: Vec<&Located<Written>> = chosen.iter().map(|chosen| chosen.manifest).collect();
+    let is_image = selection.purpose == Purpose::Image;
+    let mut preload = preload::Preload::default();
     against_server(manifests, image, selection, &chosen, problems);
-    together(manifests, &selected, major, problems);
-    let preload = preload::merge(image, &image.value.extensions, &selected, problems);
+    if is_image {
+        together(manifests, &selected, major, problems);
+        preload = preload::merge(image, &image.value.extensions, &selected, problems);
+    }
     let extensions: Vec<Option<Extension>> = in_order(&chosen)
         .into_iter()
         .map(|chosen| extension(chosen, postgresql.as_ref()?, target.architecture, problems))
         .collect();
-    let patroni = if image.value.patroni {
+    let patroni = if image.value.patroni && is_image {
         Some(patroni(manifests, image, target.architecture, problems)?)
     } else {
         None
     };
-    let settings = settings(image, &selected, &preload, problems);
+    let settings = if is_image {
+        settings(image, &selected, &preload, problems)
+    } else {
+        Vec::new()
+    };
     let value = &image.value;
     Some(Resolved {
         name: value.name.clone(),
@@ -59,9 +87,10 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         packages: value.packages.clone(),
         postgresql: postgresql?,
         extensions: extensions.into_iter().collect::<Option<_>>()?,
+        selected: selected_names,
         patroni,
         prune: prune(value, selection.keep_build_packages),
-        left_out: BTreeMap::new(),
+        left_out,
         keep_build_packages: selection.keep_build_packages,
         target,
     })
@@ -163,6 +192,7 @@ fn postgresql(
         source,
         configure,
         environment: value.environment,
+        upstream: value.upstream,
         packages,
         development,
     })
@@ -198,9 +228,14 @@ fn chosen<'m>(
     problems: &mut Vec<Problem>,
 ) -> Vec<Chosen<'m>> {
     let known = manifests.extension_names();
+    // What is to be tested is named without an option.
+    let option = match selection.purpose {
+        Purpose::Image => "--extensions",
+        Purpose::Test { .. } => "",
+    };
     let mut names: Vec<(&str, By<'m>)> = if let Some(only) = &selection.extensions {
         only.iter()
-            .map(|name| (name.as_str(), By::Option("--extensions", name)))
+            .map(|name| (name.as_str(), By::Option(option, name)))
             .collect()
     } else {
         let listed = image.value.extensions.iter().enumerate();
@@ -235,6 +270,59 @@ fn chosen<'m>(
         if !again && !selection.without.iter().any(|without| without == name) {
             chosen.push(Chosen { manifest, by });
         }
+    }
+    chosen
+}
+
+/// Every extension that is for the selected server; the others are left out with the reason.
+fn every<'m>(
+    manifests: &'m Manifests,
+    image: &'m Located<Image>,
+    selection: &'m Selection,
+    postgresql: &Postgresql,
+    architecture: Architecture,
+    left_out: &mut BTreeMap<String, String>,
+) -> Vec<Chosen<'m>> {
+    let mut chosen = Vec::new();
+    let wanted = |manifest: &&Located<Written>| !selection.without.contains(&manifest.value.name);
+    for manifest in manifests.extensions.iter().filter(wanted) {
+        let candidate = Chosen {
+            manifest,
+            by: By::Option("--all", &manifest.value.name),
+        };
+        let mut problems = Vec::new();
+        against_server(manifests, image, selection, &[candidate], &mut problems);
+        extension(&candidate, postgresql, architecture, &mut problems);
+        match problems.first() {
+            None => chosen.push(candidate),
+            Some(problem) => drop(left_out.insert(manifest.value.name.clone(), problem.message.clone())),
+        }
+    }
+    chosen
+}
+
+/// `chosen` with all that they require, each once.
+fn with_required<'m>(
+    manifests: &'m Manifests,
+    mut chosen: Vec<Chosen<'m>>,
+    upstream: bool,
+) -> Vec<Chosen<'m>> {
+    let mut position = 0;
+    while let Some(one) = chosen.get(position) {
+        let value = &one.manifest.value;
+        let for_upstream = value.upstream.iter().filter(|_| upstream);
+        let required = for_upstream.flat_map(|upstream| &upstream.requires);
+        for name in value.requires.iter().chain(required) {
+            let others = &manifests.extensions;
+            // One that does not exist is a problem of its manifest.
+            if let Some(manifest) = others.iter().find(|other| other.value.name == *name)
+                && !chosen.iter().any(|chosen| chosen.manifest.value.name == *name)
+            {
+                let by = By::Option("--with", name);
+                chosen.push(Chosen { manifest, by });
+            }
+        }
+        position += 1;
     }
     chosen
 }
@@ -385,7 +473,8 @@ fn extension(
         problems.push(chosen.by.problem(message));
         return None;
     }
-    let variables = extension_variables(&manifest.value, position, major, architecture);
+    let version = &manifest.value.releases[position].version;
+    let variables = extension_variables(&manifest.value, version, major, architecture);
     let (mut value, _) = interpolate(manifest, &variables);
     let release: Release = value.releases.swap_remove(position);
     let component = Component {
@@ -402,15 +491,62 @@ fn extension(
         .sources
         .iter()
         .map(|written| source(written, &component.title()));
-    Some(Extension {
+    let mut extension = Extension {
         sources: sources.collect::<Option<_>>()?,
         component,
         build: value.build,
         packages: value.packages,
         provides: release.provides,
-        preload: value.preload.map(|preload| preload.libraries).unwrap_or_default(),
+        requires: value.requires,
+        preload: value.preload,
+        settings: value.settings,
         test_settings: value.test_settings,
         tests: for_major(value.tests, major),
+        upgrades: Vec::new(),
+        upstream: value.upstream,
+    };
+    let upgrades = manifest
+        .value
+        .upgrades
+        .iter()
+        .enumerate()
+        .filter(|(_, upgrade)| upgrade.postgresql.contains(&major))
+        .map(|(position, _)| older(manifest, position, &extension, major, architecture));
+    extension.upgrades = upgrades.collect::<Option<_>>()?;
+    Some(extension)
+}
+
+/// The older version of an entry of `upgrades`.
+fn older(
+    manifest: &Located<Written>,
+    position: usize,
+    today: &Extension,
+    major: u16,
+    architecture: Architecture,
+) -> Option<Extension> {
+    let version = &manifest.value.upgrades[position].from;
+    let variables = extension_variables(&manifest.value, version, major, architecture);
+    let (mut value, _) = interpolate(manifest, &variables);
+    let upgrade = value.upgrades.swap_remove(position);
+    let component = Component {
+        version: upgrade.from,
+        ..today.component.clone()
+    };
+    let sources = upgrade
+        .sources
+        .iter()
+        .map(|written| source(written, &component.title()));
+    Some(Extension {
+        sources: sources.collect::<Option<_>>()?,
+        component,
+        build: upgrade.build.unwrap_or(value.build),
+        provides: upgrade.provides,
+        tests: if upgrade.tests.is_empty() {
+            today.tests.clone()
+        } else {
+            for_major(upgrade.tests, major)
+        },
+        ..today.clone()
     })
 }
 

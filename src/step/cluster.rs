@@ -1,110 +1,88 @@
-//! A throw-away cluster that proves what was installed: every extension is created in a database of its own, has
-//! the version that its manifest says, and passes its tests.
+//! A throw-away cluster: made, started, asked and stopped.
 //!
-//! A build that ends with exit status 0 proves nothing: what was compiled may not load, and the version in SQL is
-//! the control file's. The cluster listens on a Unix socket in a private directory, runs as the image's user, and
-//! is gone afterwards, whatever happens.
+//! It listens on a Unix socket in a private directory, trusts whoever reaches that, and runs as the image's user. What
+//! it is asked is other files' matter. Whatever happens to it, its processes are gone when it has been stopped.
 
+use std::cell::{Cell, OnceCell};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::Context;
 use crate::command::Command;
 use crate::failure::{Cause, Failure};
-use crate::host::cmd::Background;
+use crate::host::cmd::{Background, CommandError};
 use crate::host::fs::Ownership;
 use crate::host::{Host, Log};
-use crate::layout;
-use crate::manifest::extension::{SqlExtension, Test};
-use crate::plan::TryOut;
-use crate::resolve::Extension;
+use crate::plan::{Server, Settings};
 
 /// How long the server may take to start.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// How long it may take to stop.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
-/// How long one statement of a test may take.
-const STATEMENT_LIMIT: Duration = Duration::from_secs(120);
+/// How long it may take to stop after each of the signals that ask for it.
+const STOP_LIMITS: [(Signal, Duration); 2] = [
+    // Fast: sessions are ended.
+    (Signal::INT, Duration::from_secs(30)),
+    // Immediate: after five seconds the postmaster kills what does not end by itself.
+    (Signal::QUIT, Duration::from_secs(10)),
+];
+/// How long psql may take to say that the server has cancelled its statement.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long the postmaster may take to tell that one of its processes has crashed.
+const CRASH_REPORT_LIMIT: Duration = Duration::from_secs(3);
+/// The file with a cluster's own settings, in its data directory.
+const SETTINGS: &str = "throw-away.conf";
 /// How many lines of the server's log a failure shows.
 const LOG_LINES: usize = 15;
 
-/// Starts the cluster, tries every extension, stops it and removes it.
-///
-/// # Errors
-/// The cluster does not start, or an extension fails; all extensions that fail are named.
-pub fn try_out(try_out: &TryOut, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
-    let cluster = Cluster {
-        host: context.host,
-        try_out,
-        log,
-        directory: format!("{}/try", layout::WORK),
-    };
-    let result = cluster.prove();
-    let removed = context.host.remove(&cluster.directory);
-    let proved = result?;
-    removed?;
-    Ok(proved)
-}
-
-struct Cluster<'a> {
+/// A cluster that may be running.
+pub struct Cluster<'a> {
     host: &'a Host,
-    try_out: &'a TryOut,
+    server: &'a Server,
     log: &'a Log,
     /// Holds the data and the socket.
-    directory: String,
+    pub directory: String,
+    /// How long one script of SQL may take.
+    limit: Duration,
+    /// The server's own log, from its first start on.
+    server_log: OnceCell<Log>,
 }
 
-impl Cluster<'_> {
-    fn prove(&self) -> Result<String, Failure> {
-        self.initialise()?;
-        let server_log = Log::open(&self.host.path(format!("{}/server.log", self.directory)))
-            .map_err(|error| anyhow::anyhow!("cannot write the server's log: {error}"))?;
-        let server = self.start(&server_log)?;
-        let mut tests = 0;
-        let mut failures = Vec::new();
-        for extension in &self.try_out.extensions {
-            match self.extension(extension) {
-                Ok(count) => tests += count,
-                Err(failure) if failure.cause == Cause::Interrupted => return Err(failure),
-                Err(failure) => {
-                    let tail = tail(&server_log);
-                    failures.push(format!(
-                        "{}: {failure}\n  end of the server's log:{tail}",
-                        extension.component.title()
-                    ));
-                }
-            }
-        }
-        let stopped = server.end(Signal::INT, STOP_LIMIT);
-        self.log.add_ran(server_log.take_ran());
-        if !stopped && failures.is_empty() {
-            let message = format!(
-                "the server did not stop cleanly; end of its log:{}",
-                tail(&server_log)
-            );
-            return Err(Failure::new(Cause::Test, message));
-        }
-        if failures.is_empty() {
-            Ok(format!(
-                "{} extensions, {tests} tests",
-                self.try_out.extensions.len()
-            ))
-        } else {
-            Err(Failure::new(Cause::Test, failures.join("\n")))
+impl<'a> Cluster<'a> {
+    /// A cluster in `directory`, whose commands write to `log`; nothing is there yet.
+    pub fn new(host: &'a Host, server: &'a Server, directory: String, limit: Duration, log: &'a Log) -> Self {
+        Self {
+            host,
+            server,
+            log,
+            directory,
+            limit,
+            server_log: OnceCell::new(),
         }
     }
 
-    fn initialise(&self) -> Result<(), Failure> {
-        let user = &self.try_out.user;
+    fn data(&self) -> String {
+        format!("{}/data", self.directory)
+    }
+
+    /// Makes its directory, empty.
+    fn make_directory(&self) -> Result<(), Failure> {
         self.host.empty_directory(&self.directory)?;
-        let private = Ownership {
+        let private = self.ownership(0o700);
+        Ok(self.host.make_directory(&self.directory, private)?)
+    }
+
+    fn ownership(&self, mode: u32) -> Ownership {
+        let user = &self.server.user;
+        Ownership {
             uid: user.uid,
             gid: user.gid,
-            mode: 0o700,
-        };
-        self.host.make_directory(&self.directory, private)?;
-        let data = format!("{}/data", self.directory);
+            mode,
+        }
+    }
+
+    /// Initialises its data from nothing.
+    pub fn initialise(&self) -> Result<(), Failure> {
+        self.make_directory()?;
+        let data = self.data();
         let initdb = self
             .program(
                 "initdb",
@@ -116,136 +94,142 @@ impl Cluster<'_> {
                     "--encoding=UTF8",
                 ],
             )
-            .args(["--locale", &self.try_out.locale, "--no-sync", "--no-instructions"]);
+            .args(["--locale", &self.server.locale, "--no-sync", "--no-instructions"]);
         self.host.run(&initdb, self.log)?;
         let path = format!("{data}/postgresql.conf");
-        let mut text = self.host.read(&path)?.unwrap_or_default();
-        text.push_str(&format!("\ninclude '{}'\n", self.try_out.configuration));
+        let text = self.host.read(&path)?.unwrap_or_default();
+        let text = format!("{text}\ninclude_if_exists '{SETTINGS}'\n");
+        Ok(self.host.write(&path, &text, self.ownership(0o600))?)
+    }
+
+    /// Copies its data from a cluster that was initialised in another directory and never started.
+    pub fn copy(&self, template: &str) -> Result<(), Failure> {
+        self.make_directory()?;
+        let copy = self.command("cp", ["--archive", &format!("{template}/data"), &self.data()]);
+        Ok(self.host.run(&copy, self.log)?)
+    }
+
+    /// Gives it these settings, after those of the file `include` where there is one. What an earlier call gave it is
+    /// forgotten.
+    pub fn configure(&self, include: Option<&str>, settings: &Settings) -> Result<(), Failure> {
+        let mut text = String::new();
+        if let Some(file) = include {
+            text.push_str(&format!("include '{file}'\n"));
+        }
         text.push_str(&format!(
-            "listen_addresses = ''\nunix_socket_directories = '{}'\n",
+            "listen_addresses = ''\nunix_socket_directories = '{}'\nfsync = off\nlog_line_prefix = '%d '\n",
             self.directory
         ));
-        text.push_str("fsync = off\nlog_line_prefix = '%d '\n");
-        for (name, value) in &self.try_out.settings {
+        for (name, value) in settings {
             text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
         }
-        let ownership = Ownership {
-            uid: user.uid,
-            gid: user.gid,
-            mode: 0o600,
-        };
-        self.host.write(&path, &text, ownership)?;
-        Ok(())
+        let own = format!("{}/{SETTINGS}", self.data());
+        Ok(self.host.write(&own, &text, self.ownership(0o600))?)
     }
 
-    fn start<'a>(&'a self, server_log: &'a Log) -> Result<Background<'a>, Failure> {
-        let data = format!("{}/data", self.directory);
+    /// Starts it, and waits until it answers.
+    ///
+    /// # Errors
+    /// It ends, or does not answer in time; with the end of its log.
+    pub fn start(&self) -> Result<Running<'_>, Failure> {
+        if self.server_log.get().is_none() {
+            let path = self.host.path(format!("{}/server.log", self.directory));
+            let opened = Log::open(&path);
+            let log = opened.map_err(|error| anyhow::anyhow!("cannot write the server's log: {error}"))?;
+            // Nobody else has set it meanwhile: a cluster belongs to one thread.
+            let _ = self.server_log.set(log);
+        }
+        let Some(log) = self.server_log.get() else {
+            unreachable!("it was set above")
+        };
+        let seen = log.length();
         let server = self
             .host
-            .start(&self.program("postgres", ["-D", &data]), server_log)?;
-        let ready = self.program("pg_isready", ["--quiet", "--host", &self.directory]);
+            .start(&self.program("postgres", ["-D", &self.data()]), log)?;
+        let running = Running {
+            cluster: self,
+            server,
+            log,
+            seen: Cell::new(seen),
+            stuck: Cell::new(false),
+        };
+        running.wait_until_ready()?;
+        Ok(running)
+    }
+
+    /// Removes all of it.
+    pub fn remove(&self) -> Result<(), Failure> {
+        Ok(self.host.remove(&self.directory)?)
+    }
+
+    /// One of PostgreSQL's programs, run as the image's user.
+    fn program<'w>(&self, name: &str, args: impl IntoIterator<Item = &'w str>) -> Command {
+        self.command(&format!("{}/{name}", self.server.programs), args)
+    }
+
+    /// A program, run as the image's user in the cluster's directory.
+    pub fn command<'w>(&self, program: &str, args: impl IntoIterator<Item = &'w str>) -> Command {
+        let command = Command::new(program, args)
+            .env("HOME", &self.directory)
+            .dir(&self.directory);
+        self.as_user(command)
+    }
+
+    /// `command` as the image's user. Whoever is no root is that user already.
+    pub fn as_user(&self, command: Command) -> Command {
+        let user = &self.server.user;
+        if self.host.is_users_own() {
+            command
+        } else {
+            command.with_user(user.uid, user.gid)
+        }
+    }
+}
+
+/// A cluster that runs.
+pub struct Running<'a> {
+    cluster: &'a Cluster<'a>,
+    server: Background<'a>,
+    log: &'a Log,
+    /// How much of its log has been looked through for crashes.
+    seen: Cell<u64>,
+    /// True when something runs in it that does not let itself be cancelled.
+    stuck: Cell<bool>,
+}
+
+impl Running<'_> {
+    fn wait_until_ready(&self) -> Result<(), Failure> {
+        let cluster = self.cluster;
+        let ready = cluster.program("pg_isready", ["--quiet", "--host", &cluster.directory]);
         let until = Instant::now() + START_LIMIT;
-        while self.host.run(&ready, self.log).is_err() {
-            if !server.is_running() || Instant::now() > until {
-                let what = if server.is_running() {
-                    "is not ready after a minute"
-                } else {
-                    "does not start"
-                };
-                let message = format!("the server {what}; end of its log:{}", tail(server_log));
-                return Err(Failure::new(Cause::Test, message));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(server)
-    }
-
-    /// Creates an extension in a database of its own and runs its tests; returns how many.
-    fn extension(&self, extension: &Extension) -> Result<usize, Failure> {
-        let database = &extension.component.name;
-        self.sql("postgres", &format!("CREATE DATABASE {}", identifier(database)))?;
-        for provided in &extension.provides {
-            self.create(database, provided)?;
-        }
-        for test in &extension.tests {
-            self.test(database, test)?;
-        }
-        Ok(extension.tests.len())
-    }
-
-    fn create(&self, database: &str, provided: &SqlExtension) -> Result<(), Failure> {
-        let name = identifier(&provided.name);
-        let schema = provided.schema.as_deref().map(identifier);
-        if let Some(schema) = &schema {
-            self.sql(database, &format!("CREATE SCHEMA IF NOT EXISTS {schema}"))?;
-        }
-        let place = schema
-            .map(|schema| format!(" SCHEMA {schema}"))
-            .unwrap_or_default();
-        // One that another extension of the same manifest requires exists already.
-        self.sql(
-            database,
-            &format!("CREATE EXTENSION IF NOT EXISTS {name}{place} CASCADE"),
-        )?;
-        let literal = provided.name.replace('\'', "''");
-        let version = self.sql(
-            database,
-            &format!("SELECT extversion FROM pg_extension WHERE extname = '{literal}'"),
-        )?;
-        if version == provided.default_version {
-            return Ok(());
-        }
-        let message = format!(
-            "the SQL extension {} has version {version}, but its manifest says `default_version: {}`",
-            provided.name, provided.default_version
-        );
-        Err(Failure::new(Cause::Test, message))
-    }
-
-    fn test(&self, database: &str, test: &Test) -> Result<(), Failure> {
-        let failed = |failure: Failure| match failure.cause {
-            Cause::Interrupted => failure,
-            _ => Failure::new(
-                Cause::Test,
-                format_args!("the test `{}` failed: {failure}", test.description),
-            ),
-        };
-        // One session, so that what the setup sets is still set; its own answers are not wanted.
-        let setup = [&test.setup, &test.session].map(|sql| sql.as_deref().unwrap_or_default());
-        let session = format!(
-            "\\o /dev/null\n{}\n;\n\\o\n{}\n;\n",
-            setup.join("\n;\n"),
-            test.query
-        );
-        let answer = self.sql(database, &session);
-        let (what, expected, actual) = match (&test.expected, &test.error, answer) {
-            (_, Some(error), Err(failure)) if failure.cause != Cause::Interrupted => {
-                if failure.to_string().contains(error.as_str()) {
-                    return Ok(());
+        loop {
+            match cluster.host.run(&ready, cluster.log) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.interrupted => return Err(error.into()),
+                Err(_) if !self.server.is_running() => {
+                    return Err(self.failure("the server does not start"));
                 }
-                ("error", error.as_str(), failure.to_string())
-            }
-            (_, Some(error), Ok(answer)) => ("error", error.as_str(), format!("no error, but {answer}")),
-            (expected, _, answer) => {
-                let actual = answer.map_err(failed)?;
-                let expected = expected.as_deref().unwrap_or_default().trim_end();
-                if actual == expected {
-                    return Ok(());
+                Err(_) if Instant::now() > until => {
+                    return Err(self.failure("the server is not ready after a minute"));
                 }
-                ("answer", expected, actual)
+                Err(_) => std::thread::sleep(Duration::from_millis(20)),
             }
-        };
-        let message = format!(
-            "the test `{}` failed\n  query: {}\n  expected {what}: {expected}\n  actual: {actual}",
-            test.description,
-            test.query.trim()
-        );
-        Err(Failure::new(Cause::Test, message))
+        }
+    }
+
+    /// The directory of its socket.
+    pub fn socket(&self) -> &str {
+        &self.cluster.directory
     }
 
     /// Runs SQL in psql's language and returns its answer without trailing white space.
-    fn sql(&self, database: &str, sql: &str) -> Result<String, Failure> {
-        let psql = self
+    ///
+    /// # Errors
+    /// The errors of the SQL as psql prints them; that it took too long; that the server crashed meanwhile.
+    pub fn sql(&self, database: &str, sql: &str) -> Result<String, Failure> {
+        let cluster = self.cluster;
+        let limit = cluster.limit;
+        let psql = cluster
             .program(
                 "psql",
                 [
@@ -258,46 +242,130 @@ impl Cluster<'_> {
             )
             .args([
                 "--host",
-                &self.directory,
+                &cluster.directory,
                 "--username=postgres",
                 "--dbname",
                 database,
                 "--file=-",
             ])
+            .env("PGOPTIONS", format!("-c statement_timeout={}", limit.as_millis()))
             .input(sql);
-        let answer = self
+        let answer = cluster
             .host
-            .capture_within(&psql, self.log, Some(STATEMENT_LIMIT))
-            .map_err(|error| {
-                let cause = if error.interrupted {
-                    Cause::Interrupted
-                } else {
-                    Cause::Test
-                };
-                Failure::new(cause, format_args!("{error}\n  SQL: {}", sql.trim()))
-            })?;
-        Ok(answer.trim_end().to_owned())
+            .capture_within(&psql, cluster.log, Some(limit + LAST_WORDS));
+        let lost_connection = |error: &CommandError| {
+            let is_lost = |line: &String| line.contains("connection") || line.contains("terminat");
+            error.tail.iter().any(is_lost)
+        };
+        let until = Instant::now() + CRASH_REPORT_LIMIT;
+        let mut crash = self.crash();
+        while crash.is_none() && answer.as_ref().is_err_and(lost_connection) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(50));
+            crash = self.crash();
+        }
+        if let Some(crash) = crash {
+            // The postmaster starts anew by itself.
+            self.wait_until_ready()?;
+            return Err(Failure::new(
+                Cause::Test,
+                format_args!("the server crashed: {crash}"),
+            ));
+        }
+        match answer {
+            Ok(answer) => Ok(answer.trim_end().to_owned()),
+            Err(error) if error.interrupted => Err(error.into()),
+            Err(error) => {
+                self.stuck.set(error.timed_out);
+                Err(Failure::new(Cause::Test, sql_error(&error, limit)))
+            }
+        }
     }
 
-    fn program<'w>(&self, name: &str, args: impl IntoIterator<Item = &'w str>) -> Command {
-        let user = &self.try_out.user;
-        Command::new(&format!("{}/{name}", self.try_out.programs), args)
-            .env("HOME", &self.directory)
-            .dir(&self.directory)
-            .with_user(user.uid, user.gid)
+    /// True when something runs in it that does not let itself be cancelled: nothing more can be asked of it.
+    pub fn is_stuck(&self) -> bool {
+        self.stuck.get()
+    }
+
+    /// What the server's log says about a crash since this was asked last.
+    fn crash(&self) -> Option<String> {
+        let text = self.log.since(self.seen.get());
+        self.seen.set(self.log.length());
+        let line = text
+            .lines()
+            .find(|line| line.contains("was terminated by signal") || line.contains("PANIC:  "))?;
+        let process = text
+            .lines()
+            .find_map(|line| line.split_once("Failed process was running: "));
+        let line = line.split_once(":  ").map_or(line, |(_, line)| line);
+        Some(match process {
+            Some((_, sql)) => format!("{line}; it was running: {sql}"),
+            None => line.to_owned(),
+        })
+    }
+
+    /// A failure with the end of the server's log.
+    fn failure(&self, what: &str) -> Failure {
+        Failure::new(
+            Cause::Test,
+            format_args!("{what}; end of the server's log:{}", self.tail()),
+        )
+    }
+
+    /// The end of the server's log, each line on a line of its own.
+    pub fn tail(&self) -> String {
+        let text = self.log.text();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("+ ")).collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..]
+            .iter()
+            .map(|line| format!("\n    {line}"))
+            .collect()
+    }
+
+    /// Stops it.
+    ///
+    /// # Errors
+    /// It does not stop cleanly when it is asked to; it is stopped all the same.
+    pub fn stop(self) -> Result<(), Failure> {
+        let result = self.end();
+        self.cluster.log.add_ran(self.log.take_ran());
+        result
+    }
+
+    fn end(&self) -> Result<(), Failure> {
+        // Why it would not stop kindly has been told already.
+        let kindly = usize::from(self.is_stuck());
+        for (signal, limit) in STOP_LIMITS.into_iter().skip(kindly) {
+            match self.server.end(signal, limit) {
+                Some(true) if signal == Signal::INT => return Ok(()),
+                _ if self.is_stuck() => return Ok(()),
+                Some(_) => break,
+                None => {}
+            }
+        }
+        Err(self.failure("the server did not stop cleanly"))
     }
 }
 
-fn tail(log: &Log) -> String {
-    let text = log.text();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LOG_LINES)..]
+/// What psql has to say about an error, and nothing of its command line.
+fn sql_error(error: &CommandError, limit: Duration) -> String {
+    let too_long = || format!("it takes longer than its time limit of {} s", limit.as_secs());
+    if error.timed_out {
+        return too_long() + ", and the server does not let it be cancelled";
+    }
+    let lines = error
+        .tail
         .iter()
-        .map(|line| format!("\n    {line}"))
-        .collect()
-}
-
-/// `name` as an SQL identifier.
-fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+        .map(|line| line.strip_prefix("psql:<stdin>:").unwrap_or(line))
+        .map(|line| match line.split_once(": ") {
+            Some((number, rest)) if number.parse::<u32>().is_ok() => rest,
+            _ => line,
+        });
+    let lines: Vec<&str> = lines.collect();
+    if lines.iter().any(|line| line.contains("due to statement timeout")) {
+        return too_long();
+    }
+    if lines.is_empty() {
+        return format!("psql: {}", error.outcome);
+    }
+    lines.join("\n")
 }

@@ -6,7 +6,7 @@
 pub mod artifacts;
 mod build;
 mod clean;
-mod cluster;
+pub mod cluster;
 pub mod earlier;
 pub mod failed;
 pub mod fetch;
@@ -15,6 +15,7 @@ pub mod gate;
 mod licence;
 pub mod merge;
 mod packages;
+pub mod prove;
 pub mod prune;
 pub mod purge;
 mod receipt;
@@ -22,7 +23,7 @@ pub mod strip;
 pub mod times;
 pub mod user;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -31,8 +32,9 @@ use crate::digest::Sha256;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::pack::Archive;
 use crate::host::{Host, Log, usage};
-use crate::inventory::Inventory;
+use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::layout;
+use crate::outcome::Outcome;
 use crate::plan::{Action, Part, Step};
 use crate::receipt::Receipt;
 use crate::report::Reporter;
@@ -60,6 +62,8 @@ pub struct Context<'a> {
     pub certificates: &'a str,
     /// The directory of this machine for the archive with symbols for debuggers.
     pub debug_symbols: &'a Path,
+    /// How things are proved.
+    pub manner: prove::Manner,
     /// What has come of the steps so far.
     pub state: State<'a>,
 }
@@ -78,6 +82,8 @@ pub struct State<'a> {
     /// The receipt of an installation that was here before.
     earlier: OnceLock<Receipt>,
     spent: Mutex<BTreeMap<String, Spent>>,
+    outcomes: Mutex<Vec<Outcome>>,
+    server_symbols: OnceLock<BTreeSet<String>>,
 }
 
 /// What a step has used, whether it failed or not.
@@ -93,6 +99,11 @@ impl State<'_> {
     /// What the step of this name has used.
     pub fn take_spent(&self, step: &str) -> Spent {
         lock(&self.spent).remove(step).unwrap_or_default()
+    }
+
+    /// What came of the tests so far, in the order in which they ended.
+    pub fn take_outcomes(&self) -> Vec<Outcome> {
+        std::mem::take(&mut lock(&self.outcomes))
     }
 }
 
@@ -148,7 +159,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Performs one step; returns what came of it.
 pub fn perform(step: &Step, context: &Context<'_>) -> Result<Done, Failure> {
-    let path = context.host.path(layout::log(&step.name));
+    let path = context.host.path(layout::log(&context.manner.logs, &step.name));
     let log =
         Log::open(&path).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
     let before = usage::of_this_thread();
@@ -198,7 +209,10 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
         }
         Action::RemoveLeftovers(policy) => clean::remove_leftovers(policy, context)?,
         Action::CheckLibraries { declared } => clean::check_libraries(declared, context)?,
-        Action::TryOut(try_out) => cluster::try_out(try_out, context, log)?,
+        Action::Uninstall { component } => uninstall(component, context)?,
+        Action::TryOut(try_out) => prove::image(try_out, context, log)?,
+        Action::InitialiseTemplate(server) => prove::template(server, context, log)?,
+        Action::TestExtension(test) => prove::extension(test, context, log)?,
         Action::WriteReceipt(resolved) => receipt::write(resolved, context)?,
     };
     Ok(note.into())
@@ -206,6 +220,23 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
 
 /// What is said of a step that an artifact makes superfluous.
 const NOT_NEEDED: &str = "not needed: the artifact is at hand";
+
+/// Removes what a component has installed, so that nothing of it is left beside what comes after it.
+fn uninstall(component: &str, context: &Context<'_>) -> Result<String, Failure> {
+    let mut inventory = lock(&context.state.inventory);
+    let is_its = |file: &&InstalledFile| file.component == component;
+    // Children before their directories.
+    let files: Vec<InstalledFile> = inventory.iter().rev().filter(is_its).cloned().collect();
+    for file in &files {
+        if file.content == Content::Directory {
+            context.host.remove_empty_directory(&file.path)?;
+        } else {
+            context.host.remove(&file.path)?;
+        }
+        inventory.remove(&file.path);
+    }
+    Ok(format!("{} files", files.len()))
+}
 
 /// Moves the stage of a component into the root.
 fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String, Failure> {

@@ -1,0 +1,121 @@
+//! What makes an extension creatable: its control file, and the scripts and libraries that it leads to.
+//!
+//! The rules are those of `CREATE EXTENSION` (PostgreSQL's manual, "Packaging Related Objects into an Extension").
+//! Pure: whoever calls reads the files.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A value of a control file, which is written like postgresql.conf.
+pub fn value(text: &str, name: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let rest = line.trim_start().strip_prefix(name)?;
+        if !rest.starts_with(['=', ' ', '\t', '\'']) {
+            return None;
+        }
+        let rest = rest.trim_start();
+        let value = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+        match value.strip_prefix('\'') {
+            Some(quoted) => Some(quoted.split('\'').next()?.to_owned()),
+            None => Some(value.split(['#', ' ', '\t']).next()?.to_owned()),
+        }
+    })
+}
+
+/// The scripts that create `name` at `version`, in order: some `name--version.sql`, and after it updates
+/// `name--from--to.sql`, as few as possible. `None` where none lead there.
+pub fn scripts(name: &str, version: &str, files: &[String]) -> Option<Vec<String>> {
+    let mut ahead: VecDeque<&str> = VecDeque::new();
+    let mut updates: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    // By each version that is reached: the one before, or none where a script creates it at once.
+    let mut before: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    for file in files {
+        let rest = file
+            .strip_suffix(".sql")
+            .and_then(|file| file.strip_prefix(name))
+            .and_then(|rest| rest.strip_prefix("--"));
+        match rest.map(|rest| rest.split_once("--").ok_or(rest)) {
+            Some(Ok((from, to))) => updates.entry(from).or_default().push(to),
+            Some(Err(version)) => {
+                before.insert(version, None);
+                ahead.push_back(version);
+            }
+            None => {}
+        }
+    }
+    while let Some(from) = ahead.pop_front() {
+        for to in updates.get(from).into_iter().flatten() {
+            if !before.contains_key(to) {
+                before.insert(to, Some(from));
+                ahead.push_back(to);
+            }
+        }
+    }
+    let mut at = version;
+    let mut scripts = Vec::new();
+    while let Some(from) = before.get(at)? {
+        scripts.push(format!("{name}--{from}--{at}.sql"));
+        at = from;
+    }
+    scripts.push(format!("{name}--{at}.sql"));
+    scripts.reverse();
+    Some(scripts)
+}
+
+/// The libraries that a script names as texts of SQL: `$libdir/…`, and the control file's `module_pathname` where the
+/// script says `MODULE_PATHNAME`. As they are written; comments are passed over.
+pub fn libraries(script: &str, module_pathname: Option<&str>) -> BTreeSet<String> {
+    let mut libraries = BTreeSet::new();
+    for line in script.lines() {
+        let line = line.split("--").next().unwrap_or_default();
+        for text in line.split('\'') {
+            if text == "MODULE_PATHNAME" {
+                libraries.extend(module_pathname.map(str::to_owned));
+            } else if text.starts_with("$libdir/") {
+                libraries.insert(text.to_owned());
+            }
+        }
+    }
+    libraries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_extension_is_created_by_a_script_or_by_the_shortest_chain_of_updates() {
+        let files = [
+            "a--1.0.sql",
+            "a--1.0--1.1.sql",
+            "a--1.1--1.2.sql",
+            "a--1.0--1.2.sql",
+            "a--9--10.sql",
+            "b--1.3.sql",
+        ];
+        let files: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
+        let found = |version| scripts("a", version, &files).map(|scripts| scripts.join(" "));
+        assert_eq!(found("1.0"), Some("a--1.0.sql".into()));
+        assert_eq!(found("1.1"), Some("a--1.0.sql a--1.0--1.1.sql".into()));
+        assert_eq!(found("1.2"), Some("a--1.0.sql a--1.0--1.2.sql".into()));
+        assert_eq!(found("1.3"), None);
+        assert_eq!(found("10"), None);
+    }
+
+    #[test]
+    fn control_files_are_read_with_and_without_quotes() {
+        let text = "# default_version = '9'\ncomment = 'x'\n default_version = '1.0' # y\nrelocatable=true\n";
+        assert_eq!(value(text, "default_version"), Some("1.0".into()));
+        assert_eq!(value(text, "relocatable"), Some("true".into()));
+        assert_eq!(value(text, "directory"), None);
+        assert_eq!(value("schematic = x\n", "schema"), None);
+    }
+
+    #[test]
+    fn the_libraries_of_a_script_are_those_outside_of_its_comments() {
+        let script = "CREATE FUNCTION f() RETURNS int AS 'MODULE_PATHNAME', 'f' LANGUAGE C;\n\
+                      -- AS '$libdir/old'\nCREATE FUNCTION g() RETURNS int AS '$libdir/other' LANGUAGE C;\n";
+        let found: Vec<String> = libraries(script, Some("$libdir/own")).into_iter().collect();
+        assert_eq!(found, ["$libdir/other", "$libdir/own"]);
+        assert!(libraries("AS 'MODULE_PATHNAME'", None).is_empty());
+    }
+}

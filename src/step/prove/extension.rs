@@ -1,0 +1,297 @@
+//! The tests of one extension: created, dropped and created again, asked what its manifest asks, and started without
+//! the libraries that it cannot do without.
+
+use std::time::Duration;
+
+use super::{Recorder, files, in_cluster};
+use crate::failure::{Cause, Failure};
+use crate::host::Log;
+use crate::manifest::extension::{Required, SqlExtension, Test};
+use crate::outcome::Verdict;
+use crate::plan::ExtensionTest;
+use crate::resolve::Extension;
+use crate::step::Context;
+use crate::step::cluster::{Cluster, Running};
+
+/// Tests one extension in a cluster of its own. What fails is an outcome, and no failure of the step.
+pub fn prove(test: &ExtensionTest, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
+    let component = &test.extension.component;
+    let recorder = Recorder::new(context, component.title());
+    let others: Vec<&Extension> = test.requires.iter().collect();
+    let is_whole = recorder.test("files and symbols", || {
+        files::check(context, &test.server, &test.extension, &others)
+    })?;
+    in_cluster(
+        &component.name,
+        &test.server,
+        context,
+        log,
+        recorder,
+        |cluster, recorder| {
+            if !is_whole {
+                return Ok(());
+            }
+            cluster.copy(&context.manner.template())?;
+            if let Some(unloaded) = &test.unloaded {
+                cluster.configure(None, &unloaded.settings)?;
+                recorder.test("without being preloaded it says so", || {
+                    let running = cluster.start()?;
+                    let result = refused(&running, &test.extension, &unloaded.required);
+                    let result = with_log(&running, result);
+                    running.stop()?;
+                    result
+                })?;
+            }
+            loaded(test, cluster, recorder)
+        },
+    )
+}
+
+/// The tests with everything loaded as it should be.
+fn loaded(test: &ExtensionTest, cluster: &Cluster<'_>, recorder: &Recorder<'_, '_>) -> Result<(), Failure> {
+    let extension = &test.extension;
+    cluster.configure(None, &test.settings)?;
+    let mut running = None;
+    let has_started = recorder.test("the server starts", || {
+        let started = cluster.start()?;
+        started.sql("postgres", &create_database(&extension.component.name))?;
+        running = Some(started);
+        Ok(())
+    })?;
+    let Some(running) = running.filter(|_| has_started) else {
+        return Ok(());
+    };
+    let database = extension.component.name.as_str();
+    for provided in &extension.provides {
+        let name = format!("create {} {}", provided.name, provided.default_version);
+        let created = recorder.test(&name, || with_log(&running, create(&running, database, provided)))?;
+        if !created {
+            return stop(running, recorder);
+        }
+    }
+    for provided in extension.provides.iter().rev() {
+        recorder.test(&format!("drop {}", provided.name), || {
+            with_log(&running, drop_extension(&running, database, provided))
+        })?;
+    }
+    if !extension.provides.is_empty() {
+        recorder.test("create again", || {
+            let again = extension
+                .provides
+                .iter()
+                .try_for_each(|provided| create(&running, database, provided));
+            with_log(&running, again)
+        })?;
+    }
+    tests(&running, database, &extension.tests, Part::All, recorder)?;
+    stop(running, recorder)
+}
+
+/// Stops the server; that it does not stop cleanly is one more failed test.
+pub fn stop(running: Running<'_>, recorder: &Recorder<'_, '_>) -> Result<(), Failure> {
+    match running.stop() {
+        Ok(()) => Ok(()),
+        Err(failure) if failure.cause == Cause::Interrupted => Err(failure),
+        Err(failure) => recorder.test("the server stops", || Err(failure)).map(drop),
+    }
+}
+
+/// Which parts of tests are run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of them.
+    All,
+    /// What asks, of what an earlier run has made.
+    Again,
+}
+
+/// Runs tests in a database.
+pub fn tests(
+    running: &Running<'_>,
+    database: &str,
+    tests: &[Test],
+    part: Part,
+    recorder: &Recorder<'_, '_>,
+) -> Result<(), Failure> {
+    for test in tests {
+        let name = match part {
+            Part::All => test.description.clone(),
+            Part::Again => format!("after the update: {}", test.description),
+        };
+        if running.is_stuck() {
+            let why = "an earlier test has not come to an end";
+            recorder.add(&name, Verdict::Skipped(why.to_owned()), Duration::ZERO);
+            continue;
+        }
+        recorder.test(&name, || with_log(running, ask(running, database, test, part)))?;
+    }
+    Ok(())
+}
+
+/// A failed test is told with the end of the server's log.
+pub fn with_log(running: &Running<'_>, result: Result<(), Failure>) -> Result<(), Failure> {
+    result.map_err(|failure| match failure.cause {
+        Cause::Test => Failure::new(
+            Cause::Test,
+            format_args!("{failure}\nend of the server's log:{}", running.tail()),
+        ),
+        _ => failure,
+    })
+}
+
+/// Asks a test's query and compares what comes.
+fn ask(running: &Running<'_>, database: &str, test: &Test, part: Part) -> Result<(), Failure> {
+    // One session, so that what is set before is still set; its own answers are not wanted.
+    let setup = test.setup.as_ref().filter(|_| part == Part::All);
+    let before = [setup, test.session.as_ref()].map(|sql| sql.map_or("", String::as_str));
+    let sql = format!(
+        "\\o /dev/null\n{}\n;\n{}\n;\n\\o\n{}\n;\n",
+        before[0], before[1], test.query
+    );
+    let shown = |what: &str, expected: &str, actual: &str| {
+        let message = format!(
+            "{what}\nSQL:{}\nexpected:{}\nactual:{}",
+            indented(&format!("{}\n{}\n{}", before[0], before[1], test.query)),
+            indented(expected),
+            indented(actual)
+        );
+        Failure::new(Cause::Test, message)
+    };
+    match (&test.expected, &test.error, running.sql(database, &sql)) {
+        (_, _, Err(failure)) if failure.cause != Cause::Test => Err(failure),
+        (_, Some(error), Err(failure)) if failure.to_string().contains(error.as_str()) => Ok(()),
+        (_, Some(error), Err(failure)) => {
+            Err(shown("it ends with another error", error, &failure.to_string()))
+        }
+        (_, Some(error), Ok(answer)) => Err(shown("it ends without an error", error, &answer)),
+        (Some(expected), _, Ok(answer)) if answer == expected.trim_end() => Ok(()),
+        (expected, _, Ok(answer)) => {
+            let expected = expected.as_deref().unwrap_or_default();
+            Err(shown("the answer is another one", expected, &answer))
+        }
+        (expected, _, Err(failure)) => {
+            let said = failure.to_string();
+            let what = said.lines().next().unwrap_or_default();
+            Err(shown(what, expected.as_deref().unwrap_or_default(), &said))
+        }
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(|line| format!("\n    {line}"))
+        .collect()
+}
+
+/// Creates an SQL extension, with all that it requires, and compares its version.
+pub fn create(running: &Running<'_>, database: &str, provided: &SqlExtension) -> Result<(), Failure> {
+    running.sql(database, &create_statement(provided))?;
+    version_is(running, database, provided)
+}
+
+fn create_statement(provided: &SqlExtension) -> String {
+    let name = identifier(&provided.name);
+    let schema = provided.schema.as_deref().map(identifier);
+    let make_schema = schema
+        .iter()
+        .map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};\n"));
+    let place = schema.iter().map(|schema| format!(" SCHEMA {schema}"));
+    // One that another extension of the same manifest requires exists already.
+    format!(
+        "{}CREATE EXTENSION IF NOT EXISTS {name}{} CASCADE",
+        make_schema.collect::<String>(),
+        place.collect::<String>()
+    )
+}
+
+/// Compares the version of an SQL extension that exists.
+pub fn version_is(running: &Running<'_>, database: &str, provided: &SqlExtension) -> Result<(), Failure> {
+    let query = format!(
+        "SELECT extversion FROM pg_extension WHERE extname = {}",
+        literal(&provided.name)
+    );
+    let version = running.sql(database, &query)?;
+    if version == provided.default_version {
+        return Ok(());
+    }
+    let message = format!(
+        "the SQL extension {} has version {version}, but its manifest says `default_version: {}`",
+        provided.name, provided.default_version
+    );
+    Err(Failure::new(Cause::Test, message))
+}
+
+/// Drops an SQL extension, on which nothing depends.
+fn drop_extension(running: &Running<'_>, database: &str, provided: &SqlExtension) -> Result<(), Failure> {
+    running.sql(
+        database,
+        &format!("DROP EXTENSION IF EXISTS {}", identifier(&provided.name)),
+    )?;
+    let query = format!(
+        "SELECT count(*) FROM pg_extension WHERE extname = {}",
+        literal(&provided.name)
+    );
+    match running.sql(database, &query)?.as_str() {
+        "0" => Ok(()),
+        _ => Err(Failure::new(
+            Cause::Test,
+            "it is still there after DROP EXTENSION",
+        )),
+    }
+}
+
+/// Without its libraries the extension must say what its manifest says that it says.
+fn refused(running: &Running<'_>, extension: &Extension, required: &Required) -> Result<(), Failure> {
+    let database = extension.component.name.as_str();
+    running.sql("postgres", &create_database(database))?;
+    let mut sql: String = extension
+        .provides
+        .iter()
+        .map(|provided| create_statement(provided) + ";\n")
+        .collect();
+    let query = required.query.as_deref();
+    if let Some(query) = query {
+        running.sql(database, &sql)?;
+        query.clone_into(&mut sql);
+    }
+    let result = running.sql(database, &sql);
+    running.sql(
+        "postgres",
+        &format!("DROP DATABASE {} WITH (FORCE)", identifier(database)),
+    )?;
+    match result {
+        Err(failure) if failure.cause != Cause::Test => Err(failure),
+        Err(failure) if failure.to_string().contains(&required.error) => Ok(()),
+        Err(failure) => Err(Failure::new(
+            Cause::Test,
+            format_args!(
+                "it ends with another error\nexpected:{}\nactual:{}",
+                indented(&required.error),
+                indented(&failure.to_string())
+            ),
+        )),
+        Ok(_) => Err(Failure::new(
+            Cause::Test,
+            format_args!(
+                "it works without being preloaded, but its manifest says that it ends with: {}",
+                required.error
+            ),
+        )),
+    }
+}
+
+/// The statement that makes a database of this name.
+pub fn create_database(name: &str) -> String {
+    format!("CREATE DATABASE {}", identifier(name))
+}
+
+/// `name` as an SQL identifier.
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// `text` as an SQL literal.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

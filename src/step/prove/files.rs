@@ -1,0 +1,189 @@
+//! What can be known of an extension before a server starts: whether its files are all there and fit together.
+//!
+//! A server tells of the same faults one at a time, and some of them only when somebody calls the function.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use crate::control;
+use crate::failure::{Cause, Failure};
+use crate::host::Host;
+use crate::manifest::extension::SqlExtension;
+use crate::plan::Server;
+use crate::resolve::Extension;
+use crate::step::{Context, gate};
+
+/// Checks control files, scripts and libraries of `extension`; `others` are the extensions whose libraries are loaded
+/// beside its own.
+///
+/// # Errors
+/// Every finding, in one error.
+pub fn check(
+    context: &Context<'_>,
+    server: &Server,
+    extension: &Extension,
+    others: &[&Extension],
+) -> Result<(), Failure> {
+    let host = context.host;
+    let mut findings = BTreeSet::new();
+    let libraries = libraries(host, server, extension, &mut findings)?;
+    let mut beside = BTreeSet::new();
+    for other in others {
+        // What is wrong with them is theirs to say.
+        beside.extend(self::libraries(host, server, other, &mut BTreeSet::new())?);
+    }
+    symbols(context, server, &libraries, &beside, &mut findings)?;
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let mut findings = findings.into_iter();
+    let mut message = findings.next().unwrap_or_default();
+    for finding in findings {
+        let _ = write!(message, "\n{finding}");
+    }
+    Err(Failure::new(Cause::Test, message))
+}
+
+/// The paths of the libraries that exist, of those that the extension leads to; the others are findings.
+fn libraries(
+    host: &Host,
+    server: &Server,
+    extension: &Extension,
+    findings: &mut BTreeSet<String>,
+) -> anyhow::Result<BTreeSet<String>> {
+    let mut names: BTreeSet<(String, String)> = BTreeSet::new();
+    for provided in &extension.provides {
+        for library in provided_libraries(host, server, provided, findings)? {
+            names.insert((library, format!("the script of {}", provided.name)));
+        }
+    }
+    for library in extension.preload.iter().flat_map(|preload| &preload.libraries) {
+        names.insert((library.clone(), "the manifest's `preload`".to_owned()));
+    }
+    let mut paths = BTreeSet::new();
+    for (name, by) in names {
+        let name = name.strip_prefix("$libdir/").unwrap_or(&name);
+        let path = match name {
+            absolute if absolute.starts_with('/') => absolute.to_owned(),
+            below => format!("{}/{below}", server.libraries),
+        };
+        let candidates = [path.clone(), format!("{path}.so")];
+        let mut found = None;
+        for candidate in candidates {
+            if found.is_none() && host.real_path(&candidate)?.is_some() {
+                found = Some(candidate);
+            }
+        }
+        match found {
+            Some(path) => drop(paths.insert(path)),
+            None => drop(findings.insert(format!("{path}.so does not exist; {by} names it"))),
+        }
+    }
+    Ok(paths)
+}
+
+/// The libraries that the scripts of one SQL extension name, as they are written there.
+fn provided_libraries(
+    host: &Host,
+    server: &Server,
+    provided: &SqlExtension,
+    findings: &mut BTreeSet<String>,
+) -> anyhow::Result<BTreeSet<String>> {
+    let name = &provided.name;
+    let directory = format!("{}/extension", server.share);
+    let control = format!("{directory}/{name}.control");
+    let Some(text) = host.read(&control)? else {
+        findings.insert(format!("{control} does not exist"));
+        return Ok(BTreeSet::new());
+    };
+    let wanted = &provided.default_version;
+    match control::value(&text, "default_version") {
+        Some(version) if version == *wanted => {}
+        Some(version) => drop(findings.insert(format!(
+            "{name} has default_version {version} in its control file, and {wanted} in the manifest"
+        ))),
+        None => drop(findings.insert(format!("{control} names no default_version"))),
+    }
+    let directory = match control::value(&text, "directory") {
+        None => directory,
+        Some(other) if other.starts_with('/') => other,
+        Some(other) => format!("{}/{other}", server.share),
+    };
+    let Some(scripts) = control::scripts(name, wanted, &host.names(&directory)?) else {
+        findings.insert(format!(
+            "no script in {directory} leads to version {wanted} of {name}"
+        ));
+        return Ok(BTreeSet::new());
+    };
+    let module = control::value(&text, "module_pathname");
+    let mut libraries = BTreeSet::new();
+    for script in scripts {
+        let text = host.read(&format!("{directory}/{script}"))?.unwrap_or_default();
+        libraries.extend(control::libraries(&text, module.as_deref()));
+    }
+    Ok(libraries)
+}
+
+/// Whether each library finds all that it needs to be loaded: other libraries, and symbols of these, of the server
+/// and of what is loaded beside it.
+fn symbols(
+    context: &Context<'_>,
+    server: &Server,
+    libraries: &BTreeSet<String>,
+    beside: &BTreeSet<String>,
+    findings: &mut BTreeSet<String>,
+) -> anyhow::Result<()> {
+    let host = context.host;
+    let mut own = Vec::new();
+    for path in libraries {
+        own.extend(host.elf(path)?.map(|elf| (path.clone(), elf)));
+    }
+    let Some(of_server) = of_server(context, server)?.filter(|_| !own.is_empty()) else {
+        return Ok(());
+    };
+    let mut wanted = Vec::new();
+    let mut defined = BTreeSet::new();
+    for (path, _) in &own {
+        let symbols = host.symbols(path)?;
+        defined.extend(symbols.defined);
+        wanted.extend(symbols.wanted.into_iter().map(|name| (path.clone(), name)));
+    }
+    for path in beside {
+        if host.elf(path)?.is_some() {
+            defined.extend(host.symbols(path)?.defined);
+        }
+    }
+    let closure = gate::follow(host, &host.dpkg()?, own)?;
+    findings.extend(closure.missing.iter().map(ToString::to_string));
+    for (_, real_path) in closure.found.keys() {
+        defined.extend(host.symbols(real_path)?.defined);
+    }
+    for (path, symbol) in wanted {
+        if !of_server.contains(&symbol) && !defined.contains(&symbol) {
+            findings.insert(format!(
+                "{path} cannot be loaded: undefined symbol `{symbol}`, which neither {} nor a library that it is linked \
+                 with has",
+                server.title
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The symbols that the server brings with it: its own, and those of the libraries it is linked with. Found once.
+/// `None` where the server is no ELF file.
+fn of_server<'c>(context: &'c Context<'_>, server: &Server) -> anyhow::Result<Option<&'c BTreeSet<String>>> {
+    if let Some(known) = context.state.server_symbols.get() {
+        return Ok(Some(known));
+    }
+    let host = context.host;
+    let program = format!("{}/postgres", server.programs);
+    let Some(elf) = host.elf(&program)? else {
+        return Ok(None);
+    };
+    let mut defined = host.symbols(&program)?.defined;
+    for (_, real_path) in gate::follow(host, &host.dpkg()?, [(program, elf)])?.found.keys() {
+        defined.extend(host.symbols(real_path)?.defined);
+    }
+    Ok(Some(context.state.server_symbols.get_or_init(|| defined)))
+}

@@ -1,0 +1,368 @@
+//! `pgsetup test`: installs what is to be tested, unless it is there already, tests each extension in a throw-away
+//! cluster of its own, and tells what came of it.
+//!
+//! A failed test, and a build that fails for one extension, keep no other extension from being tested.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::{OutcomeFormat, TestArgs};
+use crate::failure::{Because, Cause, Failure};
+use crate::host::{self, Host, http};
+use crate::install::{self, Stoppable};
+use crate::layout;
+use crate::outcome::{self, Counts, Outcome, Verdict, junit, tap};
+use crate::plan::{self, Action, Plan, Step, Tests};
+use crate::report::Reporter;
+use crate::resolve::{Purpose, Resolved, Selection};
+use crate::run::{self, Event, Limits, Settings, Unfinished};
+use crate::step::prove::Manner;
+use crate::step::{self, Context, State};
+use crate::store::Store;
+use crate::supply::Supply;
+
+/// The name that stands for the server itself.
+const SERVER: &str = "postgresql";
+
+/// Tests what the command line names, or all that the image selects.
+pub fn test(args: &TestArgs, reporter: &Reporter) -> Result<(), Failure> {
+    let host = Host::new(&args.root);
+    host::set_usual_umask();
+    let manner = manner(args, &host);
+    let leave = || {
+        for directory in [
+            manner.directory.clone(),
+            source_and_stage("source"),
+            source_and_stage("stage"),
+        ] {
+            // What a process still holds has a name that is removed all the same.
+            let _ = host.remove(directory);
+        }
+    };
+    let stoppable = Stoppable {
+        host: &host,
+        reporter,
+        refusal: "not tested",
+        leave: &leave,
+    };
+    stoppable.run(|| resolve_and_test(args, &host, &manner, reporter))
+}
+
+fn source_and_stage(kind: &str) -> String {
+    format!("{}/{kind}", layout::WORK)
+}
+
+fn manner(args: &TestArgs, host: &Host) -> Manner {
+    let usual = Manner {
+        keep: args.keep,
+        limit: Duration::from_secs(args.timeout.into()),
+        is_live: args.format == OutcomeFormat::Text && args.output.is_none(),
+        ..Manner::default()
+    };
+    if !host.is_users_own() {
+        return usual;
+    }
+    // The usual directory is root's.
+    let directory = format!("/tmp/pgsetup-test-{}", host::user_id());
+    Manner {
+        logs: format!("{directory}/log"),
+        directory,
+        ..usual
+    }
+}
+
+/// Directories and files of manifests, and names. The first word is a directory or file; of the others those are
+/// that have a slash in them.
+fn words(args: &TestArgs) -> (Vec<PathBuf>, Vec<String>) {
+    let is_place = |(position, word): &(usize, &String)| *position == 0 || word.contains('/');
+    let (places, names): (Vec<_>, Vec<_>) = args.words.iter().enumerate().partition(is_place);
+    (
+        places.into_iter().map(|(_, word)| PathBuf::from(word)).collect(),
+        names.into_iter().map(|(_, word)| word.clone()).collect(),
+    )
+}
+
+fn resolve_and_test(
+    args: &TestArgs,
+    host: &Host,
+    manner: &Manner,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
+    let (places, names) = words(args);
+    if !args.upstream && names.iter().any(|name| name == SERVER) {
+        let message = "the server has no tests but its own: `pgsetup test --upstream DIR postgresql`";
+        return Err(Failure::new(Cause::Usage, message));
+    }
+    let extensions: Vec<String> = names.iter().filter(|name| *name != SERVER).cloned().collect();
+    let mut selection = Selection {
+        target: Some(install::target(host)?),
+        postgresql: args.pg.clone(),
+        extensions: (!names.is_empty()).then_some(extensions),
+        purpose: Purpose::Test {
+            upstream: args.upstream,
+            all: args.all,
+        },
+        ..Selection::default()
+    };
+    let mut resolved = crate::resolved_by(&places, &selection, reporter)?;
+    permitted(args, host, &resolved)?;
+    let supply = install::supply(&args.sources, &args.cache, &args.root)?;
+    let mut left_out = resolved.left_out.clone();
+    if args.skip_unavailable && !args.installed {
+        left_out.extend(unavailable(&resolved, &supply, reporter)?);
+        selection.without.extend(left_out.keys().cloned());
+        resolved = crate::resolved_by(&places, &selection, reporter)?;
+    }
+    let tests = Tests {
+        extensions: resolved.selected.clone(),
+        installed: args.installed,
+    };
+    let plan = plan::tests(&resolved, &tests);
+    let mut outcomes = left_out_outcomes(&left_out);
+    if manner.is_live {
+        outcomes
+            .iter()
+            .try_for_each(|outcome| reporter.result(&outcome::line(outcome)))
+            .because(Cause::Internal)?;
+    }
+    outcomes.extend(perform(&plan, args, host, manner, &supply, reporter, &resolved)?);
+    clean(host, manner, &outcomes)?;
+    tell(args, &outcomes, reporter)
+}
+
+/// Only root installs, and only root and the image's user start its servers.
+fn permitted(args: &TestArgs, host: &Host, resolved: &Resolved) -> Result<(), Failure> {
+    let user = &resolved.user;
+    let program = resolved.postgresql.program("postgres");
+    if host.is_users_own() && !args.installed {
+        let message = "what is tested is installed first, into the running system, and that is root's to do, best in a \
+                       throw-away container; `--installed` tests what is there";
+        return Err(Failure::new(Cause::Permission, message));
+    }
+    if host.is_users_own() && host::user_id() != user.uid {
+        let message = format!("only root and {} ({}) may test here", user.name, user.uid);
+        return Err(Failure::new(Cause::Permission, message));
+    }
+    if args.installed && !host.exists(&program) {
+        let message = format!(
+            "{} is not installed here: there is no {}",
+            resolved.postgresql.component.title(),
+            host.path(&program).display()
+        );
+        return Err(Failure::new(Cause::Test, message));
+    }
+    Ok(())
+}
+
+/// The extensions whose sources cannot be had, and those that require them, with the reasons.
+fn unavailable(
+    resolved: &Resolved,
+    supply: &Supply,
+    reporter: &Reporter,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut left_out = install::unavailable(resolved, supply, reporter)?;
+    // Each comes after those it requires.
+    for extension in &resolved.extensions {
+        if let Some(name) = extension
+            .requires
+            .iter()
+            .find(|name| left_out.contains_key(*name))
+        {
+            let reason = format!("it requires {name}, whose source cannot be had");
+            left_out.entry(extension.component.name.clone()).or_insert(reason);
+        }
+    }
+    for (name, reason) in &mut left_out {
+        if !reason.starts_with("it requires ") {
+            *reason = format!("the source of {name} cannot be had: {reason}");
+        }
+    }
+    Ok(left_out)
+}
+
+fn left_out_outcomes(left_out: &BTreeMap<String, String>) -> Vec<Outcome> {
+    let outcome = |(name, reason): (&String, &String)| Outcome {
+        subject: name.clone(),
+        name: "all tests".to_owned(),
+        verdict: Verdict::Skipped(reason.clone()),
+        elapsed: Duration::ZERO,
+    };
+    left_out.iter().map(outcome).collect()
+}
+
+fn perform(
+    plan: &Plan,
+    args: &TestArgs,
+    host: &Host,
+    manner: &Manner,
+    supply: &Supply,
+    reporter: &Reporter,
+    resolved: &Resolved,
+) -> Result<Vec<Outcome>, Failure> {
+    if !args.installed {
+        host.empty_contents(layout::WORK)?;
+    }
+    host.remove(&manner.directory)?;
+    let jobs = args.jobs.map_or_else(host::processors, usize::from);
+    let jobserver = jobserver::Client::new(jobs).because(Cause::Internal)?;
+    let certificates = http::certificates_pem(args.sources.ca_bundle.as_deref())?;
+    let context = Context {
+        host,
+        reporter,
+        supply,
+        store: Store::new(supply.cache()),
+        jobserver: &jobserver,
+        certificates: &certificates,
+        // Nothing is stripped of them for a test.
+        debug_symbols: &args.cache.join("debug-symbols"),
+        manner: manner.clone(),
+        state: State::default(),
+    };
+    let interrupt = host.interrupt();
+    let settings = Settings {
+        limits: Limits {
+            cpu: jobs,
+            net: install::DOWNLOADS,
+        },
+        keep_going: true,
+    };
+    let name = |id: usize| plan.steps[id].name.as_str();
+    let result = run::run(
+        &plan.steps,
+        settings,
+        || host.elapsed(),
+        || interrupt.is_interrupted(),
+        |step| step::perform(step, &context),
+        |event| match event {
+            Event::Started(id) => reporter.started(name(id)),
+            Event::Finished(id, span, done) => reporter.finished(name(id), span.elapsed(), &done.note),
+            Event::Failed(id, span) => reporter.failed(name(id), span.elapsed()),
+        },
+    );
+    if interrupt.is_interrupted() {
+        host::cmd::end_strays();
+        return Err(Failure::new(
+            Cause::Interrupted,
+            format_args!("not tested; {}", run::STOPPED),
+        ));
+    }
+    if let Err(unfinished) = result {
+        attribute(plan, resolved, &context, unfinished)?;
+    }
+    Ok(context.state.take_outcomes())
+}
+
+/// Steps that failed become failed tests of the extensions that they were for.
+///
+/// # Errors
+/// A step that was for no single extension.
+fn attribute(
+    plan: &Plan,
+    resolved: &Resolved,
+    context: &Context<'_>,
+    unfinished: Unfinished,
+) -> Result<(), Failure> {
+    let step = |name: &str| plan.steps.iter().find(|step| step.name == name);
+    let owner = |name: &str| step(name).and_then(|step| owner(step, resolved));
+    if let Some(position) = unfinished
+        .failed
+        .iter()
+        .position(|failed| owner(&failed.name).is_none())
+    {
+        context.reporter.failures(&unfinished);
+        let mut failed = unfinished.failed;
+        let failed = failed.swap_remove(position);
+        let message = format!("not tested; failed: {}", failed.name);
+        return Err(Failure::new(failed.failure.cause, message));
+    }
+    let add = |subject: String, name: &str, why: String| {
+        context.add_outcome(Outcome {
+            subject,
+            name: name.to_owned(),
+            verdict: Verdict::Failed(why),
+            elapsed: Duration::ZERO,
+        });
+    };
+    for failed in &unfinished.failed {
+        if let Some(subject) = owner(&failed.name) {
+            add(subject, &failed.name, failed.failure.to_string());
+        }
+    }
+    for untried in &unfinished.untried {
+        for name in &untried.steps {
+            let subject = owner(name).filter(|subject| {
+                let is_test = step(name).is_some_and(|step| step.action.is_test());
+                let is_told = |because: &String| owner(because).as_ref() == Some(subject);
+                is_test && !untried.because.iter().any(is_told)
+            });
+            if let Some(subject) = subject {
+                add(
+                    subject,
+                    name,
+                    format!("not tried: {} failed", untried.because.join(", ")),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The title of the extension that a step is for.
+fn owner(step: &Step, resolved: &Resolved) -> Option<String> {
+    let mut extensions = resolved.extensions.iter().map(|extension| &extension.component);
+    let component = match &step.action {
+        Action::Fetch { source, .. } => extensions.find(|component| component.title() == source.title),
+        Action::Build(build) => extensions.find(|component| component.slug() == build.component),
+        Action::Install { component: slug, .. } => extensions.find(|component| component.slug() == *slug),
+        Action::TestExtension(test) => Some(&test.extension.component),
+        _ => None,
+    };
+    component.map(crate::resolve::Component::title)
+}
+
+/// Removes what nobody looks at any more: all, where nothing failed; otherwise logs and kept clusters stay.
+fn clean(host: &Host, manner: &Manner, outcomes: &[Outcome]) -> Result<(), Failure> {
+    let is_clean = Counts::of(outcomes).failed == 0;
+    for directory in [source_and_stage("source"), source_and_stage("stage")] {
+        host.remove(directory)?;
+    }
+    if is_clean || !manner.keep {
+        let keep_logs = !is_clean && manner.logs.starts_with(&manner.directory);
+        if !keep_logs {
+            host.remove(&manner.directory)?;
+        }
+    }
+    host.remove(manner.template())?;
+    if is_clean {
+        host.remove(&manner.logs)?;
+    }
+    Ok(())
+}
+
+/// Tells the outcomes in the wanted form, and fails where one of them did.
+fn tell(args: &TestArgs, outcomes: &[Outcome], reporter: &Reporter) -> Result<(), Failure> {
+    let counts = Counts::of(outcomes);
+    let lines = || outcomes.iter().map(outcome::line).collect::<String>();
+    let text = match (args.format, &args.output) {
+        (OutcomeFormat::Text, None) => format!("{counts}\n"),
+        (OutcomeFormat::Text, Some(_)) => format!("{}{counts}\n", lines()),
+        (OutcomeFormat::Tap, _) => tap::render(outcomes),
+        (OutcomeFormat::Junit, _) => junit::render(outcomes)?,
+    };
+    match &args.output {
+        None => reporter.result(&text).because(Cause::Internal)?,
+        Some(path) => host::fs::write_text(path, &text)?,
+    }
+    match (outcomes.len(), counts.failed) {
+        (0, _) => Err(Failure::new(
+            Cause::Usage,
+            "nothing was selected, so nothing was tested",
+        )),
+        (_, 0) => Ok(()),
+        (all, failed) => Err(Failure::new(
+            Cause::Test,
+            format_args!("{failed} of {all} tests failed"),
+        )),
+    }
+}
