@@ -45,6 +45,9 @@ FROM base AS setup
 ARG PG
 # Empty: what manifests/image.yaml selects.
 ARG EXTENSIONS=
+# A cache that machines share what they have compiled through (`--artifact-cache`); its secret is the build secret
+# `artifact-cache`.
+ARG ARTIFACT_CACHE=
 # Further options of `pgsetup install`.
 ARG PGSETUP_OPTIONS=
 # Seconds since 1970: nothing in the image is younger, on whatever day it is built.
@@ -58,8 +61,10 @@ RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/usr/local/bin/pgsetup
     --mount=type=cache,target=/var/cache/pgsetup \
     --mount=type=cache,target=/var/tmp/pgsetup,sharing=private \
     --mount=type=secret,id=ca-certificates,target=/run/ca-certificates.pem \
+    --mount=type=secret,id=artifact-cache,target=/run/artifact-cache \
     if [ -s /run/ca-certificates.pem ]; then export SSL_CERT_FILE=/run/ca-certificates.pem; fi && \
-    pgsetup install /manifests --vendor /vendor --pg "$PG" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
+    if [ -s /run/artifact-cache ]; then auth="--artifact-cache-auth /run/artifact-cache"; fi && \
+    pgsetup install /manifests ${ARTIFACT_CACHE:+--artifact-cache "$ARTIFACT_CACHE" ${auth:-}} --vendor /vendor --pg "$PG" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
 
 # With PREVIOUS, the programs of an older major with the same extensions, for the entrypoint's command `upgrade`.
 FROM base AS previous

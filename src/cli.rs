@@ -260,6 +260,9 @@ pub struct InstallArgs {
     #[command(flatten)]
     pub sources: SourceArgs,
 
+    #[command(flatten)]
+    pub artifact_cache: ArtifactCacheArgs,
+
     /// Where downloads are kept
     #[arg(long, value_name = "DIR", default_value = "/var/cache/pgsetup")]
     pub cache: PathBuf,
@@ -288,6 +291,37 @@ pub struct InstallArgs {
     /// Write what ran when to this file, in Chrome's trace format, which Perfetto opens
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+}
+
+/// A cache of artifacts on another machine.
+#[derive(Debug, Clone, Args)]
+pub struct ArtifactCacheArgs {
+    /// A cache that machines share what they have compiled through: Bazel's remote cache over HTTP, which bazel-remote,
+    /// nginx with WebDAV and object stores speak. Whoever may write to it decides what its readers install
+    #[arg(
+        long = "artifact-cache",
+        id = "artifact-cache",
+        value_name = "URL",
+        conflicts_with = "offline"
+    )]
+    pub url: Option<String>,
+
+    /// Take artifacts from that cache and upload none
+    #[arg(long = "artifact-cache-readonly", requires = "artifact-cache")]
+    pub is_read_only: bool,
+
+    /// A file with its secret: a bearer token, or `user:password`
+    #[arg(
+        long = "artifact-cache-auth",
+        value_name = "FILE",
+        requires = "artifact-cache"
+    )]
+    pub secret: Option<PathBuf>,
+
+    /// How long the installation may wait for it in all
+    #[arg(long = "artifact-cache-timeout", value_name = "SECONDS", default_value = "30", requires = "artifact-cache",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub seconds: u16,
 }
 
 /// Where sources come from.

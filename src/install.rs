@@ -8,11 +8,12 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-use crate::cli::{InstallArgs, SourceArgs};
+use crate::cli::{ArtifactCacheArgs, InstallArgs, SourceArgs};
 use crate::failure::{Because, Cause, Failure};
 use crate::host::apt_sources::DebianArchive;
 use crate::host::cache::Cache;
 use crate::host::http::{self, Client, HttpOptions};
+use crate::host::remote::{self, Remote};
 use crate::host::{self, Host};
 use crate::layout;
 use crate::plan::{self, Plan};
@@ -120,6 +121,7 @@ fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> 
         // Better now than after an hour of compiling.
         host::fs::write_text(path, "").because(Cause::Usage)?;
     }
+    let remote = remote(&args.artifact_cache, &args.sources, reporter)?;
     let mut manifests = args.manifests.clone();
     let mut resolved = crate::resolved(&manifests, Some(target(host)?), reporter)?;
     // The plan's own step would say the same, beside others that have begun already.
@@ -144,6 +146,7 @@ fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> 
     let means = Means {
         host,
         supply: &supply,
+        remote: remote.as_ref(),
         reporter,
     };
     perform(&plan, args, means, earlier, &resolved)?;
@@ -198,6 +201,33 @@ fn permitted(host: &Host) -> Result<(), Failure> {
         return Err(Failure::new(Cause::Permission, message));
     }
     Ok(())
+}
+
+/// The cache of artifacts on another machine, by the command line.
+fn remote(
+    args: &ArtifactCacheArgs,
+    sources: &SourceArgs,
+    reporter: &Reporter,
+) -> Result<Option<Remote>, Failure> {
+    let Some(url) = &args.url else { return Ok(None) };
+    let secret = args.secret.as_deref().map(host::fs::secret);
+    let secret = secret.transpose().because(Cause::Usage)?;
+    if let (Some(secret), Some(path)) = (&secret, &args.secret)
+        && secret.is_everybodys
+    {
+        reporter.line(&format!(
+            "{}: everybody on this machine may read this secret",
+            path.display()
+        ));
+    }
+    let options = remote::Options {
+        url: url.clone(),
+        secret: secret.map(|secret| secret.text),
+        read_only: args.is_read_only,
+        budget: Duration::from_secs(args.seconds.into()),
+        ca_bundle: sources.ca_bundle.clone(),
+    };
+    Remote::new(&options).map(Some).because(Cause::Usage)
 }
 
 /// Where sources come from, by the command line.
@@ -271,6 +301,7 @@ pub fn unavailable(
 struct Means<'a> {
     host: &'a Host,
     supply: &'a Supply,
+    remote: Option<&'a Remote>,
     reporter: &'a Reporter,
 }
 
@@ -285,6 +316,7 @@ fn perform(
     let Means {
         host,
         supply,
+        remote,
         reporter,
     } = means;
     let began = host::now();
@@ -299,7 +331,7 @@ fn perform(
         host,
         reporter,
         supply,
-        store: Store::new(supply.cache()),
+        store: Store::new(supply.cache(), remote),
         jobserver: &jobserver,
         certificates: &certificates,
         debug_symbols: &debug_symbols,
@@ -344,6 +376,10 @@ fn perform(
         if let Err(error) = host::fs::write_text(path, &trace::render(&timings, &counted)) {
             reporter.line(&format!("no trace: {error:#}"));
         }
+    }
+    if let Some(remote) = remote.filter(|_| !interrupt.is_interrupted()) {
+        remote.finish();
+        remote.take_notes().iter().for_each(|note| reporter.line(note));
     }
     match result {
         Ok(()) => {

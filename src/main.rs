@@ -28,6 +28,7 @@
 //! | `receipt`, `sbom`, `verify` | what was installed; the same for scanners; whether it still is | change anything |
 //! | `timing`, `summary`, `trace` | what steps and commands took; the table of it; the same for Perfetto | know the clock |
 //! | `hint` | what the complaint of a failed build means | guess |
+//! | `reapi` | an artifact's entry as caches of Bazel's kind keep it | do IO |
 //! | `host` | the only door to processes, files, environment and network | print |
 //! | `report`, `failure` | the only printer; why pgsetup ends, and its exit status | decide |
 //!
@@ -52,6 +53,7 @@ mod layout;
 mod manifest;
 mod outcome;
 mod plan;
+mod reapi;
 mod receipt;
 mod report;
 mod resolve;

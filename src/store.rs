@@ -12,6 +12,7 @@ use crate::artifact::{Entry, Key};
 use crate::host::archive::{self, Limits};
 use crate::host::artifacts::{Found, Right};
 use crate::host::cache::{Cache, Partial};
+use crate::host::remote::Remote;
 use crate::host::tarball::pack;
 
 /// What a stage may unpack to: as much as a source, and its links are judged when it is merged.
@@ -26,6 +27,7 @@ fn limits() -> Limits {
 #[derive(Debug)]
 pub struct Store<'a> {
     cache: &'a Cache,
+    remote: Option<&'a Remote>,
 }
 
 /// An artifact that is at hand, verified.
@@ -45,9 +47,9 @@ pub struct Pending<'a> {
 }
 
 impl<'a> Store<'a> {
-    /// The store in `cache`.
-    pub fn new(cache: &'a Cache) -> Self {
-        Self { cache }
+    /// The store in `cache`, with a cache on another machine behind it.
+    pub fn new(cache: &'a Cache, remote: Option<&'a Remote>) -> Self {
+        Self { cache, remote }
     }
 
     /// The artifact of `key`. `damaged` is told why, where there is one that cannot be used.
@@ -60,6 +62,21 @@ impl<'a> Store<'a> {
                 None
             }
         }
+    }
+
+    /// The same, with what the cache on another machine has, which is brought here.
+    pub fn obtain(&self, key: Key, damaged: impl FnOnce(&str)) -> Option<Artifact> {
+        let at_hand = self.look_up(key, damaged);
+        if at_hand.is_some() {
+            return at_hand;
+        }
+        self.remote?.fetch(key, self.cache)?;
+        self.look_up(key, |_| ())
+    }
+
+    /// What is to be said of the cache on another machine since the last time.
+    pub fn take_notes(&self) -> Vec<String> {
+        self.remote.map(Remote::take_notes).unwrap_or_default()
     }
 
     /// Takes the right to make the artifact of `key`; calls `waiting` where that takes a while, because another
@@ -94,6 +111,9 @@ impl<'a> Store<'a> {
         self.cache.keep_artifact(&entry).with_context(context)?;
         // Not earlier: whoever waits for it looks for the entry then.
         drop(right);
+        if let Some(remote) = self.remote {
+            remote.upload(&entry, path.clone());
+        }
         Ok(Artifact { entry, path })
     }
 

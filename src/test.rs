@@ -211,7 +211,7 @@ fn perform(
         host,
         reporter,
         supply,
-        store: Store::new(supply.cache()),
+        store: Store::new(supply.cache(), None),
         jobserver: &jobserver,
         certificates: &certificates,
         // Nothing is stripped of them for a test.

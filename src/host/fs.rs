@@ -161,6 +161,28 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
+/// The text of a file that is not for everybody.
+#[derive(Clone)]
+pub struct Secret {
+    /// The text.
+    pub text: String,
+    /// Whether everybody may read it.
+    pub is_everybodys: bool,
+}
+
+/// Reads a secret at a path of this machine.
+pub fn secret(path: &Path) -> Result<Secret> {
+    let read = || -> io::Result<Secret> {
+        let text = fs::read_to_string(path)?;
+        let mode = fs::metadata(path)?.permissions().mode();
+        Ok(Secret {
+            text,
+            is_everybodys: mode & 0o004 != 0,
+        })
+    };
+    read().with_context(|| format!("cannot read {}", path.display()))
+}
+
 /// Writes a file of this machine that nobody else looks at meanwhile.
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))

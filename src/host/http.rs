@@ -18,7 +18,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
-use reqwest::blocking::{Client as Inner, Response};
+use reqwest::blocking::{Client as Inner, ClientBuilder, Response};
 use reqwest::header::{self, HeaderMap};
 use reqwest::{Certificate, StatusCode, Url, redirect};
 
@@ -224,29 +224,7 @@ impl Client {
     /// # Errors
     /// A certificate bundle cannot be read, or the proxy is no address.
     pub fn new(options: &HttpOptions) -> Result<Self> {
-        // Somebody else in this process may have chosen the same provider before; one is as good as the other.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut roots = Vec::new();
-        for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-            roots.push(Certificate::from_der(der).context("a certificate that is compiled in")?);
-        }
-        for (path, pem) in bundles(options.ca_bundle.as_deref())? {
-            let more = Certificate::from_pem_bundle(pem.as_bytes())
-                .ok()
-                .filter(|more| !more.is_empty());
-            let more =
-                more.with_context(|| format!("{} holds no certificate in PEM form", path.display()))?;
-            roots.extend(more);
-        }
-        let mut builder = Inner::builder()
-            .user_agent(concat!("pgsetup/", env!("CARGO_PKG_VERSION")))
-            .tls_certs_only(roots)
-            .connect_timeout(options.connect_timeout)
-            .timeout(options.stall_timeout)
-            .tcp_keepalive(Duration::from_secs(15))
-            .pool_max_idle_per_host(options.per_host)
-            .referer(false)
-            .redirect(redirect::Policy::custom(follow));
+        let mut builder = builder(options)?.redirect(redirect::Policy::custom(follow));
         if let Some(proxy) = &options.proxy {
             let proxy =
                 reqwest::Proxy::all(proxy).with_context(|| format!("the proxy `{proxy}` is no address"))?;
@@ -478,6 +456,35 @@ impl Client {
     }
 }
 
+/// What every client has: certificates, proxies and times of `options` and of the environment. Redirects are for whoever
+/// builds it to decide.
+///
+/// # Errors
+/// A certificate bundle cannot be read.
+pub(super) fn builder(options: &HttpOptions) -> Result<ClientBuilder> {
+    // Somebody else in this process may have chosen the same provider before; one is as good as the other.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut roots = Vec::new();
+    for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        roots.push(Certificate::from_der(der).context("a certificate that is compiled in")?);
+    }
+    for (path, pem) in bundles(options.ca_bundle.as_deref())? {
+        let more = Certificate::from_pem_bundle(pem.as_bytes())
+            .ok()
+            .filter(|more| !more.is_empty());
+        let more = more.with_context(|| format!("{} holds no certificate in PEM form", path.display()))?;
+        roots.extend(more);
+    }
+    Ok(Inner::builder()
+        .user_agent(concat!("pgsetup/", env!("CARGO_PKG_VERSION")))
+        .tls_certs_only(roots)
+        .connect_timeout(options.connect_timeout)
+        .timeout(options.stall_timeout)
+        .tcp_keepalive(Duration::from_secs(15))
+        .pool_max_idle_per_host(options.per_host)
+        .referer(false))
+}
+
 /// Whether a file of this length may be downloaded, and fits on the disk.
 fn check_room(request: Request, partial: &Partial, length: Option<u64>) -> Result<(), Failure> {
     let Some(length) = length else { return Ok(()) };
@@ -589,7 +596,7 @@ fn bundles(ca_bundle: Option<&Path>) -> Result<Vec<(PathBuf, String)>> {
         .collect()
 }
 
-fn base64(bytes: &[u8]) -> String {
+pub(super) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
@@ -684,7 +691,7 @@ fn host_of(url: &Url) -> String {
 }
 
 /// The innermost reason that an error knows, which is the one that tells something.
-fn cause(error: &reqwest::Error) -> String {
+pub(super) fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(inner) = innermost.source() {
         innermost = inner;

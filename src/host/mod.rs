@@ -15,6 +15,7 @@ pub mod elf;
 pub mod fs;
 pub mod http;
 pub mod pack;
+pub mod remote;
 pub mod symbols;
 pub mod tarball;
 pub mod tree;

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod artifacts;
+mod cache_server;
 mod cluster;
 mod command_line;
 mod container;
@@ -16,6 +17,7 @@ mod jobs;
 mod loopback;
 mod machine;
 mod problems;
+mod remote;
 mod sbom;
 mod seeing;
 mod sources;

@@ -1,0 +1,484 @@
+//! A cache of artifacts on another machine, by the HTTP protocol of Bazel's remote cache: `GET` and `PUT` of `/ac/KEY` and
+//! `/cas/SHA256`. bazel-remote, nginx with WebDAV, and object stores speak it.
+//!
+//! Such a cache may only help. Nothing of it is used before it has the digest it should have. What it may cost is a
+//! budget of time that all waiting for it shares; whatever waits does so on the channel of a thread of its own, which is
+//! left behind when the time is over, because no setting of a socket bounds a whole answer. After the first time-out
+//! or refusal nobody asks it any more. Uploads run beside the builds, files before the result that names them.
+//!
+//! Who may write to a cache decides what its readers install: a digest says that bytes are what the cache meant, not
+//! that they were built honestly.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use reqwest::blocking::{Body, Client};
+use reqwest::header::{self, HeaderValue};
+use reqwest::{StatusCode, Url, redirect};
+
+use super::cache::Cache;
+use super::http::{self, HttpOptions};
+use crate::artifact::{Entry, Key};
+use crate::digest::{Hashes, Sha256};
+use crate::reapi::{self, Blob};
+
+/// How much is read at a time.
+const PIECE: usize = 64 * 1024;
+/// Pieces that may be on their way between a connection's thread and whoever waits for them.
+const PIECES: usize = 16;
+
+/// How to use a remote cache.
+#[derive(Debug)]
+pub struct Options {
+    /// Its address; a path in it is kept.
+    pub url: String,
+    /// The text of a secret file: a bearer token, or a user and a password with a colon between them.
+    pub secret: Option<String>,
+    /// Whether nothing is uploaded.
+    pub read_only: bool,
+    /// How long an installation may wait for it in all.
+    pub budget: Duration,
+    /// A file of further certificates to trust, in PEM form.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// A remote cache in use.
+#[derive(Debug)]
+pub struct Remote {
+    server: Arc<Server>,
+    /// What is left of the budget. Held while somebody waits, so that two never spend the same second.
+    left: Mutex<Duration>,
+    uploads: Mutex<Option<Uploads>>,
+}
+
+/// Artifacts on their way to the cache.
+#[derive(Debug)]
+struct Uploads {
+    queue: Sender<(Entry, PathBuf)>,
+    /// Closed when all of the queue is done.
+    done: Receiver<()>,
+}
+
+/// The server, and what is known of it.
+#[derive(Debug)]
+struct Server {
+    client: Client,
+    base: String,
+    authorization: Option<HeaderValue>,
+    budget: Duration,
+    is_off: AtomicBool,
+    takes_no_uploads: AtomicBool,
+    waiting: AtomicUsize,
+    notes: Mutex<Vec<String>>,
+}
+
+/// Why an artifact was not had.
+enum Trouble {
+    /// The cache has something wrong under this name; it may have others.
+    Wrong(String),
+    /// The cache is not to be asked again.
+    Down(String),
+}
+
+impl Remote {
+    /// A cache that is used like this. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// The address or the secret is none, or a certificate bundle cannot be read.
+    pub fn new(options: &Options) -> Result<Self> {
+        let url = Url::parse(&options.url).with_context(|| "the artifact cache's address is none")?;
+        ensure!(
+            matches!(url.scheme(), "http" | "https") && url.has_host(),
+            "the artifact cache's address begins with http:// or https://"
+        );
+        ensure!(
+            url.username().is_empty() && url.password().is_none(),
+            "the artifact cache's user and password belong into the file of --artifact-cache-auth, not into its address"
+        );
+        ensure!(
+            url.query().is_none() && url.fragment().is_none(),
+            "the artifact cache's address has a `?` or a `#`, and paths are appended to it"
+        );
+        let http_options = HttpOptions {
+            ca_bundle: options.ca_bundle.clone(),
+            ..HttpOptions::default()
+        };
+        let client = http::builder(&http_options)?
+            .connect_timeout(options.budget.min(http_options.connect_timeout))
+            // Whoever waits gives up before that; this ends the thread that was left behind.
+            .timeout(options.budget + Duration::from_secs(1))
+            // A secret goes to the server it is for, and to no other.
+            .redirect(redirect::Policy::none())
+            .build()
+            .context("cannot set up the artifact cache")?;
+        let server = Arc::new(Server {
+            client,
+            base: url.as_str().trim_end_matches('/').to_owned(),
+            authorization: options.secret.as_deref().map(authorization).transpose()?,
+            budget: options.budget,
+            is_off: AtomicBool::new(false),
+            takes_no_uploads: AtomicBool::new(options.read_only),
+            waiting: AtomicUsize::new(0),
+            notes: Mutex::default(),
+        });
+        let uploads = (!options.read_only).then(|| Uploads::begin(Arc::clone(&server)));
+        Ok(Self {
+            server,
+            left: Mutex::new(options.budget),
+            uploads: Mutex::new(uploads),
+        })
+    }
+
+    /// Brings the artifact of `key` into `cache`, where the server has it and has it in time.
+    pub fn fetch(&self, key: Key, cache: &Cache) -> Option<Entry> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.server.is_off.load(Ordering::SeqCst) {
+            return None;
+        }
+        let began = Instant::now();
+        let result = self.server.fetch(key, cache, began + *left);
+        *left = left.saturating_sub(began.elapsed());
+        match result {
+            Ok(found) => found,
+            Err(Trouble::Wrong(why)) => {
+                self.server.note(format!(
+                    "the artifact of key {key} in the artifact cache is not used: {why}"
+                ));
+                None
+            }
+            Err(Trouble::Down(why)) => {
+                self.server.switch_off(&why);
+                None
+            }
+        }
+    }
+
+    /// Uploads the artifact in the file at `path` beside whatever else is done.
+    pub fn upload(&self, entry: &Entry, path: PathBuf) {
+        let uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(uploads) = &*uploads {
+            self.server.waiting.fetch_add(1, Ordering::SeqCst);
+            // The thread is there for as long as the queue is.
+            let _ = uploads.queue.send((entry.clone(), path));
+        }
+    }
+
+    /// Waits for the uploads, for as long as the budget lasts.
+    pub fn finish(&self) {
+        let uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Uploads { queue, done }) = uploads else {
+            return;
+        };
+        drop(queue);
+        let gave_up = [&self.server.is_off, &self.server.takes_no_uploads];
+        if gave_up.iter().any(|flag| flag.load(Ordering::SeqCst)) {
+            return;
+        }
+        let left = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if done.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+            let count = self.server.waiting.load(Ordering::SeqCst);
+            self.server.note(format!(
+                "the artifact cache took too long: {count} artifacts were not uploaded"
+            ));
+            self.server.is_off.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// What is to be said of the cache since the last time.
+    pub fn take_notes(&self) -> Vec<String> {
+        std::mem::take(&mut self.server.notes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Uploads {
+    fn begin(server: Arc<Server>) -> Self {
+        let (queue, entries) = mpsc::channel::<(Entry, PathBuf)>();
+        let (doing, done) = mpsc::channel();
+        std::thread::spawn(move || {
+            for (entry, path) in entries {
+                server.upload(&entry, &path);
+                server.waiting.fetch_sub(1, Ordering::SeqCst);
+            }
+            drop(doing);
+        });
+        Self { queue, done }
+    }
+}
+
+/// A piece of an answer, from the thread of its connection.
+enum Piece {
+    Status(StatusCode),
+    Bytes(Vec<u8>),
+    End,
+    Broken(String),
+}
+
+impl Server {
+    fn note(&self, text: String) {
+        self.notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(text);
+    }
+
+    /// Nobody asks the server again.
+    fn switch_off(&self, why: &str) {
+        if !self.is_off.swap(true, Ordering::SeqCst) {
+            self.note(format!(
+                "the artifact cache is not used any more: {why} ({})",
+                self.base
+            ));
+        }
+    }
+
+    /// Nobody uploads anything again.
+    fn refuse_uploads(&self, why: &str) {
+        if !self.takes_no_uploads.swap(true, Ordering::SeqCst) {
+            self.note(format!(
+                "nothing more is uploaded to the artifact cache: {why} ({})",
+                self.base
+            ));
+        }
+    }
+
+    fn fetch(self: &Arc<Self>, key: Key, cache: &Cache, until: Instant) -> Result<Option<Entry>, Trouble> {
+        let Some(result) = self.small(&format!("ac/{key}"), until)? else {
+            return Ok(None);
+        };
+        let outputs = reapi::decode(&result).map_err(Trouble::Wrong)?;
+        let missing = || Trouble::Wrong("the cache names a file that it does not have".to_owned());
+        let document = self
+            .small(&format!("cas/{}", outputs.entry.sha256), until)?
+            .ok_or_else(missing)?;
+        if document.len() as u64 != outputs.entry.bytes || Sha256::of(&document) != outputs.entry.sha256 {
+            return Err(Trouble::Wrong(
+                "its entry has another digest than it should".to_owned(),
+            ));
+        }
+        let entry = reapi::entry(key, &outputs, &document).map_err(Trouble::Wrong)?;
+        if cache.find(&entry.sha256).is_none() {
+            self.download(outputs.artifact, cache, until)?
+                .ok_or_else(missing)?;
+        }
+        let local = |error| Trouble::Wrong(format!("it cannot be kept: {error}"));
+        cache.keep_artifact(&entry).map_err(local)?;
+        Ok(Some(entry))
+    }
+
+    /// A file that is held in memory; `None` where the server has none.
+    fn small(self: &Arc<Self>, path: &str, until: Instant) -> Result<Option<Vec<u8>>, Trouble> {
+        let mut bytes = Vec::new();
+        self.get(path, until, |piece| {
+            bytes.extend_from_slice(piece);
+            if bytes.len() as u64 > reapi::MOST_BYTES {
+                return Err(Trouble::Wrong(format!("{path} is too large")));
+            }
+            Ok(())
+        })
+        .map(|found| found.map(|()| bytes))
+    }
+
+    /// Brings a file into the cache; `None` where the server has none.
+    fn download(self: &Arc<Self>, blob: Blob, cache: &Cache, until: Instant) -> Result<Option<()>, Trouble> {
+        let local = |error| Trouble::Wrong(format!("it cannot be kept: {error}"));
+        let mut partial = cache.partial(&blob.sha256, false, || ()).map_err(local)?;
+        partial.restart().map_err(local)?;
+        let found = self.get(&format!("cas/{}", blob.sha256), until, |piece| {
+            if partial.length() + piece.len() as u64 > blob.bytes {
+                return Err(Trouble::Wrong("it is larger than the cache says".to_owned()));
+            }
+            partial.append(piece).map_err(local)
+        })?;
+        if found.is_none() {
+            return Ok(None);
+        }
+        if partial.length() != blob.bytes || partial.hashes().sha256() != blob.sha256 {
+            return Err(Trouble::Wrong("it has another digest than it should".to_owned()));
+        }
+        partial.commit(None).map_err(local)?;
+        Ok(Some(()))
+    }
+
+    /// Gets a file piece by piece; `None` where the server has none. Over by `until`, whatever the server does.
+    fn get(
+        self: &Arc<Self>,
+        path: &str,
+        until: Instant,
+        mut take: impl FnMut(&[u8]) -> Result<(), Trouble>,
+    ) -> Result<Option<()>, Trouble> {
+        let (pieces, arriving) = mpsc::sync_channel(PIECES);
+        let (server, url) = (Arc::clone(self), format!("{}/{path}", self.base));
+        std::thread::spawn(move || server.receive(&url, &pieces));
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match arriving.recv_timeout(left) {
+                Ok(Piece::Status(status)) => match status {
+                    StatusCode::OK => {}
+                    StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+                    status => return Err(Trouble::Down(refusal(status))),
+                },
+                Ok(Piece::Bytes(bytes)) => take(&bytes)?,
+                Ok(Piece::End) => return Ok(Some(())),
+                Ok(Piece::Broken(why)) => return Err(Trouble::Down(why)),
+                Err(RecvTimeoutError::Timeout) => {
+                    let budget = self.budget.as_secs_f32();
+                    return Err(Trouble::Down(format!("its time of {budget} s is used up")));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Trouble::Down("its answer was lost".to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Sends on what the server answers. Ends early where nobody listens any more.
+    fn receive(&self, url: &str, pieces: &SyncSender<Piece>) {
+        let send = |piece| pieces.send(piece).is_ok();
+        let mut request = self.client.get(url).header(header::ACCEPT_ENCODING, "identity");
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        let mut response = match request.send() {
+            Ok(response) => response,
+            Err(error) => {
+                send(Piece::Broken(http::cause(&error)));
+                return;
+            }
+        };
+        let status = response.status();
+        if !send(Piece::Status(status)) || status != StatusCode::OK {
+            return;
+        }
+        let mut buffer = vec![0; PIECE];
+        loop {
+            match response.read(&mut buffer) {
+                Ok(0) => {
+                    send(Piece::End);
+                    return;
+                }
+                Ok(count) => {
+                    if !send(Piece::Bytes(buffer[..count].to_vec())) {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    send(Piece::Broken(format!("its answer broke off: {error}")));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Uploads an artifact: its file, its entry, and at last the result that names both.
+    fn upload(&self, entry: &Entry, path: &std::path::Path) {
+        let is_wanted =
+            || !self.takes_no_uploads.load(Ordering::SeqCst) && !self.is_off.load(Ordering::SeqCst);
+        let (result, document) = reapi::encode(entry);
+        let document_digest = Sha256::of(document.as_bytes());
+        let file = File::open(path).and_then(|mut file| {
+            let digest = Hashes::of_reader(&mut file, false)?.sha256();
+            Ok((digest == entry.sha256).then_some(File::open(path)?))
+        });
+        // A file that was damaged meanwhile is nobody's gain.
+        let Ok(Some(file)) = file else { return };
+        let steps = [
+            (format!("cas/{}", entry.sha256), Body::sized(file, entry.bytes)),
+            (format!("cas/{document_digest}"), Body::from(document)),
+            (format!("ac/{}", entry.key), Body::from(result)),
+        ];
+        for (path, body) in steps {
+            if !is_wanted() {
+                return;
+            }
+            let mut request = self.client.put(format!("{}/{path}", self.base)).body(body);
+            if let Some(authorization) = &self.authorization {
+                request = request.header(header::AUTHORIZATION, authorization);
+            }
+            match request.send() {
+                Ok(response) if response.status().is_success() => {}
+                Ok(response) if response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                    let component = &entry.component;
+                    self.note(format!(
+                        "the artifact of {component} is too large for the artifact cache"
+                    ));
+                    return;
+                }
+                Ok(response) => return self.refuse_uploads(&refusal(response.status())),
+                Err(error) => return self.refuse_uploads(&http::cause(&error)),
+            }
+        }
+    }
+}
+
+fn refusal(status: StatusCode) -> String {
+    if status.is_redirection() {
+        format!("the server answered {status}, and redirects are not followed")
+    } else {
+        format!("the server answered {status}")
+    }
+}
+
+/// What a secret is sent as. A bearer token has no colon (RFC 6750, section 2.1), a user with a password has one.
+fn authorization(secret: &str) -> Result<HeaderValue> {
+    let secret = secret.trim();
+    ensure!(!secret.is_empty(), "the artifact cache's secret file is empty");
+    let text = if secret.contains(':') {
+        format!("Basic {}", http::base64(secret.as_bytes()))
+    } else {
+        format!("Bearer {secret}")
+    };
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        anyhow::anyhow!("the artifact cache's secret file holds more than one line of plain text")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(url: &str) -> Options {
+        Options {
+            url: url.to_owned(),
+            secret: None,
+            read_only: true,
+            budget: Duration::from_secs(5),
+            ca_bundle: None,
+        }
+    }
+
+    #[test]
+    fn an_address_with_a_password_is_refused_and_the_password_not_repeated() {
+        for url in [
+            "https://me:secret@cache.example/x",
+            "ftp://cache.example",
+            "cache",
+            "http://cache.example/?q=1",
+        ] {
+            let error = Remote::new(&options(url)).map(drop).unwrap_err();
+            assert!(!format!("{error:#}").contains("secret@"), "{error:#}");
+        }
+        let remote = Remote::new(&options("https://cache.example/some/where/")).unwrap();
+        assert_eq!(remote.server.base, "https://cache.example/some/where");
+    }
+
+    #[test]
+    fn a_secret_is_a_token_or_a_user_with_a_password_and_is_never_shown() {
+        let token = authorization(" abc.def-ghi~+/==\n").unwrap();
+        assert_eq!(token, "Bearer abc.def-ghi~+/==");
+        let basic = authorization("Aladdin:open sesame\n").unwrap();
+        assert_eq!(basic, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert!(!format!("{token:?} {basic:?}").contains("abc"), "{token:?}");
+        for wrong in ["", " \n", "a\nb"] {
+            let error = authorization(wrong).unwrap_err();
+            assert!(error.to_string().contains("secret file"), "{error}");
+        }
+    }
+}

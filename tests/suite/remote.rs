@@ -1,0 +1,515 @@
+//! Artifacts from and for a cache on another machine: that short-lived machines share work through it, and that nothing
+//! it does breaks an installation or costs it more time than it may.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::cache_server::{CacheServer, Trick};
+use crate::machine::{Machine, Recipe, files_below, wait_for};
+use crate::support::{Ran, skip};
+
+/// What is built: PostgreSQL and two extensions. Each notes its build.
+const BUILT: [&str; 2] = ["alpha", "beta"];
+
+/// A bare machine with an empty cache. Two of them plan the same, so their keys are the same.
+fn machine() -> Machine {
+    let machine = Machine::new();
+    machine.image(&BUILT, "");
+    for (name, make) in BUILT.into_iter().zip([
+        "@echo alpha >>$(TRACE)/compiled",
+        "@echo beta >>$(TRACE)/compiled",
+    ]) {
+        let recipe = Recipe {
+            make: &[make],
+            ..Recipe::default()
+        };
+        machine.extension(name, recipe);
+    }
+    machine
+}
+
+/// What was compiled, in order.
+fn compiled(machine: &Machine) -> Vec<String> {
+    let mut names: Vec<String> = machine.trace("compiled").lines().map(str::to_owned).collect();
+    names.sort();
+    names
+}
+
+/// Installs with a remote cache; whatever that does, the installation is complete.
+#[track_caller]
+fn installed(machine: &Machine, url: &str, more: &[&str]) -> Ran {
+    let ran = machine.install(&[&["--artifact-cache", url], more].concat());
+    assert_eq!(ran.status, 0, "{}{}", ran.out, machine.neutral(&ran.err));
+    for name in BUILT {
+        let control = format!("/usr/share/postgresql/18/extension/{name}.control");
+        assert!(machine.root(&control).exists());
+    }
+    ran
+}
+
+/// The lines that speak of the remote cache.
+fn said(ran: &Ran) -> Vec<&str> {
+    ran.err
+        .lines()
+        .filter(|line| line.contains("artifact cache"))
+        .collect()
+}
+
+/// A cache that holds everything, filled by a machine that is gone.
+fn filled() -> CacheServer {
+    let server = CacheServer::start();
+    let ran = installed(&machine(), &server.url, &[]);
+    assert_eq!(said(&ran), Vec::<&str>::new());
+    server
+}
+
+#[test]
+fn a_second_short_lived_machine_compiles_nothing() {
+    let server = CacheServer::start();
+    let first = machine();
+    let ran = installed(&first, &server.url, &[]);
+    assert_eq!(compiled(&first), BUILT);
+    assert_eq!(said(&ran), Vec::<&str>::new());
+    // Three results; each names an artifact and an entry, which were there before it.
+    let paths = server.paths();
+    let count = |prefix: &str| paths.iter().filter(|path| path.starts_with(prefix)).count();
+    assert_eq!(
+        (count("/ac/"), count("/cas/"), paths.len()),
+        (3, 6, 9),
+        "{paths:?}"
+    );
+    let puts: Vec<String> = server
+        .seen()
+        .into_iter()
+        .filter(|(method, ..)| method == "PUT")
+        .map(|(_, path, _)| path[..4].to_owned())
+        .collect();
+    assert_eq!(puts.join(" "), ["/cas /cas /ac/"; 3].join(" "));
+
+    let second = machine();
+    let ran = installed(&second, &server.url, &[]);
+    assert_eq!(compiled(&second), Vec::<String>::new());
+    assert_eq!(said(&ran), Vec::<&str>::new());
+    assert!(ran.err.contains("3 of 3 at hand"), "{}", ran.err);
+    // What came from there is in its own cache now.
+    let before = server.seen().len();
+    second.fresh();
+    installed(&second, &server.url, &[]);
+    assert_eq!(server.seen().len(), before, "nobody is asked for what is at hand");
+    let trees = [&first, &second].map(|machine| files_below(&machine.root("/usr/share/postgresql")));
+    assert_eq!(trees[0], trees[1]);
+}
+
+#[test]
+fn a_read_only_cache_is_read_and_never_written() {
+    let server = CacheServer::start();
+    let ran = installed(&machine(), &server.url, &["--artifact-cache-readonly"]);
+    assert_eq!(said(&ran), Vec::<&str>::new());
+    assert_eq!(server.paths(), Vec::<String>::new());
+    let seen = server.seen();
+    assert!(
+        !seen.is_empty() && seen.iter().all(|(method, ..)| method == "GET"),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_cache_that_answers_wrong_is_told_of_in_a_line_and_everything_is_built() {
+    // What goes wrong, at which requests, what is said, and how often: once where the cache is given up, else for each.
+    let cases = [
+        (
+            "GET",
+            "/ac/",
+            Trick::Status(500),
+            "not used any more: the server answered 500",
+            1,
+        ),
+        (
+            "GET",
+            "/ac/",
+            Trick::Status(401),
+            "not used any more: the server answered 401",
+            1,
+        ),
+        ("GET", "/ac/", Trick::Redirect, "redirects are not followed", 1),
+        ("GET", "/ac/", Trick::Garbage, "not used any more: ", 1),
+        (
+            "GET",
+            "/ac/",
+            Trick::Page,
+            "is not used: it is no action's result",
+            3,
+        ),
+        ("GET", "/ac/", Trick::Cut, "not used any more: ", 1),
+        ("GET", "/ac/", Trick::FlippedBit, "is not used: ", 3),
+        ("GET", "/ac/", Trick::Endless, "is too large", 3),
+        (
+            "GET",
+            "/cas/",
+            Trick::Status(404),
+            "is not used: the cache names a file that it does not have",
+            3,
+        ),
+        (
+            "GET",
+            "/cas/",
+            Trick::FlippedBit,
+            "is not used: its entry has another digest",
+            3,
+        ),
+        ("GET", "/cas/", Trick::Cut, "not used any more: ", 1),
+    ];
+    for (method, path, trick, words, count) in cases {
+        let server = filled();
+        server.trick(method, path, trick);
+        let machine = machine();
+        let ran = installed(&machine, &server.url, &[]);
+        assert_eq!(compiled(&machine), BUILT, "{trick:?}");
+        let said = said(&ran);
+        assert_eq!(said.len(), count, "{trick:?}: {said:?}");
+        assert!(
+            said.iter().all(|line| line.contains(words)),
+            "{trick:?}: {said:?}"
+        );
+        // What was built instead is uploaded, where the cache is still asked, and serves the next one.
+        if count > 1 {
+            server.behave();
+            let next = self::machine();
+            installed(&next, &server.url, &[]);
+            assert_eq!(compiled(&next), Vec::<String>::new(), "{trick:?}");
+        }
+    }
+}
+
+#[test]
+fn an_artifact_with_other_bytes_than_its_digest_is_never_unpacked() {
+    let server = filled();
+    // The artifacts themselves, not the small entries about them.
+    server.change(|files| {
+        for (path, bytes) in files {
+            if path.starts_with("/cas/") && !bytes.starts_with(b"{") {
+                *bytes.last_mut().unwrap() ^= 1;
+            }
+        }
+    });
+    let machine = machine();
+    let ran = installed(&machine, &server.url, &["--artifact-cache-readonly"]);
+    assert_eq!(compiled(&machine), BUILT);
+    let said = said(&ran);
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(
+        said.iter()
+            .all(|line| line.contains("is not used: it has another digest than it should")),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_result_of_another_key_is_not_taken_for_this_one() {
+    let server = filled();
+    // Every key answers with the result of the next.
+    server.change(|files| {
+        let keys: Vec<String> = files
+            .keys()
+            .filter(|path| path.starts_with("/ac/"))
+            .cloned()
+            .collect();
+        let results: Vec<Vec<u8>> = keys.iter().map(|key| files[key].clone()).collect();
+        for (position, key) in keys.iter().enumerate() {
+            files.insert(key.clone(), results[(position + 1) % keys.len()].clone());
+        }
+    });
+    let machine = machine();
+    let ran = installed(&machine, &server.url, &["--artifact-cache-readonly"]);
+    assert_eq!(compiled(&machine), BUILT);
+    assert!(
+        said(&ran)
+            .iter()
+            .all(|line| line.contains("it is of another key")),
+        "{:?}",
+        said(&ran)
+    );
+}
+
+#[test]
+fn a_cache_that_is_slow_costs_its_time_and_no_more() {
+    let cases = [
+        ("GET", "/ac/", Trick::Mute),
+        ("GET", "/ac/", Trick::Drip),
+        ("GET", "/cas/", Trick::Mute),
+        ("GET", "/cas/", Trick::Drip),
+    ];
+    for (method, path, trick) in cases {
+        let server = filled();
+        server.trick(method, path, trick);
+        let before = server.seen().len();
+        let machine = machine();
+        let ran = installed(&machine, &server.url, &["--artifact-cache-timeout", "1"]);
+        assert_eq!(compiled(&machine), BUILT, "{trick:?}");
+        let said = said(&ran);
+        assert_eq!(said.len(), 1, "{trick:?}: {said:?}");
+        assert!(
+            said[0].contains("its time of 1 s is used up"),
+            "{trick:?}: {said:?}"
+        );
+        // Nobody asked again for anything else, or sent anything.
+        let asked = &server.seen()[before..];
+        let results = asked.iter().filter(|(_, path, _)| path.starts_with("/ac/"));
+        assert_eq!(results.count(), 1, "{asked:?}");
+        assert!(asked.iter().all(|(method, ..)| method == "GET"), "{asked:?}");
+        let step = ran
+            .err
+            .lines()
+            .find(|line| line.starts_with("done   look up artifacts"))
+            .unwrap();
+        let seconds: f64 = step.split_whitespace().nth(4).unwrap().parse().unwrap();
+        assert!((1.0..10.0).contains(&seconds), "{step}");
+    }
+}
+
+#[test]
+fn uploads_that_are_refused_or_hang_are_told_of_once_and_hold_nothing_up() {
+    let cases = [
+        (
+            "/",
+            Trick::Status(403),
+            "nothing more is uploaded to the artifact cache: the server answered 403",
+            1,
+        ),
+        (
+            "/",
+            Trick::Status(405),
+            "nothing more is uploaded to the artifact cache: the server answered 405",
+            1,
+        ),
+        (
+            "/cas/",
+            Trick::Status(413),
+            "is too large for the artifact cache",
+            3,
+        ),
+        ("/", Trick::Mute, "artifacts were not uploaded", 1),
+        ("/", Trick::StopsReading, "artifacts were not uploaded", 1),
+    ];
+    for (path, trick, words, count) in cases {
+        let server = CacheServer::start();
+        server.trick("PUT", path, trick);
+        let machine = machine();
+        let began = Instant::now();
+        let ran = installed(&machine, &server.url, &["--artifact-cache-timeout", "2"]);
+        // Sixty seconds is what the server would take; the rest is room for a machine under load.
+        assert!(began.elapsed() < Duration::from_secs(50), "{trick:?}");
+        let said = said(&ran);
+        // The upload that hangs may notice by itself that its time is over, before the end of the installation does.
+        let expected = said
+            .iter()
+            .filter(|line| line.contains(words) || trick == Trick::Mute || trick == Trick::StopsReading);
+        assert_eq!(expected.count(), count, "{trick:?}: {said:?}");
+        assert_eq!(said.len(), count, "{trick:?}: {said:?}");
+        // Nothing is named that is not there.
+        assert!(
+            !server.paths().iter().any(|path| path.starts_with("/ac/")),
+            "{:?}",
+            server.paths()
+        );
+    }
+}
+
+#[test]
+fn a_cache_that_nobody_serves_is_told_of_once() {
+    let port = free_port();
+    let machine = machine();
+    let ran = installed(&machine, &format!("http://127.0.0.1:{port}"), &[]);
+    assert_eq!(compiled(&machine), BUILT);
+    let said = said(&ran);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("not used any more") && said[0].contains("refused"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_secret_is_sent_to_the_cache_and_printed_nowhere() {
+    for (secret, header) in [
+        ("s3cr3t-token", "Bearer s3cr3t-token"),
+        ("me:s3cr3t-password", "Basic bWU6czNjcjN0LXBhc3N3b3Jk"),
+    ] {
+        let server = CacheServer::start();
+        let machine = machine();
+        let file = machine.path("secret");
+        std::fs::write(&file, format!("{secret}\n")).unwrap();
+        server.trick("PUT", "/cas/", Trick::Status(401));
+        let trace = machine.path("trace.json");
+        let more = [
+            "--artifact-cache-auth",
+            file.to_str().unwrap(),
+            "--trace",
+            trace.to_str().unwrap(),
+        ];
+        let ran = installed(&machine, &server.url, &more);
+        let seen = server.seen();
+        assert!(
+            !seen.is_empty() && seen.iter().all(|(_, _, sent)| sent == header),
+            "{seen:?}"
+        );
+        assert!(
+            !ran.err.contains("s3cr3t") && !ran.out.contains("s3cr3t"),
+            "{}",
+            ran.err
+        );
+        for place in ["root", "cache", "trace.json"] {
+            let found = Command::new("grep")
+                .args(["--recursive", "--quiet", "s3cr3t"])
+                .arg(machine.path(place))
+                .status();
+            assert_eq!(found.unwrap().code(), Some(1), "{place}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_options_is_said_before_anything_begins() {
+    let machine = machine();
+    let file = machine.path("secret");
+    std::fs::write(&file, "").unwrap();
+    let file = file.to_str().unwrap();
+    for (more, words) in [
+        (
+            &["--artifact-cache", "ftp://x"][..],
+            "begins with http:// or https://",
+        ),
+        (&["--artifact-cache", "http://me:pw@x"], "--artifact-cache-auth"),
+        (
+            &["--artifact-cache", "http://x", "--artifact-cache-auth", file],
+            "is empty",
+        ),
+        (
+            &[
+                "--artifact-cache",
+                "http://x",
+                "--artifact-cache-auth",
+                "/nonexistent",
+            ],
+            "/nonexistent",
+        ),
+        (&["--artifact-cache", "http://x", "--offline"], "--offline"),
+        (&["--artifact-cache-readonly"], "--artifact-cache"),
+    ] {
+        let ran = machine.install(more);
+        assert_eq!(ran.status, 2, "{more:?}: {}", ran.err);
+        assert!(
+            ran.err.contains(words) && !ran.err.contains(":pw"),
+            "{more:?}: {}",
+            ran.err
+        );
+        assert_eq!(machine.trace("apt-get"), "");
+    }
+}
+
+/// A port that nobody listens on.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Debian's nginx with WebDAV, behind a password. Ends with the test.
+struct Nginx {
+    process: Child,
+    url: String,
+    store: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Nginx {
+    /// Starts it; `None` where there is none.
+    fn start() -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        for name in ["store", "tmp"] {
+            std::fs::create_dir(path(name)).unwrap();
+        }
+        std::fs::write(path("passwords"), "me:{PLAIN}secret\n").unwrap();
+        let port = free_port();
+        let root = Path::new("/proc/self").metadata().is_ok_and(|own| {
+            use std::os::unix::fs::MetadataExt;
+            own.uid() == 0
+        });
+        let user = if root { "user root;" } else { "" };
+        let here = directory.path().display();
+        let configuration = format!(
+            "{user} daemon off; master_process off; pid {here}/pid; error_log {here}/errors;\n\
+             events {{}}\n\
+             http {{\n\
+               access_log off; client_body_temp_path {here}/tmp; proxy_temp_path {here}/tmp; fastcgi_temp_path {here}/tmp;\n\
+               uwsgi_temp_path {here}/tmp; scgi_temp_path {here}/tmp; client_max_body_size 0;\n\
+               server {{\n\
+                 listen 127.0.0.1:{port};\n\
+                 location /builds/ {{\n\
+                   alias {here}/store/; dav_methods PUT; create_full_put_path on;\n\
+                   auth_basic cache; auth_basic_user_file {here}/passwords;\n\
+                 }}\n\
+               }}\n\
+             }}\n"
+        );
+        std::fs::write(path("nginx.conf"), configuration).unwrap();
+        let process = Command::new("nginx")
+            .arg("-p")
+            .arg(directory.path())
+            .arg("-c")
+            .arg(path("nginx.conf"))
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .stderr(Stdio::null())
+            .spawn();
+        let nginx = Self {
+            process: process.ok()?,
+            url: format!("http://127.0.0.1:{port}/builds"),
+            store: path("store"),
+            _directory: directory,
+        };
+        wait_for("nginx listens", || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        Some(nginx)
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn two_machines_share_through_nginx_with_webdav_and_a_password() {
+    let Some(nginx) = Nginx::start() else {
+        return skip("there is no nginx");
+    };
+    let first = machine();
+    let file = first.path("secret");
+    std::fs::write(&file, "me:secret\n").unwrap();
+    let auth = ["--artifact-cache-auth", file.to_str().unwrap()];
+    let ran = installed(&first, &nginx.url, &auth);
+    assert_eq!(compiled(&first), BUILT);
+    assert_eq!(said(&ran), Vec::<&str>::new());
+    assert_eq!(files_below(&nginx.store).len(), 9);
+
+    let second = machine();
+    let ran = installed(&second, &nginx.url, &auth);
+    assert_eq!(compiled(&second), Vec::<String>::new());
+    assert_eq!(said(&ran), Vec::<&str>::new());
+
+    // Without the password there is nothing to be had, and nothing breaks.
+    let third = machine();
+    let ran = installed(&third, &nginx.url, &[]);
+    assert_eq!(compiled(&third), BUILT);
+    assert_eq!(said(&ran).len(), 1);
+    assert!(
+        said(&ran)[0].contains("the server answered 401"),
+        "{:?}",
+        said(&ran)
+    );
+}
