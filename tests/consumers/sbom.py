@@ -9,6 +9,7 @@ import sys
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from cyclonedx.model.bom import Bom
+from spdx_tools.spdx.model.package import PackagePurpose
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
@@ -27,7 +28,12 @@ bom = Bom.from_json(json.loads(text))
 
 def in_spdx(component):
     """What the SPDX document lacks of a component."""
-    found = [package for package in document.packages if package.name == component["name"]]
+    # The image itself may be called as a component is.
+    found = [
+        package
+        for package in document.packages
+        if package.name == component["name"] and package.primary_package_purpose != PackagePurpose.CONTAINER
+    ]
     if len(found) != 1:
         return f"{len(found)} packages"
     package = found[0]
