@@ -354,9 +354,20 @@ impl<T> Checks<'_, T> {
         }
     }
 
+    fn environment(&mut self, path: &str, environment: &BTreeMap<String, String>) {
+        for name in environment.keys() {
+            if let Err(wrong) = value::build_variable(name) {
+                let help = "leave it out: all builds share one jobserver, which keeps every processor busy";
+                let problem = self.manifest.problem_with_key(&format!("{path}.{name}"), wrong);
+                self.problems.push(problem.help(help));
+            }
+        }
+    }
+
     fn build(&mut self, path: &str, build: &Build) {
         if let Some(pgxs) = &build.pgxs {
             self.arguments(&format!("{path}.pgxs.make"), &pgxs.make);
+            self.environment(&format!("{path}.pgxs.environment"), &pgxs.environment);
             if let Some(directory) = &pgxs.directory {
                 self.at(&format!("{path}.pgxs.directory"), value::relative_path(directory));
             }
@@ -364,6 +375,13 @@ impl<T> Checks<'_, T> {
         if let Some(autoconf) = &build.autoconf {
             self.arguments(&format!("{path}.autoconf.make"), &autoconf.make);
             self.arguments(&format!("{path}.autoconf.install"), &autoconf.install);
+            self.environment(&format!("{path}.autoconf.environment"), &autoconf.environment);
+        }
+        if let Some(cmake) = &build.cmake {
+            self.environment(&format!("{path}.cmake.environment"), &cmake.environment);
+        }
+        if let Some(meson) = &build.meson {
+            self.environment(&format!("{path}.meson.environment"), &meson.environment);
         }
         self.steps(
             &format!("{path}.steps"),
@@ -372,9 +390,10 @@ impl<T> Checks<'_, T> {
     }
 
     fn steps(&mut self, path: &str, steps: &[NamedStep]) {
-        for (position, NamedStep { run, directory, .. }) in steps.iter().enumerate() {
-            self.arguments(&format!("{path}[{position}].run"), run);
-            if let Some(directory) = directory {
+        for (position, step) in steps.iter().enumerate() {
+            self.arguments(&format!("{path}[{position}].run"), &step.run);
+            self.environment(&format!("{path}[{position}].environment"), &step.environment);
+            if let Some(directory) = &step.directory {
                 self.at(
                     &format!("{path}[{position}].directory"),
                     value::relative_path(directory),
@@ -474,6 +493,7 @@ impl Checks<'_, Postgresql> {
         if let Some(upstream) = &manifest.upstream {
             self.upstream("upstream", upstream, &[manifest.major], extensions);
         }
+        self.environment("environment", &manifest.environment);
         self.package_names("development", &manifest.development);
         self.package_names("jit.development", &manifest.jit.development);
         if !MAJORS.contains(&manifest.major) {

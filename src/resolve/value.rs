@@ -140,20 +140,55 @@ pub fn setting_value(text: &str) -> Result<(), String> {
     }
 }
 
-/// An argument of a build: how many jobs run is the jobserver's to say.
+/// Variables by which make, cmake, ninja, cargo and setuptools are told how many jobs to run.
+const JOB_VARIABLES: [&str; 8] = [
+    "CARGO_BUILD_JOBS",
+    "CMAKE_BUILD_PARALLEL_LEVEL",
+    "GNUMAKEFLAGS",
+    "MAKEFLAGS",
+    "MAX_JOBS",
+    "MFLAGS",
+    "NINJAFLAGS",
+    "NINJA_FLAGS",
+];
+
+/// An argument of a build, which may be a script for a shell: how many jobs run is the jobserver's to say.
 pub fn build_argument(text: &str) -> Result<(), String> {
-    let short = text
-        .strip_prefix("-j")
-        .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()));
-    let long = text == "--jobs"
-        || text.starts_with("--jobs=")
-        || text == "--parallel"
-        || text.starts_with("--parallel=");
-    if short || long || text.starts_with("MAKEFLAGS=") {
-        Err(format!("`{text}` takes processors away from other builds"))
+    let between = |c: char| c.is_whitespace() || ";|&()\"'`".contains(c);
+    match text.split(between).find(|word| counts_jobs(word)) {
+        None => Ok(()),
+        Some(word) => Err(format!("`{word}` takes processors away from other builds")),
+    }
+}
+
+/// The name of an environment variable of a build.
+pub fn build_variable(name: &str) -> Result<(), String> {
+    if JOB_VARIABLES.contains(&name) {
+        Err(format!("`{name}` takes processors away from other builds"))
     } else {
         Ok(())
     }
+}
+
+/// Whether a word of a command line says how many jobs run: `-j8`, `-kj`, `-j$N`, `--jobs=8`, `-l4`, `MAKEFLAGS=…`.
+fn counts_jobs(word: &str) -> bool {
+    let is_number = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+    // Letters of make that take no argument may stand before it.
+    let after_letters = word
+        .strip_prefix('-')
+        .map(|letters| letters.trim_start_matches(|c| "BRSbdeikmnpqrstvw".contains(c)));
+    let short = after_letters
+        .and_then(|rest| rest.strip_prefix('j'))
+        .is_some_and(|rest| is_number(rest) || rest.starts_with('$'));
+    let load = word
+        .strip_prefix("-l")
+        .is_some_and(|rest| !rest.is_empty() && is_number(rest));
+    let option = word.split('=').next().unwrap_or(word);
+    let long = ["--jobs", "--parallel", "--load-average", "--max-load"].contains(&option);
+    let variable = word
+        .split_once('=')
+        .is_some_and(|(name, _)| JOB_VARIABLES.contains(&name));
+    short || load || long || variable
 }
 
 #[cfg(test)]
@@ -197,8 +232,33 @@ mod tests {
         );
         check(
             build_argument,
-            &["-DX=1", "install", "-joke"],
-            &["-j8", "-j", "--jobs=2", "MAKEFLAGS=-j3", "--parallel"],
+            &[
+                "-DX=1",
+                "install",
+                "-joke",
+                "-lz",
+                "ls -l",
+                "make all && make install",
+                "-obj8",
+            ],
+            &[
+                "-j8",
+                "-j",
+                "-kj4",
+                "--jobs=2",
+                "MAKEFLAGS=-j3",
+                "--parallel",
+                "-l4",
+                "make -j\"$(nproc)\" all",
+                "set -e; make -j$JOBS",
+                "env CMAKE_BUILD_PARALLEL_LEVEL=8 cmake --build .",
+                "(ninja -j8)",
+            ],
+        );
+        check(
+            build_variable,
+            &["CFLAGS", "MAKE"],
+            &["MAKEFLAGS", "CMAKE_BUILD_PARALLEL_LEVEL", "NINJAFLAGS"],
         );
     }
 
