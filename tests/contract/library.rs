@@ -132,3 +132,94 @@ fn a_patroni_file_of_ones_own_is_not_overridden_by_defaults() {
     let own = [plain[0], plain[1], ("PATRONI_CONFIGURATION", "scope: mine")];
     assert_eq!(shell(script, &own), "|");
 }
+
+#[test]
+fn settings_on_the_command_line_are_read_in_every_form() {
+    let script = "argument_settings \"${ARGS[@]}\" | cut -f 1,2 | tr '\\t\\n' '= '";
+    for (arguments, expected) in [
+        (
+            "-c work_mem=1MB --max-wal-size=2GB -cport=1",
+            "work_mem=1MB max_wal_size=2GB port=1 ",
+        ),
+        (
+            "-p 2 -p3 -N 5 -B64MB -h ''",
+            "port=2 port=3 max_connections=5 shared_buffers=64MB listen_addresses= ",
+        ),
+        (
+            "-F -i -D /d -k /s",
+            "fsync=off listen_addresses=* data_directory=/d unix_socket_directories=/s ",
+        ),
+        ("-c", ""),
+    ] {
+        assert_eq!(
+            shell(&format!("ARGS=({arguments}); {script}"), &[]),
+            expected,
+            "{arguments}"
+        );
+    }
+}
+
+#[test]
+fn a_memory_limit_is_read_from_both_versions_of_cgroups() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (two, one) = (directory.path().join("two"), directory.path().join("one"));
+    let limit = || shell(&format!("limit_in '{}' '{}'", two.display(), one.display()), &[]);
+    assert_eq!(limit(), "", "no cgroups at all");
+    std::fs::write(&one, "9223372036854771712\n").expect("a file");
+    assert_eq!(limit(), "", "version 1 without a limit");
+    std::fs::write(&one, "536870912\n").expect("a file");
+    assert_eq!(limit(), "536870912\n");
+    std::fs::write(&two, "max\n").expect("a file");
+    assert_eq!(limit(), "", "version 2 without a limit");
+    std::fs::write(&two, "1073741824\n").expect("a file");
+    assert_eq!(limit(), "1073741824\n");
+    assert_eq!(
+        shell(
+            "at_least_at_most 5 1 9; at_least_at_most 0 1 9; at_least_at_most 10 1 9",
+            &[]
+        ),
+        "519"
+    );
+}
+
+#[test]
+fn the_options_of_upgrade_are_words_that_it_knows() {
+    let script = "read_upgrade_options \"${ARGS[@]}\"; printf '%s %s' \"$upgrade_action\" \"$upgrade_mode\"; printf ' %s' \"${problems[@]}\"";
+    for (arguments, expected) in [
+        ("", "upgrade copy "),
+        ("--check --link --jobs=3", "check link "),
+        ("--discard-old", "discard copy "),
+        (
+            "--jobs=many",
+            "upgrade copy upgrade: --jobs=many: a number was expected",
+        ),
+    ] {
+        assert_eq!(
+            shell(&format!("ARGS=({arguments}); {script}"), &[]),
+            expected,
+            "{arguments}"
+        );
+    }
+}
+
+#[test]
+fn the_exchange_of_two_clusters_can_be_repeated() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let data = directory.path().to_str().expect("a UTF-8 path");
+    let script = "mkdir -p $PGDATA/.upgrade/{old,new} $PGDATA/base; touch $PGDATA/PG_VERSION $PGDATA/.upgrade/new/{PG_VERSION,base}
+                  upgrade_from=15 upgrade_mode=copy; enter_upgrade_state moving-out
+                  move_entries $PGDATA $PGDATA/.upgrade/old; move_entries $PGDATA $PGDATA/.upgrade/old
+                  upgrade_is_unfinished && data_directory_state && echo $REPLY $upgrade_state $upgrade_from
+                  move_entries $PGDATA/.upgrade/new $PGDATA; enter_upgrade_state done
+                  upgrade_is_unfinished || echo done; ls -A $PGDATA $PGDATA/.upgrade/old | tr '\\n' ' '";
+    let found = shell(script, &[("PGDATA", data)]);
+    let expected = format!(
+        "upgrading moving-out 15\ndone\n{data}: .upgrade PG_VERSION base  {data}/.upgrade/old: PG_VERSION base "
+    );
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_password_file_is_quoted_as_libpq_reads_it() {
+    assert_eq!(shell("quote_pgpass \"$TEXT\"", &[("TEXT", r"a:b\c")]), r"a\:b\\c");
+}

@@ -17,7 +17,7 @@ become_citus_node() {
   local said='' text
   export PGCONNECT_TIMEOUT=5
   wait_for_own_server
-  if [[ "$postmaster_status" == standby ]]; then
+  if [[ "$(own_sql --command 'SELECT pg_is_in_recovery()')" == t ]]; then
     say "Citus: this server is a standby, and is not registered"
     return 0
   fi
@@ -32,7 +32,7 @@ become_citus_node() {
 # usage: wait_for_own_server
 # Until it accepts connections: the coordinator asks back.
 wait_for_own_server() {
-  until read_postmaster_file && [[ "$postmaster_status" == @(ready|standby) ]]; do
+  until read_postmaster_file && pg_isready --quiet --host="$postmaster_socket_directory" --port="$postmaster_port"; do
     sleep 0.1
   done
 }

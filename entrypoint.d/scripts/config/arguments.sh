@@ -12,7 +12,7 @@ take_config_file() {
         REPLY="${2#*=}"
         shift
         ;;
-      --config_file=* | --config-file=*) REPLY="${1#*=}" ;;
+      -cconfig[_-]file=*' '* | --config[_-]file=*' '*) REPLY="${1#*=}" ;;
       *) REPLY_ARGUMENTS+=("$1") ;;
     esac
     shift
@@ -20,18 +20,45 @@ take_config_file() {
 }
 
 # usage: argument_settings [POSTGRES_ARG...]
+# Prints "name<TAB>value<TAB>origin" for each setting, also of the short options (postgres's manual page, "Options").
 argument_settings() {
-  local setting
+  local value
   while (($#)); do
-    setting=''
     case "$1" in
-      -c) setting="${2:-}" && shift ;;
-      -c*) setting="${1#-c}" ;;
-      --*=*) setting="${1#--}" ;;
-      -p) setting="port=${2:-}" && shift ;;
-      -p*) setting="port=${1#-p}" ;;
+      --*=*) argument_setting "${1#--}" ;;
+      -[BDNSchkp]*)
+        value="${1:2}"
+        if [[ -z "$value" ]]; then
+          (($# > 1)) || break
+          value="$2"
+        fi
+        argument_setting "$(short_option "${1:1:1}")$value"
+        [[ -n "${1:2}" ]] || shift
+        ;;
+      -F) argument_setting fsync=off ;;
+      -i) argument_setting 'listen_addresses=*' ;;
+      -l) argument_setting ssl=on ;;
     esac
-    shift || break
-    [[ "$setting" != *=* ]] || printf '%s\t%s\tcommand line\n' "$(tr '-' '_' <<<"${setting%%=*}")" "${setting#*=}"
+    shift
   done
+}
+
+# usage: argument_setting NAME=VALUE
+argument_setting() {
+  local name="${1%%=*}"
+  [[ "$1" != *=* ]] || printf '%s\t%s\tcommand line\n' "${name//-/_}" "${1#*=}"
+}
+
+# usage: short_option LETTER
+# Prints what the value of an option of one letter is to be prefixed with; -c brings its own name.
+short_option() {
+  case "$1" in
+    B) printf 'shared_buffers=' ;;
+    D) printf 'data_directory=' ;;
+    N) printf 'max_connections=' ;;
+    S) printf 'work_mem=' ;;
+    h) printf 'listen_addresses=' ;;
+    k) printf 'unix_socket_directories=' ;;
+    p) printf 'port=' ;;
+  esac
 }

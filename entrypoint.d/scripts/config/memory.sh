@@ -10,10 +10,14 @@ check_memory() {
 }
 
 # usage: memory_limit
-# Prints the limit in bytes, of cgroup v2 or v1, or nothing. Version 1 says "no limit" with a number near 2^63.
-memory_limit() {
+# Prints the limit in bytes, of cgroup v2 or v1, or nothing.
+memory_limit() { limit_in /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes; }
+
+# usage: limit_in FILE...
+# Prints what the first of the files that there is gives as limit. Version 2 says "no limit" with a word, version 1 with a number near 2^63.
+limit_in() {
   local file value
-  for file in /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes; do
+  for file; do
     [[ -r "$file" ]] || continue
     value="$(<"$file")"
     if [[ "$value" =~ ^[0-9]+$ ]] && ((${#value} < 16)); then

@@ -4,6 +4,7 @@
 # usage: check_standalone [POSTGRES_ARG...]
 check_standalone() {
   check_config_file "$@"
+  check_data_argument "$@"
   check_access
   check_major_version
   check_preload
@@ -22,6 +23,15 @@ check_standalone() {
 check_config_file() {
   take_config_file "$@"
   [[ "$REPLY" == "$PGDATA/postgresql.conf" || -r "$REPLY" ]] || problem "config_file '$REPLY' does not exist or cannot be read by uid $(id -u)"
+}
+
+# usage: check_data_argument [POSTGRES_ARG...]
+# What is checked, initialised and locked is PGDATA; a server on another directory would have none of it.
+check_data_argument() {
+  local directory
+  directory="$(argument_settings "$@" | awk -F '\t' '$1 == "data_directory" { value = $2 } END { print value }')"
+  [[ -z "$directory" || "$directory" == "$PGDATA" ]] ||
+    problem "the command line names the data directory $directory, and PGDATA is $PGDATA: set PGDATA=$directory instead"
 }
 
 # usage: check_initialisation
