@@ -15,6 +15,11 @@ pub fn source(slug: &str) -> String {
     format!("{WORK}/source/{slug}")
 }
 
+/// The unpacked sources of a component in which upstream's own tests are run.
+pub fn upstream(slug: &str) -> String {
+    format!("{WORK}/upstream/{slug}")
+}
+
 /// The staging tree (`DESTDIR`) of a component.
 pub fn stage(slug: &str) -> String {
     format!("{WORK}/stage/{slug}")

@@ -34,8 +34,6 @@
 //!
 //! The invariants are in ARCHITECTURE.md, with where to make the commonest changes.
 
-#![allow(dead_code)]
-
 mod artifact;
 mod cli;
 mod closure;

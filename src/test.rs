@@ -15,7 +15,7 @@ use crate::layout;
 use crate::outcome::{self, Counts, Outcome, Verdict, junit, tap};
 use crate::plan::{self, Action, Plan, Step, Tests};
 use crate::report::Reporter;
-use crate::resolve::{Purpose, Resolved, Selection};
+use crate::resolve::{Extension, Purpose, Resolved, Selection};
 use crate::run::{self, Event, Limits, Settings, Unfinished};
 use crate::step::prove::Manner;
 use crate::step::{self, Context, State};
@@ -31,11 +31,7 @@ pub fn test(args: &TestArgs, reporter: &Reporter) -> Result<(), Failure> {
     host::set_usual_umask();
     let manner = manner(args, &host);
     let leave = || {
-        for directory in [
-            manner.directory.clone(),
-            source_and_stage("source"),
-            source_and_stage("stage"),
-        ] {
+        for directory in TREES.map(work).into_iter().chain([manner.directory.clone()]) {
             // What a process still holds has a name that is removed all the same.
             let _ = host.remove(directory);
         }
@@ -49,7 +45,10 @@ pub fn test(args: &TestArgs, reporter: &Reporter) -> Result<(), Failure> {
     stoppable.run(|| resolve_and_test(args, &host, &manner, reporter))
 }
 
-fn source_and_stage(kind: &str) -> String {
+/// What is below the working directory only while something is built or tested.
+const TREES: [&str; 3] = ["source", "stage", "upstream"];
+
+fn work(kind: &str) -> String {
     format!("{}/{kind}", layout::WORK)
 }
 
@@ -117,6 +116,8 @@ fn resolve_and_test(
     let tests = Tests {
         extensions: resolved.selected.clone(),
         installed: args.installed,
+        upstream: args.upstream,
+        server: args.upstream && names.iter().any(|name| name == SERVER),
     };
     let plan = plan::tests(&resolved, &tests);
     let mut outcomes = left_out_outcomes(&left_out);
@@ -311,11 +312,28 @@ fn attribute(
 /// The title of the extension that a step is for.
 fn owner(step: &Step, resolved: &Resolved) -> Option<String> {
     let mut extensions = resolved.extensions.iter().map(|extension| &extension.component);
+    // What an older version's steps are for is the release.
+    let slug = match &step.action {
+        Action::Fetch { component, .. }
+        | Action::Install { component, .. }
+        | Action::Uninstall { component } => component,
+        Action::Build(build) => &build.component,
+        _ => "",
+    };
+    let is_updated = |extension: &&Extension| {
+        let mut upgrades = extension.upgrades.iter();
+        upgrades.any(|older| older.component.slug() == slug)
+    };
+    if let Some(extension) = resolved.extensions.iter().find(is_updated) {
+        return Some(extension.component.title());
+    }
     let component = match &step.action {
         Action::Fetch { source, .. } => extensions.find(|component| component.title() == source.title),
         Action::Build(build) => extensions.find(|component| component.slug() == build.component),
         Action::Install { component: slug, .. } => extensions.find(|component| component.slug() == *slug),
         Action::TestExtension(test) => Some(&test.extension.component),
+        Action::PrepareUpgrade(test) | Action::TestUpgrade(test) => Some(&test.to.component),
+        Action::TestUpstream(test) => return Some(test.subject.clone()),
         _ => None,
     };
     component.map(crate::resolve::Component::title)
@@ -324,7 +342,7 @@ fn owner(step: &Step, resolved: &Resolved) -> Option<String> {
 /// Removes what nobody looks at any more: all, where nothing failed; otherwise logs and kept clusters stay.
 fn clean(host: &Host, manner: &Manner, outcomes: &[Outcome]) -> Result<(), Failure> {
     let is_clean = Counts::of(outcomes).failed == 0;
-    for directory in [source_and_stage("source"), source_and_stage("stage")] {
+    for directory in TREES.map(work) {
         host.remove(directory)?;
     }
     if is_clean || !manner.keep {

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::artifact::Recipe;
 use crate::command::Command;
-use crate::manifest::extension::Required;
+use crate::manifest::extension::{KnownFailure, Required};
 use crate::manifest::image::{Prune, User};
 use crate::resolve::{Declared, Directory, Distribution, Extension, Resolved, Source};
 use crate::target::Target;
@@ -172,6 +172,12 @@ pub enum Action {
     InitialiseTemplate(Server),
     /// Tests one extension in a throw-away cluster of its own.
     TestExtension(Box<ExtensionTest>),
+    /// Fills a database with an older version of an extension.
+    PrepareUpgrade(Box<UpgradeTest>),
+    /// Updates that database.
+    TestUpgrade(Box<UpgradeTest>),
+    /// Runs upstream's own tests against a throw-away cluster.
+    TestUpstream(Box<UpstreamTest>),
     /// Writes the record of what was installed.
     WriteReceipt(Box<Resolved>),
 }
@@ -296,6 +302,42 @@ pub struct ExtensionTest {
     pub unloaded: Option<Unloaded>,
 }
 
+/// The test of an update.
+#[derive(Debug, Clone)]
+pub struct UpgradeTest {
+    /// The cluster.
+    pub server: Server,
+    /// Its settings.
+    pub settings: Settings,
+    /// The older version, with the tests of the update.
+    pub from: Extension,
+    /// The release.
+    pub to: Extension,
+}
+
+/// Upstream's own tests.
+#[derive(Debug, Clone)]
+pub struct UpstreamTest {
+    /// Whose: `pgvector 0.8.6`.
+    pub subject: String,
+    /// The same for file names.
+    pub slug: String,
+    /// The cluster.
+    pub server: Server,
+    /// Its settings.
+    pub settings: Settings,
+    /// The directory that the archives are unpacked into.
+    pub directory: String,
+    /// The archives.
+    pub sources: Vec<Source>,
+    /// What is run there, in order, as the image's user.
+    pub commands: Vec<Command>,
+    /// Seconds that all of it may take.
+    pub time_limit: u32,
+    /// Tests that are known to fail with this server.
+    pub known_failures: Vec<KnownFailure>,
+}
+
 /// A start without the libraries of an extension.
 #[derive(Debug, Clone)]
 pub struct Unloaded {
@@ -308,7 +350,10 @@ pub struct Unloaded {
 impl Action {
     /// True for what tests something by itself.
     pub fn is_test(&self) -> bool {
-        matches!(self, Self::TestExtension(_))
+        matches!(
+            self,
+            Self::TestExtension(_) | Self::TestUpgrade(_) | Self::TestUpstream(_)
+        )
     }
 
     /// The command lines it runs, as they are printed.
@@ -318,6 +363,7 @@ impl Action {
             Self::Run(commands) => commands.clone(),
             Self::FetchDistributions(fetch) => fetch.commands.clone(),
             Self::Build(build) => build.commands.clone(),
+            Self::TestUpstream(test) => test.commands.clone(),
             Self::LookUpArtifacts { simulation, .. } => vec![simulation.clone()],
             Self::InstallPackages(installation) => {
                 vec![PackageInstallation::command_for(&installation.names())]

@@ -1,9 +1,16 @@
 //! Builds the plan of `pgsetup test`: what is installed in order to be tested, and the tests.
 
 use super::build::{Builder, Id};
-use super::{Action, ExtensionTest, Lane, Plan, Server, Settings, Unloaded};
-use crate::manifest::extension::PreloadScope;
-use crate::resolve::{Extension, Resolved};
+use super::{
+    Action, ExtensionTest, Lane, Plan, Server, Settings, Unloaded, UpgradeTest, UpstreamTest, recipe,
+};
+use crate::command::Command;
+use crate::layout;
+use crate::manifest::extension::{PreloadScope, Upstream};
+use crate::resolve::{Component, Extension, Resolved, Source};
+
+/// Seconds that upstream's tests may take where the manifest does not say.
+const UPSTREAM_LIMIT: u32 = 900;
 
 /// What is tested, and how.
 #[derive(Debug, Clone, Default)]
@@ -12,43 +19,220 @@ pub struct Tests {
     pub extensions: Vec<String>,
     /// Whether all that is tested is there already.
     pub installed: bool,
+    /// Whether upstream's own tests are run as well.
+    pub upstream: bool,
+    /// Whether the server's own tests are.
+    pub server: bool,
+}
+
+impl Tests {
+    fn has(&self, extension: &Extension) -> bool {
+        self.extensions.contains(&extension.component.name)
+    }
 }
 
 /// The plan that tests `resolved`.
 pub fn tests(resolved: &Resolved, tests: &Tests) -> Plan {
-    let mut builder = Builder::new(resolved);
-    let mut installed: Vec<(&str, Id)> = Vec::new();
+    let all = with_tested(resolved, tests);
+    let mut builder = Builder::new(&all);
+    let server = server(resolved);
     let mut ready: Vec<Id> = Vec::new();
-    if !tests.installed {
+    let base = (!tests.installed).then(|| {
         let base = builder.base();
         let server = builder.server(&base);
         ready.push(server.all);
         ready.extend(builder.locale(&base));
-        for extension in &resolved.extensions {
-            let id = builder.extension(extension, &base, &server);
-            installed.push((&extension.component.name, id));
-        }
-    }
-    let server = server(resolved);
+        (base, server)
+    });
     let initialise = Action::InitialiseTemplate(server.clone());
     let template = builder.step("initialise a cluster", Lane::Cpu, 2, &ready, initialise);
+    let mut installed: Vec<(&str, Id)> = Vec::new();
     for extension in &resolved.extensions {
-        if !tests.extensions.contains(&extension.component.name) {
+        let requires = required(resolved, extension);
+        let mut needs = vec![template];
+        needs.extend(ids(
+            &installed,
+            requires.iter().map(|one| one.component.name.as_str()),
+        ));
+        let mut prepared = Vec::new();
+        if let Some((base, of_server)) = &base {
+            let mut gone: Option<Id> = None;
+            for older in extension.upgrades.iter().filter(|_| tests.has(extension)) {
+                let test = upgrade_test(&server, extension, older, &requires);
+                let old = builder.extension(older, base, of_server);
+                builder.steps[old].after.extend(gone);
+                let mut needs = needs.clone();
+                needs.push(old);
+                let name = format!("fill a database with {}", older.component.title());
+                let prepare = Action::PrepareUpgrade(Box::new(test.clone()));
+                let prepare = builder.step(name, Lane::Cpu, 5, &needs, prepare);
+                let component = older.component.slug();
+                let name = format!("remove {}", older.component.title());
+                let remove = builder.step(name, Lane::Files, 1, &[old], Action::Uninstall { component });
+                builder.steps[remove].after.push(prepare);
+                gone = Some(remove);
+                prepared.push((prepare, test));
+            }
+            let id = builder.extension(extension, base, of_server);
+            if !prepared.is_empty() {
+                builder.steps[id].after.extend(gone);
+            }
+            installed.push((&extension.component.name, id));
+            needs.push(id);
+        }
+        if !tests.has(extension) {
             continue;
         }
-        let requires = required(resolved, extension);
-        let with_it = requires.iter().copied().chain([extension]);
+        let title = extension.component.title();
+        let test = Action::TestExtension(Box::new(extension_test(&server, extension, &requires)));
+        builder.step(format!("test {title}"), Lane::Cpu, 5, &needs, test);
+        for (prepare, test) in prepared {
+            let mut needs = needs.clone();
+            needs.push(prepare);
+            let name = format!("update {} to {title}", test.from.component.title());
+            builder.step(name, Lane::Cpu, 3, &needs, Action::TestUpgrade(Box::new(test)));
+        }
+    }
+    for test in upstream_tests(resolved, tests, &server) {
         let mut needs = vec![template];
-        needs.extend(
-            with_it
-                .filter_map(|one| installed.iter().find(|(name, _)| *name == one.component.name))
-                .map(|(_, id)| *id),
-        );
-        let test = extension_test(&server, extension, &requires);
-        let name = format!("test {}", extension.component.title());
-        builder.step(name, Lane::Cpu, 5, &needs, Action::TestExtension(Box::new(test)));
+        // Whatever upstream's tests create is there by then.
+        needs.extend(installed.iter().map(|(_, id)| *id));
+        for (position, source) in test.sources.iter().enumerate() {
+            let name = format!("fetch {} for its own tests ({})", source.title, position + 1);
+            let fetch = Action::Fetch {
+                source: source.clone(),
+                // Of no component that need not be built.
+                component: format!("{}-upstream", test.slug),
+            };
+            needs.push(builder.step(name, Lane::Net, 3, &ready, fetch));
+        }
+        let name = format!("run upstream's tests of {}", test.subject);
+        builder.step(name, Lane::Cpu, 30, &needs, Action::TestUpstream(Box::new(test)));
     }
     builder.plan(Vec::new())
+}
+
+/// The image with the older versions that are built, and with the packages that upstream's tests need.
+fn with_tested(resolved: &Resolved, tests: &Tests) -> Resolved {
+    let mut all = resolved.clone();
+    if tests.installed {
+        return all;
+    }
+    for extension in resolved
+        .extensions
+        .iter()
+        .filter(|extension| tests.has(extension))
+    {
+        all.extensions.extend(extension.upgrades.iter().cloned());
+        if let Some(upstream) = extension.upstream.as_ref().filter(|_| tests.upstream) {
+            all.packages.build.extend(upstream.packages.iter().cloned());
+        }
+    }
+    if tests.upstream {
+        // `make` is wanted then, and what it calls, also where nothing has to be built.
+        all.keep_build_packages = true;
+    }
+    all
+}
+
+fn ids<'n>(installed: &[(&str, Id)], names: impl Iterator<Item = &'n str>) -> Vec<Id> {
+    let find = |name| installed.iter().find(|(known, _)| *known == name);
+    names.filter_map(find).map(|(_, id)| *id).collect()
+}
+
+fn upgrade_test(
+    server: &Server,
+    extension: &Extension,
+    older: &Extension,
+    requires: &[&Extension],
+) -> UpgradeTest {
+    UpgradeTest {
+        server: server.clone(),
+        settings: settings(extension, requires, true),
+        from: older.clone(),
+        to: extension.clone(),
+    }
+}
+
+/// Upstream's tests of the server and of the extensions that are tested, as far as there are any.
+fn upstream_tests(resolved: &Resolved, tests: &Tests, server: &Server) -> Vec<UpstreamTest> {
+    let mut found = Vec::new();
+    let postgresql = &resolved.postgresql;
+    if let Some(source) = postgresql.source.as_ref().filter(|_| tests.server) {
+        let upstream = postgresql.upstream.clone().unwrap_or_default();
+        let commands = recipe::upstream_of_server(postgresql, &upstream);
+        let sources = vec![source.clone()];
+        let settings = upstream.settings.clone();
+        found.push(upstream_test(
+            &postgresql.component,
+            server,
+            settings,
+            sources,
+            commands,
+            upstream,
+            postgresql.major,
+        ));
+    }
+    for extension in resolved
+        .extensions
+        .iter()
+        .filter(|one| tests.upstream && tests.has(one))
+    {
+        let is_pgxs = extension.build.pgxs.is_some();
+        let Some(upstream) = extension
+            .upstream
+            .clone()
+            .or_else(|| is_pgxs.then(Upstream::default))
+        else {
+            continue;
+        };
+        let commands = recipe::upstream(extension, postgresql, &upstream);
+        let requires: Vec<&Extension> = resolved
+            .extensions
+            .iter()
+            .filter(|other| {
+                let name = &other.component.name;
+                upstream.requires.contains(name) || extension.requires.contains(name)
+            })
+            .collect();
+        let mut settings = settings(extension, &requires, true);
+        settings.extend(upstream.settings.clone());
+        found.push(upstream_test(
+            &extension.component,
+            server,
+            settings,
+            extension.sources.clone(),
+            commands,
+            upstream,
+            postgresql.major,
+        ));
+    }
+    found
+}
+
+fn upstream_test(
+    component: &Component,
+    server: &Server,
+    settings: Settings,
+    sources: Vec<Source>,
+    commands: Vec<Command>,
+    mut upstream: Upstream,
+    major: u16,
+) -> UpstreamTest {
+    upstream
+        .known_failures
+        .retain(|known| known.postgresql.is_empty() || known.postgresql.contains(&major));
+    UpstreamTest {
+        subject: component.title(),
+        slug: component.slug(),
+        server: server.clone(),
+        settings,
+        directory: layout::upstream(&component.slug()),
+        sources,
+        commands,
+        time_limit: upstream.time_limit.unwrap_or(UPSTREAM_LIMIT),
+        known_failures: upstream.known_failures,
+    }
 }
 
 /// What throw-away clusters are made of.

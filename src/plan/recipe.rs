@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::command::Command;
 use crate::layout;
 use crate::manifest::build::{Autoconf, Build, Cmake, Meson, NamedStep, Pgxs};
+use crate::manifest::extension::Upstream;
 use crate::manifest::image::User;
 use crate::resolve::{Extension, Postgresql};
 
@@ -35,11 +36,6 @@ pub fn postgresql(postgresql: &Postgresql) -> Vec<Command> {
 pub fn postgresql_parts(postgresql: &Postgresql) -> Server {
     let slug = postgresql.component.slug();
     let source = layout::source(&slug);
-    let directories = [
-        format!("--prefix={}", postgresql.prefix()),
-        format!("--datadir={}", postgresql.share()),
-        "--sysconfdir=/etc/postgresql-common".to_owned(),
-    ];
     let environment = &postgresql.environment;
     let run = |command: Command| command.envs(environment).dir(&source);
     let make = |directory: &str, targets: &[&str]| {
@@ -48,9 +44,7 @@ pub fn postgresql_parts(postgresql: &Postgresql) -> Server {
     let install = |directory: &str, targets: &[&str]| make(directory, targets).arg(destdir(&slug));
     Server {
         development: vec![
-            run(Command::new("sh", ["./configure"])
-                .args(directories)
-                .args(&postgresql.configure)),
+            run(configure(postgresql)),
             make("src/backend", &["generated-headers"]),
             make(
                 "src",
@@ -120,6 +114,88 @@ pub fn extension(extension: &Extension, postgresql: &Postgresql) -> Vec<Command>
         // The schema of an extension's manifest demands one of them; a module is built with PostgreSQL.
         Build { .. } => Vec::new(),
     }
+}
+
+/// The configuration of the server's source tree.
+fn configure(postgresql: &Postgresql) -> Command {
+    let directories = [
+        format!("--prefix={}", postgresql.prefix()),
+        format!("--datadir={}", postgresql.share()),
+        "--sysconfdir=/etc/postgresql-common".to_owned(),
+    ];
+    Command::new("sh", ["./configure"])
+        .args(directories)
+        .args(&postgresql.configure)
+}
+
+/// The commands that run upstream's tests of an extension in a source tree that has only just been unpacked.
+pub fn upstream(extension: &Extension, postgresql: &Postgresql, upstream: &Upstream) -> Vec<Command> {
+    let source = layout::upstream(&extension.component.slug());
+    let recipe = Recipe {
+        source: source.clone(),
+        slug: extension.component.slug(),
+        pg_config: postgresql.program("pg_config"),
+    };
+    let mut commands = Vec::new();
+    let mut directory = source.clone();
+    let mut make = vec![format!("PG_CONFIG={}", recipe.pg_config), "USE_PGXS=1".to_owned()];
+    match &extension.build {
+        Build { pgxs: Some(pgxs), .. } => {
+            make.extend(pgxs.make.iter().cloned());
+            directory.extend(pgxs.directory.iter().map(|below| format!("/{below}")));
+        }
+        Build {
+            autoconf: Some(autoconf),
+            ..
+        } => {
+            let configure = Command::new("sh", ["./configure"]).args(&autoconf.configure);
+            commands.push(recipe.run(configure, &autoconf.environment));
+        }
+        _ => {}
+    }
+    if let Some(below) = &upstream.directory {
+        directory = format!("{source}/{below}");
+    }
+    if upstream.steps.is_empty() {
+        make.extend(upstream.make.iter().cloned());
+        let make = Command::new("make", make).args(targets(upstream));
+        commands.push(recipe.run(make, &BTreeMap::new()).dir(directory));
+    } else {
+        commands.extend(upstream.steps.iter().map(|step| recipe.step(step)));
+    }
+    let path = path(postgresql);
+    let finish = |command: Command| command.env("PATH", &path).envs(&upstream.environment);
+    commands.into_iter().map(finish).collect()
+}
+
+/// The commands that run the server's own regression tests in a source tree that has only just been unpacked: it is
+/// configured as the server was.
+pub fn upstream_of_server(postgresql: &Postgresql, upstream: &Upstream) -> Vec<Command> {
+    let source = layout::upstream(&postgresql.component.slug());
+    let configure = configure(postgresql).envs(&postgresql.environment).dir(&source);
+    let below = upstream.directory.iter().map(|below| format!("/{below}"));
+    let make = Command::new("make", &upstream.make)
+        .args(targets(upstream))
+        .envs(&postgresql.environment)
+        .dir(format!("{source}{}", below.collect::<String>()));
+    let path = path(postgresql);
+    let finish = |command: Command| command.env("PATH", &path).envs(&upstream.environment);
+    [configure, make].into_iter().map(finish).collect()
+}
+
+fn targets(upstream: &Upstream) -> Vec<String> {
+    match upstream.targets.as_slice() {
+        [] => vec!["installcheck".to_owned()],
+        targets => targets.to_vec(),
+    }
+}
+
+/// Where tests look for programs: PostgreSQL's own come first.
+fn path(postgresql: &Postgresql) -> String {
+    format!(
+        "{}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        postgresql.prefix()
+    )
 }
 
 fn destdir(slug: &str) -> String {

@@ -21,6 +21,7 @@ use crate::host::{Host, Log};
 use crate::layout;
 use crate::plan::{Build, Part};
 use crate::report::bytes;
+use crate::resolve::Source;
 
 /// The date that builds are told (`SOURCE_DATE_EPOCH`): always the same, so that no artifact has the day it was made on in
 /// it. 2020-01-01; the archives of Python wheels know no year before 1980.
@@ -81,7 +82,7 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     host.empty_directory(&stage)?;
     let _token = context.jobserver.acquire().because(Cause::Internal)?;
     if build.part != Part::Second {
-        unpack(build, context)?;
+        unpack(&layout::source(&build.component), &build.sources, context)?;
     }
     for (path, text) in &build.files {
         host.write(path, text, ROOT_FILE)?;
@@ -104,15 +105,16 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     Ok(stripped.after)
 }
 
-fn unpack(build: &Build, context: &Context<'_>) -> Result<(), Failure> {
-    let source = context.host.empty_directory(&layout::source(&build.component))?;
-    for archive in &build.sources {
+/// Unpacks archives that were fetched: the first into an empty directory, the others into that tree.
+pub fn unpack(directory: &str, archives: &[Source], context: &Context<'_>) -> Result<(), Failure> {
+    let source = context.host.empty_directory(directory)?;
+    for archive in archives {
         let path = {
-            let archives = lock(&context.state.archives);
+            let fetched = lock(&context.state.archives);
             archive
                 .accepted
                 .iter()
-                .find_map(|digest| archives.get(digest).cloned())
+                .find_map(|digest| fetched.get(digest).cloned())
         };
         let path = path.ok_or_else(|| anyhow::anyhow!("{} was not fetched", archive.title))?;
         archive::unpack(&path, &source, archive.strip, &Limits::default())

@@ -213,6 +213,9 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
         Action::TryOut(try_out) => prove::image(try_out, context, log)?,
         Action::InitialiseTemplate(server) => prove::template(server, context, log)?,
         Action::TestExtension(test) => prove::extension(test, context, log)?,
+        Action::PrepareUpgrade(test) => prove::prepare_upgrade(test, context, log)?,
+        Action::TestUpgrade(test) => prove::finish_upgrade(test, context, log)?,
+        Action::TestUpstream(test) => prove::upstream(test, context, log)?,
         Action::WriteReceipt(resolved) => receipt::write(resolved, context)?,
     };
     Ok(note.into())

@@ -83,7 +83,7 @@ fn loaded(test: &ExtensionTest, cluster: &Cluster<'_>, recorder: &Recorder<'_, '
             with_log(&running, again)
         })?;
     }
-    tests(&running, database, &extension.tests, Part::All, recorder)?;
+    tests(&running, database, &extension.tests, &Part::All, recorder)?;
     stop(running, recorder)
 }
 
@@ -97,12 +97,14 @@ pub fn stop(running: Running<'_>, recorder: &Recorder<'_, '_>) -> Result<(), Fai
 }
 
 /// Which parts of tests are run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
     /// All of them.
     All,
-    /// What asks, of what an earlier run has made.
-    Again,
+    /// All of them, before the update that is called so.
+    Before(String),
+    /// What asks, of what has been made before the update that is called so.
+    Again(String),
 }
 
 /// Runs tests in a database.
@@ -110,13 +112,14 @@ pub fn tests(
     running: &Running<'_>,
     database: &str,
     tests: &[Test],
-    part: Part,
+    part: &Part,
     recorder: &Recorder<'_, '_>,
 ) -> Result<(), Failure> {
     for test in tests {
         let name = match part {
             Part::All => test.description.clone(),
-            Part::Again => format!("after the update: {}", test.description),
+            Part::Before(update) => format!("{update}: before: {}", test.description),
+            Part::Again(update) => format!("{update}: after: {}", test.description),
         };
         if running.is_stuck() {
             let why = "an earlier test has not come to an end";
@@ -140,9 +143,9 @@ pub fn with_log(running: &Running<'_>, result: Result<(), Failure>) -> Result<()
 }
 
 /// Asks a test's query and compares what comes.
-fn ask(running: &Running<'_>, database: &str, test: &Test, part: Part) -> Result<(), Failure> {
+fn ask(running: &Running<'_>, database: &str, test: &Test, part: &Part) -> Result<(), Failure> {
     // One session, so that what is set before is still set; its own answers are not wanted.
-    let setup = test.setup.as_ref().filter(|_| part == Part::All);
+    let setup = test.setup.as_ref().filter(|_| !matches!(part, Part::Again(_)));
     let before = [setup, test.session.as_ref()].map(|sql| sql.map_or("", String::as_str));
     let sql = format!(
         "\\o /dev/null\n{}\n;\n{}\n;\n\\o\n{}\n;\n",
@@ -287,7 +290,7 @@ pub fn create_database(name: &str) -> String {
 }
 
 /// `name` as an SQL identifier.
-fn identifier(name: &str) -> String {
+pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

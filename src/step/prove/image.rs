@@ -82,7 +82,7 @@ fn one(
             with_log(running, extension.provides.iter().try_for_each(each))
         })?;
     if created {
-        tests(running, database, &extension.tests, Part::All, recorder)?;
+        tests(running, database, &extension.tests, &Part::All, recorder)?;
     }
     Ok(())
 }

@@ -7,6 +7,8 @@
 mod extension;
 mod files;
 mod image;
+mod upgrade;
+mod upstream;
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -22,6 +24,8 @@ use crate::step::cluster::Cluster;
 
 pub use extension::{Part, prove as extension};
 pub use image::prove as image;
+pub use upgrade::{finish as finish_upgrade, prepare as prepare_upgrade};
+pub use upstream::prove as upstream;
 
 /// How long one script of SQL may take where nobody says otherwise.
 const LIMIT: Duration = Duration::from_secs(120);

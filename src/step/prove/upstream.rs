@@ -1,0 +1,226 @@
+//! Upstream's own tests, run in a source tree of their own against a throw-away cluster, as the image's user.
+
+use std::time::{Duration, Instant};
+
+use super::{Recorder, in_cluster};
+use crate::command::Command;
+use crate::failure::{Cause, Failure};
+use crate::host::Log;
+use crate::host::cmd::{self, CommandError};
+use crate::host::fs;
+use crate::outcome::Verdict;
+use crate::plan::UpstreamTest;
+use crate::step::{Context, build};
+
+/// How many lines of a file of differences a failure shows.
+const LINES: usize = 200;
+/// The files in which PostgreSQL's test drivers leave what differs.
+const DIFFERENCES: &str = "regression.diffs";
+
+/// Runs them. What fails is an outcome, and no failure of the step.
+pub fn prove(test: &UpstreamTest, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
+    let recorder = Recorder::new(context, test.subject.clone());
+    let directory = format!("{}-upstream", test.slug);
+    in_cluster(
+        &directory,
+        &test.server,
+        context,
+        log,
+        recorder,
+        |cluster, recorder| {
+            let host = context.host;
+            build::unpack(&test.directory, &test.sources, context)?;
+            let user = &test.server.user;
+            let owner = format!("{}:{}", user.uid, user.gid);
+            host.run(
+                &Command::new("chown", ["--recursive", &owner, &test.directory]),
+                log,
+            )?;
+            cluster.copy(&context.manner.template())?;
+            cluster.configure(None, &test.settings)?;
+            let mut running = None;
+            recorder.test("upstream: the server starts", || {
+                running = Some(cluster.start()?);
+                Ok(())
+            })?;
+            let Some(running) = running else {
+                return Ok(());
+            };
+            let began = Instant::now();
+            let limit = Duration::from_secs(test.time_limit.into());
+            let from = log.length();
+            let mut ended = Ok(());
+            for command in &test.commands {
+                let command = command
+                    .clone()
+                    .env("HOME", running.socket())
+                    .env("PGHOST", running.socket())
+                    .env("PGUSER", "postgres");
+                let settings = cmd::Settings {
+                    time_limit: Some(limit.saturating_sub(began.elapsed())),
+                    ..cmd::Settings::default()
+                };
+                ended = host.run_with(&cluster.as_user(command), log, settings);
+                if ended.is_err() {
+                    break;
+                }
+            }
+            if let Err(error) = &ended
+                && error.interrupted
+            {
+                return Err(Failure::new(Cause::Interrupted, error));
+            }
+            report(test, context, recorder, &log.since(from), ended, began.elapsed())?;
+            super::extension::stop(running, recorder)
+        },
+    )
+}
+
+/// Turns the output of the commands into outcomes.
+fn report(
+    test: &UpstreamTest,
+    context: &Context<'_>,
+    recorder: &Recorder<'_, '_>,
+    output: &str,
+    ended: Result<(), CommandError>,
+    elapsed: Duration,
+) -> Result<(), Failure> {
+    let mut unexpected = 0;
+    let mut known_failures = 0;
+    for line in output.lines().filter_map(Line::read) {
+        let known = test.known_failures.iter().find(|known| known.name == line.name);
+        let verdict = match (line.passed, known) {
+            (true, None) => Verdict::Passed,
+            (true, Some(known)) => Verdict::KnownFailurePassed(known.reason.clone()),
+            (false, Some(known)) => {
+                known_failures += 1;
+                Verdict::KnownFailure(known.reason.clone())
+            }
+            (false, None) => {
+                unexpected += 1;
+                Verdict::Failed("its output is not the expected one".to_owned())
+            }
+        };
+        recorder.add(&format!("upstream: {}", line.name), verdict, line.elapsed);
+    }
+    let failure = match ended {
+        Ok(()) if unexpected == 0 => None,
+        // What fails as known makes its driver fail as well.
+        Err(error) if unexpected == 0 && known_failures > 0 && !error.timed_out => None,
+        Ok(()) => Some("tests failed".to_owned()),
+        Err(error) => Some(error.to_string()),
+    };
+    let name = "upstream: all of them";
+    match failure {
+        None => recorder.add(name, Verdict::Passed, elapsed),
+        Some(why) => {
+            let differences = differences(test, context)?;
+            recorder.add(name, Verdict::Failed(format!("{why}{differences}")), elapsed);
+        }
+    }
+    Ok(())
+}
+
+/// The files of differences below the source tree, as far as they are worth reading.
+fn differences(test: &UpstreamTest, context: &Context<'_>) -> Result<String, Failure> {
+    let mut shown = String::new();
+    for entry in fs::tree(&context.host.path(&test.directory))? {
+        if entry.path.file_name().is_none_or(|name| name != DIFFERENCES) {
+            continue;
+        }
+        let path = format!("{}/{}", test.directory, entry.path.display());
+        let file = context.host.read(&path)?.unwrap_or_default();
+        shown.push_str(&format!("\n{path}:"));
+        for line in file.lines().take(LINES) {
+            shown.push_str(&format!("\n    {line}"));
+        }
+        let more = file.lines().count().saturating_sub(LINES);
+        if more > 0 {
+            shown.push_str(&format!("\n    and {more} lines more"));
+        }
+    }
+    Ok(shown)
+}
+
+/// A line of a test driver's output about one test.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    name: String,
+    passed: bool,
+    elapsed: Duration,
+}
+
+impl Line {
+    /// Reads what `pg_regress` and `pg_isolation_regress` print, from PostgreSQL 16 on (`ok 1 - name 12 ms`) and before
+    /// (`test name ... ok 12 ms`), and what `pg_prove` prints (`name.sql .. ok`).
+    fn read(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let milliseconds = |words: &[&str]| {
+            let place = words.iter().position(|word| *word == "ms").unwrap_or_default();
+            let number = words
+                .get(place.wrapping_sub(1))
+                .and_then(|word| word.parse().ok());
+            Duration::from_millis(number.unwrap_or_default())
+        };
+        let found = |name: &str, passed: bool| {
+            Some(Self {
+                name: name.to_owned(),
+                passed,
+                elapsed: milliseconds(&words),
+            })
+        };
+        match words.as_slice() {
+            ["ok", number, "-" | "+", name, ..] if number.parse::<u32>().is_ok() => found(name, true),
+            ["not", "ok", number, "-" | "+", name, ..] if number.parse::<u32>().is_ok() => found(name, false),
+            ["test", name, "...", "ok", ..] | [name, "...", "ok", ..] => found(name, true),
+            ["test", name, "...", "FAILED", ..] | [name, "...", "FAILED", ..] | [name, "(Wstat:", ..] => {
+                found(name, false)
+            }
+            [name, dots, "ok"] if is_dots(dots) => found(name, true),
+            _ => None,
+        }
+    }
+}
+
+fn is_dots(word: &str) -> bool {
+    word.len() >= 2 && word.chars().all(|c| c == '.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_of_every_test_driver_are_read() {
+        let read =
+            |line: &str| Line::read(line).map(|line| (line.name, line.passed, line.elapsed.as_millis()));
+        let known = |name: &str, passed, elapsed| Some((name.to_owned(), passed, elapsed));
+        assert_eq!(read("ok 3         - bit      97 ms"), known("bit", true, 97));
+        assert_eq!(read("not ok 12    + copy     12 ms"), known("copy", false, 12));
+        assert_eq!(
+            read("test tablespace    ... ok          137 ms"),
+            known("tablespace", true, 137)
+        );
+        assert_eq!(
+            read("     boolean       ... FAILED       36 ms"),
+            known("boolean", false, 36)
+        );
+        assert_eq!(
+            read("test/test-id-10.sql .......... ok"),
+            known("test/test-id-10.sql", true, 0)
+        );
+        assert_eq!(
+            read("test/a.sql  (Wstat: 0 Tests: 5 Failed: 1)"),
+            known("test/a.sql", false, 0)
+        );
+        for line in [
+            "# parallel group (20 tests):  char",
+            "1..38",
+            "make: ok",
+            "test/a.sql .. ",
+            "parallel ... done",
+        ] {
+            assert_eq!(read(line), None, "{line}");
+        }
+    }
+}
