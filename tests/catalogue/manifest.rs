@@ -42,12 +42,20 @@ pub struct Extension {
     pub tests: Vec<Test>,
     #[serde(default)]
     pub upgrades: Vec<Upgrade>,
+    pub upstream: Option<Upstream>,
     /// Everything in it that its tests are made of, as text without comments.
     #[serde(skip)]
     pub proof: String,
     /// The file it is in.
     #[serde(skip)]
     pub file: PathBuf,
+}
+
+/// How upstream's own tests are run.
+#[derive(Debug, Deserialize)]
+pub struct Upstream {
+    #[serde(default)]
+    pub requires: Vec<String>,
 }
 
 /// An older version to update from.
@@ -269,6 +277,7 @@ fn read_modules(file: &Path) -> Result<Vec<Extension>, String> {
         preload: module.preload,
         tests: module.tests,
         upgrades: Vec::new(),
+        upstream: None,
         file: file.to_owned(),
     });
     Ok(modules.collect())

@@ -203,6 +203,7 @@ fn make_plan(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result
         .iter()
         .map(|conflict| &conflict.extension)
         .chain(after)
+        .chain(extension.upstream.iter().flat_map(|upstream| &upstream.requires))
         .map(String::as_str)
         .chain(required.keys().copied())
         .collect();
