@@ -1,6 +1,6 @@
 //! What the dynamic linker reads of an ELF file: machine, interpreter, needed libraries, search paths.
 //!
-//! Only the headers and the dynamic segment are read, never the sections, so a stripped file tells as much as
+//! Only the headers and the dynamic segment are read, not what is in sections, so a stripped file tells as much as
 //! another. It follows nothing: finding the libraries is `closure`'s.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use object::elf::{self, FileHeader32, FileHeader64};
-use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader};
 use object::{Endianness, ReadCache};
 
 use super::Host;
@@ -184,6 +184,30 @@ fn build_id<H: FileHeader<Endian = Endianness>>(data: &[u8]) -> object::Result<O
 fn facts<H: FileHeader<Endian = Endianness>>(data: &ReadCache<File>) -> object::Result<Elf> {
     let header = H::parse(data)?;
     let endian = header.endian()?;
+    let machine = Machine {
+        number: header.e_machine(endian).0,
+        is_64: header.is_class_64(),
+        is_little_endian: header.is_little_endian(),
+    };
+    // A file with symbols for debuggers only has the headers of the program, and none of what they speak of.
+    let has_no_code = |section: &H::SectionHeader| {
+        let is_code = section.sh_flags(endian).0 & elf::SHF_EXECINSTR.0 != 0;
+        section.sh_type(endian) == elf::SHT_NOBITS && is_code
+    };
+    if let Ok(sections) = header.section_headers(endian, data)
+        && sections.iter().any(has_no_code)
+    {
+        return Ok(Elf {
+            machine,
+            kind: ElfKind::Object,
+            interpreter: None,
+            soname: None,
+            needed: Vec::new(),
+            rpath: Vec::new(),
+            runpath: Vec::new(),
+            opens_libraries: false,
+        });
+    }
     let segments = header.program_headers(endian, data)?;
     let mut interpreter = None;
     let mut dynamic: &[H::Dyn] = &[];
@@ -242,11 +266,7 @@ fn facts<H: FileHeader<Endian = Endianness>>(data: &ReadCache<File>) -> object::
         _ => ElfKind::Object,
     };
     Ok(Elf {
-        machine: Machine {
-            number: header.e_machine(endian).0,
-            is_64: header.is_class_64(),
-            is_little_endian: header.is_little_endian(),
-        },
+        machine,
         kind,
         interpreter,
         soname: texts(elf::DT_SONAME).into_iter().next(),

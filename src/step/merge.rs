@@ -9,7 +9,6 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::prune;
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
 use crate::host::elf::{Elf, Machine};
@@ -236,8 +235,6 @@ impl Check<'_> {
         findings.extend(self.collision(path, entry)?);
         match &entry.kind {
             FileKind::Link(target) => findings.extend(self.link(path, utf8(target)?)?),
-            // Of a file with symbols only, the headers speak of parts that are not in it.
-            FileKind::File if path.starts_with(prune::DEBUG_SYMBOLS) => {}
             FileKind::File => {
                 if let Some(elf) = self.host.elf(&format!("{}{path}", self.stage))? {
                     findings.extend(self.elf(&elf));

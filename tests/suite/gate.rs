@@ -77,7 +77,9 @@ fn archive(directory: &Path, name: &str, files: &[(&str, &str)]) -> String {
     let tree = directory.join("trees").join(format!("{name}-1.0"));
     std::fs::create_dir_all(&tree).unwrap();
     for (file, text) in files {
-        std::fs::write(tree.join(file), text).unwrap();
+        let file = tree.join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
     }
     let path = directory.join(format!("vendor/{name}-1.0.tar.gz"));
     std::fs::create_dir_all(directory.join("vendor")).unwrap();
@@ -128,10 +130,18 @@ fn extension(directory: &Path, case: &Case) {
 fn image(directory: &Path) {
     let makefile = "world-bin:\n\tgcc -g -o postgres it.c\ninstall-world-bin:\n\
                     \tinstall -D postgres $(DESTDIR)/usr/lib/postgresql/18/bin/postgres\n";
+    // What extensions need comes first, by targets that PostgreSQL's own makefiles have.
+    let part = "%:\n\t@true\ninstall-local:\n\tinstall -D --mode=644 Makefile $(DESTDIR)/usr/include/postgresql/Makefile\n";
     let files = [
         ("configure", "#!/bin/sh\n"),
         ("Makefile", makefile),
         ("it.c", "int main(void) { return 0; }"),
+        ("src/Makefile", part),
+        ("src/backend/Makefile", part),
+        ("src/interfaces/Makefile", part),
+        ("src/bin/Makefile", part),
+        ("src/pl/plpgsql/src/Makefile", part),
+        ("config/Makefile", part),
     ];
     let digest = archive(directory, "postgresql", &files);
     let server = format!(
