@@ -7,7 +7,7 @@ target := $(shell uname -m)-unknown-linux-gnu
 static := RUSTFLAGS="-C target-feature=+crt-static"
 scripts := $(shell find entrypoint.d tools benches tests cluster fuzz/run.sh -name '*.sh' 2>/dev/null) .ci/run
 
-export PG PREVIOUS EXTENSIONS VENDOR IMAGE BASE IMAGES COUNT CYCLES SEED LIMIT KINDS KEEP
+export PG PREVIOUS EXTENSIONS VENDOR IMAGE BASE IMAGES COUNT CYCLES SEED LIMIT KINDS KEEP RESUME
 
 .PHONY: help
 help: ## List what can be made

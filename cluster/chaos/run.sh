@@ -3,7 +3,8 @@
 # lost, each group has one leader, and its members stream again; else it stops there and says why.
 #
 #   COUNT=50      faults          SEED=N     repeats a sequence        LIMIT=3600   seconds after which no further fault begins
-#   KEEP=1        leave the cluster for a look        KINDS="paused disk_full"   only these
+#   KEEP=1        leave the cluster for a look        RESUME=1    go on with one that was left, until it has had COUNT faults
+#   KINDS="paused disk_full"   only these
 # shellcheck source-path=SCRIPTDIR disable=SC2154 # lib.sh has the members
 set -Eeuo pipefail
 
@@ -159,6 +160,15 @@ for key, value in sorted(json.load(urllib.request.urlopen('http://localhost:8008
     if key != 'postgresql': print(f'{key}: {value}')"
 }
 
+# usage: resume
+# What has happened counts; the members are stopped in turn from where the last run ended.
+resume() {
+  number="$(wc --lines <"$RESULTS/faults.tsv")"
+  turn="$(grep --count --fixed-strings "${fault_title[stopped_in_turn]}" "$RESULTS/faults.tsv" || true)"
+  printf ', %s' "$seed" >>"$RESULTS/seed"
+  wait_until_well
+}
+
 main() {
   local number=0 kind
   local -a order leaders
@@ -166,10 +176,14 @@ main() {
   RANDOM="$seed"
   say "$count faults, seed $seed, results in $RESULTS"
   trap finish EXIT
-  start
-  machine >"$RESULTS/machine.txt"
-  wait_until_well
-  printf '%s\n' "$seed" >"$RESULTS/seed"
+  if [[ -n "${RESUME:-}" ]]; then
+    resume
+  else
+    start
+    machine >"$RESULTS/machine.txt"
+    wait_until_well
+    printf '%s' "$seed" >"$RESULTS/seed"
+  fi
   local end=$((SECONDS + limit))
   while ((number < count && SECONDS < end)); do
     # Every kind once, in an order of chance, then again.
