@@ -134,7 +134,7 @@ compiling() {
   # The trace is printed with a member a line, in the order of their names: a slice's dur, name, ph, pid, tid and ts.
   awk -v began="$2" '
     /^      "dur":/ { dur = $2 + 0 }
-    /^      "name":/ { build = /"name": "(build|install patroni) / }
+    /^      "name":/ { build = /"name": "build / }
     /^      "ts":/ {
       if (build) {
         if (!first || $2 + 0 < from) { from = $2 + 0; first = 1 }
