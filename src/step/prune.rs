@@ -451,7 +451,7 @@ mod tests {
         write("/usr/lib/python3.11/__pycache__/stray.pyc", "x");
         write("/var/log/dpkg.log", "x");
         write("/var/log/bootstrap.log", "x");
-        write("/var/lib/apt/lists/deb.debian.org_Packages", "x");
+        write("/var/lib/apt/lists/archive.example_Packages", "x");
         write("/stage/usr/include/pg/postgres.h", "x");
         write("/stage/usr/lib/pg/lib/libpq.so.5.18", "x");
         write("/stage/usr/lib/pg/bin/script.py", "#!/usr/bin/env python9\n");
@@ -502,7 +502,7 @@ mod tests {
             ("/usr/lib/python3/__pycache__/owned.pyc", true),
             ("/var/log/dpkg.log", false),
             ("/var/log/bootstrap.log", true),
-            ("/var/lib/apt/lists/deb.debian.org_Packages", false),
+            ("/var/lib/apt/lists/archive.example_Packages", false),
             ("/var/lib/apt/lists", true),
             ("/etc/ssl/private/ssl-cert-snakeoil.key", false),
             ("/etc/ssl/certs/ssl-cert-snakeoil.pem", false),
