@@ -244,7 +244,9 @@ impl<'a> Builder<'a> {
         }
         let is_runtime = |package: &WantedPackage| package.phase == Phase::Runtime;
         let of_server = |package: &WantedPackage| {
-            !is_runtime(package) && resolved.postgresql.packages.build.contains(&package.name)
+            // A server that is not built wants none: what it names is what others are compiled against.
+            let is_built = resolved.postgresql.source.is_some();
+            is_built && !is_runtime(package) && resolved.postgresql.packages.build.contains(&package.name)
         };
         let of_others = |package: &WantedPackage| !is_runtime(package) && !of_server(package);
         let (recipes, packages) = (self.recipes.clone(), self.packages.clone());
