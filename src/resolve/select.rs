@@ -274,7 +274,8 @@ fn chosen<'m>(
     chosen
 }
 
-/// Every extension that is for the selected server; the others are left out with the reason.
+/// Every extension that is for the selected server and can be beside those before it; the others are left out with
+/// the reason.
 fn every<'m>(
     manifests: &'m Manifests,
     image: &'m Located<Image>,
@@ -283,7 +284,7 @@ fn every<'m>(
     architecture: Architecture,
     left_out: &mut BTreeMap<String, String>,
 ) -> Vec<Chosen<'m>> {
-    let mut chosen = Vec::new();
+    let mut chosen: Vec<Chosen<'m>> = Vec::new();
     let wanted = |manifest: &&Located<Written>| !selection.without.contains(&manifest.value.name);
     for manifest in manifests.extensions.iter().filter(wanted) {
         let candidate = Chosen {
@@ -293,12 +294,29 @@ fn every<'m>(
         let mut problems = Vec::new();
         against_server(manifests, image, selection, &[candidate], &mut problems);
         extension(&candidate, postgresql, architecture, &mut problems);
-        match problems.first() {
+        let beside = chosen
+            .iter()
+            .find_map(|other| exclusion(manifest, other.manifest));
+        let why = problems.into_iter().map(|problem| problem.message).next();
+        match why.or(beside) {
             None => chosen.push(candidate),
-            Some(problem) => drop(left_out.insert(manifest.value.name.clone(), problem.message.clone())),
+            Some(why) => drop(left_out.insert(manifest.value.name.clone(), why)),
         }
     }
     chosen
+}
+
+/// Why `one` cannot be installed where `other` is, by what either says of its conflicts.
+fn exclusion(one: &Located<Written>, other: &Located<Written>) -> Option<String> {
+    let said_by = |one: &Written, other: &Written| {
+        let mut conflicts = one.conflicts.iter();
+        let conflict = conflicts.find(|conflict| conflict.extension == other.name)?;
+        Some(format!(
+            "`{}` cannot be beside `{}`: {}",
+            one.name, other.name, conflict.reason
+        ))
+    };
+    said_by(&one.value, &other.value).or_else(|| said_by(&other.value, &one.value))
 }
 
 /// `chosen` with all that they require, each once.

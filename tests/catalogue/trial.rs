@@ -98,17 +98,35 @@ fn wanted(catalogue: &Catalogue) -> Vec<Wanted> {
         asked == "all" || asked.split_whitespace().any(|name| name == extension.name)
     };
     majors
-        .map(|major| {
+        .flat_map(|major| {
             let for_it = |extension: &&Extension| extension.majors().contains(&major);
-            let names = catalogue.all().filter(is_asked).filter(for_it);
-            new(
-                major,
-                names.map(|extension| extension.name.clone()).collect(),
-                None,
-            )
+            let chosen = catalogue.all().filter(is_asked).filter(for_it);
+            let together = compatible(chosen).into_iter();
+            together.map(move |names| new(major, names, None))
         })
-        .filter(|wanted| !wanted.names.is_empty())
         .collect()
+}
+
+/// The names in as few installations as it takes that no two in one exclude each other.
+fn compatible<'c>(extensions: impl Iterator<Item = &'c Extension>) -> Vec<Vec<String>> {
+    let excludes = |one: &Extension, other: &Extension| {
+        one.conflicts
+            .iter()
+            .any(|conflict| conflict.extension == other.name)
+    };
+    let mut groups: Vec<Vec<&Extension>> = Vec::new();
+    for extension in extensions {
+        let fits = |group: &Vec<&Extension>| {
+            let mut others = group.iter();
+            !others.any(|other| excludes(other, extension) || excludes(extension, other))
+        };
+        match groups.iter().position(fits) {
+            Some(position) => groups[position].push(extension),
+            None => groups.push(vec![extension]),
+        }
+    }
+    let names = |group: Vec<&Extension>| group.iter().map(|extension| extension.name.clone()).collect();
+    groups.into_iter().map(names).collect()
 }
 
 /// The major of an image and which of [`QUICK`] it has, as its receipt says; none where there is no such image.
