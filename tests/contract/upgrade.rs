@@ -52,7 +52,7 @@ fn old_cluster() -> Volume {
     let volume = Volume::new();
     let script = format!(
         "chmod 0700 {DATA}; bin=/usr/lib/postgresql/{OLD}/bin; $bin/initdb --username=postgres --data-checksums --no-sync {DATA} >/dev/null
-         echo 'work_mem = 5MB' >>{DATA}/postgresql.conf; echo 'host all all all scram-sha-256' >>{DATA}/pg_hba.conf
+         printf '%s\\n' 'work_mem = 5MB' \"include 'own.conf'\" >>{DATA}/postgresql.conf; echo 'temp_buffers = 9MB' >{DATA}/own.conf; echo 'host all all all scram-sha-256' >>{DATA}/pg_hba.conf
          $bin/pg_ctl -D {DATA} -w -s -o '-k /tmp' start >/dev/null
          psql -h /tmp -U postgres -q -c 'CREATE EXTENSION pg_stat_statements' -c \"CREATE TABLE kept AS SELECT 'before' AS word\"
          $bin/pg_ctl -D {DATA} -s -m immediate stop"
@@ -112,6 +112,11 @@ fn upgrade_1_only_by_command_and_the_old_cluster_is_kept() {
     let container = Container::serving(&[&volume.as_data()], &[]);
     assert_eq!(container.sql("SELECT word FROM kept"), "before");
     assert_eq!(container.sql("SHOW work_mem"), "5MB");
+    assert_eq!(
+        container.sql("SHOW temp_buffers"),
+        "9MB",
+        "what the configuration includes is there"
+    );
     assert_eq!(container.sql("SHOW data_checksums"), "on");
     let versions = "SELECT installed_version = default_version, installed_version <> '1.10' FROM pg_available_extensions \
                     WHERE name = 'pg_stat_statements'";

@@ -10,7 +10,7 @@ for container_script in \
   config/{preload,memory,tls,logging,arguments,layers,server,effective} \
   patroni/{checks,environment,files,configuration,cluster_settings,member_settings,hooks} \
   citus/{environment,node,sql,coordinator,worker,address} \
-  upgrade/{options,state,checks,old_cluster,new_cluster,finish} \
+  upgrade/{options,state,checks,old_cluster,new_cluster,configuration,finish} \
   runtime/{standalone,patroni,upgrade,explain,explain_data}; do
   # shellcheck source=/dev/null
   source "$container_scripts/$container_script.sh"

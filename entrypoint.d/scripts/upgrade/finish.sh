@@ -6,12 +6,15 @@
 finish_new_cluster() {
   local script="$PGDATA/.upgrade/update_extensions.sql"
   start_private_server "$PG_MAJOR" "$PGDATA/.upgrade/new"
+  # First, since Citus allows nothing before it has its catalogs. It drops the tables that citus_prepare_pg_upgrade has made.
+  in_each_database_with citus --command "SELECT citus_finish_pg_upgrade() WHERE to_regclass('public.pg_dist_local_group') IS NOT NULL"
   if [[ -r "$script" ]]; then
+    # plpgsql is in every database that an extension could be in.
+    # shellcheck disable=SC2154  # set by lib/all.sh
+    in_each_database_with plpgsql --file "$container_scripts/upgrade/renew_extensions.sql" || true
     psql --no-psqlrc --quiet --no-password --set ON_ERROR_STOP=1 --dbname template1 --file "$script" ||
       warn "not all extensions could be updated, for the reason above: ALTER EXTENSION … UPDATE is left to you"
   fi
-  # It drops the tables that citus_prepare_pg_upgrade has made.
-  in_each_database_with citus "SELECT citus_finish_pg_upgrade() WHERE to_regclass('public.pg_dist_local_group') IS NOT NULL"
   stop_private_server
 }
 

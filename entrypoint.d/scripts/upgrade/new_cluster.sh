@@ -42,21 +42,3 @@ run_pg_upgrade() {
   find "$PGDATA/.upgrade/new/pg_upgrade_output.d" -type f \( -name '*.txt' -o -name 'pg_upgrade_server.log' \) -size +0 -exec tail --lines=40 --verbose {} + >&2 || true
   die "pg_upgrade found the above (status $status); the cluster of PostgreSQL $upgrade_from is as it was"
 }
-
-# usage: carry_configuration
-# The old cluster's files, as far as the new server takes them. What it does not know any more must not stop it.
-carry_configuration() {
-  local file new="$PGDATA/.upgrade/new"
-  cp --preserve "$PGDATA/pg_hba.conf" "$PGDATA/pg_ident.conf" "$new/"
-  for file in postgresql.conf postgresql.auto.conf; do
-    cp --preserve "$new/$file" "$new/$file.initdb"
-    cp --preserve "$PGDATA/$file" "$new/$file"
-    if postgres -D "$new" -C server_version >/dev/null; then
-      rm "$new/$file.initdb"
-    else
-      mv "$new/$file" "$new/$file.$upgrade_from"
-      mv "$new/$file.initdb" "$new/$file"
-      warn "PostgreSQL $PG_MAJOR does not take the old $file, for the reason above; it is kept as $file.$upgrade_from, and a new one is used"
-    fi
-  done
-}

@@ -19,7 +19,7 @@ upgrade_options() {
 prepare_old_cluster() {
   [[ ! -e "$PGDATA/global/pg_control.old" ]] || mv "$PGDATA/global/pg_control.old" "$PGDATA/global/pg_control"
   start_private_server "$upgrade_from" "$PGDATA"
-  in_each_database_with citus 'SELECT citus_prepare_pg_upgrade()'
+  in_each_database_with citus --command 'SELECT citus_prepare_pg_upgrade()'
   stop_private_server
 }
 
@@ -43,12 +43,12 @@ stop_private_server() {
   unset PGHOST PGPORT PGUSER
 }
 
-# usage: in_each_database_with EXTENSION SQL
+# usage: in_each_database_with EXTENSION PSQL_ARG...
 in_each_database_with() {
   local database
   local -a psql=(psql --no-psqlrc --quiet --no-align --tuples-only --no-password --set ON_ERROR_STOP=1)
   while IFS= read -r database; do
     [[ "$("${psql[@]}" --dbname "$database" --command "SELECT count(*) FROM pg_extension WHERE extname = '$1'")" == 1 ]] || continue
-    "${psql[@]}" --dbname "$database" --command "$2" >/dev/null
+    "${psql[@]}" --dbname "$database" "${@:2}" >/dev/null
   done < <("${psql[@]}" --dbname template1 --command 'SELECT datname FROM pg_database WHERE datallowconn')
 }
