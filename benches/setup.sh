@@ -34,8 +34,8 @@ extension() {
   cd "$build"
   fetch "$1" "$2"
   shift 2
-  make -j"$jobs" USE_PGXS=1 "$@"
-  make USE_PGXS=1 "$@" install
+  make -j"$jobs" USE_PGXS=1 PG_CONFIG="$PG_CONFIG" "$@"
+  make USE_PGXS=1 PG_CONFIG="$PG_CONFIG" "$@" install
 }
 
 packages() {
