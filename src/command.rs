@@ -22,6 +22,9 @@ pub struct Command {
     /// Text for its standard input, which is empty otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
+    /// Whether `-jN` is added: it knows no jobserver, so it is told how many of its jobs are its own until it ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told_jobs: bool,
 }
 
 impl Command {
@@ -33,6 +36,7 @@ impl Command {
             environment: BTreeMap::new(),
             directory: None,
             input: None,
+            told_jobs: false,
         }
     }
 
@@ -78,6 +82,13 @@ impl Command {
         self
     }
 
+    /// The same, told how many jobs it may run.
+    #[must_use]
+    pub fn told_jobs(mut self) -> Self {
+        self.told_jobs = true;
+        self
+    }
+
     /// The same as another user, by `setpriv` of util-linux.
     #[must_use]
     pub fn with_user(self, uid: u32, gid: u32) -> Self {
@@ -108,6 +119,9 @@ impl fmt::Display for Command {
         write!(f, "{}", quote(&self.program))?;
         for arg in &self.args {
             write!(f, " {}", quote(arg))?;
+        }
+        if self.told_jobs {
+            write!(f, " -j<free jobs>")?;
         }
         Ok(())
     }

@@ -263,8 +263,8 @@ impl Recipe {
         let run = |command| self.run(command, &meson.environment);
         vec![
             run(Command::new("meson", ["setup", "build", "--buildtype=release"]).args(&meson.configure)),
-            // bookworm's ninja knows no jobserver: it gets the one token that this step holds.
-            run(Command::new("ninja", ["-C", "build", "-j1"])),
+            // bookworm's ninja knows no jobserver.
+            run(Command::new("ninja", ["-C", "build"])).told_jobs(),
             run(Command::new("meson", ["install", "-C", "build", "--destdir"]).arg(layout::stage(&self.slug))),
         ]
     }

@@ -1,7 +1,9 @@
 //! Unpacks a component's sources, compiles them, and leaves the result in its stage and in the store; or takes from the
 //! store what was built before.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use anyhow::Context as _;
 
@@ -93,7 +95,9 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
         ..Settings::default()
     };
     for command in &build.commands {
-        host.run_with(command, log, settings)
+        let (run, _share) =
+            with_share(command, context.jobserver, &context.state.share).because(Cause::Internal)?;
+        host.run_with(&run, log, settings)
             .map_err(|error| left_open(build, command, context, explained(error.into(), log), log))?;
     }
     licence::keep(host, &layout::source(&build.component), &stage, &build.name)?;
@@ -103,6 +107,28 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
         .then(|| format!("{stage}{}", strip::DEBUG_DIRECTORY));
     let stripped = strip::strip(host, log, &stage, &build.prune.remove, debug.as_deref())?;
     Ok(stripped.after)
+}
+
+/// A command as it is run, and the jobs that are its own until they are dropped: for one that knows no jobserver, those
+/// that are free now, besides the one that every build holds. Only one takes its share at a time: what it waits for is then
+/// with makes, which give it back, and not with another that waits.
+fn with_share<'c>(
+    command: &'c Command,
+    jobserver: &jobserver::Client,
+    turn: &Mutex<()>,
+) -> std::io::Result<(Cow<'c, Command>, Vec<jobserver::Acquired>)> {
+    if !command.told_jobs {
+        return Ok((Cow::Borrowed(command), Vec::new()));
+    }
+    let _turn = lock(turn);
+    let share: Vec<jobserver::Acquired> = (0..jobserver.available()?)
+        .map(|_| jobserver.acquire())
+        .collect::<Result<_, _>>()?;
+    let run = Command {
+        told_jobs: false,
+        ..command.clone().arg(format!("-j{}", 1 + share.len()))
+    };
+    Ok((Cow::Owned(run), share))
 }
 
 /// Unpacks archives that were fetched: the first into an empty directory, the others into that tree.
@@ -233,4 +259,26 @@ fn explained(failure: Failure, log: &Log) -> Failure {
     let hints = hint::hints(&log.text());
     let hints: String = hints.iter().map(|hint| format!("\n  hint: {hint}")).collect();
     Failure::new(failure.cause, format_args!("{failure}{hints}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_without_a_jobserver_has_what_is_free_for_its_own_until_it_ends() {
+        let jobserver = jobserver::Client::new(4).unwrap();
+        let (_own, _other) = (jobserver.acquire().unwrap(), jobserver.acquire().unwrap());
+        let turn = Mutex::new(());
+        let ninja = Command::new("ninja", ["-C", "build"]).told_jobs();
+        let (run, share) = with_share(&ninja, &jobserver, &turn).unwrap();
+        assert_eq!(run.to_string(), "ninja -C build -j3");
+        assert_eq!(jobserver.available().unwrap(), 0, "they are taken");
+        drop(share);
+        assert_eq!(jobserver.available().unwrap(), 2, "and given back");
+
+        let make = Command::new("make", ["all"]);
+        let (run, share) = with_share(&make, &jobserver, &turn).unwrap();
+        assert_eq!((run.to_string().as_str(), share.len()), ("make all", 0));
+    }
 }

@@ -73,6 +73,8 @@ pub struct Context<'a> {
 pub struct State<'a> {
     artifacts: OnceLock<Artifacts<'a>>,
     archives: Mutex<BTreeMap<Sha256, PathBuf>>,
+    /// The turn to take several of the jobserver's tokens.
+    share: Mutex<()>,
     inventory: Mutex<Inventory>,
     packages_before: OnceLock<PackagesBefore>,
     needs_before: OnceLock<Needs>,
