@@ -48,10 +48,16 @@ another_day() {
     printf 'reproducible: both installations are of today: there is no %s\n' "$faketime" >&2
     return
   fi
+  # libfaketime shares memory between a process and its children, which those of another user may not open. It is told not to
+  # by a variable, which commands that get an environment of their own would not have.
+  printf '#include <stdlib.h>\n%s\n' \
+    '__attribute__((constructor)) static void told(void) { setenv("FAKETIME_DISABLE_SHM", "1", 0); }' |
+    gcc -shared -fPIC -x c -o "$scratch/told.so" -
   printf '+2d\n' >"$scratch/faketimerc"
-  printf '/mnt/faketime.so\n' >"$scratch/ld.so.preload"
-  printf -- '--volume\n%s\n' "$faketime:/mnt/faketime.so:ro" "$scratch/faketimerc:/etc/faketimerc:ro" \
-    "$scratch/ld.so.preload:/etc/ld.so.preload:ro"
+  # The last of them is initialised first.
+  printf '/mnt/faketime.so\n/mnt/told.so\n' >"$scratch/ld.so.preload"
+  printf -- '--volume\n%s\n' "$faketime:/mnt/faketime.so:ro" "$scratch/told.so:/mnt/told.so:ro" \
+    "$scratch/faketimerc:/etc/faketimerc:ro" "$scratch/ld.so.preload:/etc/ld.so.preload:ro"
 }
 
 # usage: listing NAME     prints a line for each path of a container's tree
