@@ -31,6 +31,10 @@ test: lint ## Run every test; PGSETUP_REQUIRE_ALL=1 lets none be skipped
 reproducible: pgsetup ## Install twice and compare every path of the two trees
 	tools/reproducible.sh
 
+.PHONY: kills
+kills: pgsetup ## Kill installations at 100 random moments (COUNT=, SEED=), let each go on, and compare the trees
+	tools/kill.sh
+
 .PHONY: contract
 contract: ## Test what the image promises, and print each promise with the outcome
 	tools/contract.sh

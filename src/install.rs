@@ -17,11 +17,11 @@ use crate::host::remote::{self, Remote};
 use crate::host::{self, Host};
 use crate::layout;
 use crate::plan::{self, Plan};
-use crate::receipt::Receipt;
 use crate::report::Reporter;
 use crate::resolve::Resolved;
 use crate::run::{self, Event, FailedStep, Limits, STOPPED, Settings};
 use crate::step::prove::Manner;
+use crate::step::unfinished::{self, Unfinished};
 use crate::step::{self, Context, Done, State, earlier, fetch, user};
 use crate::store::Store;
 use crate::summary;
@@ -142,6 +142,8 @@ fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> 
         all_at_hand(&plan, &supply, reporter)?;
     }
     let earlier = earlier::read(host, &resolved)?;
+    let say = |line: &str| reporter.line(line);
+    let unfinished = Unfinished::begin(host, host::now(), earlier, &say)?;
     host.empty_contents(layout::WORK)?;
     let means = Means {
         host,
@@ -149,7 +151,7 @@ fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> 
         remote: remote.as_ref(),
         reporter,
     };
-    perform(&plan, args, means, earlier, &resolved)?;
+    perform(&plan, args, means, unfinished, &resolved)?;
     plan.leaves.iter().for_each(|line| reporter.line(line));
     Ok(())
 }
@@ -305,12 +307,12 @@ struct Means<'a> {
     reporter: &'a Reporter,
 }
 
-/// Performs a plan, which was made of `resolved`, where an installation may have been that left its receipt.
+/// Performs a plan, which was made of `resolved`, as the installation that has begun.
 fn perform(
     plan: &Plan,
     args: &InstallArgs,
     means: Means<'_>,
-    earlier: Option<Receipt>,
+    unfinished: Unfinished,
     resolved: &Resolved,
 ) -> Result<(), Failure> {
     let Means {
@@ -319,7 +321,7 @@ fn perform(
         remote,
         reporter,
     } = means;
-    let began = host::now();
+    let began = unfinished.began;
     let jobs = args.jobs.map_or_else(host::processors, usize::from);
     let jobserver = jobserver::Client::new(jobs).because(Cause::Internal)?;
     let certificates = http::certificates_pem(args.sources.ca_bundle.as_deref())?;
@@ -336,7 +338,7 @@ fn perform(
         certificates: &certificates,
         debug_symbols: &debug_symbols,
         manner: Manner::default(),
-        state: State::after(earlier, resolved),
+        state: State::after(unfinished, resolved),
     };
     let interrupt = host.interrupt();
     let settings = Settings {
@@ -385,6 +387,7 @@ fn perform(
         Ok(()) => {
             host.empty_contents(layout::WORK)?;
             step::times::settle(host, began, &context.state)?;
+            unfinished::end(host, began)?;
             reporter.line(&format!(
                 "\n{}\n",
                 summary::render(&timings, host.elapsed(), jobs)

@@ -7,6 +7,10 @@ pub const WORK: &str = "/var/tmp/pgsetup";
 /// The directory of pgsetup's own records in the image.
 pub const RECORDS: &str = "/usr/share/pgsetup";
 
+/// What an installation needs to know that goes on with one that did not come to its end: what the root held before. The
+/// last thing that an installation does is to remove it.
+pub const UNFINISHED: &str = "/var/lib/pgsetup";
+
 /// The part of dpkg's configuration that says which files of packages are not unpacked.
 pub const DPKG_CONFIGURATION: &str = "/etc/dpkg/dpkg.cfg.d/pgsetup";
 

@@ -4,12 +4,15 @@
 # same: directories, host names, time zones, umasks, numbers of jobs, file systems (and with them the order of
 # directory entries), caches and, where libfaketime is at hand, the day. A third installation takes what the first
 # one has built from its cache. What the Makefile hands in: PG, EXTENSIONS, VENDOR, BASE.
+# shellcheck source-path=SCRIPTDIR
 set -Eeuo pipefail
 
 readonly pg="${PG:-18}" extensions="${EXTENSIONS:-}" base="${BASE:-debian:bookworm}"
 readonly vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly directory
+# shellcheck source=tree.sh
+source "$directory/tools/tree.sh"
 # Any time will do, as long as it is the same one.
 readonly epoch="${SOURCE_DATE_EPOCH:-1767225600}"
 # With it the second installation believes that it is the day after tomorrow.
@@ -60,28 +63,6 @@ another_day() {
     "$scratch/faketimerc:/etc/faketimerc:ro" "$scratch/ld.so.preload:/etc/ld.so.preload:ro"
 }
 
-# usage: listing NAME     prints a line for each path of a container's tree
-# Left out is what the engine itself puts into a running container, and the times of the directories it does that in.
-listing() {
-  local name="$1" image
-  image="$(docker commit "reproducible-$name")"
-  docker run --rm --entrypoint bash "$image" -c '
-    own=(-path /proc -o -path /sys -o -path /dev -o -path /mnt -o -path /.dockerenv -o -path /var/tmp/pgsetup
-      -o -path /var/cache/pgsetup -o -path /etc/hosts -o -path /etc/hostname -o -path /etc/resolv.conf -o -path /etc/mtab
-      -o -path /etc/faketimerc -o -path /etc/ld.so.preload)
-    find / \( "${own[@]}" \) -prune -o ! -path / ! -path /etc ! -path /var/cache ! -path /var/tmp \
-      -printf "%p %y %m %U:%G %T+ %s %n %l\n" | sed "s/ d \(.*\) [0-9]* [0-9]* $/ d \1/"
-    find / \( "${own[@]}" \) -prune -o -type f -print0 | xargs -0 sha256sum | while read -r digest path; do
-      printf "%s sha256 %s\n" "$path" "$digest"
-    done
-    find / \( "${own[@]}" \) -prune -o ! -path / ! -path /etc ! -path /var/cache ! -path /var/tmp -print0 |
-      LC_ALL=C sort --zero-terminated |
-      tar --create --null --no-recursion --files-from - --xattrs --xattrs-include="*" --acls --numeric-owner \
-        --format=pax --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime 2>/dev/null |
-      sha256sum | sed "s/^/(the whole tree with extended attributes, as tar) sha256 /"' | LC_ALL=C sort
-  docker image rm "$image" >/dev/null
-}
-
 # usage: compare ONE OTHER     compares the trees of two containers
 compare() {
   local one="$1" other="$2"
@@ -108,15 +89,15 @@ main() {
   mkdir -p "$scratch"
   trap clean EXIT
   install one one 2 022 --env TZ=UTC --tmpfs /var/tmp/pgsetup:exec
-  listing one >"$scratch/one"
+  tree_of_stopped reproducible-one >"$scratch/one"
   local -a day=()
   readarray -t day < <(another_day)
   install two two 3 077 --env TZ=Pacific/Kiritimati --env LANG=de_DE.UTF-8 \
     --volume pgsetup-reproducible-work:/var/tmp/pgsetup "${day[@]}"
-  listing two >"$scratch/two"
+  tree_of_stopped reproducible-two >"$scratch/two"
   compare one two || status=1
   install three one 1 027 --env TZ=America/Caracas --tmpfs /var/tmp/pgsetup:exec
-  listing three >"$scratch/three"
+  tree_of_stopped reproducible-three >"$scratch/three"
   compare one three || status=1
   return "$status"
 }

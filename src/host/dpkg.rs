@@ -13,7 +13,7 @@ use super::Host;
 use super::fs::FileKind;
 
 /// Where dpkg keeps its database.
-const DATABASE: &str = "/var/lib/dpkg";
+pub(super) const DATABASE: &str = "/var/lib/dpkg";
 /// Where apt keeps which packages were installed automatically.
 pub const EXTENDED_STATES: &str = "/var/lib/apt/extended_states";
 /// Directories that are links into /usr on a merged system, while packages still have files below the old names.
@@ -284,7 +284,7 @@ fn parse_diversions(text: &str) -> Vec<Diversion> {
 }
 
 /// The fields of each paragraph of a control file, continuation lines joined.
-fn paragraphs(text: &str) -> impl Iterator<Item = BTreeMap<String, String>> {
+pub(super) fn paragraphs(text: &str) -> impl Iterator<Item = BTreeMap<String, String>> {
     text.split("\n\n").filter_map(|paragraph| {
         let mut fields: BTreeMap<String, String> = BTreeMap::new();
         let mut last = String::new();

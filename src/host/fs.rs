@@ -9,6 +9,7 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 
 use super::Host;
+use super::tree::TEMPORARY;
 use crate::digest::Hashes;
 
 /// Who owns a file, and what may be done with it.
@@ -44,7 +45,9 @@ impl Host {
         let write = || -> io::Result<()> {
             let directory = path.parent().unwrap_or(Path::new("/"));
             fs::create_dir_all(directory)?;
-            let file = tempfile::NamedTempFile::new_in(directory)?;
+            let file = tempfile::Builder::new()
+                .prefix(TEMPORARY)
+                .tempfile_in(directory)?;
             fs::write(file.path(), text)?;
             self.own(file.path(), ownership)?;
             file.persist(&path)?;

@@ -16,6 +16,8 @@ use anyhow::{Context, Result, bail};
 
 /// As many links as Linux follows before it gives up (`MAXSYMLINKS`).
 const MOST_LINKS: usize = 40;
+/// How the names of files begin that pgsetup writes and then renames.
+pub const TEMPORARY: &str = ".pgsetup-";
 
 /// What stands at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +145,7 @@ impl Host {
         let install = || -> io::Result<Sha256> {
             let mut source = File::open(from)?;
             let mut target = tempfile::Builder::new()
-                .prefix(".pgsetup-")
+                .prefix(TEMPORARY)
                 .tempfile_in(to.parent().unwrap_or(Path::new("/")))?;
             let sha256 = copy_and_digest(&mut source, target.as_file_mut())?;
             self.give_to_root(target.path())?;
@@ -160,7 +162,7 @@ impl Host {
         let install = || -> io::Result<()> {
             // A name of its own, for `symlink` cannot replace and `rename` can.
             let near = tempfile::Builder::new()
-                .prefix(".pgsetup-")
+                .prefix(TEMPORARY)
                 .tempdir_in(to.parent().unwrap_or(Path::new("/")))?;
             let temporary = near.path().join("link");
             symlink(target, &temporary)?;

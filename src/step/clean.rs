@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::unfinished::Note;
 use super::{Context, gate, lock, prune as pruning, purge};
 use crate::failure::{Because, Cause, Failure};
 use crate::host::{Log, pack};
@@ -52,7 +53,15 @@ pub fn remove_build_packages(
     }
     // Every plan begins with the step that records them.
     let before = context.state.packages_before.get().cloned().unwrap_or_default();
-    let purged = purge::purge(context.host, log, &before, &wanted).because(Cause::Build)?;
+    let state = &context.state;
+    let announce = |packages: &BTreeMap<_, _>| state.note(context.host, &Note::Removing(packages.clone()));
+    let mut purged = purge::purge(context.host, log, &before, &wanted, &announce).because(Cause::Build)?;
+    // What a run that was killed has removed already was installed for this image as well.
+    for (name, package) in state.removed_earlier() {
+        if !purged.kept.contains_key(&name) {
+            purged.removed.entry(name).or_insert(package);
+        }
+    }
     let note = format!(
         "{} removed, {} kept besides the base's",
         purged.removed.len(),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::State;
 use super::purge::BUILD_PACKAGES_STAY;
+use super::unfinished::{self, Unfinished};
 use crate::failure::{Cause, Failure};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
@@ -14,15 +15,15 @@ use crate::layout;
 use crate::receipt::{IMAGE, Receipt};
 use crate::resolve::Resolved;
 
-/// The receipt of the earlier installation; `None` in a root without one.
+/// The receipt of the earlier installation; `None` in a root without one. What an installation has written that did not
+/// come to its end is none.
 ///
 /// # Errors
 /// The receipt cannot be read, or a component is there in another version, whose files nobody would account for.
 pub fn read(host: &Host, resolved: &Resolved) -> Result<Option<Receipt>, Failure> {
-    let Some(text) = host.read(&format!("{}/receipt.json", layout::RECORDS))? else {
+    let Some(receipt) = unfinished::earlier_receipt(host, || written(host))? else {
         return Ok(None);
     };
-    let receipt = Receipt::from_json(&text)?;
     let server = &resolved.postgresql;
     let mut others = Vec::new();
     if receipt.postgresql.major != server.major {
@@ -55,10 +56,18 @@ pub fn read(host: &Host, resolved: &Resolved) -> Result<Option<Receipt>, Failure
     Err(Failure::new(Cause::Manifest, message))
 }
 
+/// The receipt in the root.
+fn written(host: &Host) -> anyhow::Result<Option<Receipt>> {
+    let text = host.read(&format!("{}/receipt.json", layout::RECORDS))?;
+    text.map(|text| Receipt::from_json(&text)).transpose()
+}
+
 impl State<'_> {
-    /// What is known before the first step, of which `earlier` is the receipt that was found.
-    pub fn after(earlier: Option<Receipt>, resolved: &Resolved) -> Self {
+    /// What is known before the first step of an installation.
+    pub fn after(unfinished: Unfinished, resolved: &Resolved) -> Self {
         let state = Self::default();
+        let earlier = unfinished.earlier.clone();
+        let _ = state.unfinished.set(unfinished);
         let Some(earlier) = earlier else {
             return state;
         };

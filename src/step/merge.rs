@@ -34,7 +34,7 @@ const RESERVED: [(&str, &str); 2] = [
 const RUN_TIME: [&str; 4] = ["/dev/", "/proc/", "/run/", "/var/run/"];
 
 /// Merges `stage`, a directory inside the root that is a `DESTDIR`, as files of `component`. Returns what was
-/// installed, which is also recorded in `installed`.
+/// installed, which is also recorded in `installed`. `announce` is told every path before the first is touched.
 ///
 /// # Errors
 /// Every finding about the tree, in one error; nothing was installed then. Or the first failure of the copying.
@@ -43,6 +43,7 @@ pub fn merge(
     stage: &str,
     component: &str,
     installed: &mut Inventory,
+    announce: &dyn Fn(&[String]) -> Result<()>,
 ) -> Result<Vec<InstalledFile>> {
     let tree = fs::tree(&host.path(stage))?;
     let dpkg = host.dpkg()?;
@@ -83,6 +84,8 @@ pub fn merge(
         bail!(message);
     }
 
+    let paths: Vec<String> = entries.iter().map(|(path, _)| path.clone()).collect();
+    announce(&paths)?;
     let mut files = Vec::new();
     for (path, entry) in entries {
         if let Some(file) = put(host, stage, component, &path, entry, installed)? {
@@ -411,7 +414,7 @@ mod tests {
         }
 
         fn merge(&mut self, component: &str) -> Result<Vec<InstalledFile>> {
-            merge(&self.host, "/stage", component, &mut self.installed)
+            merge(&self.host, "/stage", component, &mut self.installed, &|_| Ok(()))
         }
 
         /// The findings about a stage that `make` fills.

@@ -19,8 +19,10 @@ pub mod prove;
 pub mod prune;
 pub mod purge;
 mod receipt;
+mod repair;
 pub mod strip;
 pub mod times;
+pub mod unfinished;
 pub mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +46,7 @@ use crate::timing::{Origin, Ran};
 use artifacts::Artifacts;
 use gate::Needs;
 use purge::{PackagesBefore, Purged};
+use unfinished::{Note, Unfinished};
 
 /// What actions work with, and what they leave for the receipt.
 #[derive(Debug)]
@@ -83,6 +86,8 @@ pub struct State<'a> {
     debug_symbols: OnceLock<Archive>,
     /// The receipt of an installation that was here before.
     earlier: OnceLock<Receipt>,
+    /// What another run needs to know if this one does not come to its end; a test of extensions keeps no such record.
+    unfinished: OnceLock<Unfinished>,
     spent: Mutex<BTreeMap<String, Spent>>,
     outcomes: Mutex<Vec<Outcome>>,
     server_symbols: OnceLock<BTreeSet<String>>,
@@ -178,15 +183,29 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
     let done = |()| String::new();
     let note = match &step.action {
         Action::RecordBase => {
-            let before = PackagesBefore::take(host, state.earlier.get())?;
+            let take = || PackagesBefore::take(host, state.earlier.get());
+            let before = match state.unfinished.get() {
+                Some(unfinished) => unfinished.base(host, take)?,
+                None => take()?,
+            };
             let note = format!("{} packages", before.packages.len());
             // Performed once: the plan has one such step.
             let _ = state.packages_before.set(before);
             note
         }
-        Action::CreateUser(user) => user::create(host, user, &step.action.commands(), log)?,
-        Action::CreateDirectories { directories, user } => files::directories(host, directories, user)?,
-        Action::WriteFile { path, text } => host.write(path, text, files::ROOT_FILE).map(done)?,
+        Action::CreateUser(user) => {
+            let note = user::create(host, user, &step.action.commands(), log)?;
+            state.note(host, &Note::UserMade)?;
+            note
+        }
+        Action::CreateDirectories { directories, user } => {
+            state.note_new(host, directories.iter().map(|directory| directory.path.as_str()))?;
+            files::directories(host, directories, user)?
+        }
+        Action::WriteFile { path, text } => {
+            state.note_new(host, [path.as_str()])?;
+            host.write(path, text, files::ROOT_FILE).map(done)?
+        }
         Action::Run(commands) => {
             commands.iter().try_for_each(|command| host.run(command, log))?;
             String::new()
@@ -254,6 +273,11 @@ fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String,
         &stage,
         component,
         &mut lock(&context.state.inventory),
+        &|paths| {
+            context
+                .state
+                .note_new(context.host, paths.iter().map(String::as_str))
+        },
     )
     .because(Cause::Build)?;
     context.host.remove(&stage)?;

@@ -459,7 +459,7 @@ mod tests {
         std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         std::os::unix::fs::symlink("libpq.so.5.18", host.path("/stage/usr/lib/pg/lib/libpq.so")).unwrap();
         let mut inventory = Inventory::default();
-        merge::merge(&host, "/stage", "postgresql", &mut inventory).unwrap();
+        merge::merge(&host, "/stage", "postgresql", &mut inventory, &|_| Ok(())).unwrap();
         let policy = Prune {
             remove: vec![
                 Removal::Development,

@@ -130,11 +130,13 @@ pub fn nothing(dpkg: &Dpkg, before: &PackagesBefore) -> Result<Purged> {
 }
 
 /// Removes what was installed since `before` and is neither in `keep` (package and reason) nor needed by what stays.
+/// `announce` is told which, before the first goes.
 pub fn purge(
     host: &Host,
     log: &Log,
     before: &PackagesBefore,
     keep: &BTreeMap<String, String>,
+    announce: &dyn Fn(&BTreeMap<String, Package>) -> Result<()>,
 ) -> Result<Purged> {
     let dpkg = host.dpkg()?;
     let purged = decide(&dpkg, before, keep)?;
@@ -145,6 +147,7 @@ pub fn purge(
             .capture(&apt_get(&["--simulate", "purge"], &names), log)
             .context("cannot ask apt what a purge would remove")?;
         compare(&wanted, &answer)?;
+        announce(&purged.removed)?;
         host.run(&apt_get(&["--yes", "purge"], &names), log)
             .context("cannot purge packages")?;
     }

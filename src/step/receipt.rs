@@ -75,6 +75,10 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
         ("sbom.spdx.json", text(&sbom::spdx(&receipt))?),
         ("sbom.cdx.json", text(&sbom::cyclonedx(&receipt))?),
     ];
+    let paths = documents
+        .each_ref()
+        .map(|(name, _)| format!("{}/{name}", layout::RECORDS));
+    state.note_new(host, paths.iter().map(String::as_str))?;
     for (name, text) in documents {
         host.write(&format!("{}/{name}", layout::RECORDS), &text, ROOT_FILE)?;
     }

@@ -13,14 +13,31 @@ use crate::inventory::Inventory;
 /// What components brought is never younger: an artifact may have been built on any day before `since`.
 /// Returns how many files, links and directories were given it.
 pub fn settle(host: &Host, since: SystemTime, state: &State) -> Result<usize> {
-    let Some(text) = host::variable("SOURCE_DATE_EPOCH") else {
+    let Some(time) = image_time()? else {
         return Ok(0);
+    };
+    settle_to(host, since, time, &lock(&state.inventory))
+}
+
+/// The same for one path, when all else is done.
+pub fn settle_one(host: &Host, path: &str, since: SystemTime) -> Result<()> {
+    if let Some(time) = image_time()?
+        && host.exists(path)
+    {
+        host.set_time_back(path, since, time)?;
+    }
+    Ok(())
+}
+
+/// The time that `SOURCE_DATE_EPOCH` names.
+fn image_time() -> Result<Option<SystemTime>> {
+    let Some(text) = host::variable("SOURCE_DATE_EPOCH") else {
+        return Ok(None);
     };
     let seconds = text
         .parse()
         .with_context(|| format!("SOURCE_DATE_EPOCH is `{text}`, which is no number"))?;
-    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-    settle_to(host, since, time, &lock(&state.inventory))
+    Ok(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
 }
 
 fn settle_to(host: &Host, since: SystemTime, time: SystemTime, inventory: &Inventory) -> Result<usize> {

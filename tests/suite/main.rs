@@ -13,6 +13,7 @@ mod contract;
 mod gate;
 mod install;
 mod jobs;
+mod killed;
 // Half of what it can do wrong is for the tests of downloads, in `src/supply/tests.rs`.
 mod loopback;
 mod machine;

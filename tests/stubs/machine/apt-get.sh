@@ -31,6 +31,13 @@ install_packages() {
   done
 }
 
+# usage: fix_broken     installs again what is half there; the package `stubborn` stays so
+fix_broken() {
+  sed '/^Package: stubborn$/,/^$/b
+    s/^Status: [a-z]* [a-z]* half-installed$/Status: install ok installed/' "$ROOT/var/lib/dpkg/status" >"$TRACE/status"
+  cat "$TRACE/status" >"$ROOT/var/lib/dpkg/status"
+}
+
 # usage: simulate_installation NAME...
 simulate_installation() {
   local name names
@@ -50,15 +57,16 @@ purge_packages() {
   done
 }
 
-# usage: apt-get [--simulate] [OPTION...] update|install|purge [OPTION...] [--] NAME...
+# usage: apt-get [--simulate] [--fix-broken] [OPTION...] update|install|purge [OPTION...] [--] NAME...
 main() {
   mkdir "$TRACE/dpkg" || touch "$TRACE/overlap"
   printf '%s\n' "$*" >>"$TRACE/apt-get"
-  local verb='' simulate=''
+  local verb='' simulate='' fix=''
   local -a names=()
   while (($# > 0)); do
     case "$1" in
       --simulate) simulate=1 ;;
+      --fix-broken) fix=1 ;;
       -o) shift ;;
       -*) ;;
       update | install | purge) verb="$1" ;;
@@ -69,7 +77,9 @@ main() {
   case "$verb$simulate" in
     update) ;;
     install1) simulate_installation "${names[@]}" ;;
-    install) install_packages "${names[@]}" ;;
+    install)
+      if [[ -n "$fix" ]]; then fix_broken; else install_packages "${names[@]}"; fi
+      ;;
     purge1) printf 'Purg %s [1]\n' "${names[@]}" ;;
     purge) purge_packages "${names[@]}" ;;
     *) printf 'E: Invalid operation %s\n' "$verb" >&2 && exit 100 ;;

@@ -1,0 +1,101 @@
+//! Files that a loss of power does not take back: what was written is on the disk when the call returns (fsync(2)).
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::Host;
+use super::tree::TEMPORARY;
+
+/// A small file with all that belongs to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Original {
+    bytes: Vec<u8>,
+    uid: u32,
+    gid: u32,
+    mode: u32,
+    /// Time of the last change, since 1970.
+    modified: Duration,
+}
+
+impl Host {
+    /// Writes a file that only its owner may read, in one move; makes its directory, also for its owner alone.
+    pub fn write_durably(&self, inside: &str, text: &str) -> Result<()> {
+        let path = self.path(inside);
+        let write = || -> io::Result<()> {
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            fs::create_dir_all(directory)?;
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+            let mut file = tempfile::Builder::new()
+                .prefix(TEMPORARY)
+                .tempfile_in(directory)?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            File::open(directory)?.sync_all()
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Adds a line to a file of an existing directory.
+    pub fn append_durably(&self, inside: &str, line: &str) -> Result<()> {
+        let path = self.path(inside);
+        let append = || -> io::Result<()> {
+            let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
+            file.write_all(format!("{line}\n").as_bytes())?;
+            file.sync_data()
+        };
+        append().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// A file with all that belongs to it; `None` where there is none.
+    pub fn original(&self, inside: &str) -> Result<Option<Original>> {
+        let path = self.path(inside);
+        let read = || -> io::Result<Original> {
+            let metadata = fs::metadata(&path)?;
+            Ok(Original {
+                bytes: fs::read(&path)?,
+                uid: metadata.uid(),
+                gid: metadata.gid(),
+                mode: metadata.mode() & 0o7777,
+                modified: metadata
+                    .modified()?
+                    .duration_since(SystemTime::UNIX_EPOCH)
+                    .unwrap_or_default(),
+            })
+        };
+        match read() {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+
+    /// Puts a file back as it was, in one move, its time included.
+    pub fn put_back(&self, inside: &str, file: &Original) -> Result<()> {
+        let path = self.path(inside);
+        let put = || -> io::Result<()> {
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            let mut new = tempfile::Builder::new()
+                .prefix(TEMPORARY)
+                .tempfile_in(directory)?;
+            new.write_all(&file.bytes)?;
+            if self.is_system() || super::is_root() {
+                chown(new.path(), Some(file.uid), Some(file.gid))?;
+            }
+            new.as_file()
+                .set_permissions(fs::Permissions::from_mode(file.mode))?;
+            new.as_file()
+                .set_modified(SystemTime::UNIX_EPOCH + file.modified)?;
+            new.as_file().sync_all()?;
+            new.persist(&path)?;
+            Ok(())
+        };
+        put().with_context(|| format!("cannot put back {}", path.display()))
+    }
+}

@@ -1,0 +1,210 @@
+//! Who works in a root: one pgsetup at a time, and nothing that a killed one has left running.
+//!
+//! Two files are locked with flock(2). The first is this process's own. The second is handed to every command: a lock
+//! belongs to the open file, which whatever a command starts inherits, so it is held for as long as anything of it
+//! runs, also when pgsetup itself was killed. Package tools have locks of their own (fcntl(2)), which dpkg holds
+//! also where it has outlived the apt-get that started it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::FlockOperation;
+use rustix::io::{Errno, FdFlags};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::Host;
+
+/// How long package tools of others may go on working.
+const LIMIT: Duration = Duration::from_secs(600);
+/// The pause between two looks at a lock.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Programs that are let finish. Half of what they do is worse than all of it.
+const PACKAGE_TOOLS: [&str; 3] = ["apt-get", "apt-mark", "dpkg"];
+/// The locks of dpkg and apt, by their manual pages and apt's `Dir::State` and `Dir::Cache`.
+const PACKAGE_LOCKS: [&str; 4] = [
+    "/var/lib/dpkg/lock-frontend",
+    "/var/lib/dpkg/lock",
+    "/var/lib/apt/lists/lock",
+    "/var/cache/apt/archives/lock",
+];
+/// Scripts use descriptors up to 9 as they like; this one is out of their way.
+const FIRST_DESCRIPTOR: i32 = 100;
+
+/// The right to work in a root, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Occupation {
+    _own: File,
+    _commands: OwnedFd,
+}
+
+impl Host {
+    /// Takes the right to work here; its locks are in `directory`, which is inside the root and made where it is not
+    /// there. What commands of a killed pgsetup have left running is killed, apart from package tools: these are
+    /// waited for. `waiting` is told what for, once each.
+    ///
+    /// # Errors
+    /// Another pgsetup works here, or package tools have not ended within ten minutes.
+    pub fn occupy(&self, directory: &str, waiting: &dyn Fn(&str)) -> Result<Occupation> {
+        let directory = self.path(directory);
+        let context = || format!("cannot lock {}", directory.display());
+        let own = loop {
+            let file = open(&directory.join("lock")).with_context(context)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => bail!(
+                    "another pgsetup installs into {}; begin again when it has ended",
+                    self.root.display()
+                ),
+                Err(TryLockError::Error(error)) => return Err(error).with_context(context),
+            }
+            // Whoever held it may have removed it meanwhile.
+            if is_named(&file, &directory.join("lock")) {
+                break file;
+            }
+        };
+        let commands = open(&directory.join("commands")).with_context(context)?;
+        end_holders(&commands, waiting)?;
+        let commands = rustix::io::fcntl_dupfd_cloexec(&commands, FIRST_DESCRIPTOR).with_context(context)?;
+        rustix::io::fcntl_setfd(&commands, FdFlags::empty()).with_context(context)?;
+        self.wait_for_package_tools(waiting)?;
+        Ok(Occupation {
+            _own: own,
+            _commands: commands,
+        })
+    }
+
+    /// Waits until neither apt nor dpkg works here.
+    fn wait_for_package_tools(&self, waiting: &dyn Fn(&str)) -> Result<()> {
+        let began = Instant::now();
+        for inside in PACKAGE_LOCKS {
+            let path = self.path(inside);
+            let mut told = false;
+            while is_held(&path) {
+                if !told {
+                    waiting(&format!("waiting for whoever holds {}", path.display()));
+                    told = true;
+                }
+                if began.elapsed() > LIMIT {
+                    bail!(
+                        "{} is held since {} s: end what installs packages here, and begin again",
+                        path.display(),
+                        LIMIT.as_secs()
+                    );
+                }
+                std::thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
+/// True where `path` is a name of the open file.
+fn is_named(file: &File, path: &Path) -> bool {
+    matches!((file.metadata(), fs::metadata(path)), (Ok(file), Ok(named)) if is_one(&file, &named))
+}
+
+fn is_one(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// True where another process holds a lock of fcntl(2) on the file. One that cannot be opened is held by nobody who
+/// could be waited for.
+fn is_held(path: &Path) -> bool {
+    let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else {
+        return false;
+    };
+    let answer = rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive);
+    matches!(answer, Err(Errno::AGAIN | Errno::ACCESS))
+}
+
+/// Locks the file that commands inherit, having ended whatever holds it.
+fn end_holders(commands: &File, waiting: &dyn Fn(&str)) -> Result<()> {
+    let began = Instant::now();
+    let mut told = false;
+    loop {
+        match commands.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => {
+                return Err(error).context("cannot lock what commands inherit");
+            }
+        }
+        let holders = holders(commands);
+        let (tools, others): (Vec<_>, Vec<_>) = holders
+            .into_iter()
+            .partition(|(_, name)| PACKAGE_TOOLS.contains(&name.as_str()));
+        for (pid, _) in &others {
+            // It may have ended already.
+            let _ = kill_process(*pid, Signal::KILL);
+        }
+        if let Some((pid, name)) = tools.first().filter(|_| !told) {
+            waiting(&format!(
+                "waiting for {name} (process {}) of an installation that was killed",
+                pid.as_raw_nonzero()
+            ));
+            told = true;
+        }
+        if began.elapsed() > LIMIT {
+            bail!(
+                "commands of an installation that was killed have not ended within {} s; end them, and begin again",
+                LIMIT.as_secs()
+            );
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// The processes of this machine that have the file open, apart from this one, with their names (proc(5)).
+fn holders(file: &File) -> Vec<(Pid, String)> {
+    let Ok(wanted) = file.metadata() else {
+        return Vec::new();
+    };
+    let own = std::process::id().to_string();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_str() != Some(&own))
+        .filter_map(|entry| {
+            let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            let mut open = fs::read_dir(entry.path().join("fd")).ok()?.flatten();
+            open.find(|open| fs::metadata(open.path()).is_ok_and(|open| is_one(&open, &wanted)))?;
+            let name = fs::read_to_string(entry.path().join("comm")).ok()?;
+            Some((pid, name.trim().to_owned()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_one_is_refused_and_what_a_dead_one_left_running_is_ended() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let first = host.occupy("/state", &|_| ()).unwrap();
+        let error = host.occupy("/state", &|_| ()).unwrap_err().to_string();
+        assert!(error.starts_with("another pgsetup installs into "), "{error}");
+        // It inherits the second lock, as every command does, and outlives the first one.
+        let mut left = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        drop(first);
+        let _second = host.occupy("/state", &|_| ()).unwrap();
+        assert!(left.try_wait().unwrap().is_some());
+    }
+}

@@ -1,0 +1,297 @@
+//! The record of an installation that has not come to its end: what a run that goes on with it has to know.
+//!
+//! Before the first change it is written what the root held. Whatever then kills the process, the next run does not
+//! take what was left for a part of the base: it removes the files that were merged, gives the accounts back that were
+//! half made, lets dpkg finish, and ends with the tree that an undisturbed run ends with. The last thing that an
+//! installation does is to remove the record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::purge::PackagesBefore;
+use super::repair::{self, ACCOUNTS};
+use super::{State, times};
+use crate::failure::{Because, Cause, Failure};
+use crate::host::dpkg::Package;
+use crate::host::durable::Original;
+use crate::host::fs::FileKind;
+use crate::host::interrupted::Condition;
+use crate::host::occupation::Occupation;
+use crate::host::{Host, Log};
+use crate::layout::{self, UNFINISHED};
+use crate::receipt::Receipt;
+
+/// The version of the record. A record of another version is refused.
+const VERSION: u32 = 1;
+/// What tools write that no package has, besides accounts.
+const LOCALES: &str = "/usr/lib/locale/locale-archive";
+
+/// The root before an installation began.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Record {
+    version: u32,
+    /// When it began, since 1970.
+    began: Duration,
+    /// The receipt that was there.
+    earlier: Option<Receipt>,
+    /// Files of accounts and of locales; `None` for those that were not there.
+    files: BTreeMap<String, Option<Original>>,
+    /// What dpkg had of each package.
+    conditions: BTreeMap<String, Condition>,
+    before: PackagesBefore,
+}
+
+/// What an installation has come to; a line each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Note {
+    /// Paths that were not there are about to be made, directories before what is in them.
+    New(Vec<String>),
+    /// The user and its group are there.
+    UserMade,
+    /// Packages are about to be removed.
+    Removing(BTreeMap<String, Package>),
+}
+
+/// An installation under way.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// When it began; where it goes on with one that was killed, when that one began.
+    pub began: SystemTime,
+    /// The receipt that was there then.
+    pub earlier: Option<Receipt>,
+    found: Option<Record>,
+    removed: BTreeMap<String, Package>,
+    _occupation: Occupation,
+}
+
+fn record() -> String {
+    format!("{UNFINISHED}/base.json")
+}
+
+fn notes() -> String {
+    format!("{UNFINISHED}/notes")
+}
+
+fn accounts() -> impl Iterator<Item = String> {
+    // The tools of shadow keep the last version of each, with a dash.
+    ACCOUNTS
+        .iter()
+        .flat_map(|name| [format!("/etc/{name}"), format!("/etc/{name}-")])
+}
+
+impl Record {
+    /// The record of an installation that did not come to its end; `None` where there is none.
+    fn read(host: &Host) -> Result<Option<Self>> {
+        let Some(text) = host.read(&record())? else {
+            return Ok(None);
+        };
+        let place = host.path(record());
+        let hint = "begin with the base, or remove the directory that this file is in: then all that is here now is \
+                    taken for the base";
+        let record: Self = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{}: not the record of an unfinished installation that this pgsetup writes; {hint}",
+                place.display()
+            )
+        })?;
+        if record.version != VERSION {
+            bail!(
+                "{}: the record of an unfinished installation by another pgsetup (version {}, this one writes {VERSION}); \
+                 {hint}",
+                place.display(),
+                record.version
+            );
+        }
+        Ok(Some(record))
+    }
+}
+
+/// The receipt that the root had before an installation that did not come to its end; where there is no such
+/// installation, what `written` finds.
+pub fn earlier_receipt(
+    host: &Host,
+    written: impl FnOnce() -> Result<Option<Receipt>>,
+) -> Result<Option<Receipt>> {
+    match Record::read(host)? {
+        Some(record) => Ok(record.earlier),
+        None => written(),
+    }
+}
+
+impl Unfinished {
+    /// Begins an installation into a root whose receipt is `earlier`, or goes on with one that did not come to its
+    /// end: then what that one has left is repaired or removed. `say` is told of it.
+    ///
+    /// # Errors
+    /// Another pgsetup works here; what is broken cannot be repaired.
+    pub fn begin(
+        host: &Host,
+        began: SystemTime,
+        earlier: Option<Receipt>,
+        say: &dyn Fn(&str),
+    ) -> Result<Self, Failure> {
+        let occupation = host.occupy(UNFINISHED, say).because(Cause::Internal)?;
+        let found = Record::read(host)?;
+        let log = Log::open(&host.path(layout::log(&layout::logs(), "repair packages")))
+            .because(Cause::Internal)?;
+        if let Some(found) = &found {
+            say("an installation here did not come to its end; going on from what was here before it");
+            restore_accounts(host, found, &read_notes(host)?)?;
+        }
+        repair::packages(host, &log, say)?;
+        let mut removed = BTreeMap::new();
+        if let Some(found) = &found {
+            repair::selections(host, &log, &found.conditions)?;
+            let notes = read_notes(host)?;
+            remove_new(host, found, &notes)?;
+            for note in notes {
+                if let Note::Removing(packages) = note {
+                    removed.extend(packages);
+                }
+            }
+        }
+        Ok(Self {
+            began: found
+                .as_ref()
+                .map_or(began, |found| SystemTime::UNIX_EPOCH + found.began),
+            earlier: found.as_ref().map_or(earlier, |found| found.earlier.clone()),
+            found,
+            removed,
+            _occupation: occupation,
+        })
+    }
+
+    /// What the root held before: as it was recorded, or as `take` finds it now, which is recorded then.
+    pub fn base(&self, host: &Host, take: impl FnOnce() -> Result<PackagesBefore>) -> Result<PackagesBefore> {
+        if let Some(found) = &self.found {
+            return Ok(found.before.clone());
+        }
+        let mut files = BTreeMap::new();
+        for path in accounts().chain([LOCALES.to_owned()]) {
+            // The archive of locales is large, and made anew: that it was there is enough.
+            let file = if path == LOCALES && host.exists(&path) {
+                Some(Original::default())
+            } else {
+                host.original(&path)?
+            };
+            files.insert(path, file);
+        }
+        let record = Record {
+            version: VERSION,
+            began: self
+                .began
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default(),
+            earlier: self.earlier.clone(),
+            files,
+            conditions: host.conditions()?,
+            before: take()?,
+        };
+        let text =
+            serde_json::to_string(&record).context("the record of the base cannot be written as JSON")?;
+        host.remove(notes())?;
+        host.write_durably(&self::record(), &text)?;
+        Ok(record.before)
+    }
+}
+
+/// Ends an installation that began at `began`: nothing of its record stays, nor does the directory above tell the time.
+pub fn end(host: &Host, began: SystemTime) -> Result<()> {
+    // The one moment in which it ends: without the base nobody reads the notes.
+    host.remove(record())?;
+    host.remove(UNFINISHED)?;
+    let above = UNFINISHED.rsplit_once('/').map_or("/", |(above, _)| above);
+    times::settle_one(host, above, began)
+}
+
+impl State<'_> {
+    /// Takes down what the installation comes to.
+    pub fn note(&self, host: &Host, note: &Note) -> Result<()> {
+        if self.unfinished.get().is_none() {
+            return Ok(());
+        }
+        let line = serde_json::to_string(note).context("a note cannot be written as JSON")?;
+        host.append_durably(&notes(), &line)
+    }
+
+    /// Takes down those of `paths`, and of the directories above them, that are not there yet.
+    pub fn note_new<'p>(&self, host: &Host, paths: impl IntoIterator<Item = &'p str>) -> Result<()> {
+        let mut new = BTreeSet::new();
+        for path in paths {
+            let mut path = path;
+            while !path.is_empty() && !new.contains(path) && host.look(path)?.is_none() {
+                new.insert(path.to_owned());
+                path = path.rsplit_once('/').map_or("", |(above, _)| above);
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.note(host, &Note::New(new.into_iter().collect()))
+    }
+
+    /// Packages that a run which did not come to its end has removed.
+    pub fn removed_earlier(&self) -> BTreeMap<String, Package> {
+        let unfinished = self.unfinished.get();
+        unfinished
+            .map(|unfinished| unfinished.removed.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// What was taken down. A line that was cut off is of something that was not begun.
+fn read_notes(host: &Host) -> Result<Vec<Note>> {
+    let text = host.read(&notes())?.unwrap_or_default();
+    Ok(text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect())
+}
+
+/// Puts the files of accounts back as they were, unless the user and its group have been made in all of them. Until
+/// then no package was installed that might have made accounts.
+fn restore_accounts(host: &Host, record: &Record, notes: &[Note]) -> Result<()> {
+    if notes.iter().any(|note| matches!(note, Note::UserMade)) {
+        return Ok(());
+    }
+    for path in accounts() {
+        match record.files.get(&path).and_then(Option::as_ref) {
+            Some(file) if host.original(&path)?.as_ref() != Some(file) => host.put_back(&path, file)?,
+            Some(_) => {}
+            None => host.remove(&path)?,
+        }
+    }
+    Ok(())
+}
+
+/// Removes what was made that no package has.
+fn remove_new(host: &Host, record: &Record, notes: &[Note]) -> Result<(), Failure> {
+    let dpkg = host.dpkg()?;
+    let had_locales = record.files.get(LOCALES).is_some_and(Option::is_some);
+    let locales = [LOCALES.to_owned()];
+    let locales = locales.iter().filter(|_| !had_locales);
+    let new = notes.iter().flat_map(|note| match note {
+        Note::New(paths) => paths.as_slice(),
+        _ => &[],
+    });
+    // First what would keep a directory from being empty; then children before their directories.
+    repair::files(host, &dpkg)?;
+    let paths: BTreeSet<&String> = new.chain(locales).collect();
+    for path in paths.into_iter().rev() {
+        if dpkg.owner(path).is_some() {
+            continue;
+        }
+        match host.look(path)?.map(|found| found.kind) {
+            None => {}
+            Some(FileKind::Directory) => {
+                host.remove_empty_directory(path)?;
+            }
+            Some(_) => host.remove(path)?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! What becomes of an installation that was killed: the next one ends with the tree that an undisturbed one ends with,
+//! whatever was under way.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use crate::machine::{Machine, Recipe, files_below, wait_for};
+use crate::support::{Ran, pgsetup};
+
+/// A line of a makefile that hangs the first time, with a process in a session of its own.
+const HANG_ONCE: &str =
+    "@test -e $(TRACE)/second || { touch $(TRACE)/second $(TRACE)/hangs; setsid sleep 1000 & sleep 1000; }";
+
+#[track_caller]
+fn ended_well(machine: &Machine, ran: &Ran) {
+    assert_eq!(ran.status, 0, "{}{}", ran.out, machine.neutral(&ran.err));
+    machine.is_quiet();
+}
+
+/// Kills pgsetup alone, as nothing of it can prevent.
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Every file below a root, with mode and content.
+fn tree(root: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
+    files_below(root)
+        .into_iter()
+        .map(|name| {
+            let path = root.join(&name);
+            let mode = path.symlink_metadata().unwrap().permissions().mode();
+            (name, (mode, std::fs::read(&path).unwrap_or_default()))
+        })
+        .collect()
+}
+
+#[test]
+fn after_a_kill_the_tree_is_that_of_an_undisturbed_installation() {
+    let machine = Machine::new();
+    machine.image(&["beta"], "");
+    machine.extension("beta", Recipe::default());
+    // So that the server comes from the cache, in both.
+    ended_well(&machine, &machine.install(&[]));
+    machine.fresh();
+    machine.image(&["alpha", "beta"], "");
+    let hanging = Recipe {
+        make: &[HANG_ONCE],
+        packages: &["libalpha-dev"],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", hanging);
+    let install = |root: &str| {
+        let mut command = machine.command_in(root, &[]);
+        command.env("SOURCE_DATE_EPOCH", "1767225600");
+        command
+    };
+    let child = install("root")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("a build hangs", || machine.path("trace/hangs").exists());
+    let beta = machine.root("/usr/share/postgresql/18/extension/beta.control");
+    wait_for("beta is installed", || beta.exists());
+    kill(child);
+
+    // What it has left: running processes, merged files, build packages, and half a file that was being merged.
+    let status = || std::fs::read_to_string(machine.root("/var/lib/dpkg/status")).unwrap();
+    assert!(status().contains("libalpha-dev"));
+    let half = "/usr/share/postgresql/18/extension/.pgsetup-AbCdEf";
+    machine.write(half, "half");
+    machine.write("/etc/passwd.lock", "17");
+    machine.write("/tmp/of-the-killed", "");
+
+    let ran: Ran = install("root").output().unwrap().into();
+    ended_well(&machine, &ran);
+    assert!(
+        ran.err.contains("an installation here did not come to its end"),
+        "{}",
+        ran.err
+    );
+    assert!(!status().contains("libalpha-dev"));
+    assert!(!machine.root("/var/lib/pgsetup").exists());
+
+    let entries = std::fs::read_dir(machine.path("cache/artifact")).unwrap();
+    for entry in entries.map(|entry| entry.unwrap().path()) {
+        if std::fs::read_to_string(&entry).unwrap().contains("alpha 1.0") {
+            std::fs::remove_file(entry).unwrap();
+        }
+    }
+    let other = machine.other();
+    std::fs::write(machine.path("other/trace/second"), "").unwrap();
+    ended_well(&machine, &install("other/root").output().unwrap().into());
+    let (killed, undisturbed) = (tree(&machine.path("root")), tree(&other));
+    let names = |tree: &BTreeMap<String, _>| tree.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&killed), names(&undisturbed));
+    for (name, file) in killed {
+        assert!(file == undisturbed[&name], "{name} is another file");
+    }
+}
+
+#[test]
+fn what_a_killed_installation_merged_and_the_next_does_not_want_is_gone() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "settings: {work_mem: 8MB}\n");
+    machine.extension("alpha", Recipe::default());
+    let hanging = Recipe {
+        make: &[HANG_ONCE],
+        ..Recipe::default()
+    };
+    machine.extension("beta", hanging);
+    let child = machine.start_until(&[], "hangs");
+    let alpha = machine.root("/usr/share/postgresql/18/extension/alpha.control");
+    wait_for("alpha is installed", || alpha.exists());
+    kill(child);
+    machine.image(&["beta"], "");
+    ended_well(&machine, &machine.install(&[]));
+    assert!(!alpha.exists());
+    let verified = pgsetup(["verify", "--root", machine.path("root").to_str().unwrap()]);
+    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+}
+
+#[test]
+fn a_user_that_was_half_made_is_made_anew() {
+    let machine = Machine::new();
+    // The real one writes one file after the other as well.
+    let path = machine.path("bin/useradd");
+    let useradd = std::fs::read(&path).unwrap();
+    let half = "#!/usr/bin/env bash\nprintf '%s:x:%s:%s::%s:%s\\n' \"${11}\" \"$3\" \"$5\" \"$8\" \"${10}\" >>\"$ROOT/etc/passwd\"\n\
+                touch \"$TRACE/hangs\"\nsleep 1000\n";
+    std::fs::write(&path, half).unwrap();
+    kill(machine.start_until(&[], "hangs"));
+    std::fs::write(&path, useradd).unwrap();
+    ended_well(&machine, &machine.install(&[]));
+    for file in ["passwd", "shadow", "group"] {
+        let text = std::fs::read_to_string(machine.root(&format!("/etc/{file}"))).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with("postgres:")).count();
+        assert_eq!(lines, 1, "{file}: {text}");
+    }
+}
+
+#[test]
+fn an_interrupted_dpkg_is_repaired_before_anything_else() {
+    let machine = Machine::new();
+    let status = std::fs::read_to_string(machine.root("/var/lib/dpkg/status")).unwrap();
+    let broken = "Package: xz-utils\nStatus: install ok unpacked\nArchitecture: amd64\nVersion: 1\n\n\
+                  Package: zstd\nStatus: install reinstreq half-installed\nArchitecture: amd64\nVersion: 1\n\n";
+    machine.write("/var/lib/dpkg/status", &format!("{status}{broken}"));
+    let ran = machine.install(&[]);
+    ended_well(&machine, &ran);
+    let said = "dpkg was interrupted here; repairing xz-utils:amd64, zstd:amd64";
+    assert!(ran.err.contains(said), "{}", ran.err);
+    assert_eq!(
+        machine.trace("dpkg-commands"),
+        "--force-confold --force-unsafe-io --configure --pending\n"
+    );
+    let apt = machine.trace("apt-get");
+    let apt: Vec<&str> = apt.lines().collect();
+    assert!(apt[0].starts_with("update "), "{apt:?}");
+    assert!(apt[1].contains("--fix-broken"), "{apt:?}");
+    let status = std::fs::read_to_string(machine.root("/var/lib/dpkg/status")).unwrap();
+    assert!(
+        !status.contains("unpacked") && !status.contains("half-installed"),
+        "{status}"
+    );
+}
+
+#[test]
+fn a_package_that_cannot_be_repaired_is_named_and_nothing_is_begun() {
+    let machine = Machine::new();
+    let status = std::fs::read_to_string(machine.root("/var/lib/dpkg/status")).unwrap();
+    let broken =
+        "Package: stubborn\nStatus: install reinstreq half-installed\nArchitecture: amd64\nVersion: 1\n\n";
+    machine.write("/var/lib/dpkg/status", &format!("{status}{broken}"));
+    let ran = machine.install(&[]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    let said =
+        "pgsetup: dpkg was interrupted here, and could not be repaired: stubborn:amd64\n  log: [TEST]/root/";
+    assert!(machine.neutral(&ran.err).contains(said), "{}", ran.err);
+    assert!(!machine.root("/etc/postgresql").exists());
+}
+
+#[test]
+fn two_installations_into_one_root_are_refused_and_the_first_is_not_disturbed() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let waiting = Recipe {
+        make: &["@touch $(TRACE)/waits; until test -e $(TRACE)/go; do sleep 0.05; done"],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", waiting);
+    let child = machine.start_until(&[], "waits");
+    let second: Ran = machine.command(&[]).output().unwrap().into();
+    assert_eq!(second.status, 1, "{}", second.err);
+    let said = "another pgsetup installs into [TEST]/root; begin again when it has ended";
+    assert!(machine.neutral(&second.err).contains(said), "{}", second.err);
+    std::fs::write(machine.path("trace/go"), "").unwrap();
+    let first: Ran = child.wait_with_output().unwrap().into();
+    ended_well(&machine, &first);
+}

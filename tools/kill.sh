@@ -1,0 +1,261 @@
+#!/usr/bin/env bash
+# Kills an installation at random moments, lets it go on in the same container with the same cache, and compares the
+# tree that this comes to with that of an installation which nobody has disturbed, byte for byte.
+#
+#   COUNT=100 SEED=2026 tools/kill.sh
+#
+# Everything is in the cache but one extension (BUMPED), whose flags were changed: it is compiled in every round, with
+# the build packages that this wants. Each round has a fresh container of BASE and a copy of that cache. The moment is
+# drawn by lot over the time that an undisturbed installation takes, and so is what is killed:
+#   container  all of it, at once, as if the machine had lost its power; then it is started again
+#   pgsetup    pgsetup alone: what it had started lives on
+#   child      CHILDREN rounds more: the newest process that pgsetup has started; it must end with a failure by itself
+#   term       TERMS rounds more: pgsetup, by SIGTERM; within a second nothing of it may run
+# At last two installations begin at the same time with one cache, and both trees are compared.
+#
+# More: PG, EXTENSIONS (of which BUMPED is one), PATRONI=true, VENDOR, BASE, CACHE (a volume whose artifacts fill the cache), and the proxies of this machine, which
+# the containers use as well. Needs dist/pgsetup and Docker. Ends with 1 where something is not the same.
+# shellcheck source-path=SCRIPTDIR
+set -Eeuo pipefail
+
+readonly count="${COUNT:-100}" seed="${SEED:-2026}" children="${CHILDREN:-10}" terms="${TERMS:-4}"
+readonly pg="${PG:-18}" extensions="${EXTENSIONS:-pgvector topn}" patroni="${PATRONI:-false}"
+readonly bumped="${BUMPED:-topn}"
+readonly base="${BASE:-debian:bookworm}" vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
+readonly epoch="${SOURCE_DATE_EPOCH:-1767225600}" prefix="pgsetup-kill-$$"
+directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+work="$(mktemp --directory)"
+readonly directory work
+readonly logs="${LOGS:-$work}"
+# shellcheck source=tree.sh
+source "$directory/tools/tree.sh"
+
+# usage: clean_up
+clean_up() {
+  local -a left=()
+  readarray -t left < <(docker ps --all --quiet --filter "name=^$prefix")
+  ((${#left[@]} == 0)) || docker rm --force "${left[@]}" >/dev/null 2>&1 || true
+  readarray -t left < <(docker volume ls --quiet --filter "name=^$prefix")
+  ((${#left[@]} == 0)) || docker volume rm --force "${left[@]}" >/dev/null 2>&1 || true
+  rm --recursive --force "$work"
+}
+
+# usage: manifests     makes the two states of the manifests
+manifests() {
+  cp --recursive "$directory/manifests" "$work/plain"
+  sed --in-place "s/^patroni: .*/patroni: $patroni/" "$work/plain/image.yaml"
+  cp --recursive "$work/plain" "$work/bumped"
+  local manifest="extensions/$bumped.yaml"
+  sed --in-place 's/^  pgxs: {}$/  pgxs: { make: [PG_CFLAGS=-DBUMPED] }/' "$work/bumped/$manifest"
+  if cmp --quiet "$work/plain/$manifest" "$work/bumped/$manifest"; then
+    printf 'kill: no flag of %s could be changed: its manifest has no "pgxs: {}"\n' "$bumped" >&2
+    return 2
+  fi
+}
+
+# usage: container NAME CACHE     a container of the base that does nothing, with the cache of that name
+container() {
+  local -a options=(
+    --name "$prefix-$1" --volume "$directory/dist/pgsetup:/mnt/pgsetup:ro" --volume "$work:/mnt/manifests:ro"
+    --volume "$prefix-$2:/var/cache/pgsetup" --env "SOURCE_DATE_EPOCH=$epoch"
+  )
+  if [[ -d "$vendor" ]]; then
+    options+=(--volume "$vendor:/mnt/vendor:ro")
+  fi
+  if [[ -n "${SSL_CERT_FILE:-}" ]]; then
+    options+=(--volume "$SSL_CERT_FILE:/mnt/ca.pem:ro")
+  fi
+  local variable
+  for variable in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
+    if [[ -n "${!variable:-}" ]]; then
+      options+=(--env "$variable=${!variable}")
+    fi
+  done
+  docker run --detach --init "${options[@]}" "$base" sleep infinity >/dev/null
+}
+
+# usage: install NAME MANIFESTS     installs in that container; its process id there is in /dev/shm/pgsetup
+install() {
+  local -a arguments=(install "/mnt/manifests/$2" --pg "$pg" --extensions "$extensions")
+  if [[ -d "$vendor" ]]; then
+    arguments+=(--vendor /mnt/vendor)
+  fi
+  if [[ -n "${SSL_CERT_FILE:-}" ]]; then
+    arguments+=(--ca-bundle /mnt/ca.pem)
+  fi
+  # shellcheck disable=SC2016 # the shell in the container has the arguments
+  docker exec "$prefix-$1" bash -c 'echo "$$" >/dev/shm/pgsetup && exec /mnt/pgsetup "$@"' - "${arguments[@]}"
+}
+
+# usage: copy_cache FROM TO
+copy_cache() {
+  docker volume rm --force "$prefix-$2" >/dev/null
+  copy_volume "$prefix-$1" "$prefix-$2"
+}
+
+# usage: copy_volume FROM TO
+copy_volume() {
+  docker run --rm --volume "$1:/from:ro" --volume "$2:/to" "$base" cp --archive /from/. /to/
+}
+
+# usage: steps LOG     prints the steps that had begun and not ended
+steps() {
+  awk '
+    /^start  / { running[substr($0, 8)] = 1 }
+    /^done   / { for (step in running) if (index(substr($0, 8), step "  ") == 1) delete running[step] }
+    END {
+      for (step in running) text = text (text == "" ? "" : ", ") step
+      print text == "" ? "between steps" : text
+    }' "$1"
+}
+
+# usage: newest_child CONTAINER     prints process id and name of the youngest process below pgsetup, if there is one
+newest_child() {
+  # shellcheck disable=SC2016 # the shell in the container expands it
+  docker exec "$1" bash -c '
+    top="$(cat /dev/shm/pgsetup)"
+    below() {
+      local child
+      for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
+        printf "%s %s\n" "$child" "$(cat "/proc/$child/comm" 2>/dev/null)"
+        below "$child"
+      done
+    }
+    below "$top" | sort --numeric-sort | tail --lines 1'
+}
+
+# usage: quiet CONTAINER     fails where anything but the container itself, and who asks, runs
+quiet() {
+  # shellcheck disable=SC2016 # the shell in the container expands it
+  docker exec "$1" bash -c '
+    for process in /proc/[0-9]*; do
+      name="$(cat "$process/comm" 2>/dev/null)" || continue
+      state="$(sed "s/.*) \(.\).*/\1/" "$process/stat" 2>/dev/null)" || continue
+      case "$name" in docker-init | tini | sleep | bash | cat | sed) continue ;; esac
+      [[ "$state" == Z ]] || { printf "%s still runs\n" "$name" && exit 1; }
+    done'
+}
+
+# usage: strike KIND CONTAINER     kills; sets struck to what it was
+strike() {
+  struck=''
+  case "$1" in
+    container)
+      docker kill --signal KILL "$2" >/dev/null
+      docker start "$2" >/dev/null
+      ;;
+    pgsetup) docker exec "$2" bash -c 'kill -KILL "$(cat /dev/shm/pgsetup)"' 2>/dev/null || struck=' (had ended)' ;;
+    term) docker exec "$2" bash -c 'kill -TERM "$(cat /dev/shm/pgsetup)"' 2>/dev/null || struck=' (had ended)' ;;
+    child)
+      local pid name
+      read -r pid name < <(newest_child "$2") || true
+      struck=" (no child)"
+      if [[ -n "${pid:-}" ]] && docker exec "$2" bash -c "kill -KILL $pid" 2>/dev/null; then
+        struck=" ($name)"
+      fi
+      ;;
+  esac
+}
+
+# usage: moment     draws a moment within the time that an undisturbed installation takes; prints seconds
+moment() {
+  awk -v lot="$1" -v duration="$duration" 'BEGIN { printf "%.3f\n", duration * lot / 32768 }'
+}
+
+# usage: round NUMBER KIND SECONDS     one round; fails where the tree is another one
+round() {
+  local number="$1" kind="$2" at="$3" name="round" log="$logs/round-$1" struck status=0 where began ended verdict
+  copy_cache before round
+  container "$name" round
+  install "$name" bumped >"$log.killed" 2>&1 &
+  local installing="$!"
+  sleep "$at"
+  strike "$kind" "$prefix-$name"
+  began="$EPOCHREALTIME"
+  wait "$installing" || status="$?"
+  ended="$EPOCHREALTIME"
+  where="$(steps "$log.killed")"
+  verdict=same
+  if [[ "$kind" == term && "$struck" == '' ]]; then
+    # A second, and what docker itself takes.
+    awk -v began="$began" -v ended="$ended" 'BEGIN { exit ended - began > 1.5 }' || verdict="not stopped within a second"
+    quiet "$prefix-$name" || verdict="something was left running"
+  fi
+  if ! install "$name" bumped >"$log.again" 2>&1; then
+    verdict="the second run failed: $(tail --lines 1 "$log.again")"
+  elif ! tree_of_running "$prefix-$name" >"$log.tree" || ! diff "$work/reference" "$log.tree" >"$log.diff"; then
+    verdict="another tree: $(grep --count '^[<>]' "$log.diff") lines"
+    head --lines 20 "$log.diff" >&2
+  fi
+  docker rm --force "$prefix-$name" >/dev/null
+  printf '%3d %-9s at %6.2f s, status %3d%s, during: %s: %s\n' "$number" "$kind" "$at" "$status" "$struck" "$where" "$verdict"
+  [[ "$verdict" == same ]] || return 1
+  rm --force "$log.tree" "$log.diff"
+}
+
+# usage: together     two installations at the same time, with one cache; fails where a tree is another one
+together() {
+  local name status=0
+  copy_cache before round
+  local -a running=()
+  for name in left right; do
+    container "$name" round
+    install "$name" bumped >"$logs/$name" 2>&1 &
+    running+=("$!")
+  done
+  for name in "${running[@]}"; do
+    wait "$name" || status=1
+  done
+  for name in left right; do
+    tree_of_running "$prefix-$name" >"$logs/$name.tree"
+    diff "$work/reference" "$logs/$name.tree" || status=1
+    docker rm --force "$prefix-$name" >/dev/null
+  done
+  printf 'two at the same time with one cache: %s\n' "$( ((status)) && printf 'not both right' || printf 'both same')"
+  return "$status"
+}
+
+# usage: undisturbed     fills the cache, and makes the tree that all others are compared with; sets duration
+undisturbed() {
+  [[ -z "${CACHE:-}" ]] || copy_volume "$CACHE" "$prefix-before"
+  container plain before
+  install plain plain >"$logs/plain" 2>&1 || { tail --lines 40 "$logs/plain" >&2 && return 1; }
+  docker rm --force "$prefix-plain" >/dev/null
+  copy_cache before round
+  container reference round
+  local began="$EPOCHREALTIME"
+  install reference bumped >"$logs/reference.log" 2>&1 || { tail --lines 40 "$logs/reference.log" >&2 && return 1; }
+  duration="$(awk -v began="$began" -v ended="$EPOCHREALTIME" 'BEGIN { print ended - began }')"
+  tree_of_running "$prefix-reference" >"$work/reference"
+  # What is compared must be there, and the build must have been one.
+  grep --quiet "^done   build $bumped .* staged" "$logs/reference.log"
+  grep --quiet '^/usr/lib/postgresql/[0-9]*/bin/postgres ' "$work/reference"
+  docker rm --force "$prefix-reference" >/dev/null
+}
+
+main() {
+  local number kind duration failed=0
+  local -a kinds=()
+  RANDOM="$seed"
+  trap clean_up EXIT
+  mkdir --parents "$logs"
+  manifests
+  printf 'SEED=%s COUNT=%s EXTENSIONS="%s" PATRONI=%s BASE=%s\n' "$seed" "$count" "$extensions" "$patroni" "$base"
+  undisturbed
+  printf 'undisturbed: %.1f s, %d lines about the tree\n' "$duration" "$(wc --lines <"$work/reference")"
+  for ((number = 1; number <= count; number++)); do
+    # Half of each, in a drawn order.
+    ((number % 2)) && kinds=(container pgsetup) && ((RANDOM % 2)) && kinds=(pgsetup container)
+    kind="${kinds[(number + 1) % 2]}"
+    round "$number" "$kind" "$(moment "$RANDOM")" || failed=$((failed + 1))
+  done
+  for (( ; number <= count + children + terms; number++)); do
+    ((number <= count + children)) && kind=child || kind=term
+    round "$number" "$kind" "$(moment "$RANDOM")" || failed=$((failed + 1))
+  done
+  together || failed=$((failed + 1))
+  printf '%d kills, %d of children, %d by SIGTERM: %d failed\n' "$count" "$children" "$terms" "$failed"
+  ((failed == 0))
+}
+
+main "$@"
