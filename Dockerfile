@@ -45,6 +45,7 @@ FROM base AS setup
 ARG PG
 # Empty: what manifests/image.yaml selects.
 ARG EXTENSIONS=
+ARG PREVIOUS=
 # A cache that machines share what they have compiled through (`--artifact-cache`); its secret is the build secret
 # `artifact-cache`.
 ARG ARTIFACT_CACHE=
@@ -64,33 +65,11 @@ RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/usr/local/bin/pgsetup
     --mount=type=secret,id=artifact-cache,target=/run/artifact-cache \
     if [ -s /run/ca-certificates.pem ]; then export SSL_CERT_FILE=/run/ca-certificates.pem; fi && \
     if [ -s /run/artifact-cache ]; then auth="--artifact-cache-auth /run/artifact-cache"; fi && \
-    pgsetup install /manifests ${ARTIFACT_CACHE:+--artifact-cache "$ARTIFACT_CACHE" ${auth:-}} --vendor /vendor --pg "$PG" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
-
-# With PREVIOUS, the programs of an older major with the same extensions, for the entrypoint's command `upgrade`.
-FROM base AS previous
-ARG PREVIOUS=
-ARG EXTENSIONS=
-ARG PGSETUP_OPTIONS=
-RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/usr/local/bin/pgsetup \
-    --mount=type=bind,source=manifests,target=/manifests \
-    --mount=type=bind,from=vendor,source=/vendor,target=/vendor \
-    --mount=type=cache,target=/var/cache/apt,sharing=locked \
-    --mount=type=cache,target=/var/lib/apt/lists,sharing=locked \
-    --mount=type=cache,target=/var/cache/pgsetup \
-    --mount=type=cache,target=/var/tmp/pgsetup,sharing=private \
-    --mount=type=secret,id=ca-certificates,target=/run/ca-certificates.pem \
-    mkdir --parents /previous/usr/lib/postgresql /previous/usr/share/postgresql && \
-    if [ -z "$PREVIOUS" ]; then exit 0; fi && \
-    if [ -s /run/ca-certificates.pem ]; then export SSL_CERT_FILE=/run/ca-certificates.pem; fi && \
-    pgsetup install /manifests --vendor /vendor --pg "$PREVIOUS" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS && \
-    for kind in lib share; do mv "/usr/$kind/postgresql/$PREVIOUS" "/previous/usr/$kind/postgresql/"; done
+    pgsetup install /manifests ${ARTIFACT_CACHE:+--artifact-cache "$ARTIFACT_CACHE" ${auth:-}} --vendor /vendor --pg "$PG" --previous "$PREVIOUS" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
 
 FROM setup AS runtime
-ARG PREVIOUS=
-COPY --from=previous /previous/ /
-# The official image's page names the sample without the major. And what an older server links to must be here too.
-RUN ln --symbolic "$PG_MAJOR/postgresql.conf.sample" /usr/share/postgresql/postgresql.conf.sample && \
-    if [ -n "$PREVIOUS" ]; then ! ldd /usr/lib/postgresql/$PREVIOUS/bin/* /usr/lib/postgresql/$PREVIOUS/lib/*.so | grep 'not found'; fi
+# The official image's page names the sample without the major.
+RUN ln --symbolic "$PG_MAJOR/postgresql.conf.sample" /usr/share/postgresql/postgresql.conf.sample
 COPY --chown=postgres:postgres entrypoint.d /opt/container/entrypoint.d
 COPY --chown=postgres:postgres entrypoint.d/entrypoint.sh /entrypoint.sh
 VOLUME /var/lib/postgresql/data

@@ -73,6 +73,15 @@ pub struct ManifestArgs {
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub pg: Option<String>,
 
+    /// Install the servers of these PostgreSQL manifests of older majors as well, to upgrade data from; names, separated
+    /// by commas or spaces [default: the image manifest's]
+    #[arg(long, value_name = "NAMES")]
+    pub previous: Option<String>,
+
+    /// With just-in-time compilation, also where the image manifest is without
+    #[arg(long)]
+    pub jit: bool,
+
     /// Install these extensions and no others; names, separated by commas or spaces
     #[arg(long, value_name = "NAMES")]
     pub extensions: Option<String>,
@@ -81,7 +90,7 @@ pub struct ManifestArgs {
     #[arg(long, value_name = "NAME")]
     pub with: Vec<String>,
 
-    /// Leave this extension out
+    /// Leave this extension out; `NAME-pg17`: only for the older major 17
     #[arg(long, value_name = "NAME")]
     pub without: Vec<String>,
 

@@ -133,7 +133,7 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
         });
     };
     for resolved in &selected {
-        for source in resolved.sources() {
+        for source in resolved.sources().flat_map(|(_, sources)| sources) {
             add(Wanted::from(source), source.strip, None);
         }
         for distribution in resolved.patroni.iter().flat_map(|patroni| &patroni.distributions) {

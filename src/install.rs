@@ -264,9 +264,10 @@ pub fn unavailable(
     supply: &Supply,
     reporter: &Reporter,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let sources = resolved.extensions.iter().flat_map(|extension| {
-        let name = &extension.component.name;
-        extension.sources.iter().map(move |source| (name, source))
+    let extensions = resolved.servers().flat_map(|(_, extensions)| extensions);
+    let sources = extensions.flat_map(|extension| {
+        let sources = extension.sources.iter();
+        sources.map(|source| (extension.component.id(), source))
     });
     // All at once: where a network answers nothing, each of them waits for its time to run out.
     let missing = std::thread::scope(|scope| {
@@ -290,7 +291,7 @@ pub fn unavailable(
                     "left out: {name}: its source cannot be had: {}",
                     error.summary()
                 ));
-                left_out.insert(name.clone(), error.summary());
+                left_out.insert(name, error.summary());
             }
             ErrorKind::Checksum | ErrorKind::Local => return Err(fetch::failure(error)),
         }

@@ -190,22 +190,19 @@ fn resolved_by(
 fn selection(args: &ManifestArgs, target: Option<Target>) -> Selection {
     let names = |text: &String| {
         let separators = |c: char| c == ',' || c.is_whitespace();
-        text.split(separators)
-            .filter(|name| !name.is_empty())
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
+        let names = text.split(separators).filter(|name| !name.is_empty());
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        // An empty list is what an unset build argument of a Dockerfile gives: the image's own.
+        (!names.is_empty()).then_some(names)
     };
     Selection {
         target,
         postgresql: args.pg.clone(),
-        // An empty list is what an unset build argument of a Dockerfile gives: the image's own.
-        extensions: args
-            .extensions
-            .as_ref()
-            .map(names)
-            .filter(|names| !names.is_empty()),
+        previous: args.previous.as_ref().and_then(names),
+        extensions: args.extensions.as_ref().and_then(names),
         with: args.with.clone(),
         without: args.without.clone(),
+        jit: args.jit,
         keep_build_packages: args.keep_build_deps,
         purpose: Purpose::Image,
     }

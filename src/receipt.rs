@@ -48,6 +48,9 @@ pub struct Receipt {
     pub packages_upgraded: Vec<UpgradedPackage>,
     /// PostgreSQL as the image has it.
     pub postgresql: Postgresql,
+    /// Servers of older majors, from which data is upgraded.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previous: Vec<OlderServer>,
     /// The system user that runs it.
     pub user: User,
     /// Directories that were made, with their owners and modes.
@@ -177,8 +180,11 @@ pub enum ComponentKind {
 /// Something that was compiled, or installed besides Debian packages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Component {
-    /// Its name; the files of a component carry it.
+    /// Its name; the files of a component carry it, with `-pg17` after it where it is for the older major 17.
     pub name: String,
+    /// The major version of PostgreSQL that it is for, where that is an older one than the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub older_major: Option<u16>,
     /// What it is.
     pub kind: ComponentKind,
     /// Its release.
@@ -202,6 +208,13 @@ pub struct Component {
     /// The component it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<String>,
+}
+
+impl Component {
+    /// The name that nothing else in the image has.
+    pub fn id(&self) -> String {
+        resolve::id(&self.name, self.older_major)
+    }
 }
 
 /// A source archive.
@@ -253,6 +266,19 @@ pub struct Postgresql {
     pub preload: Vec<String>,
     /// The settings that were written.
     pub settings: Vec<Setting>,
+}
+
+/// The server of an older major.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OlderServer {
+    /// The major version.
+    pub major: u16,
+    /// The installation prefix.
+    pub prefix: String,
+    /// The directory of loadable libraries.
+    pub library_directory: String,
+    /// The directory that has `extension/`.
+    pub share_directory: String,
 }
 
 /// A PostgreSQL setting.
@@ -404,6 +430,7 @@ impl Receipt {
                 })
                 .collect(),
             postgresql: postgresql(resolved),
+            previous: resolved.previous.iter().map(older_server).collect(),
             user: User {
                 name: resolved.user.name.clone(),
                 uid: resolved.user.uid,
@@ -428,7 +455,7 @@ impl Receipt {
     /// with what it made, removed and declared.
     #[must_use]
     pub fn after(mut self, earlier: &Self) -> Self {
-        fn add<T: Clone>(to: &mut Vec<T>, from: &[T], name: impl Fn(&T) -> &str) {
+        fn add<T: Clone, N: PartialEq>(to: &mut Vec<T>, from: &[T], name: impl Fn(&T) -> N) {
             let missing: Vec<T> = from
                 .iter()
                 .filter(|one| !to.iter().any(|known| name(known) == name(one)))
@@ -436,24 +463,26 @@ impl Receipt {
                 .collect();
             to.extend(missing);
         }
-        add(&mut self.components, &earlier.components, |one| &one.name);
-        add(&mut self.directories, &earlier.directories, |one| &one.path);
+        add(&mut self.components, &earlier.components, Component::id);
+        add(&mut self.previous, &earlier.previous, |one| one.major);
+        add(&mut self.directories, &earlier.directories, |one| {
+            one.path.clone()
+        });
         add(&mut self.packages_upgraded, &earlier.packages_upgraded, |one| {
-            &one.name
+            one.name.clone()
         });
         let (ours, theirs) = (&mut self.declared, &earlier.declared);
-        add(&mut ours.libraries, &theirs.libraries, |one| &one.name);
-        add(&mut ours.optional_libraries, &theirs.optional_libraries, |one| {
-            &one.name
-        });
-        add(&mut ours.programs, &theirs.programs, |one| &one.name);
+        let declared = |one: &DeclaredName| one.name.clone();
+        add(&mut ours.libraries, &theirs.libraries, declared);
+        add(&mut ours.optional_libraries, &theirs.optional_libraries, declared);
+        add(&mut ours.programs, &theirs.programs, declared);
         let removed: Vec<PackageVersion> = earlier
             .packages_removed
             .iter()
             .filter(|package| !self.packages().any(|here| here.name == package.name))
             .cloned()
             .collect();
-        add(&mut self.packages_removed, &removed, |one| &one.name);
+        add(&mut self.packages_removed, &removed, |one| one.name.clone());
         self
     }
 
@@ -561,14 +590,12 @@ fn package_version(package: &Package) -> PackageVersion {
     }
 }
 
-/// The components' names by the names of their directories, under which the inventory has them.
+/// The components' ids by the names of their directories, under which the inventory has them.
 fn names(resolved: &Resolved) -> BTreeMap<String, String> {
-    let server = std::iter::once(&resolved.postgresql.component);
-    let extensions = resolved.extensions.iter().map(|extension| &extension.component);
-    let patroni = resolved.patroni.iter().map(|patroni| &patroni.component);
-    let all = server.chain(extensions).chain(patroni);
-    all.map(|component| (component.slug(), component.name.clone()))
-        .collect()
+    let names = resolved
+        .components()
+        .map(|component| (component.slug(), component.id()));
+    names.collect()
 }
 
 fn file(file: &InstalledFile, names: &BTreeMap<String, String>) -> File {
@@ -597,6 +624,7 @@ fn file(file: &InstalledFile, names: &BTreeMap<String, String>) -> File {
 fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Component> {
     let component = |component: &resolve::Component, kind, sources| Component {
         name: component.name.clone(),
+        older_major: component.older_major,
         kind,
         version: component.version.clone(),
         license: component.license.clone(),
@@ -610,30 +638,28 @@ fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Com
         part_of: None,
     };
     let mut components = Vec::new();
-    let server = &resolved.postgresql;
-    // A server of the distribution is among the packages.
-    if let Some(archive) = &server.source {
-        components.push(component(
-            &server.component,
-            ComponentKind::Postgresql,
-            vec![source(archive)],
-        ));
-    }
-    // What comes with the server is part of that component, or of its packages.
-    let compiled = resolved
-        .extensions
-        .iter()
-        .filter(|extension| !extension.comes_with_postgresql());
-    for extension in compiled {
-        let sources = extension.sources.iter().map(source).collect();
-        let provides = extension.provides.iter().map(|sql| SqlExtension {
-            name: sql.name.clone(),
-            default_version: sql.default_version.clone(),
-        });
-        components.push(Component {
-            provides: provides.collect(),
-            ..component(&extension.component, ComponentKind::Extension, sources)
-        });
+    for (server, extensions) in resolved.servers() {
+        // A server of the distribution is among the packages.
+        if let Some(archive) = &server.source {
+            components.push(component(
+                &server.component,
+                ComponentKind::Postgresql,
+                vec![source(archive)],
+            ));
+        }
+        // What comes with the server is part of that component, or of its packages.
+        let compiled = extensions.iter().filter(|one| !one.comes_with_postgresql());
+        for extension in compiled {
+            let sources = extension.sources.iter().map(source).collect();
+            let provides = extension.provides.iter().map(|sql| SqlExtension {
+                name: sql.name.clone(),
+                default_version: sql.default_version.clone(),
+            });
+            components.push(Component {
+                provides: provides.collect(),
+                ..component(&extension.component, ComponentKind::Extension, sources)
+            });
+        }
     }
     let Some(patroni) = &resolved.patroni else {
         return components;
@@ -653,6 +679,7 @@ fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Com
     components.push(component(&patroni.component, ComponentKind::Patroni, sources));
     components.extend(others.iter().map(|distribution| Component {
         name: distribution.name.clone(),
+        older_major: None,
         kind: ComponentKind::PythonDistribution,
         version: distribution.version.clone(),
         license: distribution.license.clone(),
@@ -703,6 +730,16 @@ fn postgresql(resolved: &Resolved) -> Postgresql {
     }
 }
 
+fn older_server(previous: &resolve::Previous) -> OlderServer {
+    let server = &previous.postgresql;
+    OlderServer {
+        major: server.major,
+        prefix: server.prefix(),
+        library_directory: server.library_directory(),
+        share_directory: server.share(),
+    }
+}
+
 fn directory_of(directory: &resolve::Directory, resolved: &Resolved) -> Directory {
     let (uid, gid) = if directory.of_user {
         (resolved.user.uid, resolved.user.gid)
@@ -735,6 +772,7 @@ pub mod tests {
         let target = Some("debian:bookworm/amd64".parse().unwrap());
         let selection = Selection {
             target,
+            previous: Some(vec!["17".to_owned()]),
             ..Selection::default()
         };
         let Ok(resolved) = resolve::resolve(&manifests, &selection) else {

@@ -26,20 +26,16 @@ pub fn spdx(receipt: &Receipt) -> Value {
     })];
     let mut relationships = vec![relationship("SPDXRef-DOCUMENT", "DESCRIBES", image)];
     for component in &receipt.components {
-        let id = spdx_id("Component", &component.name);
+        let id = spdx_id("Component", &component.id());
         packages.push(spdx_component(&id, component));
         relationships.push(relationship(image, "CONTAINS", &id));
         if let Some(whole) = &component.part_of {
             relationships.push(relationship(&spdx_id("Component", whole), "DEPENDS_ON", &id));
         }
         if component.kind == ComponentKind::Extension {
-            let server = receipt
-                .components
-                .iter()
-                .find(|one| one.kind == ComponentKind::Postgresql);
-            relationships.extend(
-                server.map(|server| relationship(&id, "DEPENDS_ON", &spdx_id("Component", &server.name))),
-            );
+            let server = server_of(receipt, component);
+            let of = |server: &Component| spdx_id("Component", &server.id());
+            relationships.extend(server.map(|server| relationship(&id, "DEPENDS_ON", &of(server))));
         }
         for (number, source) in component.sources.iter().enumerate() {
             let source_id = format!("{id}-Source-{}", number + 1);
@@ -87,20 +83,16 @@ pub fn cyclonedx(receipt: &Receipt) -> Value {
     let mut components = Vec::new();
     let mut references = Vec::new();
     let mut dependencies = Vec::new();
-    let server = receipt
-        .components
-        .iter()
-        .find(|one| one.kind == ComponentKind::Postgresql);
     for component in &receipt.components {
-        let reference = component_purl(component);
+        let reference = reference(component);
         let mut needs: Vec<String> = receipt
             .components
             .iter()
             .filter(|part| part.part_of.as_ref() == Some(&component.name))
-            .map(component_purl)
+            .map(self::reference)
             .collect();
         if component.kind == ComponentKind::Extension {
-            needs.extend(server.map(component_purl));
+            needs.extend(server_of(receipt, component).map(self::reference));
         }
         components.push(cyclonedx_component(&reference, component));
         if component.part_of.is_none() {
@@ -213,7 +205,7 @@ fn cyclonedx_component(reference: &str, component: &Component) -> Value {
         "bom-ref": reference,
         "name": component.name,
         "version": component.version,
-        "purl": reference,
+        "purl": component_purl(component),
         "licenses": [{"expression": component.license}],
         "externalReferences": locations,
         "properties": provides.collect::<Vec<_>>(),
@@ -263,6 +255,21 @@ fn download_location(source: &Source) -> &str {
         "NOASSERTION"
     } else {
         &source.url
+    }
+}
+
+/// The server that an extension is compiled against.
+fn server_of<'r>(receipt: &'r Receipt, extension: &Component) -> Option<&'r Component> {
+    let mut servers = receipt.components.iter();
+    servers.find(|one| one.kind == ComponentKind::Postgresql && one.older_major == extension.older_major)
+}
+
+/// What CycloneDX refers to a component by: its package URL. One that is compiled for two majors has the same for both.
+fn reference(component: &Component) -> String {
+    let purl = component_purl(component);
+    match component.older_major {
+        None => purl,
+        Some(major) => format!("pg{major}:{purl}"),
     }
 }
 
@@ -332,10 +339,8 @@ fn percent(text: &str) -> String {
 }
 
 fn version_of_image(receipt: &Receipt) -> String {
-    let server = receipt
-        .components
-        .iter()
-        .find(|one| one.kind == ComponentKind::Postgresql);
+    let mut servers = receipt.components.iter();
+    let server = servers.find(|one| one.kind == ComponentKind::Postgresql && one.older_major.is_none());
     server.map_or_else(
         || receipt.postgresql.major.to_string(),
         |server| server.version.clone(),

@@ -19,6 +19,7 @@ use crate::host::fs::FileKind;
 use crate::host::{self, Host};
 use crate::layout;
 use crate::receipt::{File, Privileged, Receipt, octal};
+use crate::resolve;
 use crate::step::gate;
 
 /// The version of the JSON document's schema.
@@ -487,9 +488,18 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Every extension that the server offers can be created at its default version.
+    /// Every extension that a server offers can be created at its default version.
     fn extensions(&mut self) -> Result<()> {
-        let directory = format!("{}/extension", self.receipt.postgresql.share_directory);
+        let receipt = self.receipt;
+        self.extensions_of(None, &receipt.postgresql.share_directory)?;
+        for older in &receipt.previous {
+            self.extensions_of(Some(older.major), &older.share_directory)?;
+        }
+        Ok(())
+    }
+
+    fn extensions_of(&mut self, older_major: Option<u16>, share: &str) -> Result<()> {
+        let directory = format!("{share}/extension");
         let names = self.host.names(&directory)?;
         let mut versions = BTreeMap::new();
         for name in &names {
@@ -511,18 +521,17 @@ impl Verifier<'_> {
             let scripts = match control::value(&text, "directory") {
                 None => names.clone(),
                 Some(other) if other.starts_with('/') => self.host.names(&other)?,
-                Some(other) => {
-                    let share = &self.receipt.postgresql.share_directory;
-                    self.host.names(&format!("{share}/{other}"))?
-                }
+                Some(other) => self.host.names(&format!("{share}/{other}"))?,
             };
             if control::scripts(extension, &version, &scripts).is_none() {
                 let explanation = format!("no script leads to its default version {version}");
-                self.differs(Aspect::Postgresql, extension, explanation);
+                let subject = resolve::id(extension, older_major);
+                self.differs(Aspect::Postgresql, &subject, explanation);
             }
             versions.insert(extension.to_owned(), version);
         }
-        for component in &self.receipt.components {
+        let components = self.receipt.components.iter();
+        for component in components.filter(|one| one.older_major == older_major) {
             for sql in &component.provides {
                 let explanation = match versions.get(&sql.name) {
                     Some(version) if *version == sql.default_version => continue,
@@ -534,7 +543,8 @@ impl Verifier<'_> {
                     }
                     None => format!("has no control file; {} brought it", component.name),
                 };
-                self.differs(Aspect::Postgresql, &sql.name, explanation);
+                let subject = resolve::id(&sql.name, older_major);
+                self.differs(Aspect::Postgresql, &subject, explanation);
             }
         }
         Ok(())

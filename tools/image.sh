@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image. What the Makefile hands in: PG, PREVIOUS, EXTENSIONS, VENDOR, IMAGE, BASE.
+# Builds the image. What the Makefile hands in: PG, PREVIOUS, JIT, EXTENSIONS, VENDOR, IMAGE, BASE.
 set -Eeuo pipefail
 
 readonly pg="${PG:-18}" extensions="${EXTENSIONS:-}" base="${BASE:-debian:bookworm}"
@@ -23,7 +23,7 @@ build() {
   local -a options=(
     --tag "$image" --build-arg "BASE=$base" --build-arg PGSETUP=prebuilt
     --build-arg "PG=$pg" --build-arg "PG_MAJOR=${pg%%-*}" --build-arg "EXTENSIONS=$extensions" --build-arg "PREVIOUS=${PREVIOUS:-}"
-    --build-arg "PGSETUP_OPTIONS=--skip-unavailable"
+    --build-arg "PGSETUP_OPTIONS=--skip-unavailable${JIT:+ --jit}"
   )
   # A proxy of this machine is the build's, too; docker keeps these out of the image.
   local name

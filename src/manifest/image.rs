@@ -19,7 +19,13 @@ pub struct Image {
     pub base: String,
     /// The PostgreSQL manifest to install, by name.
     pub postgresql: String,
-    /// Just-in-time compilation, which adds LLVM (about 120 MB) to the image.
+    /// PostgreSQL manifests of older majors, by name: their servers are installed as well, with those of the image's
+    /// extensions that are for them, so that data of these majors can be upgraded. Where the command line chooses an
+    /// older PostgreSQL, those count that are older still.
+    #[serde(default)]
+    pub previous: Vec<String>,
+    /// Just-in-time compilation, which adds LLVM (about 120 MB) to the image, and for which bitcode stays whatever `prune`
+    /// says; not of the servers of older majors.
     #[serde(default)]
     pub jit: bool,
     /// Whether Patroni is installed.

@@ -4,24 +4,32 @@ use super::{python, recipe};
 use crate::artifact::{Inputs, Key, Recipe, SourceInput};
 use crate::command::Command;
 use crate::manifest::postgresql::Origin;
-use crate::resolve::{Component, Extension, Patroni, Resolved, Source};
+use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved, Source};
 
-/// The recipe of everything that is built: the server first, then what is compiled against it.
+/// The recipe of everything that is built: each server before what is compiled against it, the image's own first.
 pub fn recipes(resolved: &Resolved) -> Vec<Recipe> {
-    let server = server(resolved);
-    let server_key = server.as_ref().map(|recipe| recipe.inputs.key());
-    let extensions = resolved
-        .extensions
-        .iter()
-        .filter(|extension| !extension.comes_with_postgresql());
-    let others = extensions.map(|one| extension(resolved, one, server_key)).chain(
-        resolved
-            .patroni
-            .iter()
-            .map(|one| patroni(resolved, one, server_key)),
-    );
-    let others: Vec<Recipe> = others.collect();
-    server.into_iter().chain(others).collect()
+    let mut recipes = Vec::new();
+    for (postgresql, extensions) in resolved.servers() {
+        let server = server(resolved, postgresql);
+        let against = Against {
+            postgresql,
+            key: server.as_ref().map(|recipe| recipe.inputs.key()),
+        };
+        recipes.extend(server);
+        let compiled = extensions.iter().filter(|one| !one.comes_with_postgresql());
+        recipes.extend(compiled.map(|one| extension(resolved, one, &against)));
+        let own = resolved.patroni.iter();
+        let own = own.filter(|_| postgresql.component.older_major.is_none());
+        recipes.extend(own.map(|one| patroni(resolved, one, &against)));
+    }
+    recipes
+}
+
+/// What something is compiled against.
+struct Against<'a> {
+    postgresql: &'a Postgresql,
+    /// The key of its recipe, where it is compiled itself.
+    key: Option<Key>,
 }
 
 fn inputs(
@@ -54,8 +62,7 @@ fn source(source: &Source) -> SourceInput {
     }
 }
 
-fn server(resolved: &Resolved) -> Option<Recipe> {
-    let postgresql = &resolved.postgresql;
+fn server(resolved: &Resolved, postgresql: &Postgresql) -> Option<Recipe> {
     let archive = postgresql.source.as_ref()?;
     Some(Recipe {
         slug: postgresql.component.slug(),
@@ -70,16 +77,16 @@ fn server(resolved: &Resolved) -> Option<Recipe> {
     })
 }
 
-fn extension(resolved: &Resolved, extension: &Extension, server_key: Option<Key>) -> Recipe {
-    let commands = recipe::extension(extension, &resolved.postgresql);
+fn extension(resolved: &Resolved, extension: &Extension, against: &Against<'_>) -> Recipe {
+    let commands = recipe::extension(extension, against.postgresql);
     let sources = extension.sources.iter().map(source).collect();
     let inputs = inputs(resolved, &extension.component, sources, &commands);
-    let packages = [&extension.packages.build[..], &against_packages(resolved)].concat();
-    compiled_against(resolved, &extension.component, inputs, packages, server_key)
+    let packages = [&extension.packages.build[..], &against.packages()].concat();
+    against.recipe(&extension.component, inputs, packages)
 }
 
-fn patroni(resolved: &Resolved, patroni: &Patroni, server_key: Option<Key>) -> Recipe {
-    let installation = python::installation(patroni, &resolved.postgresql);
+fn patroni(resolved: &Resolved, patroni: &Patroni, against: &Against<'_>) -> Recipe {
+    let installation = python::installation(patroni, against.postgresql);
     let sources = patroni.distributions.iter().map(|distribution| SourceInput {
         accepted: vec![distribution.sha256.to_string()],
         strip: 0,
@@ -91,35 +98,31 @@ fn patroni(resolved: &Resolved, patroni: &Patroni, server_key: Option<Key>) -> R
         &installation.commands,
     );
     let mut packages = [&patroni.packages.build[..], &patroni.packages.runtime].concat();
-    if resolved.postgresql.origin == Origin::Apt {
-        packages.extend(against_packages(resolved));
+    if against.postgresql.origin == Origin::Apt {
+        packages.extend(against.packages());
     }
-    compiled_against(resolved, &patroni.component, inputs, packages, server_key)
+    against.recipe(&patroni.component, inputs, packages)
 }
 
-fn compiled_against(
-    resolved: &Resolved,
-    component: &Component,
-    inputs: Inputs,
-    packages: Vec<String>,
-    server_key: Option<Key>,
-) -> Recipe {
-    Recipe {
-        slug: component.slug(),
-        inputs: Inputs {
-            postgresql: server_key,
-            ..inputs
-        },
-        packages,
-        against: server_key.map(|_| resolved.postgresql.component.slug()),
+impl Against<'_> {
+    fn recipe(&self, component: &Component, inputs: Inputs, packages: Vec<String>) -> Recipe {
+        Recipe {
+            slug: component.slug(),
+            inputs: Inputs {
+                postgresql: self.key,
+                ..inputs
+            },
+            packages,
+            against: self.key.map(|_| self.postgresql.component.slug()),
+        }
     }
-}
 
-/// The packages that compiling against this server needs; where it is Debian's, the server itself is one of them.
-fn against_packages(resolved: &Resolved) -> Vec<String> {
-    let postgresql = &resolved.postgresql;
-    match postgresql.origin {
-        Origin::Archive => postgresql.development.clone(),
-        Origin::Apt => [&postgresql.development[..], &postgresql.packages.runtime].concat(),
+    /// The packages that compiling against this server needs; where it is Debian's, the server itself is one of them.
+    fn packages(&self) -> Vec<String> {
+        let postgresql = self.postgresql;
+        match postgresql.origin {
+            Origin::Archive => postgresql.development.clone(),
+            Origin::Apt => [&postgresql.development[..], &postgresql.packages.runtime].concat(),
+        }
     }
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Build, Lane, PackageInstallation, Part, Phase, Plan, Step, TryOut, WantedPackage, artifact,
-    prove, python, recipe,
+    Action, Build, Lane, PackageInstallation, Part, Phase, Plan, Step, WantedPackage, artifact, prove,
+    python, recipe,
 };
 use crate::artifact::Recipe;
 use crate::command::Command;
 use crate::layout;
 use crate::manifest::postgresql::Origin;
 use crate::manifest::source::Packages;
-use crate::resolve::{Component, Declared, Extension, Patroni, Resolved, Setting, Source};
+use crate::resolve::{Component, Declared, Extension, Patroni, Postgresql, Previous, Resolved, Setting};
 
 /// The plan that installs `resolved`.
 pub fn build(resolved: &Resolved) -> Plan {
@@ -120,13 +120,17 @@ impl<'a> Builder<'a> {
             user: user.clone(),
         };
         let directories = self.step("create directories", Lane::Files, 1, &[tools.all], directories);
-        let server = self.server(&base);
-        let mut installed: Vec<Id> = vec![server.all, directories];
-        for extension in &resolved.extensions {
-            installed.push(self.extension(extension, &base, &server));
-        }
-        if let Some(patroni) = &resolved.patroni {
-            installed.push(self.patroni(patroni, tools, &server));
+        let mut installed: Vec<Id> = vec![directories];
+        for (postgresql, extensions) in resolved.servers() {
+            let server = self.server(postgresql, &base);
+            installed.push(server.all);
+            for one in extensions {
+                installed.push(self.extension(one, &base, &server));
+            }
+            let own = resolved.patroni.iter();
+            for patroni in own.filter(|_| postgresql.component.older_major.is_none()) {
+                installed.push(self.patroni(patroni, tools, &server));
+            }
         }
         installed.extend(self.locale(&base));
         let text = configuration(&resolved.settings);
@@ -179,23 +183,12 @@ impl<'a> Builder<'a> {
 
     /// A download for every archive, longest build first.
     fn fetches(&mut self, look_up: Id) -> Vec<(String, Vec<Id>)> {
-        let resolved = self.resolved;
-        let postgresql = &resolved.postgresql;
-        let server = (
-            postgresql.component.slug(),
-            postgresql.source.iter().collect::<Vec<_>>(),
-        );
-        let extensions = resolved
-            .extensions
-            .iter()
-            .filter(|extension| !extension.comes_with_postgresql())
-            .map(|e| (e.component.slug(), e.sources.iter().collect()));
-        let all: Vec<(String, Vec<&Source>)> = std::iter::once(server).chain(extensions).collect();
         let mut fetches = Vec::new();
-        for (slug, sources) in all {
+        for (component, sources) in self.resolved.sources() {
+            let slug = component.slug();
             let several = sources.len() > 1;
             let mut ids = Vec::new();
-            for (position, source) in sources.into_iter().enumerate() {
+            for (position, source) in sources.iter().enumerate() {
                 let part = if several {
                     format!(", archive {}", position + 1)
                 } else {
@@ -217,7 +210,7 @@ impl<'a> Builder<'a> {
     fn packages_installed(&mut self, record: Id, look_up: Id, create_user: Id) -> Tools {
         let resolved = self.resolved;
         let mut ready = vec![look_up, create_user];
-        if resolved.postgresql.origin == Origin::Apt {
+        if resolved.servers().any(|(server, _)| server.origin == Origin::Apt) {
             // Debian's package otherwise makes a cluster of its own as soon as it is installed.
             let (path, text) = (
                 "/etc/postgresql-common/createcluster.conf",
@@ -243,10 +236,11 @@ impl<'a> Builder<'a> {
             ready.push(write);
         }
         let is_runtime = |package: &WantedPackage| package.phase == Phase::Runtime;
+        // A server that is not built wants none: what it names is what others are compiled against.
+        let built = |(server, _): &(&Postgresql, _)| server.source.is_some();
         let of_server = |package: &WantedPackage| {
-            // A server that is not built wants none: what it names is what others are compiled against.
-            let is_built = resolved.postgresql.source.is_some();
-            is_built && !is_runtime(package) && resolved.postgresql.packages.build.contains(&package.name)
+            let wants = |(server, _): (&Postgresql, _)| server.packages.build.contains(&package.name);
+            !is_runtime(package) && resolved.servers().filter(built).any(wants)
         };
         let of_others = |package: &WantedPackage| !is_runtime(package) && !of_server(package);
         let (recipes, packages) = (self.recipes.clone(), self.packages.clone());
@@ -263,7 +257,7 @@ impl<'a> Builder<'a> {
                 .collect()
         };
         let mut first = None;
-        if resolved.postgresql.source.is_some() {
+        if resolved.servers().any(|server| built(&server)) {
             let of_builds = builds(&of_server);
             first = self.install("install build packages", &ready, &of_server, of_builds, false);
             ready.extend(first);
@@ -322,12 +316,12 @@ impl<'a> Builder<'a> {
         Some(id)
     }
 
-    /// The server, installed.
-    pub(super) fn server(&mut self, base: &Base) -> Server {
+    /// A server, installed.
+    pub(super) fn server<'p>(&mut self, postgresql: &'p Postgresql, base: &Base) -> Server<'p> {
         let Base { tools, sources } = base;
-        let postgresql = &self.resolved.postgresql;
         let Some(source) = &postgresql.source else {
             return Server {
+                postgresql,
                 development: tools.all,
                 all: tools.all,
             };
@@ -355,12 +349,20 @@ impl<'a> Builder<'a> {
             "an extension is compiled as soon as headers, pg_config and libpq are there",
         );
         let (_, all) = self.built(&title, 120, &[built, development], second);
-        self.because(all, format!("the image selects PostgreSQL {}", postgresql.major));
-        Server { development, all }
+        let why = match postgresql.component.older_major {
+            None => format!("the image selects PostgreSQL {}", postgresql.major),
+            Some(major) => format!("data of PostgreSQL {major} can be upgraded"),
+        };
+        self.because(all, why);
+        Server {
+            postgresql,
+            development,
+            all,
+        }
     }
 
     /// An extension, installed.
-    pub(super) fn extension(&mut self, extension: &Extension, base: &Base, server: &Server) -> Id {
+    pub(super) fn extension(&mut self, extension: &Extension, base: &Base, server: &Server<'_>) -> Id {
         let Base { tools, sources } = base;
         if extension.comes_with_postgresql() {
             let why = format!("{}; {}", extension.component.name, brings(extension));
@@ -369,7 +371,7 @@ impl<'a> Builder<'a> {
         }
         let build = Build {
             sources: extension.sources.clone(),
-            commands: recipe::extension(extension, &self.resolved.postgresql),
+            commands: recipe::extension(extension, server.postgresql),
             ..self.build_of(&extension.component)
         };
         let mut needs = fetched(sources, &extension.component.slug());
@@ -383,7 +385,7 @@ impl<'a> Builder<'a> {
     fn build_of(&self, component: &Component) -> Build {
         Build {
             component: component.slug(),
-            name: component.name.clone(),
+            name: component.id(),
             part: Part::Whole,
             sources: Vec::new(),
             files: Vec::new(),
@@ -409,9 +411,9 @@ impl<'a> Builder<'a> {
         (build, install)
     }
 
-    fn patroni(&mut self, patroni: &Patroni, tools: &Tools, server: &Server) -> Id {
+    fn patroni(&mut self, patroni: &Patroni, tools: &Tools, server: &Server<'_>) -> Id {
         let title = patroni.component.title();
-        let postgresql = &self.resolved.postgresql;
+        let postgresql = server.postgresql;
         let fetch = Action::FetchDistributions(python::fetch(patroni, postgresql));
         let name = format!("fetch {title} and what it needs");
         let fetch = self.step(name, Lane::Net, 5, &[tools.all, server.development], fetch);
@@ -487,24 +489,21 @@ impl<'a> Builder<'a> {
         for (program, by) in programs {
             self.because(check, format!("{program} is called by {}", by.join(", ")));
         }
-        let try_out = TryOut {
-            server: prove::server(resolved),
-            configuration: resolved.configuration.clone(),
-            settings: test_settings(resolved),
-            extensions: resolved.extensions.clone(),
-        };
-        let try_out = self.step(
-            "try every extension in a throw-away cluster",
-            Lane::Cpu,
-            10,
-            &[check],
-            Action::TryOut(Box::new(try_out)),
-        );
+        last = check;
+        for (postgresql, extensions) in resolved.servers() {
+            let of = match postgresql.component.older_major {
+                None => String::new(),
+                Some(major) => format!(" of PostgreSQL {major}"),
+            };
+            let name = format!("try every extension{of} in a throw-away cluster");
+            let try_out = Action::TryOut(Box::new(prove::try_out(resolved, postgresql, extensions)));
+            last = self.step(name, Lane::Cpu, 10, &[last], try_out);
+        }
         self.step(
             format!("write {}/receipt.json", layout::RECORDS),
             Lane::Files,
             1,
-            &[try_out],
+            &[last],
             Action::WriteReceipt(Box::new(resolved.clone())),
         );
     }
@@ -518,8 +517,9 @@ struct Tools {
     all: Id,
 }
 
-/// Positions of the steps after which the server is there.
-pub(super) struct Server {
+/// A server, with the positions of the steps after which it is there.
+pub(super) struct Server<'p> {
+    postgresql: &'p Postgresql,
     /// What others are compiled against.
     development: Id,
     /// All of it.
@@ -575,7 +575,7 @@ fn packages(resolved: &Resolved) -> Vec<WantedPackage> {
         }
     };
     for (who, packages) in resolved.packages() {
-        add(packages, who);
+        add(packages, &who);
     }
     if compiled_locale(&resolved.locale).is_some() {
         add(
@@ -642,23 +642,6 @@ fn dpkg_configuration(paths: &[String]) -> String {
     )
 }
 
-/// Settings of the throw-away cluster besides the image's: what tests need, and every library that an extension
-/// wants loaded, those that the image does not load after those it does.
-fn test_settings(resolved: &Resolved) -> BTreeMap<String, String> {
-    let mut settings: BTreeMap<String, String> = resolved
-        .extensions
-        .iter()
-        .flat_map(|extension| extension.test_settings.clone())
-        .collect();
-    let mut preload = prove::Libraries {
-        server: resolved.preload.clone(),
-        ..prove::Libraries::default()
-    };
-    preload.add(resolved.extensions.iter());
-    settings.extend(preload.settings());
-    settings
-}
-
 /// What an extension brings, for people.
 fn brings(extension: &Extension) -> String {
     let sql = extension
@@ -669,6 +652,30 @@ fn brings(extension: &Extension) -> String {
         none if none.is_empty() => "a library to load".to_owned(),
         sql => format!("SQL: {sql}"),
     }
+}
+
+fn leaves_of_previous(previous: &Previous) -> impl Iterator<Item = String> {
+    let (server, major) = (&previous.postgresql, previous.postgresql.major);
+    let extensions: Vec<&str> = previous
+        .extensions
+        .iter()
+        .map(|one| one.component.name.as_str())
+        .collect();
+    let first = format!(
+        "PostgreSQL {} in {}, to upgrade data from, with {}",
+        server.component.version,
+        server.prefix(),
+        if extensions.is_empty() {
+            "no extension".to_owned()
+        } else {
+            extensions.join(", ")
+        }
+    );
+    let left_out = previous
+        .left_out
+        .iter()
+        .map(move |(name, reason)| format!("no {name} for PostgreSQL {major}: {reason}"));
+    std::iter::once(first).chain(left_out)
 }
 
 /// What is in the image when it is done, a line each.
@@ -684,6 +691,9 @@ pub fn leaves(resolved: &Resolved) -> Vec<String> {
     }
     if let Some(patroni) = &resolved.patroni {
         leaves.push(format!("{} in {}", patroni.component.title(), patroni.directory));
+    }
+    for one in &resolved.previous {
+        leaves.extend(leaves_of_previous(one));
     }
     leaves.push(format!("settings in {}", resolved.configuration));
     leaves.push(format!(

@@ -279,8 +279,8 @@ pub struct Server {
 pub struct TryOut {
     /// The cluster.
     pub server: Server,
-    /// The file with the image's settings, which it includes.
-    pub configuration: String,
+    /// The file with the image's settings, which it includes, where there is one for it.
+    pub configuration: Option<String>,
     /// Settings that come after those.
     pub settings: Settings,
     /// The extensions with their tests.

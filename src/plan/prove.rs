@@ -2,12 +2,12 @@
 
 use super::build::{Builder, Id};
 use super::{
-    Action, ExtensionTest, Lane, Plan, Server, Settings, Unloaded, UpgradeTest, UpstreamTest, recipe,
+    Action, ExtensionTest, Lane, Plan, Server, Settings, TryOut, Unloaded, UpgradeTest, UpstreamTest, recipe,
 };
 use crate::command::Command;
 use crate::layout;
 use crate::manifest::extension::{PreloadScope, Upstream};
-use crate::resolve::{Component, Extension, Resolved, Source};
+use crate::resolve::{Component, Extension, Postgresql, Resolved, Source};
 
 /// Seconds that upstream's tests may take where the manifest does not say.
 const UPSTREAM_LIMIT: u32 = 900;
@@ -35,11 +35,11 @@ impl Tests {
 pub fn tests(resolved: &Resolved, tests: &Tests) -> Plan {
     let all = with_tested(resolved, tests);
     let mut builder = Builder::new(&all);
-    let server = server(resolved);
+    let server = server(resolved, &resolved.postgresql);
     let mut ready: Vec<Id> = Vec::new();
     let base = (!tests.installed).then(|| {
         let base = builder.base();
-        let server = builder.server(&base);
+        let server = builder.server(&resolved.postgresql, &base);
         ready.push(server.all);
         ready.extend(builder.locale(&base));
         (base, server)
@@ -235,9 +235,31 @@ fn upstream_test(
     }
 }
 
-/// What throw-away clusters are made of.
-pub fn server(resolved: &Resolved) -> Server {
-    let postgresql = &resolved.postgresql;
+/// The last proof of a server with its extensions. The image's settings are for its own server only; a cluster of an
+/// older major has what its extensions want.
+pub fn try_out(resolved: &Resolved, postgresql: &Postgresql, extensions: &[Extension]) -> TryOut {
+    let mut libraries = Libraries::default();
+    let mut settings = Settings::new();
+    let is_own = postgresql.component.older_major.is_none();
+    if is_own {
+        libraries.server.clone_from(&resolved.preload);
+    } else {
+        settings.extend(extensions.iter().flat_map(|one| one.settings.clone()));
+    }
+    // Every library that an extension wants loaded, those that the image does not load after those it does.
+    libraries.add(extensions.iter());
+    settings.extend(extensions.iter().flat_map(|one| one.test_settings.clone()));
+    settings.extend(libraries.settings());
+    TryOut {
+        server: server(resolved, postgresql),
+        configuration: is_own.then(|| resolved.configuration.clone()),
+        settings,
+        extensions: extensions.to_vec(),
+    }
+}
+
+/// What throw-away clusters of a server are made of.
+fn server(resolved: &Resolved, postgresql: &Postgresql) -> Server {
     Server {
         title: postgresql.component.title(),
         programs: format!("{}/bin", postgresql.prefix()),

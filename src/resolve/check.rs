@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::interpolate::{Variables, interpolate};
-use super::value;
+use super::{id, value};
 use crate::digest::{Digest, NotADigest};
 use crate::manifest::build::{Build, NamedStep};
 use crate::manifest::extension::{Extension, SqlExtension};
@@ -67,7 +67,7 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
         for release in 0..manifest.value.releases.len() {
             let major = manifest.value.releases[release].postgresql[0];
             let version = &manifest.value.releases[release].version;
-            let variables = extension_variables(&manifest.value, version, major, Architecture::Amd64);
+            let variables = extension_variables(&manifest.value, version, None, major, Architecture::Amd64);
             interpolated(manifest, &variables, &mut problems, |checks, value| {
                 checks.release(value, release);
                 checks.extension(value, &names);
@@ -97,6 +97,7 @@ pub fn postgresql_variables(manifest: &Postgresql, architecture: Architecture) -
 pub fn extension_variables(
     extension: &Extension,
     version: &str,
+    older_major: Option<u16>,
     major: u16,
     architecture: Architecture,
 ) -> Variables {
@@ -105,7 +106,7 @@ pub fn extension_variables(
         ("arch", architecture.name().to_owned()),
     ]);
     if !extension.comes_with_postgresql() {
-        let stage = crate::layout::stage(&format!("{}-{version}", extension.name));
+        let stage = crate::layout::stage(&format!("{}-{version}", id(&extension.name, older_major)));
         variables.insert("version", version.to_owned());
         variables.insert("stage", stage);
         variables.insert("pg_config", format!("/usr/lib/postgresql/{major}/bin/pg_config"));

@@ -33,12 +33,16 @@ pub struct Selection {
     pub target: Option<Target>,
     /// `--pg`: the name of a PostgreSQL manifest.
     pub postgresql: Option<String>,
+    /// `--previous`: names of PostgreSQL manifests of older majors.
+    pub previous: Option<Vec<String>>,
     /// `--extensions`: these and no others.
     pub extensions: Option<Vec<String>>,
     /// `--with`: these too.
     pub with: Vec<String>,
-    /// `--without`: all but these.
+    /// `--without`: all but these; `NAME-pg17` is the one that is for the older major 17.
     pub without: Vec<String>,
+    /// `--jit`.
+    pub jit: bool,
     /// `--keep-build-deps`.
     pub keep_build_packages: bool,
     /// What it is selected for.
@@ -85,6 +89,8 @@ pub struct Resolved {
     pub postgresql: Postgresql,
     /// The extensions, each after those it requires.
     pub extensions: Vec<Extension>,
+    /// Servers of older majors with their extensions, the newest first, from which data is upgraded.
+    pub previous: Vec<Previous>,
     /// The names of those that were selected, and not only added because another one requires them.
     pub selected: Vec<String>,
     /// Patroni.
@@ -111,7 +117,7 @@ pub struct Declared {
 
 impl Declared {
     /// Everything that the packages of these components declare.
-    pub fn by<'a>(components: impl IntoIterator<Item = (&'a str, &'a Packages)>) -> Self {
+    pub fn by<'a>(components: impl IntoIterator<Item = (String, &'a Packages)>) -> Self {
         let mut declared = Self::default();
         for (who, packages) in components {
             let lists = [
@@ -122,8 +128,8 @@ impl Declared {
             for (map, names) in lists {
                 for name in names {
                     let wanted_by = map.entry(name.clone()).or_default();
-                    if !wanted_by.iter().any(|known| known == who) {
-                        wanted_by.push(who.to_owned());
+                    if !wanted_by.contains(&who) {
+                        wanted_by.push(who.clone());
                     }
                 }
             }
@@ -134,28 +140,34 @@ impl Declared {
 
 impl Resolved {
     /// Everything that has Debian packages, by the name under which it wants them.
-    pub fn packages(&self) -> impl Iterator<Item = (&str, &Packages)> {
-        let extensions = self
-            .extensions
+    pub fn packages(&self) -> impl Iterator<Item = (String, &Packages)> {
+        let servers = self.servers().flat_map(|(server, extensions)| {
+            let extensions = extensions.iter().map(|one| (&one.component, &one.packages));
+            std::iter::once((&server.component, &server.packages)).chain(extensions)
+        });
+        let servers = servers.map(|(component, packages)| (component.id(), packages));
+        let patroni = self
+            .patroni
             .iter()
-            .map(|extension| (extension.component.name.as_str(), &extension.packages));
-        let patroni = self.patroni.iter().map(|patroni| ("patroni", &patroni.packages));
-        [
-            ("image", &self.packages),
-            ("postgresql", &self.postgresql.packages),
-        ]
-        .into_iter()
-        .chain(extensions)
-        .chain(patroni)
+            .map(|patroni| ("patroni".to_owned(), &patroni.packages));
+        std::iter::once(("image".to_owned(), &self.packages))
+            .chain(servers)
+            .chain(patroni)
+    }
+
+    /// Each server with the extensions that are compiled against it, the image's own first.
+    pub fn servers(&self) -> impl Iterator<Item = (&Postgresql, &[Extension])> {
+        let previous = self.previous.iter();
+        let previous = previous.map(|one| (&one.postgresql, one.extensions.as_slice()));
+        std::iter::once((&self.postgresql, self.extensions.as_slice())).chain(previous)
     }
 
     /// Everything that is installed besides Debian packages.
     pub fn components(&self) -> impl Iterator<Item = &Component> {
-        let extensions = self.extensions.iter().map(|extension| &extension.component);
-        let patroni = self.patroni.iter().map(|patroni| &patroni.component);
-        std::iter::once(&self.postgresql.component)
-            .chain(extensions)
-            .chain(patroni)
+        let servers = self.servers().flat_map(|(server, extensions)| {
+            std::iter::once(&server.component).chain(extensions.iter().map(|one| &one.component))
+        });
+        servers.chain(self.patroni.iter().map(|patroni| &patroni.component))
     }
 
     /// What is used at run time and told by manifests only.
@@ -163,10 +175,13 @@ impl Resolved {
         Declared::by(self.packages())
     }
 
-    /// Every archive that is unpacked, the server's first.
-    pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        let extensions = self.extensions.iter().flat_map(|extension| &extension.sources);
-        self.postgresql.source.iter().chain(extensions)
+    /// Every archive that is unpacked, of each component, a server's before those of its extensions.
+    pub fn sources(&self) -> impl Iterator<Item = (&Component, &[Source])> {
+        self.servers().flat_map(|(server, extensions)| {
+            let compiled = extensions.iter().filter(|one| !one.comes_with_postgresql());
+            let extensions = compiled.map(|one| (&one.component, one.sources.as_slice()));
+            std::iter::once((&server.component, server.source.as_slice())).chain(extensions)
+        })
     }
 }
 
@@ -177,6 +192,8 @@ pub struct Component {
     pub name: String,
     /// Its release.
     pub version: String,
+    /// The major that it is for, where that is an older one than the image's own.
+    pub older_major: Option<u16>,
     /// SPDX licence expression.
     pub license: String,
     /// Its page.
@@ -184,14 +201,27 @@ pub struct Component {
 }
 
 impl Component {
+    /// What it is called in this image, where nothing else is: `citus`, or `citus-pg17` of an older major.
+    pub fn id(&self) -> String {
+        id(&self.name, self.older_major)
+    }
+
     /// As a user would say it: `citus 14.0.1`.
     pub fn title(&self) -> String {
-        format!("{} {}", self.name, self.version)
+        format!("{} {}", self.id(), self.version)
     }
 
     /// For file names: `citus-14.0.1`.
     pub fn slug(&self) -> String {
-        format!("{}-{}", self.name, self.version)
+        format!("{}-{}", self.id(), self.version)
+    }
+}
+
+/// The name that nothing else in an image has: a component's own, or with the older major that it is for.
+pub fn id(name: &str, older_major: Option<u16>) -> String {
+    match older_major {
+        None => name.to_owned(),
+        Some(major) => format!("{name}-pg{major}"),
     }
 }
 
@@ -290,6 +320,17 @@ impl Postgresql {
     pub fn program(&self, name: &str) -> String {
         format!("{}/bin/{name}", self.prefix())
     }
+}
+
+/// A server of an older major with the extensions of the image that are for it: what `pg_upgrade` reads data with.
+#[derive(Debug, Clone)]
+pub struct Previous {
+    /// The server.
+    pub postgresql: Postgresql,
+    /// The extensions, each after those it requires.
+    pub extensions: Vec<Extension>,
+    /// The image's extensions that are not for it, with the reason.
+    pub left_out: BTreeMap<String, String>,
 }
 
 /// An extension.

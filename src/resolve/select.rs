@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::check::{extension_variables, postgresql_variables};
 use super::interpolate::interpolate;
 use super::{
-    Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Purpose, Resolved, Selection,
-    Setting, Source, command_line_problem, preload, value,
+    Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Previous, Purpose, Resolved,
+    Selection, Setting, Source, command_line_problem, id, preload, value,
 };
 use crate::manifest::extension::{Extension as Written, Release, Test};
 use crate::manifest::image::{Image, Prune, Removal};
+use crate::manifest::postgresql::Postgresql as Server;
 use crate::manifest::problem::{Problem, SourceText};
 use crate::manifest::source::{Packages, Source as WrittenSource};
 use crate::manifest::{Located, Manifests, nearest};
@@ -30,22 +31,36 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
             format!("the image is made of {base}, and the target is {other}"),
         ));
     }
-    let postgresql = postgresql(manifests, image, selection, target.architecture, problems);
+    let server = selected_server(manifests, image, selection, problems);
+    let value = Image {
+        jit: selection.jit || image.value.jit,
+        ..image.value.clone()
+    };
+    let postgresql = server.and_then(|server| postgresql(server, &value, None, target.architecture));
     let major = postgresql.as_ref().map(|postgresql| postgresql.major);
+    let is_image = selection.purpose == Purpose::Image;
+    let older = match server {
+        Some(server) if is_image => older_servers(manifests, image, selection, server, problems),
+        _ => Vec::new(),
+    };
     let mut left_out = BTreeMap::new();
     let chosen = match selection.purpose {
         Purpose::Test { all: true, .. } => {
             let postgresql = postgresql.as_ref()?;
-            every(
-                manifests,
-                image,
-                selection,
+            let wanted = |manifest: &&Located<Written>| !selection.without.contains(&manifest.value.name);
+            let candidates = manifests.extensions.iter().filter(wanted).map(|manifest| Chosen {
+                manifest,
+                by: By::Option("--all", &manifest.value.name),
+            });
+            fitting(
+                candidates,
+                server?,
                 postgresql,
                 target.architecture,
                 &mut left_out,
             )
         }
-        _ => chosen(manifests, image, selection, problems),
+        _ => chosen(manifests, image, selection, &older, problems),
     };
     let selected_names = chosen.iter().map(|one| one.manifest.value.name.clone());
     let selected_names = selected_names.collect();
@@ -54,9 +69,10 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         Purpose::Image => chosen,
     };
     let selected: Vec<&Located<Written>> = chosen.iter().map(|chosen| chosen.manifest).collect();
-    let is_image = selection.purpose == Purpose::Image;
     let mut preload = preload::Preload::default();
-    against_server(manifests, image, selection, &chosen, problems);
+    if let Some(server) = server {
+        against_server(server, &chosen, problems);
+    }
     if is_image {
         together(manifests, &selected, major, problems);
         preload = preload::merge(image, &image.value.extensions, &selected, problems);
@@ -64,6 +80,10 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
     let extensions: Vec<Option<Extension>> = in_order(&chosen)
         .into_iter()
         .map(|chosen| extension(chosen, postgresql.as_ref()?, target.architecture, problems))
+        .collect();
+    let previous: Vec<Option<Previous>> = older
+        .into_iter()
+        .map(|server| previous(server, &value, selection, &chosen, target.architecture))
         .collect();
     let patroni = if image.value.patroni && is_image {
         Some(patroni(manifests, image, target.architecture, problems)?)
@@ -75,11 +95,10 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
     } else {
         Vec::new()
     };
-    let value = &image.value;
     Some(Resolved {
         name: value.name.clone(),
         user: value.user.clone(),
-        directories: directories(value),
+        directories: directories(&value),
         locale: value.locale.clone(),
         configuration: value.configuration.clone(),
         preload: preload.server,
@@ -87,9 +106,10 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         packages: value.packages.clone(),
         postgresql: postgresql?,
         extensions: extensions.into_iter().collect::<Option<_>>()?,
+        previous: previous.into_iter().collect::<Option<_>>()?,
         selected: selected_names,
         patroni,
-        prune: prune(value, selection.keep_build_packages),
+        prune: prune(&value, selection.keep_build_packages),
         left_out,
         keep_build_packages: selection.keep_build_packages,
         target,
@@ -124,40 +144,133 @@ fn the_image<'m>(manifests: &'m Manifests, problems: &mut Vec<Problem>) -> Optio
     Some(first)
 }
 
-fn postgresql(
-    manifests: &Manifests,
+/// The manifest of the selected server.
+fn selected_server<'m>(
+    manifests: &'m Manifests,
     image: &Located<Image>,
     selection: &Selection,
-    architecture: Architecture,
     problems: &mut Vec<Problem>,
-) -> Option<Postgresql> {
+) -> Option<&'m Located<Server>> {
     let name = selection.postgresql.as_ref().unwrap_or(&image.value.postgresql);
-    let Some(manifest) = manifests
-        .postgresql
-        .iter()
-        .find(|manifest| manifest.value.name == *name)
-    else {
-        if manifests.has_unreadable("postgresql", name) {
-            return None;
-        }
-        let names: Vec<&str> = manifests
-            .postgresql
-            .iter()
-            .map(|manifest| manifest.value.name.as_str())
-            .collect();
-        let message = format!("there is no PostgreSQL manifest `{name}`");
-        let problem = match selection.postgresql {
-            Some(_) => command_line_problem("--pg", name, message),
-            None => image.problem("postgresql", message),
-        };
-        problems.push(problem.help(format!("there are: {}", names.join(", "))));
-        return None;
+    let problem = |message| match selection.postgresql {
+        Some(_) => command_line_problem("--pg", name, message),
+        None => image.problem("postgresql", message),
     };
+    server(manifests, name, &problem, problems)
+}
+
+/// The manifest of the server of this name; `problem` is what is wrong with the place that names it.
+fn server<'m>(
+    manifests: &'m Manifests,
+    name: &str,
+    problem: &dyn Fn(String) -> Problem,
+    problems: &mut Vec<Problem>,
+) -> Option<&'m Located<Server>> {
+    let known = &manifests.postgresql;
+    let found = known.iter().find(|manifest| manifest.value.name == name);
+    if found.is_none() && !manifests.has_unreadable("postgresql", name) {
+        let names: Vec<&str> = known.iter().map(|manifest| &manifest.value.name[..]).collect();
+        let message = format!("there is no PostgreSQL manifest `{name}`");
+        problems.push(problem(message).help(format!("there are: {}", names.join(", "))));
+    }
+    found
+}
+
+/// The manifests of the servers of older majors beside `selected`, the newest first.
+fn older_servers<'m>(
+    manifests: &'m Manifests,
+    image: &Located<Image>,
+    selection: &Selection,
+    selected: &Located<Server>,
+    problems: &mut Vec<Problem>,
+) -> Vec<&'m Located<Server>> {
+    let names = selection.previous.as_ref().unwrap_or(&image.value.previous);
+    let mut older: Vec<&Located<Server>> = Vec::new();
+    for (position, name) in names.iter().enumerate() {
+        let problem = |message| match selection.previous {
+            Some(_) => command_line_problem("--previous", name, message),
+            None => image.problem(&format!("previous[{position}]"), message),
+        };
+        let Some(server) = server(manifests, name, &problem, problems) else {
+            continue;
+        };
+        let major = server.value.major;
+        if major >= selected.value.major {
+            // The image's list is for the server that the image names.
+            if selection.previous.is_some() || selection.postgresql.is_none() {
+                let message = format!(
+                    "PostgreSQL {major} is not older than {}, which is selected",
+                    selected.value.major
+                );
+                problems.push(problem(message));
+            }
+        } else if older.iter().any(|other| other.value.major == major) {
+            problems.push(problem(format!("PostgreSQL {major} is named twice")));
+        } else {
+            older.push(server);
+        }
+    }
+    older.sort_by_key(|server| std::cmp::Reverse(server.value.major));
+    older
+}
+
+/// The server of an older major, and those of the `chosen` extensions that are for it.
+fn previous(
+    server: &Located<Server>,
+    image: &Image,
+    selection: &Selection,
+    chosen: &[Chosen<'_>],
+    architecture: Architecture,
+) -> Option<Previous> {
+    let major = server.value.major;
+    let postgresql = postgresql(server, image, Some(major), architecture)?;
+    let wanted = |one: &&Chosen<'_>| {
+        let id = id(&one.manifest.value.name, Some(major));
+        !selection.without.contains(&id)
+    };
+    let candidates = chosen.iter().filter(wanted).copied();
+    let mut left_out = BTreeMap::new();
+    let mut fitting = fitting(candidates, server, &postgresql, architecture, &mut left_out);
+    // One that requires another is for this major only where that one is; so it goes on until nothing more is missing.
+    while let Some((position, required)) = unmet(&fitting) {
+        let one = fitting.remove(position);
+        let why = format!("it requires {required}, which is not there");
+        left_out.insert(one.manifest.value.name.clone(), why);
+    }
+    let mut problems = Vec::new();
+    let extensions = in_order(&fitting)
+        .into_iter()
+        .map(|one| extension(one, &postgresql, architecture, &mut problems));
+    let extensions = extensions.collect::<Option<_>>()?;
+    Some(Previous {
+        postgresql,
+        extensions,
+        left_out,
+    })
+}
+
+/// The position of the first extension that requires one that is not among them, with that one's name.
+fn unmet(chosen: &[Chosen<'_>]) -> Option<(usize, String)> {
+    let is_there = |name: &String| chosen.iter().any(|one| one.manifest.value.name == *name);
+    chosen.iter().enumerate().find_map(|(position, one)| {
+        let missing = one.manifest.value.requires.iter().find(|name| !is_there(name))?;
+        Some((position, missing.clone()))
+    })
+}
+
+/// A server; `older_major` where it is not the image's own.
+fn postgresql(
+    manifest: &Located<Server>,
+    image: &Image,
+    older_major: Option<u16>,
+    architecture: Architecture,
+) -> Option<Postgresql> {
     // Its unknown variables are already reported by the checks of every manifest.
     let (value, _) = interpolate(manifest, &postgresql_variables(&manifest.value, architecture));
     let component = Component {
         name: "postgresql".to_owned(),
         version: value.version.clone(),
+        older_major,
         license: value.license.clone(),
         homepage: value.homepage.clone(),
     };
@@ -166,7 +279,7 @@ fn postgresql(
         None => None,
     };
     let (mut configure, mut packages) = (value.configure, value.packages);
-    if image.value.prune.keep_debug_symbols && value.archive.is_some() {
+    if image.prune.keep_debug_symbols && value.archive.is_some() {
         // PGXS hands it on to extensions.
         configure.push("--enable-debug".to_owned());
     }
@@ -174,7 +287,8 @@ fn postgresql(
         [] => packages.build.clone(),
         named => named.to_vec(),
     };
-    if image.value.jit {
+    // An older server only reads what it has written.
+    if image.jit && older_major.is_none() {
         configure.extend(value.jit.configure);
         packages.build.extend(value.jit.packages.build);
         packages.runtime.extend(value.jit.packages.runtime);
@@ -225,6 +339,7 @@ fn chosen<'m>(
     manifests: &'m Manifests,
     image: &'m Located<Image>,
     selection: &'m Selection,
+    older: &[&Located<Server>],
     problems: &mut Vec<Problem>,
 ) -> Vec<Chosen<'m>> {
     let known = manifests.extension_names();
@@ -249,8 +364,14 @@ fn chosen<'m>(
             .iter()
             .map(|name| (name.as_str(), By::Option("--with", name))),
     );
+    let of_older = |name: &String| {
+        let mut ids = known
+            .iter()
+            .flat_map(|one| older.iter().map(|server| id(one, Some(server.value.major))));
+        ids.any(|id| id == *name)
+    };
     for name in &selection.without {
-        if !known.contains(&name.as_str()) {
+        if !known.contains(&name.as_str()) && !of_older(name) {
             problems.push(unknown(&By::Option("--without", name), name, &known));
         }
     }
@@ -274,33 +395,27 @@ fn chosen<'m>(
     chosen
 }
 
-/// Every extension that is for the selected server and can be beside those before it; the others are left out with
-/// the reason.
-fn every<'m>(
-    manifests: &'m Manifests,
-    image: &'m Located<Image>,
-    selection: &'m Selection,
+/// Those of the candidates that are for a server and can be beside those before them; the others are left out with the
+/// reason.
+fn fitting<'m>(
+    candidates: impl Iterator<Item = Chosen<'m>>,
+    server: &Located<Server>,
     postgresql: &Postgresql,
     architecture: Architecture,
     left_out: &mut BTreeMap<String, String>,
 ) -> Vec<Chosen<'m>> {
     let mut chosen: Vec<Chosen<'m>> = Vec::new();
-    let wanted = |manifest: &&Located<Written>| !selection.without.contains(&manifest.value.name);
-    for manifest in manifests.extensions.iter().filter(wanted) {
-        let candidate = Chosen {
-            manifest,
-            by: By::Option("--all", &manifest.value.name),
-        };
+    for candidate in candidates {
         let mut problems = Vec::new();
-        against_server(manifests, image, selection, &[candidate], &mut problems);
+        against_server(server, &[candidate], &mut problems);
         extension(&candidate, postgresql, architecture, &mut problems);
         let beside = chosen
             .iter()
-            .find_map(|other| exclusion(manifest, other.manifest));
+            .find_map(|other| exclusion(candidate.manifest, other.manifest));
         let why = problems.into_iter().map(|problem| problem.message).next();
         match why.or(beside) {
             None => chosen.push(candidate),
-            Some(why) => drop(left_out.insert(manifest.value.name.clone(), why)),
+            Some(why) => drop(left_out.insert(candidate.manifest.value.name.clone(), why)),
         }
     }
     chosen
@@ -353,20 +468,10 @@ fn unknown(by: &By<'_>, name: &str, known: &[&str]) -> Problem {
     }
 }
 
-/// Selected extensions that the selected server is known not to work with.
-fn against_server(
-    manifests: &Manifests,
-    image: &Located<Image>,
-    selection: &Selection,
-    chosen: &[Chosen<'_>],
-    problems: &mut Vec<Problem>,
-) {
-    let name = selection.postgresql.as_ref().unwrap_or(&image.value.postgresql);
-    let server = manifests
-        .postgresql
-        .iter()
-        .find(|manifest| manifest.value.name == *name);
-    for conflict in server.iter().flat_map(|server| &server.value.conflicts) {
+/// Selected extensions that a server is known not to work with.
+fn against_server(server: &Located<Server>, chosen: &[Chosen<'_>], problems: &mut Vec<Problem>) {
+    let name = &server.value.name;
+    for conflict in &server.value.conflicts {
         if let Some(chosen) = chosen
             .iter()
             .find(|chosen| chosen.manifest.value.name == conflict.extension)
@@ -492,7 +597,8 @@ fn extension(
         return None;
     }
     let version = &manifest.value.releases[position].version;
-    let variables = extension_variables(&manifest.value, version, major, architecture);
+    let older_major = postgresql.component.older_major;
+    let variables = extension_variables(&manifest.value, version, older_major, major, architecture);
     let (mut value, _) = interpolate(manifest, &variables);
     let release: Release = value.releases.swap_remove(position);
     let component = Component {
@@ -501,6 +607,7 @@ fn extension(
         } else {
             release.version
         },
+        older_major,
         name: value.name,
         license: value.license,
         homepage: value.homepage,
@@ -543,7 +650,8 @@ fn older(
     architecture: Architecture,
 ) -> Option<Extension> {
     let version = &manifest.value.upgrades[position].from;
-    let variables = extension_variables(&manifest.value, version, major, architecture);
+    let older_major = today.component.older_major;
+    let variables = extension_variables(&manifest.value, version, older_major, major, architecture);
     let (mut value, _) = interpolate(manifest, &variables);
     let upgrade = value.upgrades.swap_remove(position);
     let component = Component {
@@ -682,6 +790,7 @@ fn patroni(
         component: Component {
             name: written.name.clone(),
             version: written.version.clone(),
+            older_major: None,
             license: written.license.clone(),
             homepage: written.homepage.clone(),
         },
@@ -706,6 +815,10 @@ fn patroni(
 fn prune(image: &Image, keep_build_packages: bool) -> Prune {
     let mut prune = image.prune.clone();
     prune.remove.retain(|removal| !image.prune.keep.contains(removal));
+    if image.jit {
+        // Functions are inlined from it.
+        prune.remove.retain(|removal| *removal != Removal::Bitcode);
+    }
     if keep_build_packages {
         prune
             .remove

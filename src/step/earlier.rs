@@ -36,11 +36,13 @@ pub fn read(host: &Host, resolved: &Resolved) -> Result<Option<Receipt>, Failure
         let known = receipt
             .components
             .iter()
-            .find(|known| known.name == component.name);
+            .find(|known| known.id() == component.id());
         if let Some(known) = known.filter(|known| known.version != component.version) {
             others.push(format!(
                 "{} {} is there, and the manifests select {}",
-                known.name, known.version, component.version
+                known.id(),
+                known.version,
+                component.version
             ));
         }
     }
@@ -74,7 +76,7 @@ impl State<'_> {
         {
             let mut inventory = super::lock(&state.inventory);
             let is_made_again = |component: &str| {
-                component == IMAGE || resolved.components().any(|again| again.name == component)
+                component == IMAGE || resolved.components().any(|again| again.id() == component)
             };
             let known = earlier.inventory();
             for file in known.iter().filter(|file| !is_made_again(&file.component)) {

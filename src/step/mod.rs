@@ -27,7 +27,7 @@ pub mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::digest::Sha256;
@@ -90,7 +90,8 @@ pub struct State<'a> {
     unfinished: OnceLock<Unfinished>,
     spent: Mutex<BTreeMap<String, Spent>>,
     outcomes: Mutex<Vec<Outcome>>,
-    server_symbols: OnceLock<BTreeSet<String>>,
+    /// Of each server, by its program: the symbols that it brings.
+    server_symbols: Mutex<BTreeMap<String, Arc<BTreeSet<String>>>>,
 }
 
 /// What a step has used, whether it failed or not.

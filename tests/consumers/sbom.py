@@ -4,6 +4,7 @@ With a receipt as third argument every component of it must be in both, with pur
 it was compiled from an archive, the place of that.
 """
 import json
+import re
 import sys
 
 from cyclonedx.schema import SchemaVersion
@@ -26,13 +27,20 @@ if error:
 bom = Bom.from_json(json.loads(text))
 
 
+def suffix(component):
+    """What tells a component for an older major of PostgreSQL from its namesake."""
+    return f"-pg{component['older_major']}" if "older_major" in component else ""
+
+
 def in_spdx(component):
     """What the SPDX document lacks of a component."""
     # The image itself may be called as a component is.
     found = [
         package
         for package in document.packages
-        if package.name == component["name"] and package.primary_package_purpose != PackagePurpose.CONTAINER
+        if package.name == component["name"]
+        and package.primary_package_purpose != PackagePurpose.CONTAINER
+        and re.search(r"(-pg\d+)?$", package.spdx_id).group() == suffix(component)
     ]
     if len(found) != 1:
         return f"{len(found)} packages"
@@ -50,7 +58,8 @@ def in_spdx(component):
 
 def in_cyclonedx(component):
     """What the CycloneDX document lacks of a component."""
-    found = [one for one in bom.components if one.name == component["name"]]
+    prefix = f"{suffix(component).strip('-')}:" if suffix(component) else "pkg:"
+    found = [one for one in bom.components if one.name == component["name"] and str(one.bom_ref).startswith(prefix)]
     if len(found) != 1:
         return f"{len(found)} components"
     one = found[0]

@@ -2,8 +2,9 @@
 
 use std::io::{Read as _, Write as _};
 
-use super::container::{Container, DATA, Network, PASSWORD, docker};
+use super::container::{Container, DATA, Network, PASSWORD, build_image, docker, image};
 use super::needs_image;
+use crate::support::{project, skip};
 
 #[test]
 fn example_1_one_line_starts_it_and_psql_comes_from_a_second_container() {
@@ -98,4 +99,40 @@ fn example_3_secrets_initdb_arguments_and_a_script_that_makes_a_user() {
             .ok(),
         "1"
     );
+}
+
+/// How German orders these words, and how code points do.
+const ORDERED: &str =
+    "SELECT string_agg(word, ' ' ORDER BY word) FROM (VALUES ('zu'), ('ähnlich'), ('Apfel')) AS words (word)";
+
+#[test]
+fn example_4_locales_of_icu_at_once_and_of_glibc_by_the_documented_recipe() {
+    needs_image!();
+    let icu = "--env=POSTGRES_INITDB_ARGS=--locale-provider=icu --icu-locale=de-DE";
+    let container = Container::serving(&["--env", PASSWORD, icu], &[]);
+    assert_eq!(container.sql(ORDERED), "ähnlich Apfel zu");
+    drop(container);
+
+    // The lines of the manual are what is tried.
+    let manual = std::fs::read_to_string(project().join("entrypoint.d/README.md")).unwrap();
+    let (_, section) = manual.split_once("\n## Locales\n").expect("the manual's section");
+    let (section, _) = section.split_once("\n## ").expect("the next section");
+    let lines = section.lines().filter_map(|line| line.strip_prefix("    "));
+    let lines: Vec<&str> = lines.skip_while(|line| !line.starts_with("FROM ")).collect();
+    let under_test = image().expect("the test has an image");
+    let recipe = lines.join("\n").replace("pgsetup/postgresql:18", under_test);
+    let name = format!("{under_test}-german");
+    if let Err(why) = build_image(&name, &recipe) {
+        return skip(&why);
+    }
+    let container = Container::create_from(&name, &["--env", PASSWORD], &[]);
+    container.start();
+    container.wait_until_serving();
+    assert_eq!(
+        container.sql("SELECT datcollate FROM pg_database WHERE datname = 'postgres'"),
+        "de_DE.utf8"
+    );
+    assert_eq!(container.sql(ORDERED), "ähnlich Apfel zu");
+    drop(container);
+    docker(["image", "rm", &name]);
 }

@@ -5,7 +5,7 @@
 
 use std::sync::OnceLock;
 
-use super::container::{Container, DATA, Network, build_image, docker};
+use super::container::{Container, DATA, HEALTH_CHECK, Network, Volume, build_image, docker};
 use super::needs_image;
 use super::process::leave_orphans;
 use crate::support::skip;
@@ -138,6 +138,21 @@ fn patroni_1_line_27_members_from_the_environment_alone_and_their_health() {
             .out
             .trim(),
         "0"
+    );
+
+    // The health check compiles nothing: it would cost fifteen times what starting Python does.
+    let cost = |command: &str| -> f64 {
+        let script = format!("TIMEFORMAT='%U %S'; time for i in {{1..10}}; do {command} >/dev/null; done");
+        let ran = first.shell(&script);
+        ran.err
+            .split_whitespace()
+            .map(|part| part.parse::<f64>().expect("seconds"))
+            .sum()
+    };
+    let (check, bare) = (cost(HEALTH_CHECK), cost("/opt/patroni/bin/python3 -I -S -c pass"));
+    assert!(
+        check < bare * 5.0,
+        "10 health checks took {check} s, Python alone {bare} s"
     );
 
     // What Patroni needs at each start of PostgreSQL is compiled once.
@@ -274,4 +289,142 @@ fn patroni_6_time_outs_and_mounted_settings_reach_patroni() {
         );
     }
     assert_eq!(explained.matches("shared_buffers").count(), 1, "{explained}");
+}
+
+/// What a hook says in the container's log, where it is also to be read when the container has ended.
+const HOOK: &str = "#!/bin/bash\nprintf 'hook %s %s\\n' \"$(basename \"$0\")\" \"$*\" >&2\n";
+
+#[test]
+fn patroni_7_hooks_are_run_when_their_time_has_come() {
+    needs_image!();
+    if let Some(why) = etcd_image().err().or_else(no_patroni) {
+        return skip(&why);
+    }
+    let hooks = Volume::new();
+    let directory = "for option; do case $option in --datadir=*) d=${option#*=} ;; --connstring=*) c=${option#*=} ;; esac; done\n";
+    let bootstrap = format!(
+        "{HOOK}{directory}initdb --pgdata=$d --username=postgres --data-checksums --no-sync >/dev/null\n\
+         echo 'CREATE TABLE restored AS SELECT 1 AS one' | postgres --single -D $d postgres >/dev/null\n"
+    );
+    let replica =
+        format!("{HOOK}{directory}exec pg_basebackup --pgdata=$d --dbname=\"$c\" --wal-method=stream\n");
+    let all = "on_start on_stop on_restart on_reload on_role_change pre_promote before_stop";
+    hooks.shell(&format!(
+        "cd {DATA}; cat >bootstrap <<'END'\n{bootstrap}END\ncat >create_replica <<'END'\n{replica}END\n\
+         for name in {all}; do cat >$name <<'END'\n{HOOK}END\ndone; chmod 0755 *"
+    ));
+    let mount = format!("--volume={}:/etc/patroni/hooks:ro", hooks.0);
+    let mut cluster = Cluster::new();
+    let leader = cluster.add(&[REPLICATES, &mount]);
+    cluster.wait_for(leader, "Leader\trunning");
+    let first = &cluster.members[leader];
+    assert_eq!(
+        first.sql("SELECT one FROM restored"),
+        "1",
+        "what the hook has brought"
+    );
+    let scripts = first.shell("psql -U postgres -Atc \"SELECT to_regclass('made_once') IS NULL\"");
+    assert_eq!(
+        scripts.out.trim(),
+        "t",
+        "the initialisation scripts are not run on it"
+    );
+    first.shell("patronictl reload test --force").ok();
+    first.shell("patronictl restart test p0 --force").ok();
+    cluster.wait_for(leader, "Leader\trunning");
+
+    let standby = cluster.add(&[REPLICATES, &mount]);
+    cluster.wait_for(standby, "Replica\tstreaming");
+    let (first, second) = (&cluster.members[leader], &cluster.members[standby]);
+    assert_eq!(first.end_by("TERM"), 0, "a clean stop");
+    cluster.wait_for(standby, "Leader\trunning");
+    second.wait_for("psql -U postgres -Atc 'SELECT pg_is_in_recovery()' | grep f");
+
+    let called = |container: &Container, hook: &str, with: &str| {
+        let log = container.log();
+        let began = format!("hook {hook} {with}");
+        assert!(log.lines().any(|line| line.starts_with(&began)), "{began}: {log}");
+    };
+    called(
+        first,
+        "bootstrap",
+        "--scope=test --datadir=/var/lib/postgresql/data",
+    );
+    for (hook, with) in [
+        ("on_start", "on_start primary test"),
+        ("on_reload", "on_reload primary test"),
+        ("on_restart", "on_restart primary test"),
+        ("before_stop", ""),
+        ("on_stop", "on_stop primary test"),
+    ] {
+        called(first, hook, with);
+    }
+    called(second, "create_replica", "");
+    for (hook, with) in [
+        ("on_start", "on_start replica test"),
+        ("pre_promote", ""),
+        ("on_role_change", "on_role_change primary test"),
+    ] {
+        called(second, hook, with);
+    }
+}
+
+#[test]
+fn patroni_8_quorum_and_strict_synchronous_modes_hold() {
+    needs_image!();
+    if let Some(why) = etcd_image().err().or_else(no_patroni) {
+        return skip(&why);
+    }
+    let configured = |container: &Container, line: &str| {
+        let shown = container.shell("patronictl show-config").ok();
+        assert!(shown.lines().any(|other| other == line), "{line}: {shown}");
+    };
+    let mut quorum = Cluster::new();
+    let options = [
+        REPLICATES,
+        "--env=PATRONI_SYNCHRONOUS_MODE=quorum",
+        "--env=PATRONI_SYNCHRONOUS_NODE_COUNT=1",
+    ];
+    let leader = quorum.add(&options);
+    quorum.wait_for(leader, "Leader\trunning");
+    for _ in 0..2 {
+        let standby = quorum.add(&options);
+        quorum.wait_for(standby, "Quorum Standby\tstreaming");
+    }
+    let first = &quorum.members[leader];
+    configured(first, "synchronous_mode: quorum");
+    configured(first, "synchronous_node_count: 1");
+    first.wait_for(
+        "psql -U postgres -Atc \"SELECT string_agg(sync_state, ',') FROM pg_stat_replication\" | grep '^quorum,quorum$'",
+    );
+    let names = first.sql("SHOW synchronous_standby_names");
+    assert!(
+        names.starts_with("ANY 1 (") && names.contains("p1") && names.contains("p2"),
+        "{names}"
+    );
+    drop(quorum);
+
+    let mut strict = Cluster::new();
+    let options = [
+        REPLICATES,
+        "--env=PATRONI_SYNCHRONOUS_MODE=on",
+        "--env=PATRONI_SYNCHRONOUS_MODE_STRICT=on",
+    ];
+    let leader = strict.add(&options);
+    strict.wait_for(leader, "Leader\trunning");
+    let first = &strict.members[leader];
+    configured(first, "synchronous_mode_strict: true");
+    first.wait_for("psql -U postgres -Atc 'SHOW synchronous_standby_names' | grep -F '*'");
+    // Nobody confirms it, so it must not be acknowledged.
+    let alone = first.shell("timeout 5 psql -U postgres -c 'CREATE TABLE alone ()'");
+    assert_eq!(alone.status, 124, "{alone:?}");
+    let standby = strict.add(&options);
+    strict.wait_for(standby, "Sync Standby\tstreaming");
+    let first = &strict.members[leader];
+    first.wait_for("psql -U postgres -Atc 'SELECT sync_state FROM pg_stat_replication' | grep '^sync$'");
+    first.sql("CREATE TABLE confirmed ()");
+    assert_eq!(
+        strict.members[standby].sql("SELECT to_regclass('confirmed')"),
+        "confirmed"
+    );
 }

@@ -1,4 +1,5 @@
-//! The command `upgrade`, in an image that has two majors: the one under test with Debian's PostgreSQL 15 put into it.
+//! The command `upgrade`, in an image that has two majors: the one under test, where its manifest names an older major, or else that with
+//! Debian's PostgreSQL 15 put into it.
 
 use std::sync::OnceLock;
 
@@ -6,71 +7,96 @@ use super::container::{Container, DATA, Ran, Volume, build_image, image};
 use super::needs_image;
 use crate::support::skip;
 
-/// The programs of the older major are all that an upgrade needs of it.
-const OLD: &str = "15";
+/// The major whose programs stand in where the image under test has no older ones: they are all that an upgrade needs of it.
+const STAND_IN: &str = "15";
 
-/// An image with two majors, or why there is none. Debian's point release, since a major can only be upgraded to a minor release that is
-/// as new, and Debian's security archive may be ahead.
-fn two_majors() -> Result<&'static str, String> {
-    static IMAGE: OnceLock<Result<String, String>> = OnceLock::new();
-    IMAGE
-        .get_or_init(|| {
-            let under_test = image()?;
-            let name = format!("{under_test}-with-{OLD}");
-            let recipe = format!(
-                "FROM debian:bookworm AS old\n\
+/// An image with two majors.
+struct TwoMajors {
+    /// Its name.
+    image: String,
+    /// The older major.
+    old: String,
+}
+
+/// The older major that the image under test has by its manifest; the newest, where it has several.
+fn own_older_major() -> Option<String> {
+    let script = "ls /usr/lib/postgresql | sort --general-numeric-sort | grep --invert-match --line-regexp $PG_MAJOR | tail -n 1";
+    let ran = Container::to_the_end(&["--entrypoint=bash"], &["-c", script]);
+    Some(ran.ok()).filter(|old| !old.is_empty())
+}
+
+/// An image with two majors, or why there is none. The stand-in is of Debian's point release, since a major can only be upgraded to a minor
+/// release that is as new, and Debian's security archive may be ahead.
+fn two_majors() -> Result<&'static TwoMajors, String> {
+    static BOTH: OnceLock<Result<TwoMajors, String>> = OnceLock::new();
+    BOTH.get_or_init(|| {
+        let under_test = image()?;
+        if let Some(old) = own_older_major() {
+            return Ok(TwoMajors {
+                image: under_test.to_owned(),
+                old,
+            });
+        }
+        let (old, name) = (STAND_IN, format!("{under_test}-with-{STAND_IN}"));
+        let recipe = format!(
+            "FROM debian:bookworm AS old\n\
                  RUN mkdir /old && cd /tmp && apt-get update -q && \\\n\
-                     apt-get download -q postgresql-{OLD}/bookworm libpq5/bookworm && \\\n\
+                     apt-get download -q postgresql-{old}/bookworm libpq5/bookworm && \\\n\
                      for deb in *.deb; do dpkg-deb --extract $deb /old; done && \\\n\
                      mkdir /libpq && mv /old/usr/lib/*-linux-gnu/libpq.so.5* /libpq/\n\
                  FROM {under_test}\n\
-                 COPY --from=old /old/usr/lib/postgresql/{OLD} /usr/lib/postgresql/{OLD}\n\
-                 COPY --from=old /old/usr/share/postgresql/{OLD} /usr/share/postgresql/{OLD}\n\
+                 COPY --from=old /old/usr/lib/postgresql/{old} /usr/lib/postgresql/{old}\n\
+                 COPY --from=old /old/usr/share/postgresql/{old} /usr/share/postgresql/{old}\n\
                  COPY --from=old /libpq /usr/local/lib\n\
                  USER root\n\
                  RUN ldconfig\n\
                  USER postgres\n"
-            );
-            build_image(&name, &recipe).map(|()| name)
+        );
+        build_image(&name, &recipe)?;
+        Ok(TwoMajors {
+            image: name,
+            old: old.to_owned(),
         })
-        .as_deref()
-        .map_err(Clone::clone)
+    })
+    .as_ref()
+    .map_err(Clone::clone)
+}
+
+/// The same for a test that has asked for it.
+fn both() -> &'static TwoMajors {
+    two_majors().expect("the test has asked for it")
 }
 
 /// Runs the image with both majors on a volume.
 fn with_both(volume: &Volume, command: &[&str]) -> Ran {
-    Container::create_from(
-        two_majors().expect("the test has asked for it"),
-        &[&volume.as_data()],
-        command,
-    )
-    .run()
+    Container::create_from(&both().image, &[&volume.as_data()], command).run()
 }
 
 /// A cluster of the old major with an extension, a setting, and an unclean end.
 fn old_cluster() -> Volume {
-    let volume = Volume::new();
+    let (volume, old) = (Volume::new(), &both().old);
     let script = format!(
-        "chmod 0700 {DATA}; bin=/usr/lib/postgresql/{OLD}/bin; $bin/initdb --username=postgres --data-checksums --no-sync {DATA} >/dev/null
+        "chmod 0700 {DATA}; bin=/usr/lib/postgresql/{old}/bin; $bin/initdb --username=postgres --data-checksums --no-sync {DATA} >/dev/null
          printf '%s\\n' 'work_mem = 5MB' \"include 'own.conf'\" >>{DATA}/postgresql.conf; echo 'temp_buffers = 9MB' >{DATA}/own.conf; echo 'host all all all scram-sha-256' >>{DATA}/pg_hba.conf
          $bin/pg_ctl -D {DATA} -w -s -o '-k /tmp' start >/dev/null
          psql -h /tmp -U postgres -q -c 'CREATE EXTENSION pg_stat_statements' -c \"CREATE TABLE kept AS SELECT 'before' AS word\"
          $bin/pg_ctl -D {DATA} -s -m immediate stop"
     );
-    let made = Container::create_from(
-        two_majors().expect("the test has asked for it"),
-        &[&volume.as_data(), "--entrypoint=bash"],
-        &["-c", &script],
-    )
-    .run();
-    assert_eq!(made.status, 0, "{made:?}");
+    in_bash(&volume, &script);
     volume
+}
+
+/// Runs a script on a volume in the image with both majors, without the entrypoint.
+#[track_caller]
+fn in_bash(volume: &Volume, script: &str) {
+    let options = [&volume.as_data(), "--entrypoint=bash"];
+    let ran = Container::create_from(&both().image, &options, &["-c", script]).run();
+    assert_eq!(ran.status, 0, "{ran:?}");
 }
 
 /// Starts an upgrade and kills it when it has come to a state.
 fn kill_in(volume: &Volume, state: &str) {
-    let name = two_majors().expect("the test has asked for it");
-    let container = Container::create_from(name, &[&volume.as_data()], &["upgrade"]);
+    let container = Container::create_from(&both().image, &[&volume.as_data()], &["upgrade"]);
     container.start();
     container.wait_for(&format!("grep -q '^{state} ' {DATA}/.upgrade/state"));
     assert_eq!(container.end_by("KILL"), 137, "{}", container.log());
@@ -78,7 +104,8 @@ fn kill_in(volume: &Volume, state: &str) {
     assert_eq!(refused.status, 1, "{refused:?}");
     assert!(
         refused.err.contains(&format!(
-            "from PostgreSQL {OLD} did not complete (it was {state})"
+            "from PostgreSQL {} did not complete (it was {state})",
+            both().old
         )) && refused.err.contains("run the command `upgrade` again"),
         "{refused:?}"
     );
@@ -100,7 +127,7 @@ fn upgrade_1_only_by_command_and_the_old_cluster_is_kept() {
     assert_eq!(abandoned.status, 0, "{abandoned:?}");
     assert_eq!(
         volume.shell(&format!("cat {DATA}/PG_VERSION; ls -d {DATA}/.upgrade || true")),
-        OLD
+        both().old
     );
 
     kill_in(&volume, "finishing");
@@ -129,7 +156,7 @@ fn upgrade_1_only_by_command_and_the_old_cluster_is_kept() {
         container
             .shell(&format!("cat {DATA}/.upgrade/old/PG_VERSION"))
             .ok(),
-        OLD
+        both().old
     );
     assert_eq!(container.end_by("TERM"), 0);
     drop(container);
@@ -157,4 +184,104 @@ fn upgrade_2_mistakes_change_nothing() {
         "{unknown:?}"
     );
     assert_eq!(volume.shell(&format!("ls -A {DATA}")), "PG_VERSION");
+}
+
+/// What is in the older cluster of every extension, and the question that is asked after the upgrade, with its answer.
+const CARRIED: [(&str, &str, &str, &str); 8] = [
+    (
+        "citus",
+        "CREATE EXTENSION citus; CREATE TABLE spread (id int PRIMARY KEY, word text); SELECT create_distributed_table('spread', 'id'); \
+         INSERT INTO spread SELECT i, 'word ' || i FROM generate_series(1, 100) AS i; \
+         CREATE TABLE packed (i int) USING columnar; INSERT INTO packed SELECT generate_series(1, 1000);",
+        "INSERT INTO spread VALUES (101, 'new'); SELECT (SELECT count(*) FROM spread), (SELECT word FROM spread WHERE id = 42), \
+         (SELECT count(*) FROM pg_dist_shard WHERE logicalrelid = 'spread'::regclass), (SELECT sum(i) FROM packed)",
+        "101|word 42|32|500500",
+    ),
+    (
+        "pgvector",
+        "CREATE EXTENSION vector; CREATE TABLE items (id int, v vector(2)); \
+         INSERT INTO items SELECT i, ARRAY[i, 100 - i]::vector FROM generate_series(1, 100) AS i; CREATE INDEX nearest ON items USING hnsw (v vector_l2_ops);",
+        "SET enable_seqscan = off; SELECT id FROM items ORDER BY v <-> '[40,60]' LIMIT 1",
+        "40",
+    ),
+    (
+        "pg_cron",
+        "CREATE EXTENSION pg_cron; SELECT cron.schedule('nightly', '0 3 * * *', 'VACUUM');",
+        "SELECT jobname, schedule, command FROM cron.job",
+        "nightly|0 3 * * *|VACUUM",
+    ),
+    (
+        "pg_partman",
+        "CREATE SCHEMA partman; CREATE EXTENSION pg_partman SCHEMA partman; CREATE TABLE measured (at timestamptz NOT NULL) PARTITION BY RANGE (at); \
+         SELECT partman.create_parent('public.measured', 'at', '1 day'); INSERT INTO measured VALUES (now());",
+        "CALL partman.run_maintenance_proc(); SELECT count(*), (SELECT parent_table FROM partman.part_config) FROM measured",
+        "1|public.measured",
+    ),
+    (
+        "pgaudit",
+        "CREATE EXTENSION pgaudit;",
+        "SELECT count(*) FROM pg_event_trigger WHERE evtname LIKE 'pgaudit%'",
+        "2",
+    ),
+    (
+        "pg_repack",
+        "CREATE EXTENSION pg_repack; CREATE TABLE bloated (i int PRIMARY KEY); INSERT INTO bloated SELECT generate_series(1, 10);",
+        "SELECT count(*) FROM repack.tables WHERE relname = 'bloated'",
+        "1",
+    ),
+    (
+        "rum",
+        "CREATE EXTENSION rum; CREATE TABLE texts (id int, t tsvector); INSERT INTO texts VALUES (1, to_tsvector('english', 'a stone')), \
+         (2, to_tsvector('english', 'a rolling stone')); CREATE INDEX found ON texts USING rum (t rum_tsvector_ops);",
+        "SET enable_seqscan = off; SELECT string_agg(id::text, ',') FROM texts WHERE t @@ 'roll & stone'",
+        "2",
+    ),
+    (
+        "topn",
+        "CREATE EXTENSION topn; CREATE TABLE counted AS SELECT topn_add_agg(word) AS top FROM (VALUES ('a'), ('b'), ('b')) AS words (word);",
+        "SELECT (topn(top, 1)).* FROM counted",
+        "b|2",
+    ),
+];
+
+#[test]
+fn upgrade_3_every_extension_of_the_image_is_carried_over() {
+    needs_image!();
+    let Some(old) = own_older_major() else {
+        return skip("the image has no older major with extensions: make image PREVIOUS=17");
+    };
+    let has = |name: &str| {
+        let listed = format!(
+            "import json; print([one['name'] for one in json.load(open('/usr/share/pgsetup/receipt.json'))['components'] \
+             if one.get('older_major') == {old}].count('{name}'))"
+        );
+        Container::to_the_end(&["--entrypoint=python3"], &["-c", &listed]).ok() == "1"
+    };
+    for (name, ..) in CARRIED {
+        if !has(name) {
+            return skip(&format!("the image has no {name} for PostgreSQL {old}"));
+        }
+    }
+    let volume = Volume::new();
+    let made: Vec<&str> = CARRIED.iter().map(|(_, made, ..)| *made).collect();
+    let script = format!(
+        "set -e; chmod 0700 {DATA}; bin=/usr/lib/postgresql/{old}/bin; $bin/initdb --username=postgres --no-sync {DATA} >/dev/null
+         libraries=$(sed -n \"s/^shared_preload_libraries = '\\(.*\\)'/\\1/p\" /etc/postgresql/image.conf)
+         $bin/pg_ctl -D {DATA} -w -s -o \"-k /tmp -c shared_preload_libraries=$libraries\" start >/dev/null
+         psql -h /tmp -U postgres -v ON_ERROR_STOP=1 -q >/dev/null <<'SQL'\n{}\nSQL\n\
+         $bin/pg_ctl -D {DATA} -s -m fast stop",
+        made.join("\n")
+    );
+    in_bash(&volume, &script);
+    let upgraded = with_both(&volume, &["upgrade"]);
+    assert_eq!(upgraded.status, 0, "{upgraded:?}");
+
+    let container = Container::serving(&[&volume.as_data()], &[]);
+    let behind = "SELECT string_agg(name, ', ') FROM pg_available_extensions WHERE installed_version <> default_version";
+    assert_eq!(container.sql(behind), "", "{upgraded:?}");
+    for (name, _, question, answer) in CARRIED {
+        assert_eq!(container.sql(question), answer, "{name}");
+    }
+    let repacked = container.shell("pg_repack --username=postgres --table=bloated");
+    assert_eq!(repacked.status, 0, "{repacked:?}");
 }

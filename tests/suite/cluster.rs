@@ -27,11 +27,49 @@ fn compose(images: &str, args: &[&str]) -> Result<Output, String> {
 #[test]
 fn compose_accepts_the_cluster_with_either_kind_of_images() {
     for images in ["debian", "upstream"] {
-        match compose(images, &["config", "--quiet"]) {
-            Ok(ran) => assert!(ran.status.success(), "{images}: {ran:?}"),
+        let ran = match compose(images, &["config"]) {
+            Ok(ran) => ran,
             Err(why) => return skip(&why),
+        };
+        assert!(ran.status.success(), "{images}: {ran:?}");
+        // Each name of the file is where it belongs, and nothing else is left of a variable.
+        let text = String::from_utf8_lossy(&ran.stdout);
+        let file = std::fs::read_to_string(project().join(format!("cluster/images/{images}.env"))).unwrap();
+        let values = file.lines().filter_map(|line| line.split_once('='));
+        for (name, value) in values.filter(|(name, _)| name.ends_with("_IMAGE")) {
+            assert!(
+                text.contains(&format!("image: {value}\n")),
+                "{images}: {name}: {text}"
+            );
         }
+        assert!(!text.contains("${"), "{text}");
     }
+}
+
+#[test]
+fn the_compose_files_fit_the_published_schema() {
+    let check = |files: &[&str]| {
+        let program = project().join("tools/compose.sh");
+        Command::new(program)
+            .args(files)
+            .output()
+            .expect("the check starts")
+    };
+    let ran = check(&[]);
+    let err = String::from_utf8_lossy(&ran.stderr);
+    if ran.status.code() == Some(75) {
+        return skip(err.lines().last().unwrap_or_default());
+    }
+    assert!(ran.status.success(), "{ran:?}");
+    let directory = tempfile::tempdir().unwrap();
+    let wrong = directory.path().join("compose.yaml");
+    let text = std::fs::read_to_string(project().join("cluster/compose.yaml")).unwrap();
+    std::fs::write(&wrong, text.replace("mem_limit:", "mem_limits:")).unwrap();
+    let ran = check(&[wrong.to_str().unwrap()]);
+    assert!(
+        String::from_utf8_lossy(&ran.stdout).contains("mem_limits"),
+        "{ran:?}"
+    );
 }
 
 #[test]

@@ -31,6 +31,127 @@ fn plans_of_the_projects_manifests_are_as_agreed() {
 }
 
 #[test]
+fn a_plan_with_an_older_major_is_as_agreed_and_changes_nothing_of_the_own_one() {
+    let plan = |more: &[&str]| {
+        let args = [
+            "plan",
+            "manifests",
+            "--target",
+            "debian:bookworm/arm64",
+            "--extensions",
+            "citus,pgvector",
+        ];
+        let ran = pgsetup(args.into_iter().chain(more.iter().copied()));
+        assert_eq!(ran.status, 0, "{}", ran.err);
+        ran.out
+    };
+    let both = plan(&["--previous", "17"]);
+    let golden = project().join("tests/golden/plan-18-previous-17.txt");
+    snapbox::assert_data_eq!(
+        both.clone(),
+        snapbox::Data::read_from(&golden, Some(snapbox::data::DataFormat::Text)).raw()
+    );
+    // What one machine has built without the older server need not be built again with it.
+    let keys = |plan: &str| {
+        let (_, keys) = plan.split_once("\nRecipe keys").expect("a list of keys");
+        let (keys, _) = keys.split_once("\n\n").expect("what is left after it");
+        keys.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (own, both) = (keys(&plan(&[])), keys(&both));
+    assert_eq!(own, both[..own.len()]);
+    assert_eq!(both.len(), own.len() + 3);
+}
+
+#[test]
+fn just_in_time_compilation_brings_llvm_and_keeps_bitcode_of_the_own_server_only() {
+    let ran = pgsetup(["plan", "manifests", "--verbose", "--jit", "--previous", "17"]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let configured: Vec<&str> = ran
+        .out
+        .lines()
+        .filter(|line| line.contains("./configure --prefix=/usr/lib/postgresql/"))
+        .collect();
+    let with_llvm: Vec<bool> = configured
+        .iter()
+        .map(|line| line.contains("--with-llvm"))
+        .collect();
+    assert_eq!(with_llvm, [true, false], "{configured:?}");
+    for line in [
+        "build package llvm-14-dev: postgresql\n",
+        "build package clang-14: postgresql\n",
+    ] {
+        assert!(ran.out.contains(line), "{line}: {}", ran.out);
+    }
+    let policy = ran
+        .out
+        .lines()
+        .find(|line| line.contains("the image's policy: "))
+        .expect("a policy");
+    assert!(
+        policy.contains("static-libraries") && !policy.contains("bitcode"),
+        "{policy}"
+    );
+}
+
+#[test]
+fn older_majors_are_those_of_the_image_that_are_older_than_the_server() {
+    let servers = |args: &[&str], more: &str| {
+        let image = std::fs::read_to_string(project().join("manifests/image.yaml")).unwrap();
+        let directory = manifests(&[("image.yaml", &(image + more))]);
+        let places = [
+            "manifests/postgresql",
+            "manifests/extensions",
+            "manifests/contrib.yaml",
+        ];
+        let more = [
+            "manifests/patroni.yaml",
+            "manifests/python.yaml",
+            directory.path().to_str().unwrap(),
+        ];
+        let ran = pgsetup(
+            ["plan"]
+                .into_iter()
+                .chain(places)
+                .chain(more)
+                .chain(args.iter().copied()),
+        );
+        let built = |line: &str| {
+            let (_, server) = line.split_once("  build postgresql")?;
+            let (server, _) = server.split_once("  (after").unwrap_or((server, ""));
+            Some(server.trim().to_owned())
+        };
+        let names: Vec<String> = ran.out.lines().filter_map(built).collect();
+        (ran.status, names, ran.err)
+    };
+    let previous = "previous: [\"16\", \"17\"]\n";
+    assert_eq!(servers(&[], previous).1, ["18.6", "-pg17 17.11", "-pg16 16.15"]);
+    assert_eq!(servers(&["--pg", "17"], previous).1, ["17.11", "-pg16 16.15"]);
+    assert_eq!(servers(&["--previous", ""], previous).1.len(), 3);
+    assert_eq!(
+        servers(&["--previous", "15 16"], previous).1,
+        ["18.6", "-pg16 16.15", "-pg15 15.19"]
+    );
+    for (args, more, message) in [
+        (
+            &["--previous", "18"][..],
+            "",
+            "PostgreSQL 18 is not older than 18, which is selected",
+        ),
+        (&["--previous", "15,15-apt"], "", "PostgreSQL 15 is named twice"),
+        (&["--previous", "9"], "", "there is no PostgreSQL manifest `9`"),
+        (
+            &["--without", "citus-pg17"],
+            "",
+            "there is no extension `citus-pg17`",
+        ),
+    ] {
+        let (status, _, err) = servers(args, more);
+        assert_eq!(status, 3, "{args:?}");
+        assert!(err.contains(message), "{args:?}: {err}");
+    }
+}
+
+#[test]
 fn a_plan_is_the_same_each_time_and_touches_nothing() {
     let plan = || pgsetup(["plan", "manifests", "--format", "json"]).out;
     let first = plan();

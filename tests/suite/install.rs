@@ -984,6 +984,134 @@ fn what_a_first_installation_made_a_second_one_accounts_for_too() {
 }
 
 #[test]
+fn an_older_major_is_installed_with_those_extensions_that_are_for_it_and_everything_knows_of_both() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta", "gamma"], "previous: [\"17\"]\n");
+    machine.postgresql_of("17", "17.11", &[]);
+    machine.extension("alpha", Recipe::default());
+    let licence = Recipe {
+        files: &[("LICENSE", "free")],
+        ..Recipe::default()
+    };
+    machine.extension("beta", licence);
+    let new = Recipe {
+        majors: &[18],
+        ..Recipe::default()
+    };
+    machine.extension("gamma", new);
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 0);
+    for line in [
+        "PostgreSQL 17.11 in /usr/lib/postgresql/17, to upgrade data from, with alpha, beta",
+        "no gamma for PostgreSQL 17: gamma does not support PostgreSQL 17: 1.0 is for 18",
+    ] {
+        assert!(ran.err.contains(line), "{line}: {}", ran.err);
+    }
+
+    // Each has its own files, and the receipt says whose they are.
+    let receipt = std::fs::read_to_string(machine.root("/usr/share/pgsetup/receipt.json")).unwrap();
+    let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
+    let components: Vec<(&str, &serde_json::Value)> = receipt["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["name"].as_str().unwrap(), &one["older_major"]))
+        .collect();
+    let own = serde_json::Value::Null;
+    let older = serde_json::json!(17);
+    let expected = [
+        ("postgresql", &own),
+        ("alpha", &own),
+        ("beta", &own),
+        ("gamma", &own),
+        ("postgresql", &older),
+        ("alpha", &older),
+        ("beta", &older),
+    ];
+    assert_eq!(components, expected);
+    assert_eq!(receipt["previous"][0]["major"], 17);
+    let of = |path: &str| {
+        let mut files = receipt["files"].as_array().unwrap().iter();
+        let file = files.find(|file| file["path"] == path);
+        file.map(|file| file["component"].as_str().unwrap().to_owned())
+    };
+    for (path, component) in [
+        ("/usr/lib/postgresql/18/bin/postgres", Some("postgresql")),
+        ("/usr/lib/postgresql/17/bin/postgres", Some("postgresql-pg17")),
+        (
+            "/usr/share/postgresql/17/extension/alpha.control",
+            Some("alpha-pg17"),
+        ),
+        ("/usr/share/postgresql/17/extension/gamma.control", None),
+        ("/usr/share/doc/beta/LICENSE", Some("beta")),
+        ("/usr/share/doc/beta-pg17/LICENSE", Some("beta-pg17")),
+    ] {
+        assert_eq!(of(path).as_deref(), component, "{path}");
+    }
+
+    // Each server has proved its own extensions.
+    let tried = machine.trace("sql");
+    let created = |name: &str| {
+        let statement = format!("CREATE EXTENSION IF NOT EXISTS \"{name}\"");
+        tried.matches(&statement).count()
+    };
+    assert_eq!([created("alpha"), created("beta"), created("gamma")], [2, 2, 1]);
+
+    let verify = || {
+        let root = machine.path("root");
+        pgsetup(["verify", "--root", root.to_str().unwrap()])
+    };
+    let verified = verify();
+    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+    std::fs::remove_file(machine.root("/usr/share/postgresql/17/extension/beta--1.0.sql")).unwrap();
+    std::fs::remove_file(machine.root("/usr/share/postgresql/17/extension/alpha.control")).unwrap();
+    let verified = verify();
+    assert_eq!(verified.status, 7);
+    for line in [
+        "alpha-pg17: has no control file; alpha brought it",
+        "beta-pg17: no script leads to its default version 1.0",
+    ] {
+        assert!(verified.out.contains(line), "{line}: {}", verified.out);
+    }
+
+    // Nothing is built again, and one archive that both majors are made of was downloaded once.
+    machine.fresh();
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 0);
+    assert!(ran.err.contains("7 of 7 at hand"), "{}", ran.err);
+}
+
+#[test]
+fn an_extension_that_cannot_be_had_for_an_older_major_is_left_out_there_only() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "previous: [\"17\"]\n");
+    machine.postgresql_of("17", "17.11", &[]);
+    let new = Recipe {
+        majors: &[18],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", new);
+    let manifest = machine.path("manifests/alpha.yaml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    let old = "releases:\n  - version: \"0.9\"\n    postgresql: [17]\n    provides: [{name: alpha, default_version: \"0.9\"}]\n\
+               \x20   sources: [{url: \"http://127.0.0.1:1/alpha.tar.gz\", sha256: \
+               0000000000000000000000000000000000000000000000000000000000000000, insecure: nobody is there}]\n";
+    std::fs::write(&manifest, text.replace("releases:\n", old)).unwrap();
+    let ran = machine.install(&["--skip-unavailable"]);
+    ended_with(&machine, &ran, 0);
+    assert!(
+        ran.err
+            .contains("not alpha-pg17, whose source could not be had: "),
+        "{}",
+        ran.err
+    );
+    assert_eq!(
+        recorded(&machine, "components"),
+        ["postgresql", "alpha", "postgresql"]
+    );
+}
+
+#[test]
 fn packages_of_the_build_that_stay_are_in_the_receipt() {
     let machine = Machine::new();
     machine.image(&["alpha"], "");

@@ -60,6 +60,8 @@ pub struct Recipe<'a> {
     pub run: Option<&'a [&'a str]>,
     /// Its build packages.
     pub packages: &'a [&'a str],
+    /// The majors it is for; 17 and 18 where none is given.
+    pub majors: &'a [u16],
     /// Further addresses of its archive.
     pub mirrors: &'a [&'a str],
     /// What the server does when it is asked for the archive.
@@ -170,16 +172,23 @@ impl Machine {
         self.manifest("image.yaml", &text);
     }
 
-    /// Puts the server's archive on the loopback server, and writes its manifest.
+    /// Puts the archive of PostgreSQL 18 on the loopback server, and writes its manifest.
     pub fn postgresql(&self, acts: &[Act]) -> Archive {
+        self.postgresql_of("18", "18.6", acts)
+    }
+
+    /// The same for another major.
+    pub fn postgresql_of(&self, major: &str, version: &str, acts: &[Act]) -> Archive {
         // What extensions need comes first, by targets that PostgreSQL's own makefiles have.
         let part = "%:\n\t@true\n\ninstall-local:\n\
-                    \tinstall -D --mode=644 Makefile $(ROOT)$(DESTDIR)/usr/include/postgresql/server/Makefile\n";
+                    \tinstall -D --mode=644 Makefile $(ROOT)$(DESTDIR)/usr/include/postgresql/MAJOR/server/Makefile\n";
+        let part = part.replace("MAJOR", major);
         let makefile = "world-bin:\n\t@echo compiled\ninstall-world-bin:\n\
-                        \tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/bin \
+                        \tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/MAJOR/bin \
                         initdb pg_isready postgres psql\n";
+        let makefile = makefile.replace("MAJOR", major);
         let mut files = vec![("configure".to_owned(), "echo configured\n".to_owned())];
-        files.push(("Makefile".to_owned(), makefile.to_owned()));
+        files.push(("Makefile".to_owned(), makefile));
         for directory in [
             "src",
             "src/backend",
@@ -188,17 +197,17 @@ impl Machine {
             "src/pl/plpgsql/src",
             "config",
         ] {
-            files.push((format!("{directory}/Makefile"), part.to_owned()));
+            files.push((format!("{directory}/Makefile"), part.clone()));
         }
         files.extend(stubs("server"));
-        let archive = self.archive("postgresql-18.6", &files, acts);
+        let archive = self.archive(&format!("postgresql-{version}"), &files, acts);
         let text = format!(
-            "kind: postgresql\nname: \"18\"\nmajor: 18\nversion: \"18.6\"\nlicense: PostgreSQL\n\
+            "kind: postgresql\nname: \"{major}\"\nmajor: {major}\nversion: \"{version}\"\nlicense: PostgreSQL\n\
              homepage: https://www.postgresql.org/\nsource: archive\npackages: {{build: [make]}}\n\
              archive:\n  url: {}\n  sha256: {}\n  insecure: this machine's own server\n",
             archive.url, archive.sha256
         );
-        self.manifest("postgresql.yaml", &text);
+        self.manifest(&format!("postgresql-{major}.yaml"), &text);
         archive
     }
 
@@ -211,7 +220,7 @@ impl Machine {
         }
         let _ = write!(
             makefile,
-            "install:\n\tinstall -D --mode=644 --target-directory=$(ROOT)$(DESTDIR)/usr/share/postgresql/18/extension \
+            "install:\n\tinstall -D --mode=644 --target-directory=$(ROOT)$(DESTDIR)/usr/share/postgresql/$(word 4,$(subst /, ,$(PG_CONFIG)))/extension \
              {name}.control {name}--1.0.sql\n{}",
             recipe.rules
         );
@@ -232,9 +241,14 @@ impl Machine {
             Some(words) => format!("{{steps: [{{name: build, run: {words:?}}}]}}"),
             None => "{pgxs: {}}".to_owned(),
         };
+        let majors = if recipe.majors.is_empty() {
+            &[17, 18]
+        } else {
+            recipe.majors
+        };
         let text = format!(
             "kind: extension\nname: {name}\nsummary: an example\nlicense: PostgreSQL\nhomepage: https://example.org/\n\
-             releases:\n  - version: \"1.0\"\n    postgresql: [18]\n    provides: [{{name: {name}, default_version: \"1.0\"}}]\n\
+             releases:\n  - version: \"1.0\"\n    postgresql: {majors:?}\n    provides: [{{name: {name}, default_version: \"1.0\"}}]\n\
              \x20   sources:\n      - url: {}\n        sha256: {}\n        insecure: this machine's own server\n\
              \x20       mirrors: [{}]\nbuild: {build}\npackages: {{build: {:?}}}\n",
             archive.url,

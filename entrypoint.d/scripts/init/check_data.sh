@@ -27,5 +27,5 @@ Upgrade it with the command \`upgrade\` (docker run … IMAGE upgrade), which ke
   fi
   problem "$PGDATA holds data of PostgreSQL $found, and this image is PostgreSQL $PG_MAJOR. Nothing was changed.
 Either start it with an image of PostgreSQL $found, or upgrade: dump with pg_dumpall under $found and load into an empty
-directory under $PG_MAJOR, or run pg_upgrade in an image that has both, which this image's command \`upgrade\` does (build argument PREVIOUS)."
+directory under $PG_MAJOR, or run pg_upgrade in an image that has both, which this image's command \`upgrade\` does (\`previous\` of its manifest, or \`make image PREVIOUS=…\`)."
 }

@@ -37,7 +37,9 @@ postmaster_host() {
 
 if health_target_file && [[ -r "$REPLY" ]]; then
   read -r scheme host port <"$REPLY"
-  exec /opt/patroni/bin/python3 -I "$scripts/runtime/liveness.py" "$scheme" "$host" "$port"
+  # Without byte code, which the image has none of, each check would compile what it imports.
+  generated_directory
+  exec /opt/patroni/bin/python3 -I -S -X "pycache_prefix=$REPLY/.python" "$scripts/runtime/liveness.py" "$scheme" "$host" "$port"
 fi
 
 initialising_marker

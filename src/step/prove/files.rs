@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::control;
 use crate::failure::{Cause, Failure};
@@ -11,7 +12,7 @@ use crate::host::Host;
 use crate::manifest::extension::SqlExtension;
 use crate::plan::Server;
 use crate::resolve::Extension;
-use crate::step::{Context, gate};
+use crate::step::{Context, gate, lock};
 
 /// Checks control files, scripts and libraries of `extension`; `others` are the extensions whose libraries are loaded
 /// beside its own.
@@ -172,18 +173,23 @@ fn symbols(
 
 /// The symbols that the server brings with it: its own, and those of the libraries it is linked with. Found once.
 /// `None` where the server is no ELF file.
-fn of_server<'c>(context: &'c Context<'_>, server: &Server) -> anyhow::Result<Option<&'c BTreeSet<String>>> {
-    if let Some(known) = context.state.server_symbols.get() {
-        return Ok(Some(known));
+fn of_server(context: &Context<'_>, server: &Server) -> anyhow::Result<Option<Arc<BTreeSet<String>>>> {
+    let program = format!("{}/postgres", server.programs);
+    if let Some(known) = lock(&context.state.server_symbols).get(&program) {
+        return Ok(Some(Arc::clone(known)));
     }
     let host = context.host;
-    let program = format!("{}/postgres", server.programs);
     let Some(elf) = host.elf(&program)? else {
         return Ok(None);
     };
     let mut defined = host.symbols(&program)?.defined;
-    for (_, real_path) in gate::follow(host, &host.dpkg()?, [(program, elf)])?.found.keys() {
+    for (_, real_path) in gate::follow(host, &host.dpkg()?, [(program.clone(), elf)])?
+        .found
+        .keys()
+    {
         defined.extend(host.symbols(real_path)?.defined);
     }
-    Ok(Some(context.state.server_symbols.get_or_init(|| defined)))
+    let defined = Arc::new(defined);
+    lock(&context.state.server_symbols).insert(program, Arc::clone(&defined));
+    Ok(Some(defined))
 }

@@ -48,7 +48,7 @@ fn every_extension(
     cluster: &Cluster<'_>,
 ) -> Result<Vec<Outcome>, Failure> {
     cluster.initialise()?;
-    cluster.configure(Some(&try_out.configuration), &try_out.settings)?;
+    cluster.configure(try_out.configuration.as_deref(), &try_out.settings)?;
     let running = cluster.start()?;
     let mut outcomes = Vec::new();
     for extension in &try_out.extensions {

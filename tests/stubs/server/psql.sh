@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Stands in for psql: creates extensions that have a control file, and knows the version that the file says.
+# Stands in for psql: creates extensions that have a control file, and knows the version that the file says. Its path
+# tells the server's major.
 set -Eeuo pipefail
 
-readonly extensions="$ROOT/usr/share/postgresql/18/extension"
+[[ "$0" =~ /postgresql/([0-9]+)/bin/psql$ ]]
+readonly extensions="$ROOT/usr/share/postgresql/${BASH_REMATCH[1]}/extension"
 
 # usage: version NAME
 version() {
