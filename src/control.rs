@@ -5,20 +5,45 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// A value of a control file, which is written like postgresql.conf.
-pub fn value(text: &str, name: &str) -> Option<String> {
-    text.lines().find_map(|line| {
-        let rest = line.trim_start().strip_prefix(name)?;
-        if !rest.starts_with(['=', ' ', '\t', '\'']) {
-            return None;
-        }
+/// The values of a control file, which is written like postgresql.conf: `name = 'value'` with `''` for a quote, the
+/// equals sign may be left out, and of two values of one name the later counts.
+pub fn values(text: &str) -> BTreeMap<String, String> {
+    let mut values = BTreeMap::new();
+    for line in text.lines() {
+        let line = line.trim();
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let end = line.find(|c| !is_of_name(c)).unwrap_or(line.len());
+        let (name, rest) = line.split_at(end);
         let rest = rest.trim_start();
-        let value = rest.strip_prefix('=').unwrap_or(rest).trim_start();
-        match value.strip_prefix('\'') {
-            Some(quoted) => Some(quoted.split('\'').next()?.to_owned()),
-            None => Some(value.split(['#', ' ', '\t']).next()?.to_owned()),
+        let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+        if name.is_empty() || rest.is_empty() {
+            continue;
         }
-    })
+        let value = match rest.strip_prefix('\'') {
+            Some(quoted) => until_quote(quoted),
+            None => rest.split(['#', ' ', '\t']).next().unwrap_or_default().to_owned(),
+        };
+        values.insert(name.to_owned(), value);
+    }
+    values
+}
+
+/// What stands before the quote that ends a text.
+fn until_quote(text: &str) -> String {
+    let mut value = String::new();
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        if c == '\'' && characters.next_if_eq(&'\'').is_none() {
+            break;
+        }
+        value.push(c);
+    }
+    value
+}
+
+/// One value of a control file.
+pub fn value(text: &str, name: &str) -> Option<String> {
+    values(text).remove(name)
 }
 
 /// The scripts that create `name` at `version`, in order: some `name--version.sql`, and after it updates
@@ -108,6 +133,12 @@ mod tests {
         assert_eq!(value(text, "relocatable"), Some("true".into()));
         assert_eq!(value(text, "directory"), None);
         assert_eq!(value("schematic = x\n", "schema"), None);
+        assert_eq!(
+            value("comment 'it''s # one' # two", "comment"),
+            Some("it's # one".into())
+        );
+        let twice = "default_version = '1.0'\ndefault_version = '1.1'\n";
+        assert_eq!(value(twice, "default_version"), Some("1.1".into()));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::resolve::Resolved;
 use crate::run::{self, Event, FailedStep, Limits, STOPPED, Settings};
 use crate::step::prove::Manner;
 use crate::step::unfinished::{self, Unfinished};
-use crate::step::{self, Context, Done, State, earlier, fetch, user};
+use crate::step::{self, Context, Done, Origins, State, earlier, fetch, user};
 use crate::store::Store;
 use crate::summary;
 use crate::supply::{ErrorKind, Options, Supply, SupplyError, Wanted};
@@ -333,8 +333,10 @@ fn perform(
     let context = Context {
         host,
         reporter,
-        supply,
-        store: Store::new(supply.cache(), remote),
+        origins: Some(Origins {
+            supply,
+            store: Store::new(supply.cache(), remote),
+        }),
         jobserver: &jobserver,
         certificates: &certificates,
         debug_symbols: &debug_symbols,

@@ -18,7 +18,7 @@ use crate::report::Reporter;
 use crate::resolve::{Extension, Purpose, Resolved, Selection};
 use crate::run::{self, Event, Limits, Settings, Unfinished};
 use crate::step::prove::Manner;
-use crate::step::{self, Context, State};
+use crate::step::{self, Context, Origins, State};
 use crate::store::Store;
 use crate::supply::Supply;
 
@@ -106,10 +106,12 @@ fn resolve_and_test(
     };
     let mut resolved = crate::resolved_by(&places, &selection, reporter)?;
     permitted(args, host, &resolved)?;
-    let supply = install::supply(&args.sources, &args.cache, &args.root)?;
+    // Nothing is obtained of what is there: no cache is opened, which need not be this user's, and no client made.
+    let supply = (!args.installed).then(|| install::supply(&args.sources, &args.cache, &args.root));
+    let supply = supply.transpose()?;
     let mut left_out = resolved.left_out.clone();
-    if args.skip_unavailable && !args.installed {
-        left_out.extend(unavailable(&resolved, &supply, reporter)?);
+    if let Some(supply) = supply.as_ref().filter(|_| args.skip_unavailable) {
+        left_out.extend(unavailable(&resolved, supply, reporter)?);
         selection.without.extend(left_out.keys().cloned());
         resolved = crate::resolved_by(&places, &selection, reporter)?;
     }
@@ -127,7 +129,15 @@ fn resolve_and_test(
             .try_for_each(|outcome| reporter.result(&outcome::line(outcome)))
             .because(Cause::Internal)?;
     }
-    outcomes.extend(perform(&plan, args, host, manner, &supply, reporter, &resolved)?);
+    outcomes.extend(perform(
+        &plan,
+        args,
+        host,
+        manner,
+        supply.as_ref(),
+        reporter,
+        &resolved,
+    )?);
     clean(host, manner, &outcomes)?;
     tell(args, &outcomes, reporter)
 }
@@ -197,7 +207,7 @@ fn perform(
     args: &TestArgs,
     host: &Host,
     manner: &Manner,
-    supply: &Supply,
+    supply: Option<&Supply>,
     reporter: &Reporter,
     resolved: &Resolved,
 ) -> Result<Vec<Outcome>, Failure> {
@@ -207,12 +217,17 @@ fn perform(
     host.remove(&manner.directory)?;
     let jobs = args.jobs.map_or_else(host::processors, usize::from);
     let jobserver = jobserver::Client::new(jobs).because(Cause::Internal)?;
-    let certificates = http::certificates_pem(args.sources.ca_bundle.as_deref())?;
+    let certificates = match supply {
+        Some(_) => http::certificates_pem(args.sources.ca_bundle.as_deref())?,
+        None => String::new(),
+    };
     let context = Context {
         host,
         reporter,
-        supply,
-        store: Store::new(supply.cache(), None),
+        origins: supply.map(|supply| Origins {
+            supply,
+            store: Store::new(supply.cache(), None),
+        }),
         jobserver: &jobserver,
         certificates: &certificates,
         // Nothing is stripped of them for a test.

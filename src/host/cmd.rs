@@ -4,7 +4,7 @@
 //! does not depend on who started it. What a command leaves running is killed when it ends; what has left the
 //! command's process group is killed when pgsetup ends ([`end_strays`]).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -108,17 +108,24 @@ impl Log {
 
     /// What was written from byte `from` on, at most the last [`TAIL_BYTES`].
     pub fn since(&self, from: u64) -> String {
-        let read = || -> io::Result<Vec<u8>> {
-            let mut file = File::open(&self.path)?;
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(from.max(length.saturating_sub(TAIL_BYTES))))?;
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        read()
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        self.read(from.max(self.length().saturating_sub(TAIL_BYTES)))
             .unwrap_or_default()
+    }
+
+    /// All that was written from byte `from` on, however much it is.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn all_since(&self, from: u64) -> io::Result<String> {
+        self.read(from)
+    }
+
+    fn read(&self, from: u64) -> io::Result<String> {
+        let mut file = File::open(&self.path)?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Where it is.
@@ -172,18 +179,19 @@ impl fmt::Display for CommandError {
     }
 }
 
-/// The process groups that run now, and whether they were told to stop.
+/// The process groups that run now, each with the signal that it takes for "end at once", and whether they were told
+/// to stop.
 #[derive(Debug, Default)]
 pub struct Processes(Arc<Running>);
 
 #[derive(Debug, Default)]
 struct Running {
-    groups: Mutex<BTreeSet<u32>>,
+    groups: Mutex<BTreeMap<u32, Signal>>,
     interrupted: AtomicBool,
 }
 
 impl Running {
-    fn groups(&self) -> std::sync::MutexGuard<'_, BTreeSet<u32>> {
+    fn groups(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Signal>> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -197,15 +205,15 @@ impl Interrupt {
     /// left, within about a second.
     pub fn stop_all(&self) {
         self.0.interrupted.store(true, Ordering::SeqCst);
-        let groups: Vec<u32> = self.0.groups().iter().copied().collect();
-        for group in &groups {
-            signal_group(*group, Signal::TERM);
+        let groups = self.0.groups().clone();
+        for (group, signal) in &groups {
+            signal_group(*group, *signal);
         }
         let until = Instant::now() + GRACE;
-        while Instant::now() < until && groups.iter().any(|group| group_lives(*group)) {
+        while Instant::now() < until && groups.keys().any(|group| group_lives(*group)) {
             std::thread::sleep(Duration::from_millis(20));
         }
-        for group in groups {
+        for group in groups.into_keys() {
             signal_group(group, Signal::KILL);
         }
     }
@@ -291,7 +299,7 @@ pub struct Settings<'a> {
 }
 
 /// Every variable that a command has.
-fn environment(command: &Command) -> std::collections::BTreeMap<String, String> {
+fn environment(command: &Command) -> BTreeMap<String, String> {
     let kept = KEPT_VARIABLES
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), super::variable(name)?)));
@@ -344,18 +352,27 @@ impl Host {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Starts `command` and lets it run beside what follows, its output in `log`.
-    pub fn start<'a>(&'a self, command: &Command, log: &'a Log) -> Result<Background<'a>, CommandError> {
+    /// Starts `command` and lets it run beside what follows, its output in `log`. `at_once` is the signal by which it
+    /// ends soon and cleans up behind itself.
+    pub fn start<'a>(
+        &'a self,
+        command: &Command,
+        log: &'a Log,
+        at_once: Signal,
+    ) -> Result<Background<'a>, CommandError> {
         let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
         let expression = self
             .expression(command, Settings::default())
             .stderr_to_stdout()
             .stdout_file(file);
-        let handle = self.spawn(&expression).map_err(|ended| attempt.failed(ended))?;
+        let handle = self
+            .spawn(&expression, at_once)
+            .map_err(|ended| attempt.failed(ended))?;
         Ok(Background {
             host: self,
             group: group_of(&handle),
+            at_once,
             handle,
             attempt,
         })
@@ -428,7 +445,7 @@ impl Host {
             .any(|directory| self.exists(Path::new(directory).join(program)))
     }
 
-    fn spawn(&self, expression: &duct::Expression) -> Result<duct::Handle, Ended> {
+    fn spawn(&self, expression: &duct::Expression, at_once: Signal) -> Result<duct::Handle, Ended> {
         let running = &self.processes.0;
         // Held while the process starts, so that a stop sees either no process or one it can end.
         let mut groups = running.groups();
@@ -436,7 +453,7 @@ impl Host {
             return Err(Ended::Interrupted);
         }
         let handle = expression.start().map_err(Ended::NotStarted)?;
-        groups.insert(group_of(&handle));
+        groups.insert(group_of(&handle), at_once);
         Ok(handle)
     }
 
@@ -447,7 +464,7 @@ impl Host {
         attempt: &Attempt<'_>,
     ) -> Result<std::process::Output, Ended> {
         let running = &self.processes.0;
-        let handle = self.spawn(expression)?;
+        let handle = self.spawn(expression, Signal::TERM)?;
         let group = group_of(&handle);
         let in_time = pid(group).is_none_or(|pid| usage::wait_for_end(pid, limit));
         // What the command left behind in its group ends with it.
@@ -468,11 +485,12 @@ impl Host {
     }
 }
 
-/// A command that runs beside others. It is killed when this is dropped.
+/// A command that runs beside others. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Background<'a> {
     host: &'a Host,
     group: u32,
+    at_once: Signal,
     handle: duct::Handle,
     attempt: Attempt<'a>,
 }
@@ -500,6 +518,10 @@ impl Background<'_> {
 
 impl Drop for Background<'_> {
     fn drop(&mut self) {
+        if self.is_running() {
+            signal_group(self.group, self.at_once);
+            pid(self.group).map(|pid| usage::wait_for_end(pid, Some(GRACE)));
+        }
         signal_group(self.group, Signal::KILL);
         let _ = self.handle.wait();
         self.host.processes.0.groups().remove(&self.group);

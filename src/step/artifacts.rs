@@ -127,7 +127,7 @@ pub fn look_up(
             let line = format!("       the artifact of {component} is not used, but made again: {why}");
             context.reporter.line(&line);
         };
-        let state = match context.store.obtain(key, damaged) {
+        let state = match context.store()?.obtain(key, damaged) {
             Some(artifact) => State::AtHand(artifact),
             None => State::Missing,
         };
@@ -139,7 +139,7 @@ pub fn look_up(
         artifacts.known.insert(recipe.slug.clone(), known);
     }
     let at_hand = recipes.iter().filter(|recipe| artifacts.is_at_hand(&recipe.slug));
-    for note in context.store.take_notes() {
+    for note in context.store()?.take_notes() {
         context.reporter.line(&format!("       {note}"));
     }
     let note = format!("{} of {} at hand", at_hand.count(), recipes.len());

@@ -44,7 +44,7 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Fa
         (Some(artifact), _) => {
             context.host.remove(layout::stage(&build.component))?;
             let stage = context.host.path(layout::stage(&build.component));
-            context.store.restore(&artifact, &stage)?;
+            context.store()?.restore(&artifact, &stage)?;
             Ok(Done::cached(format!("cached, {}", bytes(artifact.entry.bytes))))
         }
         (None, Part::First) => {
@@ -68,8 +68,8 @@ fn begin<'a>(build: &Build, known: &Known<'a>, context: &Context<'a>) -> Result<
         );
         context.reporter.line(&line);
     };
-    let pending = context.store.begin(known.key, waiting)?;
-    match context.store.look_up(known.key, |_| ()) {
+    let pending = context.store()?.begin(known.key, waiting)?;
+    match context.store()?.look_up(known.key, |_| ()) {
         Some(artifact) => known.found(artifact),
         None => known.begun(pending),
     }
@@ -188,7 +188,7 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
     let libraries: BTreeSet<String> = libraries.into_keys().collect();
     let component = &known.inputs.component;
     match context
-        .store
+        .store()?
         .publish(pending, component, libraries, &host.path(&stage))
     {
         Ok(_) => Ok(String::new()),

@@ -15,14 +15,16 @@ use crate::host::fs::Ownership;
 use crate::host::{Host, Log};
 use crate::plan::{Server, Settings};
 
-/// How long the server may take to start.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long the server may take to start: at least, at most, and in between what one script of SQL may take.
+const START_LIMITS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
+/// The signal by which it ends soonest and leaves no shared memory behind: immediate shutdown.
+const AT_ONCE: Signal = Signal::QUIT;
 /// How long it may take to stop after each of the signals that ask for it.
 const STOP_LIMITS: [(Signal, Duration); 2] = [
     // Fast: sessions are ended.
     (Signal::INT, Duration::from_secs(30)),
     // Immediate: after five seconds the postmaster kills what does not end by itself.
-    (Signal::QUIT, Duration::from_secs(10)),
+    (AT_ONCE, Duration::from_secs(10)),
 ];
 /// How long psql may take to say that the server has cancelled its statement.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -145,7 +147,7 @@ impl<'a> Cluster<'a> {
         let seen = log.length();
         let server = self
             .host
-            .start(&self.program("postgres", ["-D", &self.data()]), log)?;
+            .start(&self.program("postgres", ["-D", &self.data()]), log, AT_ONCE)?;
         let running = Running {
             cluster: self,
             server,
@@ -201,7 +203,8 @@ impl Running<'_> {
     fn wait_until_ready(&self) -> Result<(), Failure> {
         let cluster = self.cluster;
         let ready = cluster.program("pg_isready", ["--quiet", "--host", &cluster.directory]);
-        let until = Instant::now() + START_LIMIT;
+        let limit = cluster.limit.clamp(START_LIMITS[0], START_LIMITS[1]);
+        let until = Instant::now() + limit;
         loop {
             match cluster.host.run(&ready, cluster.log) {
                 Ok(()) => return Ok(()),
@@ -210,7 +213,8 @@ impl Running<'_> {
                     return Err(self.failure("the server does not start"));
                 }
                 Err(_) if Instant::now() > until => {
-                    return Err(self.failure("the server is not ready after a minute"));
+                    let what = format!("the server is not ready after {} s", limit.as_secs());
+                    return Err(self.failure(&what));
                 }
                 Err(_) => std::thread::sleep(Duration::from_millis(20)),
             }

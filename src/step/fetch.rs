@@ -29,7 +29,7 @@ fn obtain(wanted: &Wanted, step: &str, context: &Context<'_>) -> Result<Obtained
         Progress::GivenUp { url, why } => context.reporter.line(&format!("       {step}: {url}: {why}")),
         Progress::Waiting | Progress::Asking(_) | Progress::Retrying { .. } => {}
     };
-    context.supply.obtain(wanted, &tell).map_err(failure)
+    context.supply()?.obtain(wanted, &tell).map_err(failure)
 }
 
 /// The failure of a supply, with the exit status that goes with it.
@@ -57,7 +57,7 @@ pub fn distributions(fetch: &DistributionFetch, context: &Context<'_>, log: &Log
     let directory = context.host.empty_directory(&fetch.directory)?;
     let mut missing: Vec<&Distribution> = Vec::new();
     for distribution in &fetch.distributions {
-        match context.supply.find(&wanted_distribution(distribution)) {
+        match context.supply()?.find(&wanted_distribution(distribution)) {
             Some(obtained) => {
                 let path = directory.join(&distribution.file);
                 host::fs::copy(&obtained.path, &path)?;
@@ -94,7 +94,7 @@ fn download(
     context: &Context<'_>,
     log: &Log,
 ) -> Result<(), Failure> {
-    if context.supply.is_offline() {
+    if context.supply()?.is_offline() {
         let names: Vec<String> = missing
             .iter()
             .map(|d| format!("\n  {} (sha256 {})", d.file, d.sha256))
@@ -125,7 +125,7 @@ fn download(
             return Err(Failure::new(Cause::Network, message));
         }
         context
-            .supply
+            .supply()?
             .adopt(&wanted_distribution(distribution), &path)
             .map_err(failure)?;
     }

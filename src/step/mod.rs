@@ -55,10 +55,8 @@ pub struct Context<'a> {
     pub host: &'a Host,
     /// The printer.
     pub reporter: &'a Reporter,
-    /// Where sources come from.
-    pub supply: &'a Supply,
-    /// Where artifacts are looked up and left.
-    pub store: Store<'a>,
+    /// Where sources and artifacts come from; none where nothing is installed.
+    pub origins: Option<Origins<'a>>,
     /// The tokens that all builds share.
     pub jobserver: &'a jobserver::Client,
     /// The certificates that downloads trust, as PEM text.
@@ -69,6 +67,38 @@ pub struct Context<'a> {
     pub manner: prove::Manner,
     /// What has come of the steps so far.
     pub state: State<'a>,
+}
+
+/// Where what is installed comes from.
+#[derive(Debug)]
+pub struct Origins<'a> {
+    /// Where sources come from.
+    pub supply: &'a Supply,
+    /// Where artifacts are looked up and left.
+    pub store: Store<'a>,
+}
+
+impl<'a> Context<'a> {
+    fn origins(&self) -> anyhow::Result<&Origins<'a>> {
+        let origins = self.origins.as_ref();
+        origins.ok_or_else(|| anyhow::anyhow!("nothing is installed here, so nothing can be obtained"))
+    }
+
+    /// Where sources come from.
+    ///
+    /// # Errors
+    /// Nothing is installed.
+    pub fn supply(&self) -> anyhow::Result<&'a Supply> {
+        Ok(self.origins()?.supply)
+    }
+
+    /// Where artifacts are looked up and left.
+    ///
+    /// # Errors
+    /// Nothing is installed.
+    pub fn store(&self) -> anyhow::Result<&Store<'a>> {
+        Ok(&self.origins()?.store)
+    }
 }
 
 /// What steps have found out and done.

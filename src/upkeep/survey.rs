@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::control;
+
 /// What an archive says.
 #[derive(Debug, Default)]
 pub struct Survey {
@@ -162,45 +164,17 @@ pub fn survey(files: &[(String, String)]) -> Survey {
     survey
 }
 
-/// Control files are written like postgresql.conf: `name = 'value'`, with `''` for a quote.
+/// Reads a control file.
 fn control(path: &str, name: &str, text: &str) -> Option<Control> {
     let name = name
         .strip_suffix(".in")
         .unwrap_or(name)
         .strip_suffix(".control")?;
-    let mut values = BTreeMap::new();
-    for line in text.lines() {
-        let line = line.trim();
-        let end = line
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .unwrap_or(line.len());
-        let (key, rest) = line.split_at(end);
-        let rest = rest.trim_start();
-        let rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
-        if key.is_empty() || rest.is_empty() {
-            continue;
-        }
-        let value = match rest.strip_prefix('\'') {
-            Some(quoted) => {
-                let mut value = String::new();
-                let mut characters = quoted.chars().peekable();
-                while let Some(c) = characters.next() {
-                    match c {
-                        '\'' if characters.next_if_eq(&'\'').is_none() => break,
-                        c => value.push(c),
-                    }
-                }
-                value
-            }
-            None => rest.split('#').next().unwrap_or_default().trim().to_owned(),
-        };
-        values.insert(key.to_owned(), value);
-    }
     // A control file that another one is the second part of (name--1.0.control) speaks of one version only.
     (!name.contains("--")).then(|| Control {
         path: path.to_owned(),
         name: name.to_owned(),
-        values,
+        values: control::values(text),
     })
 }
 

@@ -425,6 +425,13 @@ fn stubs(kind: &str) -> Vec<(String, String)> {
     stubs
 }
 
+/// An archive as upstreams make them, and its digest.
+pub fn archive_of(top: &str, files: &[(String, String)]) -> (Vec<u8>, String) {
+    let bytes = tar_gz(top, files);
+    let digest = digest(&bytes);
+    (bytes, digest)
+}
+
 /// An archive as upstreams make them: everything below one directory.
 fn tar_gz(top: &str, files: &[(String, String)]) -> Vec<u8> {
     let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod artifacts;
+mod broken;
 mod cache_server;
 mod cluster;
 mod command_line;

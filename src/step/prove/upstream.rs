@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use super::{Recorder, in_cluster};
 use crate::command::Command;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Because, Cause, Failure};
 use crate::host::Log;
 use crate::host::cmd::{self, CommandError};
 use crate::host::fs;
+use crate::manifest::extension::KnownFailure;
 use crate::outcome::Verdict;
 use crate::plan::UpstreamTest;
 use crate::step::{Context, build};
@@ -70,7 +71,8 @@ pub fn prove(test: &UpstreamTest, context: &Context<'_>, log: &Log) -> Result<St
             {
                 return Err(Failure::new(Cause::Interrupted, error));
             }
-            report(test, context, recorder, &log.since(from), ended, began.elapsed())?;
+            let output = log.all_since(from).because(Cause::Internal)?;
+            report(test, context, recorder, &output, ended, began.elapsed())?;
             super::extension::stop(running, recorder)
         },
     )
@@ -85,33 +87,18 @@ fn report(
     ended: Result<(), CommandError>,
     elapsed: Duration,
 ) -> Result<(), Failure> {
-    let mut unexpected = 0;
-    let mut known_failures = 0;
-    for line in output.lines().filter_map(Line::read) {
-        let known = test.known_failures.iter().find(|known| known.name == line.name);
-        let verdict = match (line.passed, known) {
-            (true, None) => Verdict::Passed,
-            (true, Some(known)) => Verdict::KnownFailurePassed(known.reason.clone()),
-            (false, Some(known)) => {
-                known_failures += 1;
-                Verdict::KnownFailure(known.reason.clone())
-            }
-            (false, None) => {
-                unexpected += 1;
-                Verdict::Failed("its output is not the expected one".to_owned())
-            }
-        };
-        recorder.add(&format!("upstream: {}", line.name), verdict, line.elapsed);
+    let tally = Tally::of(output, &test.known_failures);
+    for (line, verdict) in &tally.lines {
+        let name = format!("upstream: {}", line.name);
+        recorder.add(&name, verdict.clone(), line.elapsed);
     }
-    let failure = match ended {
-        Ok(()) if unexpected == 0 => None,
-        // What fails as known makes its driver fail as well.
-        Err(error) if unexpected == 0 && known_failures > 0 && !error.timed_out => None,
-        Ok(()) => Some("tests failed".to_owned()),
-        Err(error) => Some(error.to_string()),
-    };
+    let failure = tally.failure(ended);
     let name = "upstream: all of them";
     match failure {
+        None if tally.lines.is_empty() => {
+            let why = "its commands ended well and told of no test";
+            recorder.add(name, Verdict::Skipped(why.to_owned()), elapsed);
+        }
         None => recorder.add(name, Verdict::Passed, elapsed),
         Some(why) => {
             let differences = differences(test, context)?;
@@ -119,6 +106,69 @@ fn report(
         }
     }
     Ok(())
+}
+
+/// What the commands said of their tests.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Each test that a line tells of.
+    lines: Vec<(Line, Verdict)>,
+    /// How many of them failed and should not have.
+    unexpected: usize,
+    /// How many of them failed as known.
+    known_failures: usize,
+    /// How many failed by what the drivers say at their end.
+    failed: usize,
+}
+
+impl Tally {
+    fn of(output: &str, known_failures: &[KnownFailure]) -> Self {
+        let mut tally = Self::default();
+        for text in output.lines() {
+            tally.failed += failed_by_driver(text).unwrap_or_default();
+            let Some(line) = Line::read(text) else {
+                continue;
+            };
+            let known = known_failures.iter().find(|known| known.name == line.name);
+            let verdict = match (line.passed, known) {
+                (true, None) => Verdict::Passed,
+                (true, Some(known)) => Verdict::KnownFailurePassed(known.reason.clone()),
+                (false, Some(known)) => {
+                    tally.known_failures += 1;
+                    Verdict::KnownFailure(known.reason.clone())
+                }
+                (false, None) => {
+                    tally.unexpected += 1;
+                    Verdict::Failed("its output is not the expected one".to_owned())
+                }
+            };
+            tally.lines.push((line, verdict));
+        }
+        tally
+    }
+
+    /// Why they have not passed. What fails as known makes its driver fail as well, and by nothing else may the
+    /// commands have failed: the driver has to have counted as many.
+    fn failure(&self, ended: Result<(), CommandError>) -> Option<String> {
+        let is_known = self.unexpected == 0 && self.known_failures > 0 && self.failed == self.known_failures;
+        match ended {
+            Ok(()) if self.unexpected == 0 => None,
+            Ok(()) => Some("tests failed".to_owned()),
+            Err(error) if is_known && !error.timed_out => None,
+            Err(error) => Some(error.to_string()),
+        }
+    }
+}
+
+/// How many tests have failed by the line with which a driver ends: `# 1 of 232 tests failed.` of `pg_regress`, the same
+/// without `#` before PostgreSQL 16, and `Failed 1/41 test programs.` of `pg_prove`.
+fn failed_by_driver(line: &str) -> Option<usize> {
+    let words: Vec<&str> = line.split_whitespace().filter(|word| *word != "#").collect();
+    match words.as_slice() {
+        [failed, "of", _, "tests", "failed." | "failed,", ..] => failed.parse().ok(),
+        ["Failed", share, "test", "programs.", ..] => share.split_once('/')?.0.parse().ok(),
+        _ => None,
+    }
 }
 
 /// The files of differences below the source tree, as far as they are worth reading.
@@ -189,6 +239,51 @@ fn is_dots(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn error() -> CommandError {
+        CommandError {
+            command: "make".to_owned(),
+            outcome: "exit status 2".to_owned(),
+            tail: Vec::new(),
+            log: None,
+            interrupted: false,
+            timed_out: false,
+        }
+    }
+
+    #[test]
+    fn what_fails_as_known_excuses_nothing_else() {
+        let known = [KnownFailure {
+            name: "join".to_owned(),
+            reason: "slow".to_owned(),
+            postgresql: Vec::new(),
+        }];
+        let failure = |output: &str, ended| Tally::of(output, &known).failure(ended);
+        let one = "ok 1 - first 3 ms\nnot ok 2 - join 4 ms\n";
+        assert_eq!(
+            failure(&format!("{one}# 1 of 2 tests failed.\n"), Err(error())),
+            None
+        );
+        assert_eq!(
+            failure(&format!("{one} 1 of 2 tests failed. \n"), Err(error())),
+            None
+        );
+        // A driver that counts more than the lines tell, or does not come to its end.
+        for end in ["# 2 of 3 tests failed.\n", "Bail out!\n"] {
+            let why = failure(&format!("{one}{end}"), Err(error()));
+            assert_eq!(why.as_deref(), Some("exit status 2\n  command: make"), "{end}");
+        }
+        let late = CommandError {
+            timed_out: true,
+            ..error()
+        };
+        assert!(failure(&format!("{one}# 1 of 2 tests failed.\n"), Err(late)).is_some());
+        assert!(failure("not ok 1 - other 4 ms\n# 1 of 1 tests failed.\n", Ok(())).is_some());
+        assert_eq!(failure("ok 1 - join 4 ms\n", Ok(())), None);
+        let proved =
+            "a.sql (Wstat: 0 Tests: 5 Failed: 1)\nFailed 1/41 test programs. 1/400 subtests failed.\n";
+        assert_eq!(Tally::of(proved, &known).failed, 1);
+    }
 
     #[test]
     fn the_lines_of_every_test_driver_are_read() {
