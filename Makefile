@@ -44,7 +44,7 @@ cycles: ## Start and stop databases 200 times (CYCLES=) with kills at random mom
 	tools/cycles.sh
 
 .PHONY: catalogue
-catalogue: ## Build and test extensions in containers, and write docs/extensions.md; PG="17 18" for some majors
+catalogue: ## Build and test extensions in containers, and write docs/extensions.md; PG="17 18" for some majors, RESUME=1 to go on
 	tools/catalogue.sh
 
 .PHONY: lint

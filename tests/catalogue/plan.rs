@@ -46,6 +46,7 @@ pub fn as_agreed(catalogue: &Catalogue, extension: &Extension) -> Outcome {
 }
 
 /// What decides whether a test of an extension still says something about it.
+#[derive(Debug, Clone)]
 pub struct Subject {
     /// Its version.
     pub version: String,

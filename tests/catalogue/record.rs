@@ -34,11 +34,11 @@ struct Row {
 }
 
 /// Adds what was tested just now, in place of an older test on the same major. Trials run at the same time.
-pub fn add(catalogue: &Catalogue, extension: &Extension, major: u16, tests: usize) -> Outcome {
+pub fn add(name: &str, subject: &plan::Subject, major: u16, tests: usize) -> Outcome {
     static LOCK: Mutex<()> = Mutex::new(());
-    let subject = plan::subject(catalogue, extension, major)?;
+    let subject = subject.clone();
     let row = Row {
-        name: extension.name.clone(),
+        name: name.to_owned(),
         version: subject.version,
         postgresql: subject.postgresql,
         sha256: subject.sha256,
@@ -67,7 +67,24 @@ pub fn add(catalogue: &Catalogue, extension: &Extension, major: u16, tests: usiz
             "{name}\t{version}\t{postgresql}\t{sha256}\t{recipe}\t{date}\t{pgsetup}\t{tests}"
         )?;
     }
-    Ok(std::fs::write(path("tsv"), text)?)
+    // Whole or not at all, whatever ends this.
+    let partial = path("tsv.partial");
+    std::fs::write(&partial, text)?;
+    Ok(std::fs::rename(partial, path("tsv"))?)
+}
+
+/// Whether it is recorded that this passed, just as it would be built today.
+pub fn is_tested(catalogue: &Catalogue, extension: &Extension, major: u16) -> bool {
+    let rows = read().unwrap_or_default();
+    let row = rows.get(&(extension.name.clone(), major));
+    row.is_some_and(|row| plan::subject(catalogue, extension, major).is_ok_and(|today| row.is_of(&today)))
+}
+
+impl Row {
+    /// Whether what was tested is this.
+    fn is_of(&self, today: &plan::Subject) -> bool {
+        (&self.version, &self.sha256, &self.recipe) == (&today.version, &today.sha256, &today.recipe)
+    }
 }
 
 fn said_by(program: &str, args: &[&str]) -> Result<String, Failed> {
@@ -180,8 +197,7 @@ fn cell(
         return Ok(declared());
     };
     let subject = plan::subject(catalogue, extension, major)?;
-    let today = (&subject.version, &subject.sha256, &subject.recipe);
-    if (&row.version, &row.sha256, &row.recipe) != today {
+    if !row.is_of(&subject) {
         return Ok(declared());
     }
     let Row {

@@ -1,9 +1,10 @@
 //! Extensions built and tested by `pgsetup test` in a container.
 //!
 //! That takes minutes, so it is asked for: `PGSETUP_TEST_EXTENSIONS=all`, or names, and `PGSETUP_TEST_PG="17 18"`. One
-//! container a major builds everything, and each extension's trial reads what came of it; what passed is recorded in
-//! `docs/extensions.tsv`. `PGSETUP_TEST_EXTENSIONS=image` tries two quick ones in the finished image, which takes seconds
-//! and is not recorded: nothing is built.
+//! container builds a batch of them, and each extension's trial reads what came of it; what passed is recorded in
+//! `docs/extensions.tsv` before the next batch begins. `RESUME=1` leaves out what is recorded as it would be built
+//! today. `PGSETUP_TEST_EXTENSIONS=image` tries two quick ones in the finished image, which takes seconds and is not
+//! recorded: nothing is built.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,13 @@ use std::sync::OnceLock;
 use libtest_mimic::Trial;
 
 use crate::manifest::{Catalogue, Extension};
-use crate::{Outcome, check, project, record};
+use crate::{Outcome, check, plan, project, record};
 
 /// What is tested in the finished image.
 const QUICK: [&str; 2] = ["pgvector", "topn"];
+/// How many extensions one container builds and tests: packages are installed once for all of them, and an interruption
+/// loses what came of one batch at most. What it has built stays in the cache.
+const BATCH: usize = 10;
 /// The exit status of pgsetup where something could not be downloaded.
 const NO_SOURCE: i32 = 4;
 
@@ -35,6 +39,8 @@ struct Wanted {
 struct Ran {
     /// By extension: the lines of its tests.
     lines: BTreeMap<String, Vec<Line>>,
+    /// What was tested, by extension, as its manifest said when the test began.
+    subjects: BTreeMap<String, plan::Subject>,
     /// Why nothing could be tested: the server's own source cannot be had.
     unavailable: Option<String>,
     /// Everything else it said.
@@ -97,14 +103,19 @@ fn wanted(catalogue: &Catalogue) -> Vec<Wanted> {
     let is_asked = |extension: &&Extension| {
         asked == "all" || asked.split_whitespace().any(|name| name == extension.name)
     };
-    majors
-        .flat_map(|major| {
-            let for_it = |extension: &&Extension| extension.majors().contains(&major);
-            let chosen = catalogue.all().filter(is_asked).filter(for_it);
-            let together = compatible(chosen).into_iter();
-            together.map(move |names| new(major, names, None))
-        })
-        .collect()
+    let resumes = variable("RESUME").is_some();
+    let mut all = Vec::new();
+    for major in majors {
+        let is_open = |extension: &&Extension| {
+            extension.majors().contains(&major)
+                && !(resumes && record::is_tested(catalogue, extension, major))
+        };
+        for names in compatible(catalogue.all().filter(is_asked).filter(is_open)) {
+            let batches = names.chunks(BATCH);
+            all.extend(batches.map(|names| new(major, names.to_vec(), None)));
+        }
+    }
+    all
 }
 
 /// The names in as few installations as it takes that no two in one exclude each other.
@@ -165,7 +176,7 @@ fn docker() -> Command {
 }
 
 fn trial(catalogue: &Catalogue, extension: &Extension, wanted: &Wanted, name: &str) -> Outcome {
-    let ran = wanted.ran.get_or_init(|| run(wanted)).as_ref()?;
+    let ran = wanted.ran.get_or_init(|| run(catalogue, wanted)).as_ref()?;
     if let Some(why) = &ran.unavailable {
         return skip(name, why);
     }
@@ -186,10 +197,10 @@ fn trial(catalogue: &Catalogue, extension: &Extension, wanted: &Wanted, name: &s
     check(!lines.is_empty(), || {
         format!("nothing was tested; pgsetup said\n{}", ran.log)
     })?;
-    if wanted.image.is_none() {
-        record::add(catalogue, extension, wanted.major, lines.len())?;
+    match ran.subjects.get(&extension.name) {
+        Some(subject) => record::add(&extension.name, subject, wanted.major, lines.len()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Says that the trial could not do its work here; listed at the end of `make test`.
@@ -203,7 +214,14 @@ fn skip(name: &str, why: &str) -> Outcome {
     Ok(())
 }
 
-fn run(wanted: &Wanted) -> Result<Ran, String> {
+fn run(catalogue: &Catalogue, wanted: &Wanted) -> Result<Ran, String> {
+    let built = wanted.names.iter().filter(|_| wanted.image.is_none());
+    let subject = |name: &String| {
+        let extension = catalogue.extension(name)?;
+        let subject = plan::subject(catalogue, extension, wanted.major);
+        Some(subject.map(|subject| (name.clone(), subject)))
+    };
+    let subjects = built.filter_map(subject).collect::<Result<_, _>>()?;
     let results = tempfile::tempdir().map_err(|error| error.to_string())?;
     // The image's user writes here as well.
     let open = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o777);
@@ -239,6 +257,7 @@ fn run(wanted: &Wanted) -> Result<Ran, String> {
         let why = log.trim_end().lines().next_back().unwrap_or_default().to_owned();
         return Ok(Ran {
             lines: BTreeMap::new(),
+            subjects,
             unavailable: Some(why),
             log,
         });
@@ -251,6 +270,7 @@ fn run(wanted: &Wanted) -> Result<Ran, String> {
     })?;
     Ok(Ran {
         lines: lines(&tap),
+        subjects,
         unavailable: None,
         log,
     })
@@ -259,13 +279,14 @@ fn run(wanted: &Wanted) -> Result<Ran, String> {
 /// Runs in an image of the base, with what is at hand; returns the arguments that say so.
 fn in_base(command: &mut Command, volume: &dyn Fn(&Path, &str) -> String) -> Vec<String> {
     let mut args = vec!["--skip-unavailable".to_owned()];
-    let vendor = std::env::var_os("VENDOR").map(PathBuf::from);
+    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let vendor = given("VENDOR").map(PathBuf::from);
     let vendor = vendor.or_else(|| Some(std::env::home_dir()?.join(".cache/pgsetup/vendor")));
     if let Some(vendor) = vendor.filter(|vendor| vendor.is_dir()) {
         command.arg(volume(&vendor, "/vendor:ro"));
         args.push("--vendor=/vendor".to_owned());
     }
-    if let Some(certificates) = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from) {
+    if let Some(certificates) = given("SSL_CERT_FILE").map(PathBuf::from) {
         command.arg(volume(&certificates, "/run/certificates.pem:ro"));
         args.push("--ca-bundle=/run/certificates.pem".to_owned());
     }
