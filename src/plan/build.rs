@@ -38,6 +38,13 @@ pub(super) struct Base {
     sources: Vec<(String, Vec<Id>)>,
 }
 
+impl Base {
+    /// The step after which all packages are there: what was taken from the cache wants its libraries as well.
+    pub(super) fn packages(&self) -> Id {
+        self.tools.all
+    }
+}
+
 impl<'a> Builder<'a> {
     /// A plan without a step.
     pub(super) fn new(resolved: &'a Resolved) -> Self {

@@ -40,7 +40,7 @@ pub fn tests(resolved: &Resolved, tests: &Tests) -> Plan {
     let base = (!tests.installed).then(|| {
         let base = builder.base();
         let server = builder.server(&resolved.postgresql, &base);
-        ready.push(server.all);
+        ready.extend([server.all, base.packages()]);
         ready.extend(builder.locale(&base));
         (base, server)
     });
