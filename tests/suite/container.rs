@@ -336,7 +336,7 @@ fn one_libpq_serves_everybody() {
     assert_eq!(loaded, format!("{major}\n{}", libraries[0]));
 }
 
-/// Runs a script in a container of the image in which pgsetup is at /tmp/pgsetup.
+/// Runs a script in a container of the image in which pgsetup and the manifests are in /tmp.
 fn with_pgsetup(user: &str, script: &str) -> Option<Ran> {
     the_image()?;
     // The static one: the one that the tests run wants this machine's C library.
@@ -348,8 +348,10 @@ fn with_pgsetup(user: &str, script: &str) -> Option<Ran> {
     let user = format!("--user={user}");
     let options = [user.as_str(), "--network=none", "--entrypoint=bash"];
     let container = Container::create(&options, &["-c", script]);
-    let to = format!("{}:/tmp/pgsetup", container.name);
-    docker(["cp", program.to_str().expect("UTF-8"), &to]).ok();
+    for (from, to) in [(program, "pgsetup"), (project().join("manifests"), "manifests")] {
+        let to = format!("{}:/tmp/{to}", container.name);
+        docker(["cp", from.to_str().expect("UTF-8"), &to]).ok();
+    }
     Some(container.run())
 }
 
@@ -363,6 +365,23 @@ fn pgsetup_finds_the_image_as_its_receipt_says() {
         // What the image's user may not read is said, never passed over.
         let may_read_passwords = !ran.out.contains("not checked: /etc/shadow");
         assert_eq!(may_read_passwords, user == "root", "{}", ran.text());
+    }
+}
+
+#[test]
+fn what_is_in_the_image_is_tested_as_root_and_as_its_own_user() {
+    let Some(image) = the_image() else { return };
+    if image.component("topn").is_none() {
+        return skip("the image was built without topn");
+    }
+    for user in ["root", "postgres"] {
+        let script = "/tmp/pgsetup test /tmp/manifests topn --installed && find /tmp/pgsetup-test-* /var/tmp/pgsetup/*";
+        let Some(ran) = with_pgsetup(user, script) else {
+            return;
+        };
+        assert!(ran.out.contains(" passed, 0 failed\n"), "{user}: {}", ran.text());
+        // Nothing is left of it, and find says so.
+        assert_ne!(ran.status, 0, "{user}: {}", ran.text());
     }
 }
 
