@@ -178,9 +178,13 @@ pub fn upstream_of_server(postgresql: &Postgresql, upstream: &Upstream) -> Vec<C
         .args(targets(upstream))
         .envs(&postgresql.environment)
         .dir(format!("{source}{}", below.collect::<String>()));
+    // The driver is linked with the tree's own client library, and does not make it.
+    let library = Command::new("make", ["all"])
+        .envs(&postgresql.environment)
+        .dir(format!("{source}/src/interfaces/libpq"));
     let path = path(postgresql);
     let finish = |command: Command| command.env("PATH", &path).envs(&upstream.environment);
-    [configure, make].into_iter().map(finish).collect()
+    [configure, library, make].into_iter().map(finish).collect()
 }
 
 fn targets(upstream: &Upstream) -> Vec<String> {
