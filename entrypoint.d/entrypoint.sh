@@ -8,8 +8,10 @@
 # usage: container_scripts
 # Prints where scripts/ is. /entrypoint.sh may be a link to this file or a copy of it.
 container_scripts() {
-  local here
-  here="$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+  local here="${BASH_SOURCE[0]}"
+  [[ ! -L "$here" ]] || here="$(readlink -f "$here")"
+  [[ "$here" == */* ]] || here="./$here"
+  here="${here%/*}"
   [[ -r "$here/scripts/lib/all.sh" ]] || here=/opt/container/entrypoint.d
   printf '%s\n' "$here/scripts"
 }

@@ -190,7 +190,7 @@ fn upgrade_2_mistakes_change_nothing() {
 const CARRIED: [(&str, &str, &str, &str); 8] = [
     (
         "citus",
-        "CREATE EXTENSION citus; CREATE TABLE spread (id int PRIMARY KEY, word text); SELECT create_distributed_table('spread', 'id'); \
+        "CREATE EXTENSION citus; CREATE EXTENSION citus_columnar; CREATE TABLE spread (id int PRIMARY KEY, word text); SELECT create_distributed_table('spread', 'id'); \
          INSERT INTO spread SELECT i, 'word ' || i FROM generate_series(1, 100) AS i; \
          CREATE TABLE packed (i int) USING columnar; INSERT INTO packed SELECT generate_series(1, 1000);",
         "INSERT INTO spread VALUES (101, 'new'); SELECT (SELECT count(*) FROM spread), (SELECT word FROM spread WHERE id = 42), \
@@ -214,7 +214,7 @@ const CARRIED: [(&str, &str, &str, &str); 8] = [
         "pg_partman",
         "CREATE SCHEMA partman; CREATE EXTENSION pg_partman SCHEMA partman; CREATE TABLE measured (at timestamptz NOT NULL) PARTITION BY RANGE (at); \
          SELECT partman.create_parent('public.measured', 'at', '1 day'); INSERT INTO measured VALUES (now());",
-        "CALL partman.run_maintenance_proc(); SELECT count(*), (SELECT parent_table FROM partman.part_config) FROM measured",
+        "DO $$BEGIN PERFORM partman.run_maintenance(); END$$; SELECT count(*), (SELECT parent_table FROM partman.part_config) FROM measured",
         "1|public.measured",
     ),
     (
@@ -226,7 +226,7 @@ const CARRIED: [(&str, &str, &str, &str); 8] = [
     (
         "pg_repack",
         "CREATE EXTENSION pg_repack; CREATE TABLE bloated (i int PRIMARY KEY); INSERT INTO bloated SELECT generate_series(1, 10);",
-        "SELECT count(*) FROM repack.tables WHERE relname = 'bloated'",
+        "SELECT count(*) FROM repack.tables WHERE relname LIKE '%bloated'",
         "1",
     ),
     (

@@ -56,9 +56,12 @@ include_if_present() { printf 'include_if_exists = %s\n' "$(quote_setting "$1")"
 
 # usage: default_settings
 # What a container needs where PostgreSQL's default is made for a machine. A build from unpatched source looks for the socket in /tmp,
-# in the server and in libpq, so there it stays in both places.
+# in the server and in libpq, so there it stays in both places. The server is only asked where the image does not say: it takes a tenth of
+# a second.
 default_settings() {
   printf "listen_addresses = '*'\n"
+  image_settings_file
+  [[ ! -r "$REPLY" || "$(<"$REPLY")" != *$'\n''unix_socket_directories '* ]] || return 0
   if [[ "$(postgres --describe-config | awk -F '\t' '$1 == "unix_socket_directories" { print $5 }')" == /tmp ]]; then
     printf "unix_socket_directories = '/var/run/postgresql, /tmp'\n"
   fi

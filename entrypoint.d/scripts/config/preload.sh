@@ -34,8 +34,11 @@ check_preload() {
 # usage: preload_library_exists LIBRARY
 # A name with a slash is a path, and a file's name may already have its ending.
 preload_library_exists() {
-  local file="$1"
-  [[ "$file" == */* ]] || file="$(dirname "$(dirname "$(command -v postgres)")")/lib/$file"
+  local file="$1" program
+  if [[ "$file" != */* ]]; then
+    program="$(type -P postgres)"
+    file="${program%/bin/postgres}/lib/$file"
+  fi
   [[ -e "$file" || -e "$file.so" ]]
 }
 

@@ -12,7 +12,7 @@ prepare_directories() {
     mkdir --parents "$POSTGRES_INITDB_WALDIR" || die "cannot create POSTGRES_INITDB_WALDIR $POSTGRES_INITDB_WALDIR as uid $(id -u)"
     chmod 0700 "$POSTGRES_INITDB_WALDIR" 2>/dev/null || true
   fi
-  if (($(id -u) == 0)); then
+  if ((EUID == 0)); then
     mkdir --parents /var/run/postgresql
     for directory in "$PGDATA" "$POSTGRES_INITDB_WALDIR" /var/run/postgresql; do
       give_to_postgres "$directory"
@@ -33,7 +33,7 @@ give_to_postgres() {
 # As root: runs the entrypoint again as postgres, without capabilities. The environment has been read by now, so a secret that only
 # root can read still arrives.
 step_down() {
-  (($(id -u) == 0)) || return 0
+  ((EUID == 0)) || return 0
   HOME="$(getent passwd postgres | cut --delimiter=: --fields=6)"
   export HOME
   exec setpriv --reuid=postgres --regid=postgres --init-groups --inh-caps=-all -- "$0" "$@"

@@ -6,7 +6,7 @@
 # to their place. The server keeps no absolute path into its data directory.
 create_cluster() {
   initialising_marker
-  local fresh="$REPLY/data" entry
+  local fresh="$REPLY/data"
   local -a arguments
   split_words arguments "$POSTGRES_INITDB_ARGS"
   if [[ -n "$POSTGRES_INITDB_WALDIR" ]]; then
@@ -20,9 +20,7 @@ create_cluster() {
       --no-instructions "${arguments[@]}"
   )
   release_automatic_settings "$fresh/postgresql.conf"
-  for entry in "$fresh"/*; do
-    mv --no-target-directory "$entry" "$PGDATA/${entry##*/}"
-  done
+  mv --target-directory="$PGDATA" "$fresh"/*
   chmod --reference="$fresh" "$PGDATA" 2>/dev/null || true
   rmdir "$fresh"
 }

@@ -1,7 +1,8 @@
 # shellcheck shell=bash source-path=SCRIPTDIR
 # Loads every function of the entrypoint. Only definitions: nothing here may have an effect, because a derived image may source it.
 
-container_scripts="$(dirname "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")")"
+container_scripts="${BASH_SOURCE[0]%/lib/all.sh}"
+[[ "$container_scripts" == /* ]] || container_scripts="$PWD/$container_scripts"
 
 # Named one by one, since a directory also holds programs, and modes do not survive on every system that builds images.
 for container_script in \
