@@ -21,6 +21,8 @@ use super::Host;
 
 /// How long package tools of others may go on working.
 const LIMIT: Duration = Duration::from_secs(600);
+/// How long a process that another one has just forked may take to become its program: so long it holds what that one held.
+const BECOMING: Duration = Duration::from_secs(1);
 /// The pause between two looks at a lock.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Programs that are let finish. Half of what they do is worse than all of it.
@@ -52,10 +54,15 @@ impl Host {
     pub fn occupy(&self, directory: &str, waiting: &dyn Fn(&str)) -> Result<Occupation> {
         let directory = self.path(directory);
         let context = || format!("cannot lock {}", directory.display());
+        let began = Instant::now();
         let own = loop {
             let file = open(&directory.join("lock")).with_context(context)?;
             match file.try_lock() {
                 Ok(()) => {}
+                Err(TryLockError::WouldBlock) if began.elapsed() < BECOMING => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => bail!(
                     "another pgsetup installs into {}; begin again when it has ended",
                     self.root.display()
@@ -205,6 +212,6 @@ mod tests {
         let mut left = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         drop(first);
         let _second = host.occupy("/state", &|_| ()).unwrap();
-        assert!(left.try_wait().unwrap().is_some());
+        assert!(!left.wait().unwrap().success(), "it was killed");
     }
 }
