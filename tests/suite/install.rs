@@ -844,7 +844,7 @@ fn only_root_installs_into_the_running_system() {
     let machine = Machine::new();
     let manifests = directory.path().join("manifests");
     std::fs::create_dir(&manifests).unwrap();
-    for name in ["image.yaml", "postgresql.yaml"] {
+    for name in ["image.yaml", "postgresql-18.yaml"] {
         std::fs::copy(machine.path("manifests").join(name), manifests.join(name)).unwrap();
     }
     let cache = directory.path().join("cache");
