@@ -13,14 +13,17 @@
 #   term       TERMS rounds more: pgsetup, by SIGTERM; within a second nothing of it may run
 # At last two installations begin at the same time with one cache, and both trees are compared.
 #
-# More: PG, EXTENSIONS (of which BUMPED is one), PATRONI=true, VENDOR, BASE, CACHE (a volume whose artifacts fill the cache), and the proxies of this machine, which
-# the containers use as well. Needs dist/pgsetup and Docker. Ends with 1 where something is not the same.
+# JOBS rounds go on at the same time, but those by SIGTERM, which are timed. More: PG, EXTENSIONS (of which BUMPED is
+# one), PATRONI=true, VENDOR, BASE, CACHE (a volume whose artifacts fill the cache), LOGS (a directory that is kept),
+# and the proxies of this machine, which the containers use as well. Needs dist/pgsetup and Docker. Ends with 1 where
+# something is not the same.
 # shellcheck source-path=SCRIPTDIR
 set -Eeuo pipefail
 
 readonly count="${COUNT:-100}" seed="${SEED:-2026}" children="${CHILDREN:-10}" terms="${TERMS:-4}"
 readonly pg="${PG:-18}" extensions="${EXTENSIONS:-pgvector topn}" patroni="${PATRONI:-false}"
 readonly bumped="${BUMPED:-topn}"
+jobs="${JOBS:-$(nproc)}"
 readonly base="${BASE:-debian:bookworm}" vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
 readonly epoch="${SOURCE_DATE_EPOCH:-1767225600}" prefix="pgsetup-kill-$$"
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -164,9 +167,9 @@ moment() {
 
 # usage: round NUMBER KIND SECONDS     one round; fails where the tree is another one
 round() {
-  local number="$1" kind="$2" at="$3" name="round" log="$logs/round-$1" struck status=0 where began ended verdict
-  copy_cache before round
-  container "$name" round
+  local number="$1" kind="$2" at="$3" name="round-$1" log="$logs/round-$1" struck status=0 where began ended verdict
+  copy_cache before "$name"
+  container "$name" "$name"
   install "$name" bumped >"$log.killed" 2>&1 &
   local installing="$!"
   sleep "$at"
@@ -188,6 +191,7 @@ round() {
     head --lines 20 "$log.diff" >&2
   fi
   docker rm --force "$prefix-$name" >/dev/null
+  docker volume rm --force "$prefix-$name" >/dev/null
   printf '%3d %-9s at %6.2f s, status %3d%s, during: %s: %s\n' "$number" "$kind" "$at" "$status" "$struck" "$where" "$verdict"
   [[ "$verdict" == same ]] || return 1
   rm --force "$log.tree" "$log.diff"
@@ -233,29 +237,40 @@ undisturbed() {
   docker rm --force "$prefix-reference" >/dev/null
 }
 
-main() {
-  local number kind duration failed=0
+# usage: rounds FROM TO KIND...     rounds, of which each is of a drawn kind, JOBS of them at a time
+# Of every as many rounds as there are kinds, each has another one. Appends the numbers of those that failed to $failed.
+rounds() {
+  local number from="$1" to="$2" at
   local -a kinds=()
+  shift 2
+  for ((number = from; number <= to; number++)); do
+    (((number - from) % $#)) || readarray -t kinds < <(printf '%s\n' "$@" | shuf --random-source <(yes "$RANDOM"))
+    at="$(moment "$RANDOM")"
+    while (($(jobs -pr | wc --lines) >= jobs)); do
+      wait -n || true
+    done
+    (round "$number" "${kinds[(number - from) % $#]}" "$at" || printf '%d\n' "$number" >>"$failed") &
+  done
+  wait
+}
+
+main() {
+  local duration failed="$work/failed"
   RANDOM="$seed"
   trap clean_up EXIT
   mkdir --parents "$logs"
   manifests
+  : >"$failed"
   printf 'SEED=%s COUNT=%s EXTENSIONS="%s" PATRONI=%s BASE=%s\n' "$seed" "$count" "$extensions" "$patroni" "$base"
   undisturbed
   printf 'undisturbed: %.1f s, %d lines about the tree\n' "$duration" "$(wc --lines <"$work/reference")"
-  for ((number = 1; number <= count; number++)); do
-    # Half of each, in a drawn order.
-    ((number % 2)) && kinds=(container pgsetup) && ((RANDOM % 2)) && kinds=(pgsetup container)
-    kind="${kinds[(number + 1) % 2]}"
-    round "$number" "$kind" "$(moment "$RANDOM")" || failed=$((failed + 1))
-  done
-  for (( ; number <= count + children + terms; number++)); do
-    ((number <= count + children)) && kind=child || kind=term
-    round "$number" "$kind" "$(moment "$RANDOM")" || failed=$((failed + 1))
-  done
-  together || failed=$((failed + 1))
-  printf '%d kills, %d of children, %d by SIGTERM: %d failed\n' "$count" "$children" "$terms" "$failed"
-  ((failed == 0))
+  rounds 1 "$count" container pgsetup
+  rounds $((count + 1)) $((count + children)) child
+  jobs=1
+  rounds $((count + children + 1)) $((count + children + terms)) term
+  together || printf 'together\n' >>"$failed"
+  printf '%d kills, %d of children, %d by SIGTERM: %d failed\n' "$count" "$children" "$terms" "$(wc --lines <"$failed")"
+  [[ ! -s "$failed" ]]
 }
 
 main "$@"

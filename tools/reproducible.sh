@@ -2,8 +2,8 @@
 # Installs the same manifests twice into fresh containers and compares every path of the two trees: type, mode, owner,
 # time, size, link target, digest, extended attributes. Nothing but the base, the manifests and the archives is the
 # same: directories, host names, time zones, umasks, numbers of jobs, file systems (and with them the order of
-# directory entries), caches and, where libfaketime is at hand, the day. A third installation takes what the first
-# one has built from its cache. What the Makefile hands in: PG, EXTENSIONS, VENDOR, BASE.
+# directory entries), caches and the day. A third installation takes what the first one has built from its cache. What
+# the Makefile hands in: PG, EXTENSIONS, VENDOR, BASE. Needs Docker and gcc.
 # shellcheck source-path=SCRIPTDIR
 set -Eeuo pipefail
 
@@ -15,8 +15,6 @@ readonly directory
 source "$directory/tools/tree.sh"
 # Any time will do, as long as it is the same one.
 readonly epoch="${SOURCE_DATE_EPOCH:-1767225600}"
-# With it the second installation believes that it is the day after tomorrow.
-readonly faketime="${FAKETIME_LIBRARY:-/usr/lib/$(uname -m)-linux-gnu/faketime/libfaketime.so.1}"
 
 # usage: install NAME CACHE JOBS UMASK OPTION...     installs in a container of that name; OPTIONs are docker's
 install() {
@@ -40,27 +38,16 @@ install() {
     arguments+=(--ca-bundle "/mnt/$name/ca.pem")
   fi
   # shellcheck disable=SC2016 # the shell in the container has the arguments
-  docker run "${options[@]}" "$base" bash -c 'umask "$1" && shift && exec "$@"' - \
+  docker run "${options[@]}" "$base" bash -c 'date && umask "$1" && shift && exec "$@"' - \
     "$umask" "/mnt/$name/pgsetup" "${arguments[@]}" >&2
 }
 
 # usage: another_day     prints docker's options for a container in which programs see another day
 # Only programs that are linked dynamically see it: pgsetup itself does not, compilers, dpkg, apt and Python do.
 another_day() {
-  if [[ ! -e "$faketime" ]]; then
-    printf 'reproducible: both installations are of today: there is no %s\n' "$faketime" >&2
-    return
-  fi
-  # libfaketime shares memory between a process and its children, which those of another user may not open. It is told not to
-  # by a variable, which commands that get an environment of their own would not have.
-  printf '#include <stdlib.h>\n%s\n' \
-    '__attribute__((constructor)) static void told(void) { setenv("FAKETIME_DISABLE_SHM", "1", 0); }' |
-    gcc -shared -fPIC -x c -o "$scratch/told.so" -
-  printf '+2d\n' >"$scratch/faketimerc"
-  # The last of them is initialised first.
-  printf '/mnt/faketime.so\n/mnt/told.so\n' >"$scratch/ld.so.preload"
-  printf -- '--volume\n%s\n' "$faketime:/mnt/faketime.so:ro" "$scratch/told.so:/mnt/told.so:ro" \
-    "$scratch/faketimerc:/etc/faketimerc:ro" "$scratch/ld.so.preload:/etc/ld.so.preload:ro"
+  gcc -shared -fPIC -O2 -o "$scratch/another_day.so" "$directory/tools/another_day.c"
+  printf '/mnt/another_day.so\n' >"$scratch/ld.so.preload"
+  printf -- '--volume\n%s\n' "$scratch/another_day.so:/mnt/another_day.so:ro" "$scratch/ld.so.preload:/etc/ld.so.preload:ro"
 }
 
 # usage: compare ONE OTHER     compares the trees of two containers

@@ -8,7 +8,7 @@ tree_script() {
   cat <<'SCRIPT'
 own=(-path /proc -o -path /sys -o -path /dev -o -path /mnt -o -path /.dockerenv -o -path /var/tmp/pgsetup
   -o -path /var/cache/pgsetup -o -path /etc/hosts -o -path /etc/hostname -o -path /etc/resolv.conf -o -path /etc/mtab
-  -o -path /etc/faketimerc -o -path /etc/ld.so.preload)
+  -o -path /etc/ld.so.preload)
 find / \( "${own[@]}" \) -prune -o ! -path / ! -path /etc ! -path /var/cache ! -path /var/tmp \
   -printf "%p %y %m %U:%G %T+ %s %n %l\n" | sed "s/ d \(.*\) [0-9]* [0-9]* $/ d \1/"
 find / \( "${own[@]}" \) -prune -o -type f -print0 | xargs -0 sha256sum | while read -r digest path; do
