@@ -83,7 +83,7 @@ patroni() {
   cd "$build"
   python3 -m venv --without-pip /opt/patroni
   # Archives are built once, with the headers that are there; what runs is wheels. psycopg finds its libpq by rpath.
-  PATH="$prefix/bin:$PATH" LDFLAGS=-Wl,-rpath,$prefix/lib python3 -m pip wheel --quiet --no-index --no-deps \
+  PATH="$prefix/bin:$PATH" CFLAGS=-g0 LDFLAGS=-Wl,-rpath,$prefix/lib python3 -m pip wheel --quiet --no-index --no-deps \
     --no-build-isolation --require-hashes --find-links "$sources" --wheel-dir wheels --requirement /dev/stdin <<'REQUIREMENTS'
 patroni==4.1.5 --hash=sha256:7aad8c1539e6c51c269a8005169dd54ddc7668437b7900fa6099d7894e224c84
 urllib3==2.8.0 --hash=sha256:0cf3cae568d36aa9576b28dfb35f11328f1cb974ca7647d9475ebb86c75ac6e3

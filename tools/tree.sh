@@ -6,6 +6,7 @@
 # usage: tree_script     prints the shell script that lists the tree it is run in
 tree_script() {
   cat <<'SCRIPT'
+export TZ=UTC
 own=(-path /proc -o -path /sys -o -path /dev -o -path /mnt -o -path /.dockerenv -o -path /var/tmp/pgsetup
   -o -path /var/cache/pgsetup -o -path /etc/hosts -o -path /etc/hostname -o -path /etc/resolv.conf -o -path /etc/mtab
   -o -path /etc/ld.so.preload)

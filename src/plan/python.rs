@@ -25,9 +25,11 @@ fn pip(patroni: &Patroni, args: &[&str]) -> Command {
         .args(args.iter().copied())
 }
 
-/// Building psycopg asks the `pg_config` of the server that was built, and links to its libpq.
+/// Building psycopg asks the `pg_config` of the server that was built, and links to its libpq. pip compiles in a
+/// directory whose name it draws by lot, which symbols for debuggers, and with them the build id, would contain.
 fn with_server(command: Command, postgresql: &Postgresql) -> Command {
     command
+        .env("CFLAGS", "-g0")
         .env(
             "LDFLAGS",
             format!("-Wl,-rpath,{}", postgresql.library_directory()),

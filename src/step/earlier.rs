@@ -11,6 +11,7 @@ use super::unfinished::{self, Unfinished};
 use crate::failure::{Cause, Failure};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
+use crate::inventory::{Content, InstalledFile};
 use crate::layout;
 use crate::receipt::{IMAGE, Receipt};
 use crate::resolve::Resolved;
@@ -79,7 +80,10 @@ impl State<'_> {
                 component == IMAGE || resolved.components().any(|again| again.id() == component)
             };
             let known = earlier.inventory();
-            for file in known.iter().filter(|file| !is_made_again(&file.component)) {
+            // A directory that is there already is nobody's when it is made again, so its owner is kept.
+            let stays =
+                |file: &&InstalledFile| file.content == Content::Directory || !is_made_again(&file.component);
+            for file in known.iter().filter(stays) {
                 inventory.insert(file.clone());
             }
         }

@@ -7,6 +7,7 @@ pub mod artifacts;
 mod build;
 mod clean;
 pub mod cluster;
+mod debconf;
 pub mod earlier;
 pub mod failed;
 pub mod fetch;

@@ -8,6 +8,9 @@ use super::{State, lock};
 use crate::host::{self, Host};
 use crate::inventory::Inventory;
 
+/// Files without content that dpkg empties whenever it is called by itself, which repairs do and others do not.
+const LOCKS: [&str; 2] = ["/var/lib/dpkg/lock", "/var/lib/dpkg/lock-frontend"];
+
 /// Gives everything that was changed at `since` or later the time that `SOURCE_DATE_EPOCH` names; does nothing where
 /// that is not set. What Debian packages and archives bring has times of its own, which are the same on every day.
 /// What components brought is never younger: an artifact may have been built on any day before `since`.
@@ -43,7 +46,9 @@ fn image_time() -> Result<Option<SystemTime>> {
 fn settle_to(host: &Host, since: SystemTime, time: SystemTime, inventory: &Inventory) -> Result<usize> {
     let mut count = 0;
     host.walk(&mut |path, _| {
-        let since = if inventory.find(path).is_some() {
+        let since = if LOCKS.contains(&path) {
+            SystemTime::UNIX_EPOCH
+        } else if inventory.find(path).is_some() {
             since.min(time)
         } else {
             since
@@ -83,6 +88,35 @@ mod tests {
         assert_eq!(
             (time("old"), time("artifact"), time("new"), time("link")),
             (day(100), day(1), day(1), day(1))
+        );
+    }
+
+    #[test]
+    fn the_lock_of_a_dpkg_that_was_called_has_the_time_of_one_that_was_not() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let day = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * days);
+        std::fs::create_dir_all(host.path("/var/lib/dpkg")).unwrap();
+        for (name, modified) in [
+            ("lock", day(100)),
+            ("lock-frontend", day(300)),
+            ("status", day(100)),
+        ] {
+            let file = std::fs::File::create(host.path("/var/lib/dpkg").join(name)).unwrap();
+            file.set_modified(modified).unwrap();
+        }
+        settle_to(&host, day(200), day(1), &Inventory::default()).unwrap();
+        let time = |name: &str| {
+            host.path("/var/lib/dpkg")
+                .join(name)
+                .metadata()
+                .unwrap()
+                .modified()
+                .unwrap()
+        };
+        assert_eq!(
+            (time("lock"), time("lock-frontend"), time("status")),
+            (day(1), day(1), day(100))
         );
     }
 }
