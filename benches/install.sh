@@ -151,12 +151,18 @@ median() {
     END { print NR % 2 ? values[(NR + 1) / 2] : (values[NR / 2] + values[NR / 2 + 1]) / 2 }'
 }
 
+# usage: volume     the median of setup.sh on a volume, if it was measured
+volume() {
+  ((volume_rounds == 0)) || median volume
+}
+
 # usage: row TEXT NAME
 row() {
   local own
   own="$(median "$2")"
-  awk -v text="$1" -v own="$own" -v setup="$(median setup)" -v volume="$(median volume)" \
-    'BEGIN { printf "| %s | %.1f s | %.1f s | %.3f | %.3f |\n", text, own, setup, own / setup, own / volume }'
+  awk -v text="$1" -v own="$own" -v setup="$(median setup)" -v volume="$(volume)" 'BEGIN {
+    printf "| %s | %.1f s | %.1f s | %.3f | %s |\n", text, own, setup, own / setup, volume == "" ? "-" : sprintf("%.3f", own / volume)
+  }'
 }
 
 # usage: report     the page for people
@@ -185,11 +191,11 @@ $(row 'warm: nothing changed' warm)
 $(row 'one test of a manifest changed' tests)
 $(row 'one small extension compiled with another flag' bumped)
 
-setup.sh on a volume takes $(median volume) s.
-
-Processors busy from the start of compiling to its end, all of them being 100 %: pgsetup $(median cold-busy) %, setup.sh $(median setup-busy) %, \
-on a volume $(median volume-busy) %.
+Processors busy from the start of compiling to its end, all of them being 100 %: pgsetup $(median cold-busy) %, setup.sh $(median setup-busy) %.
 PAGE
+  if ((volume_rounds > 0)); then
+    printf '\nsetup.sh on a volume takes %s s, with processors busy to %s %%.\n' "$(median volume)" "$(median volume-busy)"
+  fi
 }
 
 main() {

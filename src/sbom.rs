@@ -348,6 +348,9 @@ fn version_of_image(receipt: &Receipt) -> String {
 }
 
 fn digest(receipt: &Receipt) -> String {
+    // What was removed depends on what had to be built, and is not in the image.
+    let mut receipt = receipt.clone();
+    receipt.packages_removed.clear();
     // A receipt is plain data, which always can be written.
     Sha256::of(receipt.to_json().unwrap_or_default().as_bytes()).to_string()
 }

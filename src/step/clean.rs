@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::unfinished::Note;
-use super::{Context, debconf, gate, lock, prune as pruning, purge};
+use super::{Context, chance, gate, lock, prune as pruning, purge};
 use crate::failure::{Because, Cause, Failure};
 use crate::host::{Log, pack};
 use crate::manifest::image::Prune;
@@ -75,7 +75,7 @@ pub fn remove_build_packages(
 /// Removes what package tools left behind.
 pub fn remove_leftovers(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
     let before = context.state.packages_before.get().cloned().unwrap_or_default();
-    debconf::forget_temporary_files(context.host)?;
+    chance::remove(context.host)?;
     let pruned = pruning::leftovers(context.host, policy, &before, &mut lock(&context.state.inventory))?;
     for (script, interpreter) in &pruned.scripts {
         context.reporter.line(&format!(

@@ -5,9 +5,9 @@
 
 pub mod artifacts;
 mod build;
+mod chance;
 mod clean;
 pub mod cluster;
-mod debconf;
 pub mod earlier;
 pub mod failed;
 pub mod fetch;
