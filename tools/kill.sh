@@ -6,10 +6,11 @@
 #
 # Everything is in the cache but one extension (BUMPED), whose flags were changed: it is compiled in every round, with
 # the build packages that this wants. Each round has a fresh container of BASE and a copy of that cache. The moment is
-# drawn by lot over the time that an undisturbed installation takes, and so is what is killed:
+# drawn by lot over the time that undisturbed installations take, as many side by side as rounds are, and so is what is
+# killed; where an installation has ended before, it is an earlier moment's turn:
 #   container  all of it, at once, as if the machine had lost its power; then it is started again
 #   pgsetup    pgsetup alone: what it had started lives on
-#   child      CHILDREN rounds more: the newest process that pgsetup has started; it must end with a failure by itself
+#   child      CHILDREN rounds more: the newest process that pgsetup has started; pgsetup must end by itself
 #   term       TERMS rounds more: pgsetup, by SIGTERM; within a second nothing of it may run
 # At last two installations begin at the same time with one cache, and both trees are compared.
 #
@@ -132,10 +133,14 @@ quiet() {
   # shellcheck disable=SC2016 # the shell in the container expands it
   docker exec "$1" bash -c '
     for process in /proc/[0-9]*; do
-      name="$(cat "$process/comm" 2>/dev/null)" || continue
-      state="$(sed "s/.*) \(.\).*/\1/" "$process/stat" 2>/dev/null)" || continue
-      case "$name" in docker-init | tini | sleep | bash | cat | sed) continue ;; esac
-      [[ "$state" == Z ]] || { printf "%s still runs\n" "$name" && exit 1; }
+      read -r _ _ state parent _ < <(sed "s/(.*)/x/" "$process/stat" 2>/dev/null) || continue
+      pid="${process##*/}"
+      ((pid == 1 || pid == $$ || parent == $$)) && continue
+      command="$(tr "\0" " " 2>/dev/null <"$process/cmdline")" || continue
+      [[ "$command" == "sleep infinity " || "$state" == Z ]] && continue
+      # Gone since the list was made.
+      [[ -e "$process" ]] || continue
+      printf "%s still runs: %s\n" "$pid" "$command" && exit 1
     done'
 }
 
@@ -167,34 +172,43 @@ moment() {
 
 # usage: round NUMBER KIND SECONDS     one round; fails where the tree is another one
 round() {
-  local number="$1" kind="$2" at="$3" name="round-$1" log="$logs/round-$1" struck status=0 where began ended verdict
+  local number="$1" kind="$2" at="$3" name="round-$1" log="$logs/round-$1" struck status=0 where began ended verdict=same
   copy_cache before "$name"
   container "$name" "$name"
   install "$name" bumped >"$log.killed" 2>&1 &
   local installing="$!"
   sleep "$at"
+  if ! kill -0 "$installing" 2>/dev/null; then
+    remove "$name"
+    round "$number" "$kind" "$(awk -v at="$at" 'BEGIN { printf "%.3f\n", at * 0.8 }')"
+    return
+  fi
   strike "$kind" "$prefix-$name"
   began="$EPOCHREALTIME"
   wait "$installing" || status="$?"
   ended="$EPOCHREALTIME"
   where="$(steps "$log.killed")"
-  verdict=same
   if [[ "$kind" == term && "$struck" == '' ]]; then
     # A second, and what docker itself takes.
     awk -v began="$began" -v ended="$ended" 'BEGIN { exit ended - began > 1.5 }' || verdict="not stopped within a second"
     quiet "$prefix-$name" || verdict="something was left running"
   fi
-  if ! install "$name" bumped >"$log.again" 2>&1; then
+  if ! ((status == 0)) && ! install "$name" bumped >"$log.again" 2>&1; then
     verdict="the second run failed: $(tail --lines 1 "$log.again")"
   elif ! tree_of_running "$prefix-$name" >"$log.tree" || ! diff "$work/reference" "$log.tree" >"$log.diff"; then
     verdict="another tree: $(grep --count '^[<>]' "$log.diff") lines"
     head --lines 20 "$log.diff" >&2
   fi
-  docker rm --force "$prefix-$name" >/dev/null
-  docker volume rm --force "$prefix-$name" >/dev/null
+  remove "$name"
   printf '%3d %-9s at %6.2f s, status %3d%s, during: %s: %s\n' "$number" "$kind" "$at" "$status" "$struck" "$where" "$verdict"
   [[ "$verdict" == same ]] || return 1
   rm --force "$log.tree" "$log.diff"
+}
+
+# usage: remove NAME     removes a container and its cache
+remove() {
+  docker rm --force "$prefix-$1" >/dev/null
+  docker volume rm --force "$prefix-$1" >/dev/null
 }
 
 # usage: together     two installations at the same time, with one cache; fails where a tree is another one
@@ -220,21 +234,37 @@ together() {
 }
 
 # usage: undisturbed     fills the cache, and makes the tree that all others are compared with; sets duration
+# JOBS of them go on side by side, as the rounds do, and all must come to the same tree.
 undisturbed() {
   [[ -z "${CACHE:-}" ]] || copy_volume "$CACHE" "$prefix-before"
   container plain before
   install plain plain >"$logs/plain" 2>&1 || { tail --lines 40 "$logs/plain" >&2 && return 1; }
   docker rm --force "$prefix-plain" >/dev/null
-  copy_cache before round
-  container reference round
-  local began="$EPOCHREALTIME"
-  install reference bumped >"$logs/reference.log" 2>&1 || { tail --lines 40 "$logs/reference.log" >&2 && return 1; }
+  local one began status=0
+  local -a running=()
+  for ((one = 1; one <= jobs; one++)); do
+    copy_cache before "reference-$one"
+    container "reference-$one" "reference-$one"
+  done
+  began="$EPOCHREALTIME"
+  for ((one = 1; one <= jobs; one++)); do
+    install "reference-$one" bumped >"$logs/reference-$one.log" 2>&1 &
+    running+=("$!")
+  done
+  for one in "${running[@]}"; do
+    wait "$one" || status=1
+  done
+  ((status == 0)) || { tail --lines 40 "$logs"/reference-*.log >&2 && return 1; }
   duration="$(awk -v began="$began" -v ended="$EPOCHREALTIME" 'BEGIN { print ended - began }')"
-  tree_of_running "$prefix-reference" >"$work/reference"
-  # What is compared must be there, and the build must have been one.
-  grep --quiet "^done   build $bumped .* staged" "$logs/reference.log"
-  grep --quiet '^/usr/lib/postgresql/[0-9]*/bin/postgres ' "$work/reference"
-  docker rm --force "$prefix-reference" >/dev/null
+  for ((one = 1; one <= jobs; one++)); do
+    tree_of_running "$prefix-reference-$one" >"$work/reference-$one"
+    # What is compared must be there, and the build must have been one.
+    grep --quiet "^done   build $bumped .* staged" "$logs/reference-$one.log"
+    grep --quiet '^/usr/lib/postgresql/[0-9]*/bin/postgres ' "$work/reference-$one"
+    remove "reference-$one"
+    diff "$work/reference-1" "$work/reference-$one" >&2
+  done
+  mv "$work/reference-1" "$work/reference"
 }
 
 # usage: rounds FROM TO KIND...     rounds, of which each is of a drawn kind, JOBS of them at a time
