@@ -12,6 +12,7 @@
 #   pgsetup    pgsetup alone: what it had started lives on
 #   child      CHILDREN rounds more: the newest process that pgsetup has started; pgsetup must end by itself
 #   term       TERMS rounds more: pgsetup, by SIGTERM; within a second nothing of it may run
+# With STRIKES=2 the installation that goes on is killed as well, before the one that nobody disturbs.
 # At last two installations begin at the same time with one cache, and both trees are compared.
 #
 # JOBS rounds go on at the same time, but those by SIGTERM, which are timed. More: PG, EXTENSIONS (of which BUMPED is
@@ -24,7 +25,7 @@ set -Eeuo pipefail
 readonly count="${COUNT:-100}" seed="${SEED:-2026}" children="${CHILDREN:-10}" terms="${TERMS:-4}"
 readonly pg="${PG:-18}" extensions="${EXTENSIONS:-pgvector topn}" patroni="${PATRONI:-false}"
 readonly bumped="${BUMPED:-topn}"
-jobs="${JOBS:-$(nproc)}"
+jobs="${JOBS:-$(nproc)}" strikes="${STRIKES:-1}"
 readonly base="${BASE:-debian:bookworm}" vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
 readonly epoch="${SOURCE_DATE_EPOCH:-1767225600}" prefix="pgsetup-kill-$$"
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -170,37 +171,53 @@ moment() {
   awk -v lot="$1" -v duration="$duration" 'BEGIN { printf "%.3f\n", duration * lot / 32768 }'
 }
 
-# usage: round NUMBER KIND SECONDS     one round; fails where the tree is another one
-round() {
-  local number="$1" kind="$2" at="$3" name="round-$1" log="$logs/round-$1" struck status=0 where began ended verdict=same
-  copy_cache before "$name"
-  container "$name" "$name"
-  install "$name" bumped >"$log.killed" 2>&1 &
-  local installing="$!"
-  sleep "$at"
-  if ! kill -0 "$installing" 2>/dev/null; then
-    remove "$name"
-    round "$number" "$kind" "$(awk -v at="$at" 'BEGIN { printf "%.3f\n", at * 0.8 }')"
-    return
-  fi
-  strike "$kind" "$prefix-$name"
-  began="$EPOCHREALTIME"
+# usage: disturbed NUMBER STRIKE KIND SECONDS     an installation that is struck; sets struck, status and stopped
+# Fails where it had ended before.
+disturbed() {
+  local name="$prefix-round-$1" log="$logs/round-$1.killed-$2" installing ended
+  install "round-$1" bumped >"$log" 2>&1 &
+  installing="$!"
+  sleep "$4"
+  kill -0 "$installing" 2>/dev/null || return 1
+  strike "$3" "$name"
+  local began="$EPOCHREALTIME"
+  status=0
   wait "$installing" || status="$?"
   ended="$EPOCHREALTIME"
-  where="$(steps "$log.killed")"
-  if [[ "$kind" == term && "$struck" == '' ]]; then
-    # A second, and what docker itself takes.
-    awk -v began="$began" -v ended="$ended" 'BEGIN { exit ended - began > 1.5 }' || verdict="not stopped within a second"
-    quiet "$prefix-$name" || verdict="something was left running"
-  fi
+  stopped="$(awk -v began="$began" -v ended="$ended" 'BEGIN { print ended - began }')"
+  printf '%3d %-9s at %6.2f s, status %3d%s, during: %s\n' "$1" "$3" "$4" "$status" "$struck" "$(steps "$log")"
+}
+
+# usage: round NUMBER KIND SECONDS...     one round, with a moment for each strike; fails where the tree is another one
+round() {
+  local number="$1" kind="$2" name="round-$1" log="$logs/round-$1" struck status stopped strike=0 verdict=same
+  shift 2
+  copy_cache before "$name"
+  container "$name" "$name"
+  local -a moments=("$@")
+  while ((strike < $#)); do
+    if ! disturbed "$number" "$strike" "$kind" "${moments[strike]}"; then
+      # Too late: from the beginning, with earlier moments.
+      remove "$name"
+      readarray -t moments < <(printf '%s\n' "$@" | awk '{ printf "%.3f\n", $1 * 0.8 }')
+      round "$number" "$kind" "${moments[@]}"
+      return
+    fi
+    strike=$((strike + 1))
+    if [[ "$kind" == term && "$struck" == '' ]]; then
+      # A second, and what docker itself takes.
+      awk -v stopped="$stopped" 'BEGIN { exit stopped > 1.5 }' || verdict="not stopped within a second"
+      quiet "$prefix-$name" || verdict="something was left running"
+    fi
+  done
   if ! ((status == 0)) && ! install "$name" bumped >"$log.again" 2>&1; then
-    verdict="the second run failed: $(tail --lines 1 "$log.again")"
+    verdict="the last run failed: $(tail --lines 1 "$log.again")"
   elif ! tree_of_running "$prefix-$name" >"$log.tree" || ! diff "$work/reference" "$log.tree" >"$log.diff"; then
     verdict="another tree: $(grep --count '^[<>]' "$log.diff") lines"
     head --lines 20 "$log.diff" >&2
   fi
   remove "$name"
-  printf '%3d %-9s at %6.2f s, status %3d%s, during: %s: %s\n' "$number" "$kind" "$at" "$status" "$struck" "$where" "$verdict"
+  printf '%3d %s\n' "$number" "$verdict"
   [[ "$verdict" == same ]] || return 1
   rm --force "$log.tree" "$log.diff"
 }
@@ -270,22 +287,25 @@ undisturbed() {
 # usage: rounds FROM TO KIND...     rounds, of which each is of a drawn kind, JOBS of them at a time
 # Of every as many rounds as there are kinds, each has another one. Appends the numbers of those that failed to $failed.
 rounds() {
-  local number from="$1" to="$2" at
-  local -a kinds=()
+  local number from="$1" to="$2" strike
+  local -a kinds=() moments=()
   shift 2
   for ((number = from; number <= to; number++)); do
     (((number - from) % $#)) || readarray -t kinds < <(printf '%s\n' "$@" | shuf --random-source <(yes "$RANDOM"))
-    at="$(moment "$RANDOM")"
+    moments=()
+    for ((strike = 0; strike < strikes; strike++)); do
+      moments+=("$(moment "$RANDOM")")
+    done
     while (($(jobs -pr | wc --lines) >= jobs)); do
       wait -n || true
     done
-    (round "$number" "${kinds[(number - from) % $#]}" "$at" || printf '%d\n' "$number" >>"$failed") &
+    (round "$number" "${kinds[(number - from) % $#]}" "${moments[@]}" || printf '%d\n' "$number" >>"$failed") &
   done
   wait
 }
 
 main() {
-  local duration failed="$work/failed"
+  local duration failed="$work/failed" kills="$((count * strikes))"
   RANDOM="$seed"
   trap clean_up EXIT
   mkdir --parents "$logs"
@@ -295,11 +315,12 @@ main() {
   undisturbed
   printf 'undisturbed: %.1f s, %d lines about the tree\n' "$duration" "$(wc --lines <"$work/reference")"
   rounds 1 "$count" container pgsetup
+  strikes=1
   rounds $((count + 1)) $((count + children)) child
   jobs=1
   rounds $((count + children + 1)) $((count + children + terms)) term
   together || printf 'together\n' >>"$failed"
-  printf '%d kills, %d of children, %d by SIGTERM: %d failed\n' "$count" "$children" "$terms" "$(wc --lines <"$failed")"
+  printf '%d kills, %d of children, %d by SIGTERM: %d failed\n' "$kills" "$children" "$terms" "$(wc --lines <"$failed")"
   [[ ! -s "$failed" ]]
 }
 
