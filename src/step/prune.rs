@@ -12,7 +12,7 @@ use super::purge::{self, PackagesBefore};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
 use crate::host::fs::{self, FileKind};
-use crate::host::tree::utf8;
+use crate::host::tree::{is_below, utf8};
 use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::layout;
 use crate::manifest::image::{Prune, Removal};
@@ -268,11 +268,6 @@ impl Pruned {
         }
         Ok(())
     }
-}
-
-fn is_below(path: &str, top: &str) -> bool {
-    path.strip_prefix(top)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The name that only a linker asks for: `libpq.so` beside `libpq.so.5`.
