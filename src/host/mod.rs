@@ -22,6 +22,7 @@ pub mod remote;
 pub mod symbols;
 pub mod tarball;
 pub mod tree;
+pub mod unread;
 pub mod usage;
 pub mod vendor;
 mod zip;

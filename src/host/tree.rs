@@ -167,10 +167,15 @@ impl Host {
     }
 
     /// Sets the time of a file, directory or link to `time` where it was changed at `since` or later; true when it was.
+    /// Nothing there is no error.
     pub fn set_time_back(&self, inside: &str, since: SystemTime, time: SystemTime) -> Result<bool> {
         let path = self.path(inside);
         let set = || -> io::Result<bool> {
-            if path.symlink_metadata()?.modified()? < since {
+            let metadata = match path.symlink_metadata() {
+                Err(error) if leads_nowhere(&error) => return Ok(false),
+                metadata => metadata?,
+            };
+            if metadata.modified()? < since {
                 return Ok(false);
             }
             let seconds = time
