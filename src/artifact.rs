@@ -20,7 +20,7 @@ const INPUTS_VERSION: u32 = 1;
 /// The version of what pgsetup itself does to a build, as far as no command line shows it: how sources are unpacked,
 /// the environment of commands, what is stripped and how, which licences are kept, how a stage is packed. Raised
 /// when any of that changes what comes out.
-const RECIPES_VERSION: u32 = 1;
+const RECIPES_VERSION: u32 = 2;
 /// The version of [`Entry`].
 const ENTRY_VERSION: u32 = 1;
 

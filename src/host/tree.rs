@@ -50,9 +50,7 @@ impl Host {
                 .map(|name| name.to_string_lossy().into_owned())
                 .collect()),
             Err(error) if leads_nowhere(&error) => Ok(Vec::new()),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot read the directory {}", path.display()))
-            }
+            Err(error) => Err(error).with_context(|| format!("cannot read the directory {}", path.display())),
         }
     }
 

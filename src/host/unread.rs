@@ -70,7 +70,11 @@ mod tests {
         std::fs::create_dir(host.path("/directory")).unwrap();
         let mut unread = Unread::default();
         assert!(unread.take(&host, "/broken.so", host.elf("/broken.so")).is_none());
-        assert!(unread.take(&host, "/directory", host.sha256("/directory")).is_none());
+        assert!(
+            unread
+                .take(&host, "/directory", host.sha256("/directory"))
+                .is_none()
+        );
         assert_eq!(unread.take(&host, "/none", host.elf("/none")), Some(None));
         assert!(unread.0.values().all(|why| !why.is_forbidden));
         let text = unread.into_result().unwrap_err().to_string();

@@ -162,7 +162,7 @@ pub enum Action {
     },
     /// Removes files of what was compiled, by the image's policy.
     Prune(Prune),
-    /// Removes what package tools leave behind: caches, lists, logs, and scripts without their interpreter.
+    /// Removes what package tools leave behind: caches, lists, logs.
     RemoveLeftovers(Prune),
     /// Resolves every shared library again, and what manifests declare.
     CheckLibraries { declared: Declared },

@@ -264,8 +264,8 @@ fn named(
         .collect();
     let (mut named, mut undeclared) = (BTreeMap::new(), BTreeMap::new());
     for (path, elf) in files {
-        let names = needs.unread.take(host, path, host.library_names(path));
-        for name in names.unwrap_or_default() {
+        let texts = needs.unread.take(host, path, host.library_names(path));
+        for name in texts.unwrap_or_default() {
             if linked.contains(&name)
                 || elf.soname.as_ref() == Some(&name)
                 || declared.contains(&name)
