@@ -231,11 +231,12 @@ fn cyclonedx_component(reference: &str, component: &Component) -> Value {
                 Some((_, "whl")) => "distribution",
                 _ => "source-distribution",
             };
-            json!({
-                "type": kind,
-                "url": location(component, Some(source)),
-                "hashes": [{"alg": "SHA-256", "content": source.sha256}],
-            })
+            let mut reference = json!({"type": kind, "url": location(component, Some(source))});
+            // A page of the package index is not the file.
+            if !source.url.is_empty() {
+                reference["hashes"] = json!([{"alg": "SHA-256", "content": source.sha256}]);
+            }
+            reference
         })
         .collect();
     if !component.homepage.is_empty() {

@@ -358,7 +358,7 @@ mod tests {
                 "/usr/lib/x86_64-linux-gnu/cmake/h3/h3Config.cmake",
                 Some(Removal::Development),
             ),
-            ("/usr/share/postgresql/18/cmake/notes.txt", None),
+            ("/usr/share/postgresql/18/cmake/x/notes.txt", None),
             (
                 "/usr/lib/postgresql/18/lib/libecpg.so.6.18",
                 Some(Removal::Development),
