@@ -18,6 +18,7 @@ pub mod http;
 pub mod interrupted;
 pub mod occupation;
 pub mod pack;
+pub mod packaged;
 pub mod remote;
 pub mod symbols;
 pub mod tarball;
