@@ -153,6 +153,8 @@ pub enum Action {
     Build(Build),
     /// Moves the stage of a component into the image.
     Install { component: String, part: Part },
+    /// Leaves pgsetup itself in the image.
+    KeepProgram,
     /// Removes all that a component has installed.
     Uninstall { component: String },
     /// Finds the packages that must stay and removes the others that were installed.

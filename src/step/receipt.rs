@@ -28,8 +28,11 @@ use crate::{sbom, verify};
 pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failure> {
     let (host, state) = (context.host, &context.state);
     let mut inventory = lock(&state.inventory).clone();
+    // What an earlier installation has kept is still there.
+    let has_kept = |earlier: &Receipt| earlier.files.iter().any(|file| file.path == layout::PROGRAM);
+    let kept = state.earlier.get().filter(|earlier| has_kept(earlier));
     let written = [resolved.configuration.as_str(), layout::DPKG_CONFIGURATION];
-    for path in written {
+    for path in written.into_iter().chain(kept.map(|_| layout::PROGRAM)) {
         if let Some(file) = merge::record(host, IMAGE, path)? {
             inventory.insert(file);
         }
