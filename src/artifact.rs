@@ -238,7 +238,7 @@ mod tests {
         );
         let changes: [(Change, &str); 9] = [
             (|i| i.version = 9, "version of the document: 1 -> 9"),
-            (|i| i.recipes = 9, "pgsetup's own recipes: 1 -> 9"),
+            (|i| i.recipes = 9, "pgsetup's own recipes: 2 -> 9"),
             (
                 |i| i.component = "citus 2".to_owned(),
                 "component: citus 1 -> citus 2",
