@@ -233,10 +233,15 @@ fn a_changed_byte_in_a_file_of_a_package_is_named() {
     );
 }
 
-/// The lines that name what each of several deeds did, when all of them were done to one image.
-fn named_together(deeds: &[(&dyn Fn(&Image), String)]) {
+/// Something that is done to an image, and how the line begins that names it.
+type Deed<'a> = (&'a dyn Fn(&Image), String);
+
+/// Fails where one of several deeds is not named, when all of them were done to one image.
+fn named_together(deeds: &[Deed<'_>]) {
     let image = Image::new();
-    deeds.iter().for_each(|(deed, _)| deed(&image));
+    for (deed, _) in deeds {
+        deed(&image);
+    }
     let (text, json) = (image.verify(&[]), image.verify(&["--format", "json"]));
     assert_eq!((text.status, json.status), (7, 7), "{}{}", text.out, text.err);
     let document: Value = serde_json::from_str(&json.out).unwrap();
