@@ -51,10 +51,11 @@ ARG PREVIOUS=
 ARG ARTIFACT_CACHE=
 # Further options of `pgsetup install`.
 ARG PGSETUP_OPTIONS=
-# Seconds since 1970: nothing in the image is younger, on whatever day it is built.
+# Seconds since 1970: the time of whatever this layer writes, on whatever day it is built, and the one that the receipt
+# names. Later layers have the day they are made on, unless BuildKit rewrites it (`rewrite-timestamp`).
 ARG SOURCE_DATE_EPOCH
 # One layer: what is removed in it was never in the image. Compiling happens on a mount, because an overlay is slow.
-RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/usr/local/bin/pgsetup \
+RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/run/pgsetup \
     --mount=type=bind,source=manifests,target=/manifests \
     --mount=type=bind,from=vendor,source=/vendor,target=/vendor \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
@@ -65,7 +66,7 @@ RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/usr/local/bin/pgsetup
     --mount=type=secret,id=artifact-cache,target=/run/artifact-cache \
     if [ -s /run/ca-certificates.pem ]; then export SSL_CERT_FILE=/run/ca-certificates.pem; fi && \
     if [ -s /run/artifact-cache ]; then auth="--artifact-cache-auth /run/artifact-cache"; fi && \
-    pgsetup install /manifests ${ARTIFACT_CACHE:+--artifact-cache "$ARTIFACT_CACHE" ${auth:-}} --vendor /vendor --pg "$PG" --previous "$PREVIOUS" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
+    /run/pgsetup install /manifests ${ARTIFACT_CACHE:+--artifact-cache "$ARTIFACT_CACHE" ${auth:-}} --vendor /vendor --pg "$PG" --previous "$PREVIOUS" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
 
 FROM setup AS runtime
 # The official image's page names the sample without the major.

@@ -20,7 +20,7 @@ const INPUTS_VERSION: u32 = 1;
 /// The version of what pgsetup itself does to a build, as far as no command line shows it: how sources are unpacked,
 /// the environment of commands, what is stripped and how, which licences are kept, how a stage is packed. Raised
 /// when any of that changes what comes out.
-const RECIPES_VERSION: u32 = 1;
+const RECIPES_VERSION: u32 = 2;
 /// The version of [`Entry`].
 const ENTRY_VERSION: u32 = 1;
 
@@ -238,7 +238,7 @@ mod tests {
         );
         let changes: [(Change, &str); 9] = [
             (|i| i.version = 9, "version of the document: 1 -> 9"),
-            (|i| i.recipes = 9, "pgsetup's own recipes: 1 -> 9"),
+            (|i| i.recipes = 9, "pgsetup's own recipes: 2 -> 9"),
             (
                 |i| i.component = "citus 2".to_owned(),
                 "component: citus 1 -> citus 2",

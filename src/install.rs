@@ -20,6 +20,7 @@ use crate::plan::{self, Plan};
 use crate::report::Reporter;
 use crate::resolve::Resolved;
 use crate::run::{self, Event, FailedStep, Limits, STOPPED, Settings};
+use crate::step::program;
 use crate::step::prove::Manner;
 use crate::step::unfinished::{self, Unfinished};
 use crate::step::{self, Context, Done, Origins, State, earlier, fetch, user};
@@ -124,6 +125,9 @@ fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> 
     let remote = remote(&args.artifact_cache, &args.sources, reporter)?;
     let mut manifests = args.manifests.clone();
     let mut resolved = crate::resolved(&manifests, Some(target(host)?), reporter)?;
+    if resolved.prune.keep_pgsetup {
+        program::has_a_place(host)?;
+    }
     // The plan's own step would say the same, beside others that have begun already.
     user::exist(host, &resolved.user)?;
     let supply = supply(&args.sources, &args.cache, &args.root)?;
@@ -322,7 +326,7 @@ fn perform(
         remote,
         reporter,
     } = means;
-    let began = unfinished.began;
+    let (began, made_work) = (unfinished.began, unfinished.made_work);
     let jobs = args.jobs.map_or_else(host::processors, usize::from);
     let jobserver = jobserver::Client::new(jobs).because(Cause::Internal)?;
     let certificates = http::certificates_pem(args.sources.ca_bundle.as_deref())?;
@@ -388,7 +392,7 @@ fn perform(
     }
     match result {
         Ok(()) => {
-            host.empty_contents(layout::WORK)?;
+            unfinished::clear(host, made_work)?;
             step::times::settle(host, began, &context.state)?;
             unfinished::end(host, began)?;
             reporter.line(&format!(

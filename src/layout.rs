@@ -14,6 +14,9 @@ pub const UNFINISHED: &str = "/var/lib/pgsetup";
 /// The part of dpkg's configuration that says which files of packages are not unpacked.
 pub const DPKG_CONFIGURATION: &str = "/etc/dpkg/dpkg.cfg.d/pgsetup";
 
+/// Where pgsetup itself is in an image that keeps it.
+pub const PROGRAM: &str = "/usr/local/bin/pgsetup";
+
 /// The unpacked sources of a component.
 pub fn source(slug: &str) -> String {
     format!("{WORK}/source/{slug}")

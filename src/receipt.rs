@@ -33,9 +33,9 @@ pub struct Receipt {
     pub tool: String,
     /// The image's name.
     pub image: String,
-    /// Seconds since 1970, from `SOURCE_DATE_EPOCH`; absent where that was not set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created: Option<u64>,
+    /// Seconds since 1970: `SOURCE_DATE_EPOCH`, or where that was not set, when the installation began.
+    #[serde(default)]
+    pub created: u64,
     /// What it was installed onto.
     pub base: Base,
     /// What was compiled or installed besides Debian packages, the server first.
@@ -379,8 +379,8 @@ pub struct Facts<'a> {
     pub inputs: &'a BTreeMap<String, Inputs>,
     /// The archive with symbols for debuggers.
     pub debug_symbols: Option<DebugSymbols>,
-    /// `SOURCE_DATE_EPOCH`.
-    pub created: Option<u64>,
+    /// Seconds since 1970 that the image is said to be from.
+    pub created: u64,
 }
 
 impl Receipt {
@@ -824,7 +824,7 @@ pub mod tests {
             privileged: Vec::new(),
             inputs: &BTreeMap::new(),
             debug_symbols: None,
-            created: Some(1_767_225_600),
+            created: 1_767_225_600,
         };
         Receipt::build(&resolved, facts)
     }

@@ -1,8 +1,9 @@
-//! Software bills of materials, made of the receipt alone: SPDX 2.3 and CycloneDX 1.6, both as JSON.
+//! Software bills of materials, made of the receipt: SPDX 2.3 and CycloneDX 1.6, both as JSON.
 //!
 //! No IO, no clock, nothing random: identifiers are made of the receipt's digest, so the same image has the same
 //! documents. Scanners find Debian and Python packages without help; what was compiled they only find here.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -10,8 +11,16 @@ use serde_json::{Value, json};
 use crate::digest::Sha256;
 use crate::receipt::{Component, ComponentKind, PackageVersion, Receipt, Source};
 
-/// The SPDX 2.3 document.
-pub fn spdx(receipt: &Receipt) -> Value {
+/// Where people look up a file of the package index: NAME/VERSION/ below it. Files come from whichever index pip is
+/// configured to use.
+const PACKAGE_INDEX: &str = "https://pypi.org/project";
+
+/// How licences begin that SPDX's list does not have.
+const OWN_LICENCE: &str = "LicenseRef-";
+
+/// The SPDX 2.3 document. `texts` are the licence texts of components by their ids: a licence that is not on SPDX's list
+/// is written out.
+pub fn spdx(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Value {
     let image = "SPDXRef-Image";
     let mut packages = vec![json!({
         "SPDXID": image,
@@ -61,20 +70,52 @@ pub fn spdx(receipt: &Receipt) -> Value {
         }));
         relationships.push(relationship(image, "CONTAINS", &id));
     }
-    json!({
+    let mut document = json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
         "name": receipt.image,
         "documentNamespace": format!("https://spdx.org/spdxdocs/{}-{}", receipt.image, digest(receipt)),
         "creationInfo": {
-            "created": time(receipt.created.unwrap_or(0)),
+            "created": time(receipt.created),
             "creators": [format!("Tool: {}", receipt.tool.replace(' ', "-"))],
         },
         "documentDescribes": [image],
         "packages": packages,
         "relationships": relationships,
-    })
+    });
+    let licences = own_licences(receipt, texts);
+    if !licences.is_empty() {
+        document["hasExtractedLicensingInfos"] = json!(licences);
+    }
+    document
+}
+
+/// The licences that are not on SPDX's list, each with what it says: a document may not name one without that.
+fn own_licences(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Vec<Value> {
+    let mut licences: BTreeMap<&str, Value> = BTreeMap::new();
+    for component in &receipt.components {
+        let words = component
+            .license
+            .split(|c: char| c.is_whitespace() || "()".contains(c));
+        for id in words.filter(|word| word.starts_with(OWN_LICENCE)) {
+            let homepage = &component.homepage;
+            let text = texts.get(&component.id()).filter(|text| !text.is_empty());
+            let mut licence = json!({
+                "licenseId": id,
+                "name": id[OWN_LICENCE.len()..].replace('-', " "),
+                "extractedText": text.cloned().unwrap_or_else(|| {
+                    let (name, version) = (&component.name, &component.version);
+                    format!("The archives of {name} {version} have no text of this licence; see {homepage}")
+                }),
+            });
+            if !homepage.is_empty() {
+                licence["seeAlsos"] = json!([homepage]);
+            }
+            licences.entry(id).or_insert(licence);
+        }
+    }
+    licences.into_values().collect()
 }
 
 /// The CycloneDX 1.6 document.
@@ -121,7 +162,7 @@ pub fn cyclonedx(receipt: &Receipt) -> Value {
         "serialNumber": uuid(&digest(receipt)),
         "version": 1,
         "metadata": {
-            "timestamp": time(receipt.created.unwrap_or(0)),
+            "timestamp": time(receipt.created),
             "tools": {"components": [tool(receipt)]},
             "component": {
                 "type": "container",
@@ -144,7 +185,7 @@ fn spdx_component(id: &str, component: &Component) -> Value {
         "SPDXID": id,
         "name": component.name,
         "versionInfo": component.version,
-        "downloadLocation": component.sources.first().map_or("NOASSERTION", download_location),
+        "downloadLocation": location(component, component.sources.first()),
         "filesAnalyzed": false,
         "licenseConcluded": "NOASSERTION",
         "licenseDeclared": component.license,
@@ -168,7 +209,7 @@ fn spdx_source(id: &str, component: &Component, source: &Source) -> Value {
         "versionInfo": component.version,
         "packageFileName": file_name(source),
         "primaryPackagePurpose": "SOURCE",
-        "downloadLocation": download_location(source),
+        "downloadLocation": location(component, Some(source)),
         "filesAnalyzed": false,
         "licenseConcluded": "NOASSERTION",
         "licenseDeclared": component.license,
@@ -185,13 +226,17 @@ fn cyclonedx_component(reference: &str, component: &Component) -> Value {
     let mut locations: Vec<Value> = component
         .sources
         .iter()
-        .filter(|source| !source.url.is_empty())
         .map(|source| {
-            json!({
-                "type": "source-distribution",
-                "url": source.url,
-                "hashes": [{"alg": "SHA-256", "content": source.sha256}],
-            })
+            let kind = match source.file.rsplit_once('.') {
+                Some((_, "whl")) => "distribution",
+                _ => "source-distribution",
+            };
+            let mut reference = json!({"type": kind, "url": location(component, Some(source))});
+            // A page of the package index is not the file.
+            if !source.url.is_empty() {
+                reference["hashes"] = json!([{"alg": "SHA-256", "content": source.sha256}]);
+            }
+            reference
         })
         .collect();
     if !component.homepage.is_empty() {
@@ -250,12 +295,24 @@ fn file_name(source: &Source) -> &str {
     }
 }
 
-fn download_location(source: &Source) -> &str {
-    if source.url.is_empty() {
-        "NOASSERTION"
-    } else {
-        &source.url
+/// Where a component's archive is to be had.
+fn location(component: &Component, source: Option<&Source>) -> String {
+    match source {
+        None => "NOASSERTION".to_owned(),
+        Some(source) if source.url.is_empty() => {
+            format!(
+                "{PACKAGE_INDEX}/{}/{}/",
+                name_in_index(component),
+                component.version
+            )
+        }
+        Some(source) => source.url.clone(),
     }
+}
+
+/// A Python distribution's name in lower case with `-` (purl-spec, type pypi).
+fn name_in_index(component: &Component) -> String {
+    component.name.to_lowercase().replace('_', "-")
 }
 
 /// The server that an extension is compiled against.
@@ -273,8 +330,7 @@ fn reference(component: &Component) -> String {
     }
 }
 
-/// The package URL of a component. PyPI's names are in lower case with `-` (purl-spec, type pypi); what was compiled
-/// has no registry, so it says where it comes from and what it is.
+/// The package URL of a component. What was compiled has no registry, so it says where it comes from and what it is.
 fn component_purl(component: &Component) -> String {
     let version = percent(&component.version);
     let is_python = matches!(
@@ -282,8 +338,7 @@ fn component_purl(component: &Component) -> String {
         ComponentKind::Patroni | ComponentKind::PythonDistribution
     );
     if is_python {
-        let name = component.name.to_lowercase().replace('_', "-");
-        return format!("pkg:pypi/{}@{version}", percent(&name));
+        return format!("pkg:pypi/{}@{version}", percent(&name_in_index(component)));
     }
     let name = percent(&component.name);
     match component.sources.first() {
@@ -406,7 +461,7 @@ mod tests {
     #[test]
     fn every_component_is_in_both_documents_and_every_identifier_is_unique() {
         let receipt = crate::receipt::tests::example();
-        let (spdx, cyclonedx) = (spdx(&receipt), cyclonedx(&receipt));
+        let (spdx, cyclonedx) = (spdx(&receipt, &BTreeMap::new()), cyclonedx(&receipt));
         let values = |document: &Value, list: &str, key: &str| -> Vec<String> {
             let entries = document[list].as_array().unwrap().iter();
             entries
@@ -464,19 +519,61 @@ mod tests {
     #[test]
     fn the_documents_of_a_small_image_are_as_agreed() {
         let receipt = Receipt::from_json(include_str!("../tests/fixtures/receipt.json")).unwrap();
-        check_agreed("sbom.spdx.json", &spdx(&receipt));
+        let text = "A source code licence of Timescale.".to_owned();
+        let texts = BTreeMap::from([("timescaledb_full".to_owned(), text)]);
+        check_agreed("sbom.spdx.json", &spdx(&receipt, &texts));
         check_agreed("sbom.cdx.json", &cyclonedx(&receipt));
     }
 
     #[test]
     fn the_documents_are_the_same_each_time_and_have_the_time_they_are_told() {
         let receipt = crate::receipt::tests::example();
-        assert_eq!(spdx(&receipt), spdx(&receipt.clone()));
-        assert_eq!(spdx(&receipt)["creationInfo"]["created"], "2026-01-01T00:00:00Z");
+        let texts = BTreeMap::new();
+        let document = spdx(&receipt, &texts);
+        assert_eq!(document, spdx(&receipt.clone(), &texts));
+        assert_eq!(document["creationInfo"]["created"], "2026-01-01T00:00:00Z");
         assert_eq!(
             cyclonedx(&receipt)["metadata"]["timestamp"],
             "2026-01-01T00:00:00Z"
         );
+    }
+
+    #[test]
+    fn a_licence_that_is_not_on_the_list_comes_with_its_text_or_says_where_it_is() {
+        let mut receipt = crate::receipt::tests::example();
+        let extracted = |receipt: &Receipt, texts: &BTreeMap<String, String>| {
+            spdx(receipt, texts)["hasExtractedLicensingInfos"].clone()
+        };
+        assert_eq!(extracted(&receipt, &BTreeMap::new()), Value::Null);
+        let citus = receipt.components.iter_mut().filter(|one| one.name == "citus");
+        citus.for_each(|one| one.license = "(MIT AND LicenseRef-Our-Own) OR LicenseRef-Other".to_owned());
+        let texts = BTreeMap::from([("citus".to_owned(), "what it says".to_owned())]);
+        let homepage = "https://github.com/citusdata/citus";
+        let licence = |id: &str, name: &str, text: &str| json!({"licenseId": id, "name": name, "extractedText": text, "seeAlsos": [homepage]});
+        assert_eq!(
+            extracted(&receipt, &texts),
+            json!([
+                licence("LicenseRef-Other", "Other", "what it says"),
+                licence("LicenseRef-Our-Own", "Our Own", "what it says"),
+            ])
+        );
+        let none = extracted(&receipt, &BTreeMap::new());
+        let text = none[0]["extractedText"].as_str().unwrap();
+        assert!(
+            text.ends_with(&format!("have no text of this licence; see {homepage}")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_file_of_the_package_index_has_its_page_there() {
+        let receipt = Receipt::from_json(include_str!("../tests/fixtures/receipt.json")).unwrap();
+        let page = |name: &str| {
+            let component = receipt.components.iter().find(|one| one.name == name).unwrap();
+            location(component, component.sources.first())
+        };
+        assert_eq!(page("psycopg-c"), "https://pypi.org/project/psycopg-c/3.2.13/");
+        assert_eq!(page("PyYAML"), "https://pypi.org/project/pyyaml/6.0.3/");
     }
 
     #[test]

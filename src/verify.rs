@@ -1,114 +1,46 @@
 //! Compares a machine with its receipt: files, packages, libraries, rights, and what PostgreSQL is to load.
 //!
-//! Nothing is changed, and everything is looked at before anything is said. It works as root and as the image's
-//! user; what the latter may not read is listed as unchecked, never passed over. Printing is `report`'s.
+//! Nothing is changed, and everything is looked at before anything is said: a file that cannot be read is one more
+//! difference, and the others are looked at all the same. It works as root and as the image's user; what the latter may not
+//! read is listed as unchecked, never passed over. Printing is `report`'s.
+
+mod document;
+mod packages;
+mod rights;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Result;
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use crate::closure::Missing;
 use crate::control;
 use crate::host::dpkg::Dpkg;
 use crate::host::elf::{Elf, ElfKind};
 use crate::host::fs::FileKind;
+use crate::host::tree::{Found, is_below};
+use crate::host::unread::{Unread, Unreadable};
 use crate::host::{self, Host};
 use crate::layout;
-use crate::receipt::{File, Privileged, Receipt, octal};
+use crate::receipt::{File, Receipt, octal};
 use crate::resolve;
 use crate::step::gate;
 
-/// The version of the JSON document's schema.
-pub const SCHEMA_VERSION: u32 = 1;
-
-/// Files of packages that base images leave out without telling dpkg.
-const LEFT_OUT: [&str; 6] = [
-    "/usr/share/doc",
-    "/usr/share/groff",
-    "/usr/share/info",
-    "/usr/share/lintian",
-    "/usr/share/locale",
-    "/usr/share/man",
-];
+use document::{Aspect, Difference, Unchecked};
+pub use document::{Verification, json, text};
+pub use rights::privileged;
 
 /// Places of what does not last.
-const TEMPORARY: [&str; 3] = ["/tmp/", "/var/tmp/", "/var/cache/pgsetup/"];
+const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/var/cache/pgsetup"];
 
-/// What a verification found.
-#[derive(Debug, Default, Serialize, JsonSchema)]
-pub struct Verification {
-    /// The version of this schema.
-    pub schema_version: u32,
-    /// The image's name, from the receipt.
-    pub image: String,
-    /// How much was compared.
-    pub checked: Checked,
-    /// Where the machine is not what the receipt says; empty when all is well.
-    pub differences: Vec<Difference>,
-    /// What could not be looked at, with the reason.
-    pub unchecked: Vec<Unchecked>,
-}
-
-/// How much was compared.
-#[derive(Debug, Default, Serialize, JsonSchema)]
-pub struct Checked {
-    /// Files, links and directories.
-    pub files: usize,
-    /// Debian packages.
-    pub packages: usize,
-    /// ELF files whose libraries were followed.
-    pub elf_files: usize,
-    /// SQL extensions.
-    pub extensions: usize,
-}
-
-/// What is different.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Aspect {
-    /// A file, link or directory: that it exists, what it holds.
-    Content,
-    /// Owner or mode.
-    Rights,
-    /// A Debian package.
-    Package,
-    /// A shared library or another thing that an installed file needs.
-    Library,
-    /// What PostgreSQL loads: preload libraries, extensions.
-    Postgresql,
-    /// A user account.
-    Account,
-}
-
-/// One difference.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-pub struct Difference {
-    /// The path, package, library, extension or user.
-    pub subject: String,
-    /// What of it is different.
-    pub aspect: Aspect,
-    /// What is and what should be.
-    pub explanation: String,
-}
-
-/// What could not be looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Unchecked {
-    /// What.
-    pub subject: String,
-    /// Why.
-    pub reason: String,
-}
+/// A part of a verification that needs all of something: of dpkg's database, of the tree.
+type Part<'a> = fn(&mut Verifier<'a>) -> Result<()>;
 
 /// Compares the machine with its receipt.
 ///
 /// # Errors
-/// Where there is no receipt, where it cannot be read, and where the machine cannot be looked at for another reason
-/// than missing rights.
+/// Where there is no receipt, or where it cannot be read.
 pub fn verify(host: &Host) -> Result<Verification> {
     let path = format!("{}/receipt.json", layout::RECORDS);
     let Some(text) = host.read(&path)? else {
@@ -121,50 +53,30 @@ pub fn verify(host: &Host) -> Result<Verification> {
     let mut verifier = Verifier {
         host,
         receipt: &receipt,
-        found: Verification {
-            schema_version: SCHEMA_VERSION,
-            image: receipt.image.clone(),
-            ..Verification::default()
-        },
+        found: Verification::of(&receipt.image),
     };
-    verifier.files()?;
-    verifier.additions()?;
-    verifier.directories()?;
-    verifier.packages()?;
-    verifier.libraries()?;
-    verifier.privileges()?;
-    verifier.preload()?;
-    verifier.extensions()?;
-    verifier.accounts()?;
-    verifier.found.differences.sort();
-    Ok(verifier.found)
-}
-
-/// Everything on the machine that has rights beyond its owner's: set-id files, and what everybody may write. Second,
-/// the directories that may not be read.
-pub fn privileged(host: &Host) -> Result<(Vec<Privileged>, Vec<String>)> {
-    let mut privileged = Vec::new();
-    let unreadable = host.walk(&mut |path, found| {
-        let is_set_id = found.mode & 0o6000 != 0 && found.kind == FileKind::File;
-        let is_open = found.mode & 0o002 != 0 && !matches!(found.kind, FileKind::Link(_));
-        // What is temporary is not the image's.
-        let is_program = found.kind == FileKind::File && found.mode & 0o111 != 0;
-        let capabilities = if is_program { host.capabilities(path) } else { None };
-        if (is_set_id || is_open || capabilities.is_some())
-            && !path.starts_with("/tmp/")
-            && !path.starts_with(layout::WORK)
-        {
-            privileged.push(Privileged {
-                path: path.to_owned(),
-                mode: octal(found.mode),
-                uid: found.uid,
-                gid: found.gid,
-                capabilities,
-            });
-        }
-        Ok(())
-    })?;
-    Ok((privileged, unreadable))
+    // Where one of these ends early, the others go on.
+    let parts: [(&str, Part<'_>); 5] = [
+        ("additional files", Verifier::additions),
+        ("directories", Verifier::directories),
+        ("packages", Verifier::packages),
+        ("libraries", Verifier::libraries),
+        ("rights", Verifier::privileges),
+    ];
+    for (subject, part) in parts {
+        let done = part(&mut verifier);
+        verifier.take(subject, done);
+    }
+    verifier.files();
+    verifier.preload();
+    verifier.extensions();
+    verifier.accounts();
+    let mut found = verifier.found;
+    found.differences.sort();
+    found.differences.dedup();
+    found.unchecked.sort();
+    found.unchecked.dedup();
+    Ok(found)
 }
 
 /// Programs and libraries that no Debian package has, apart from this program itself and what is temporary.
@@ -172,7 +84,7 @@ pub fn unpackaged(host: &Host, dpkg: &Dpkg) -> Result<BTreeMap<String, Elf>> {
     let own = host::own_program().filter(|_| host.is_system());
     let mut unpackaged = BTreeMap::new();
     host.walk(&mut |path, found| {
-        let is_temporary = TEMPORARY.iter().any(|place| path.starts_with(place));
+        let is_temporary = TEMPORARY.iter().any(|place| is_below(path, place));
         let is_own = own.as_deref() == Some(Path::new(path));
         if found.kind == FileKind::File && !is_temporary && !is_own && dpkg.owner(path).is_none()
             // What this user may not read, he may not load either.
@@ -184,39 +96,6 @@ pub fn unpackaged(host: &Host, dpkg: &Dpkg) -> Result<BTreeMap<String, Elf>> {
         Ok(())
     })?;
     Ok(unpackaged)
-}
-
-/// The result for people: a line for each difference, and what was compared.
-pub fn text(found: &Verification) -> String {
-    let mut text = String::new();
-    // Writing to a String cannot fail.
-    for difference in &found.differences {
-        let _ = writeln!(text, "{}: {}", difference.subject, difference.explanation);
-    }
-    for unchecked in &found.unchecked {
-        let _ = writeln!(text, "not checked: {}: {}", unchecked.subject, unchecked.reason);
-    }
-    let checked = &found.checked;
-    let _ = writeln!(
-        text,
-        "{}: {} files, {} packages, {} programs and libraries, {} extensions compared with the receipt: {}",
-        found.image,
-        checked.files,
-        checked.packages,
-        checked.elf_files,
-        checked.extensions,
-        match found.differences.len() {
-            0 => "no difference".to_owned(),
-            1 => "1 difference".to_owned(),
-            count => format!("{count} differences"),
-        }
-    );
-    text
-}
-
-/// The result as a JSON document.
-pub fn json(found: &Verification) -> Result<String> {
-    Ok(serde_json::to_string_pretty(found)? + "\n")
 }
 
 struct Verifier<'a> {
@@ -241,54 +120,82 @@ impl Verifier<'_> {
         });
     }
 
-    /// Each installed path, with content, owner and mode.
-    fn files(&mut self) -> Result<()> {
-        for file in &self.receipt.files {
-            self.found.checked.files += 1;
-            let Some(found) = self.host.look(&file.path)? else {
-                self.differs(
-                    Aspect::Content,
-                    &file.path,
-                    format!("is missing; {} brought it", file.component),
-                );
-                continue;
-            };
-            let content = match (&found.kind, &file.sha256, &file.target) {
-                (FileKind::File, Some(sha256), _) => match self.host.sha256(&file.path) {
-                    Ok(digest) if digest == *sha256 => None,
-                    Ok(digest) => Some(format!("has the digest {digest}, the receipt says {sha256}")),
-                    Err(error) => {
-                        self.unchecked(&file.path, format!("{error:#}"));
-                        None
-                    }
-                },
-                (FileKind::Link(target), None, Some(expected)) => (target.to_str() != Some(expected))
-                    .then(|| format!("links to {}, the receipt says {expected}", target.display())),
-                (FileKind::Directory, None, None) => None,
-                (kind, ..) => Some(format!(
-                    "is {}, the receipt says {}",
-                    name_of(kind),
-                    expected_kind(file)
-                )),
-            };
-            if let Some(content) = content {
-                self.differs(Aspect::Content, &file.path, content);
-            }
-            if let Some(mode) = &file.mode
-                && *mode != octal(found.mode)
-            {
-                let explanation = format!("has mode {}, the receipt says {mode}", octal(found.mode));
-                self.differs(Aspect::Rights, &file.path, explanation);
-            }
-            if (found.uid, found.gid) != (file.uid, file.gid) {
-                let explanation = format!(
-                    "belongs to {}:{}, the receipt says {}:{}",
-                    found.uid, found.gid, file.uid, file.gid
-                );
-                self.differs(Aspect::Rights, &file.path, explanation);
+    /// What was read of `subject`. Where it could not be, that is a difference, or unchecked where only rights are in the
+    /// way.
+    fn take<T>(&mut self, subject: &str, read: Result<T>) -> Option<T> {
+        match read {
+            Ok(read) => Some(read),
+            Err(error) => {
+                self.unread(subject, Unreadable::new(self.host, subject, &error));
+                None
             }
         }
-        Ok(())
+    }
+
+    fn unread(&mut self, subject: &str, why: Unreadable) {
+        if why.is_forbidden {
+            self.unchecked(subject, why.reason);
+        } else {
+            self.differs(Aspect::Content, subject, why.reason);
+        }
+    }
+
+    fn all_unread(&mut self, unread: Unread) {
+        for (path, why) in unread.0 {
+            self.unread(&path, why);
+        }
+    }
+
+    /// Each installed path, with content, owner and mode.
+    fn files(&mut self) {
+        for file in &self.receipt.files {
+            self.found.checked.files += 1;
+            let found = self.host.look(&file.path);
+            match self.take(&file.path, found) {
+                Some(Some(found)) => self.file(file, &found),
+                Some(None) => {
+                    let explanation = format!("is missing; {} brought it", file.component);
+                    self.differs(Aspect::Content, &file.path, explanation);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn file(&mut self, file: &File, found: &Found) {
+        let content = match (&found.kind, &file.sha256, &file.target) {
+            (FileKind::File, Some(sha256), _) => {
+                let digest = self.host.sha256(&file.path);
+                let digest = self.take(&file.path, digest);
+                digest
+                    .filter(|digest| digest != sha256)
+                    .map(|digest| format!("has the digest {digest}, the receipt says {sha256}"))
+            }
+            (FileKind::Link(target), None, Some(expected)) => (target.to_str() != Some(expected))
+                .then(|| format!("links to {}, the receipt says {expected}", target.display())),
+            (FileKind::Directory, None, None) => None,
+            (kind, ..) => Some(format!(
+                "is {}, the receipt says {}",
+                name_of(kind),
+                expected_kind(file)
+            )),
+        };
+        if let Some(content) = content {
+            self.differs(Aspect::Content, &file.path, content);
+        }
+        if let Some(mode) = &file.mode
+            && *mode != octal(found.mode)
+        {
+            let explanation = format!("has mode {}, the receipt says {mode}", octal(found.mode));
+            self.differs(Aspect::Rights, &file.path, explanation);
+        }
+        if (found.uid, found.gid) != (file.uid, file.gid) {
+            let explanation = format!(
+                "belongs to {}:{}, the receipt says {}:{}",
+                found.uid, found.gid, file.uid, file.gid
+            );
+            self.differs(Aspect::Rights, &file.path, explanation);
+        }
     }
 
     /// Paths in directories of ours that nobody installed.
@@ -302,7 +209,8 @@ impl Verifier<'_> {
         let dpkg = self.host.dpkg()?;
         let mut added = BTreeMap::new();
         for directory in directories {
-            for name in self.host.names(&directory.path)? {
+            let names = self.host.names(&directory.path);
+            for name in self.take(&directory.path, names).unwrap_or_default() {
                 let path = format!("{}/{name}", directory.path);
                 if !known.contains(path.as_str()) && dpkg.owner(&path).is_none() {
                     added.insert(path, "is there, and not in the receipt");
@@ -322,16 +230,23 @@ impl Verifier<'_> {
         for (path, explanation) in added {
             self.differs(Aspect::Content, &path, explanation);
         }
-        for missing in gate::follow(self.host, &dpkg, strangers)?.missing {
+        let mut unread = Unread::default();
+        for missing in gate::follow_readable(self.host, &dpkg, strangers, &mut unread)?.missing {
             self.missing(&missing);
         }
+        self.all_unread(unread);
         Ok(())
     }
 
     fn directories(&mut self) -> Result<()> {
+        let mount_points = self.host.mount_points()?;
         for directory in &self.receipt.directories {
             self.found.checked.files += 1;
-            match self.host.look(&directory.path)? {
+            let found = self.host.look(&directory.path);
+            let Some(found) = self.take(&directory.path, found) else {
+                continue;
+            };
+            match found {
                 None => self.differs(Aspect::Content, &directory.path, "is missing"),
                 Some(found) if found.kind != FileKind::Directory => {
                     let explanation = format!("is {}, the receipt says a directory", name_of(&found.kind));
@@ -341,54 +256,13 @@ impl Verifier<'_> {
                     let is = format!("{} {}:{}", octal(found.mode), found.uid, found.gid);
                     let expected = format!("{} {}:{}", directory.mode, directory.uid, directory.gid);
                     // A volume belongs to whoever mounted it.
-                    let is_mounted = self.host.mount_points()?.contains(&directory.path);
-                    if is_mounted {
+                    if mount_points.contains(&directory.path) {
                         self.unchecked(&directory.path, "something is mounted there");
                     } else if is != expected {
                         let explanation = format!("has mode and owner {is}, the receipt says {expected}");
                         self.differs(Aspect::Rights, &directory.path, explanation);
                     }
                 }
-            }
-        }
-        Ok(())
-    }
-
-    fn packages(&mut self) -> Result<()> {
-        let dpkg = self.host.dpkg()?;
-        let left_out = self.host.left_out()?;
-        for (path, package) in dpkg.files() {
-            let is_left_out = left_out.has(path) || LEFT_OUT.iter().any(|place| path.starts_with(place));
-            if path.starts_with("/usr/") && !is_left_out && !self.host.exists(path) {
-                let explanation = format!("is missing; the package {package} has it");
-                self.differs(Aspect::Package, path, explanation);
-            }
-        }
-        let installed = dpkg.packages;
-        let expected: BTreeMap<&str, &str> = self
-            .receipt
-            .packages()
-            .map(|package| (package.name.as_str(), package.version.as_str()))
-            .collect();
-        self.found.checked.packages = expected.len();
-        for (name, version) in &expected {
-            match installed.get(*name) {
-                None => self.differs(
-                    Aspect::Package,
-                    name,
-                    format!("is not installed, the receipt says {version}"),
-                ),
-                Some(package) if package.version != *version => {
-                    let explanation = format!("has version {}, the receipt says {version}", package.version);
-                    self.differs(Aspect::Package, name, explanation);
-                }
-                Some(_) => {}
-            }
-        }
-        for package in installed.values() {
-            if !expected.contains_key(package.name.as_str()) {
-                let explanation = format!("is installed ({}), and not in the receipt", package.version);
-                self.differs(Aspect::Package, &package.name, explanation);
             }
         }
         Ok(())
@@ -409,7 +283,7 @@ impl Verifier<'_> {
 
     /// Every installed ELF file with all it needs, and every link of ours.
     fn libraries(&mut self) -> Result<()> {
-        let needs = gate::needs(self.host, &self.receipt.inventory(), &self.receipt.declared())?;
+        let needs = gate::survey(self.host, &self.receipt.inventory(), &self.receipt.declared())?;
         self.found.checked.elf_files = needs.elf_files;
         for missing in &needs.closure.missing {
             self.missing(missing);
@@ -431,76 +305,34 @@ impl Verifier<'_> {
             let explanation = format!("is run by {}, which is not there", interpreter.name);
             self.differs(Aspect::Content, script, explanation);
         }
+        self.all_unread(needs.unread);
         Ok(())
     }
 
-    fn privileges(&mut self) -> Result<()> {
-        let (found, unreadable) = privileged(self.host)?;
-        let known: BTreeMap<&str, &Privileged> = self
-            .receipt
-            .privileged
-            .iter()
-            .map(|one| (one.path.as_str(), one))
-            .collect();
-        for one in &found {
-            let is = format!("{} {}:{}", one.mode, one.uid, one.gid);
-            match known.get(one.path.as_str()) {
-                Some(expected) if *expected == one => {}
-                Some(expected) => {
-                    let should = format!("{} {}:{}", expected.mode, expected.uid, expected.gid);
-                    let explanation = if one.capabilities == expected.capabilities {
-                        format!("has mode and owner {is}, the receipt says {should}")
-                    } else {
-                        let word = |one: &Privileged| one.capabilities.clone().unwrap_or("none".to_owned());
-                        format!(
-                            "has the capabilities {}, the receipt says {}",
-                            word(one),
-                            word(expected)
-                        )
-                    };
-                    self.differs(Aspect::Rights, &one.path, explanation);
-                }
-                None => {
-                    let kind = if one.capabilities.is_some() {
-                        "with capabilities"
-                    } else {
-                        "set-id or open to everybody"
-                    };
-                    let explanation = format!("has mode and owner {is}: {kind}, and not in the receipt");
-                    self.differs(Aspect::Rights, &one.path, explanation);
-                }
-            }
-        }
-        for directory in unreadable {
-            self.unchecked(&directory, "may not be read by this user");
-        }
-        Ok(())
-    }
-
-    fn preload(&mut self) -> Result<()> {
+    fn preload(&mut self) {
         for library in &self.receipt.postgresql.preload {
             let path = format!("{}/{library}.so", self.receipt.postgresql.library_directory);
-            if self.host.real_path(&path)?.is_none() {
+            let found = self.host.real_path(&path);
+            if let Some(None) = self.take(&path, found) {
                 let explanation = format!("is loaded when the server starts, and {path} does not exist");
                 self.differs(Aspect::Postgresql, library, explanation);
             }
         }
-        Ok(())
     }
 
     /// Every extension that a server offers can be created at its default version.
-    fn extensions(&mut self) -> Result<()> {
+    fn extensions(&mut self) {
         let receipt = self.receipt;
-        self.extensions_of(None, &receipt.postgresql.share_directory)?;
+        self.extensions_of(None, &receipt.postgresql.share_directory);
         for older in &receipt.previous {
-            self.extensions_of(Some(older.major), &older.share_directory)?;
+            self.extensions_of(Some(older.major), &older.share_directory);
         }
-        Ok(())
     }
 
-    fn extensions_of(&mut self, older_major: Option<u16>, share: &str) -> Result<()> {
+    fn extensions_of(&mut self, older_major: Option<u16>, share: &str) {
         let directory = format!("{share}/extension");
-        let names = self.host.names(&directory)?;
+        let names = self.host.names(&directory);
+        let names = self.take(&directory, names).unwrap_or_default();
         let mut versions = BTreeMap::new();
         for name in &names {
             let Some(extension) = name.strip_suffix(".control") else {
@@ -511,17 +343,22 @@ impl Verifier<'_> {
                 continue;
             }
             self.found.checked.extensions += 1;
-            let text = self
-                .host
-                .read(&format!("{directory}/{name}"))?
-                .unwrap_or_default();
+            let path = format!("{directory}/{name}");
+            let text = self.host.read(&path);
+            let text = self.take(&path, text).flatten().unwrap_or_default();
             let Some(version) = control::value(&text, "default_version") else {
                 continue;
             };
-            let scripts = match control::value(&text, "directory") {
+            let other = control::value(&text, "directory").map(|other| match other.strip_prefix('/') {
+                Some(_) => other,
+                None => format!("{share}/{other}"),
+            });
+            let scripts = match other {
                 None => names.clone(),
-                Some(other) if other.starts_with('/') => self.host.names(&other)?,
-                Some(other) => self.host.names(&format!("{share}/{other}"))?,
+                Some(other) => {
+                    let names = self.host.names(&other);
+                    self.take(&other, names).unwrap_or_default()
+                }
             };
             if control::scripts(extension, &version, &scripts).is_none() {
                 let explanation = format!("no script leads to its default version {version}");
@@ -547,14 +384,15 @@ impl Verifier<'_> {
                 self.differs(Aspect::Postgresql, &subject, explanation);
             }
         }
-        Ok(())
     }
 
     /// The image's user is there, nobody has a password, and nobody but root is root.
-    fn accounts(&mut self) -> Result<()> {
+    fn accounts(&mut self) {
         let user = &self.receipt.user;
         let mut has_user = false;
-        for line in self.host.read("/etc/passwd")?.unwrap_or_default().lines() {
+        let accounts = self.host.read("/etc/passwd");
+        let accounts = self.take("/etc/passwd", accounts).flatten().unwrap_or_default();
+        for line in accounts.lines() {
             let fields: Vec<&str> = line.split(':').collect();
             let [name, password, uid, gid, ..] = fields.as_slice() else {
                 continue;
@@ -577,21 +415,17 @@ impl Verifier<'_> {
         if !has_user {
             self.differs(Aspect::Account, &user.name, "does not exist");
         }
-        match self.host.read("/etc/shadow") {
-            Err(error) => self.unchecked("/etc/shadow", format!("{error:#}")),
-            Ok(text) => {
-                for line in text.unwrap_or_default().lines() {
-                    let mut fields = line.split(':');
-                    let (Some(name), Some(password)) = (fields.next(), fields.next()) else {
-                        continue;
-                    };
-                    if !password.starts_with(['!', '*']) {
-                        self.differs(Aspect::Account, name, "has a password, or none is needed");
-                    }
-                }
+        let passwords = self.host.read("/etc/shadow");
+        let passwords = self.take("/etc/shadow", passwords).flatten();
+        for line in passwords.unwrap_or_default().lines() {
+            let mut fields = line.split(':');
+            let (Some(name), Some(password)) = (fields.next(), fields.next()) else {
+                continue;
+            };
+            if !password.starts_with(['!', '*']) {
+                self.differs(Aspect::Account, name, "has a password, or none is needed");
             }
         }
-        Ok(())
     }
 }
 

@@ -97,6 +97,7 @@ pub struct Dpkg {
     owners: HashMap<String, String>,
     /// `/lib` and the like that are links here.
     aliases: Vec<String>,
+    diversions: Vec<Diversion>,
 }
 
 impl Host {
@@ -128,14 +129,14 @@ impl Host {
                 aliases.push(name.to_owned());
             }
         }
+        let diversions = self.read(&format!("{DATABASE}/diversions"))?.unwrap_or_default();
         let mut dpkg = Dpkg {
             packages,
             architecture,
             owners: HashMap::new(),
             aliases,
+            diversions: parse_diversions(&diversions),
         };
-        let diversions = self.read(&format!("{DATABASE}/diversions"))?.unwrap_or_default();
-        let diversions = parse_diversions(&diversions);
         for name in self.names(&format!("{DATABASE}/info"))? {
             let Some(package) = name.strip_suffix(".list") else {
                 continue;
@@ -148,7 +149,7 @@ impl Host {
             let list = self
                 .read(&format!("{DATABASE}/info/{name}"))?
                 .context("dpkg's lists change while they are read")?;
-            dpkg.own(&package, &list, &diversions);
+            dpkg.own(&package, &list);
         }
         Ok(dpkg)
     }
@@ -244,7 +245,14 @@ impl Dpkg {
         candidates
     }
 
-    fn plain_name(&self, name: &str) -> String {
+    /// Where a file that a package has at `path` really is: diverted, and below `/usr` where that is one.
+    pub(super) fn place(&self, package: &str, path: &str) -> String {
+        let mut diversions = self.diversions.iter();
+        let diverted = diversions.find(|diversion| diversion.from == path && diversion.by != package);
+        self.merged(diverted.map_or(path, |diversion| &diversion.to))
+    }
+
+    pub(super) fn plain_name(&self, name: &str) -> String {
         match name.split_once(':') {
             Some((plain, architecture)) if self.architecture.as_deref() == Some(architecture) => {
                 plain.to_owned()
@@ -253,18 +261,16 @@ impl Dpkg {
         }
     }
 
-    fn own(&mut self, package: &str, list: &str, diversions: &[Diversion]) {
+    fn own(&mut self, package: &str, list: &str) {
         for path in list.lines().filter(|path| *path != "/.") {
-            let diverted = diversions
-                .iter()
-                .find(|diversion| diversion.from == path && diversion.by != package);
-            let path = self.merged(diverted.map_or(path, |diversion| &diversion.to));
+            let path = self.place(package, path);
             self.owners.insert(path, package.to_owned());
         }
     }
 }
 
 /// One entry of dpkg-divert: everybody's file `from` but that of the package `by` is really at `to`.
+#[derive(Debug)]
 struct Diversion {
     from: String,
     to: String,

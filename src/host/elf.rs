@@ -14,6 +14,7 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader};
 use object::{Endianness, ReadCache};
 
 use super::Host;
+use super::tree::leads_nowhere;
 
 /// The machine that code is for. Two files can be in one process only where all three are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +140,7 @@ pub fn read(path: &Path) -> Result<Option<Elf>> {
     match path.metadata() {
         Ok(metadata) if metadata.is_file() => {}
         Ok(_) => return Ok(None),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if leads_nowhere(&error) => return Ok(None),
         Err(error) => return Err(error).with_context(context),
     }
     let mut file = File::open(path).with_context(context)?;

@@ -9,7 +9,7 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 
 use super::Host;
-use super::tree::TEMPORARY;
+use super::tree::{TEMPORARY, leads_nowhere};
 use crate::digest::Hashes;
 
 /// Who owns a file, and what may be done with it.
@@ -29,7 +29,7 @@ impl Host {
         let path = self.path(inside);
         match fs::read_to_string(&path) {
             Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if leads_nowhere(&error) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
         }
     }

@@ -3,6 +3,7 @@
 //! Paths are texts, absolute and inside the root. A link is followed as a process in the root would follow it, so a
 //! tree below some directory is never left by way of an absolute link.
 
+use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
@@ -37,54 +38,20 @@ pub struct Found {
 impl Host {
     /// What stands at the path itself, links not followed; `None` where nothing does.
     pub fn look(&self, inside: &str) -> Result<Option<Found>> {
-        let path = self.path(inside);
-        let context = || format!("cannot look at {}", path.display());
-        let metadata = match path.symlink_metadata() {
-            Ok(metadata) => metadata,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(error).with_context(context),
-        };
-        let kind = if metadata.is_dir() {
-            FileKind::Directory
-        } else if metadata.is_file() {
-            FileKind::File
-        } else if metadata.is_symlink() {
-            FileKind::Link(fs::read_link(&path).with_context(context)?)
-        } else {
-            FileKind::Other
-        };
-        Ok(Some(Found {
-            kind,
-            mode: metadata.mode() & 0o7777,
-            uid: metadata.uid(),
-            gid: metadata.gid(),
-            size: metadata.len(),
-        }))
+        look_at(&self.path(inside))
     }
 
-    /// The names in a directory, sorted; none where it does not exist.
+    /// The names in a directory, sorted; none where there is no such directory.
     pub fn names(&self, inside: &str) -> Result<Vec<String>> {
         let path = self.path(inside);
-        let context = || format!("cannot read the directory {}", path.display());
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(context),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            names.push(
-                entry
-                    .with_context(context)?
-                    .file_name()
-                    .to_string_lossy()
-                    .into_owned(),
-            );
+        match entries(&path) {
+            Ok(names) => Ok(names
+                .iter()
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect()),
+            Err(error) if leads_nowhere(&error) => Ok(Vec::new()),
+            Err(error) => Err(error).with_context(|| format!("cannot read the directory {}", path.display())),
         }
-        names.sort();
-        Ok(names)
     }
 
     /// The path that `inside` stands for when every link on the way is followed within the root; `None` where
@@ -198,10 +165,15 @@ impl Host {
     }
 
     /// Sets the time of a file, directory or link to `time` where it was changed at `since` or later; true when it was.
+    /// Nothing there is no error.
     pub fn set_time_back(&self, inside: &str, since: SystemTime, time: SystemTime) -> Result<bool> {
         let path = self.path(inside);
         let set = || -> io::Result<bool> {
-            if path.symlink_metadata()?.modified()? < since {
+            let metadata = match path.symlink_metadata() {
+                Err(error) if leads_nowhere(&error) => return Ok(false),
+                metadata => metadata?,
+            };
+            if metadata.modified()? < since {
                 return Ok(false);
             }
             let seconds = time
@@ -243,15 +215,17 @@ impl Host {
     }
 
     /// Visits everything of the image below the root, parents before children, in the order of names: not what is
-    /// mounted into it, and not the kernel's own trees. Returns the directories that may not be read.
+    /// mounted into it, and not the kernel's own trees. What goes away meanwhile is not there; a name that is not UTF-8 is
+    /// visited with `\u{FFFD}` in it. Returns the directories and files that may not be looked at.
     pub fn walk(&self, visit: &mut dyn FnMut(&str, &Found) -> Result<()>) -> Result<Vec<String>> {
         let mut skipped = self.mount_points()?;
         skipped.extend(["/dev", "/proc", "/sys"].map(str::to_owned));
         let mut unreadable = Vec::new();
-        let mut ahead = vec!["/".to_owned()];
-        while let Some(directory) = ahead.pop() {
-            let path = self.path(&directory);
-            let names = match fs::read_dir(&path) {
+        let mut ahead = vec![("/".to_owned(), self.path("/"))];
+        while let Some((directory, path)) = ahead.pop() {
+            let names = match entries(&path) {
+                Ok(names) => names,
+                Err(error) if leads_nowhere(&error) => continue,
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                     unreadable.push(directory);
                     continue;
@@ -260,20 +234,26 @@ impl Host {
                     return Err(error)
                         .with_context(|| format!("cannot read the directory {}", path.display()));
                 }
-                Ok(_) => self.names(&directory)?,
             };
             let mut below = Vec::new();
             for name in names {
-                let inside = format!("{}/{name}", directory.trim_end_matches('/'));
+                let inside = format!("{}/{}", directory.trim_end_matches('/'), name.display());
+                let path = path.join(name);
                 if skipped.contains(&inside) {
                     continue;
                 }
-                let Some(found) = self.look(&inside)? else {
-                    continue;
+                let found = match look_at(&path) {
+                    Ok(Some(found)) => found,
+                    Ok(None) => continue,
+                    Err(error) if is_forbidden(&error) => {
+                        unreadable.push(inside);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
                 };
                 visit(&inside, &found)?;
                 if found.kind == FileKind::Directory {
-                    below.push(inside);
+                    below.push((inside, path));
                 }
             }
             ahead.extend(below.into_iter().rev());
@@ -288,6 +268,64 @@ impl Host {
         }
         Ok(())
     }
+}
+
+/// Whether a path that gave this error leads to nothing: a name on it is not there, is no directory, or is one of a ring
+/// of links.
+pub(super) fn leads_nowhere(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+/// Whether something failed because this user may not do it.
+pub fn is_forbidden(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
+}
+
+/// Whether `path` is `top` or lies below it.
+pub fn is_below(path: &str, top: &str) -> bool {
+    path.strip_prefix(top)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What stands at a path of this machine, links not followed; `None` where nothing does.
+fn look_at(path: &Path) -> Result<Option<Found>> {
+    let look = || -> io::Result<Found> {
+        let metadata = path.symlink_metadata()?;
+        let kind = if metadata.is_dir() {
+            FileKind::Directory
+        } else if metadata.is_file() {
+            FileKind::File
+        } else if metadata.is_symlink() {
+            FileKind::Link(fs::read_link(path)?)
+        } else {
+            FileKind::Other
+        };
+        Ok(Found {
+            kind,
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+            size: metadata.len(),
+        })
+    };
+    match look() {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if leads_nowhere(&error) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
+    }
+}
+
+/// The names in a directory of this machine, sorted.
+fn entries(path: &Path) -> io::Result<Vec<OsString>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        names.push(entry?.file_name());
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// The text of a path below a tree. Names that are not UTF-8 cannot be recorded, so they are an error.
@@ -381,6 +419,48 @@ mod tests {
             FileKind::Link("new".into())
         );
         assert_eq!(host.names("/").unwrap(), ["new", "old"]);
+    }
+
+    #[test]
+    fn a_walk_sees_names_that_are_not_utf_8_and_does_not_mind_what_goes_away() {
+        use std::os::unix::ffi::OsStrExt;
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        for directory in ["a/inside", "b"] {
+            fs::create_dir_all(host.path(directory)).unwrap();
+        }
+        let strange = host.path("b").join(std::ffi::OsStr::from_bytes(b"n\xffme"));
+        fs::create_dir(&strange).unwrap();
+        fs::write(strange.join("file"), "").unwrap();
+        let mut seen = Vec::new();
+        let unreadable = host.walk(&mut |path, _| {
+            seen.push(path.to_owned());
+            if path == "/a" {
+                fs::remove_dir_all(host.path("a")).unwrap();
+            }
+            Ok(())
+        });
+        assert_eq!(unreadable.unwrap(), Vec::<String>::new());
+        assert_eq!(seen, ["/a", "/b", "/b/n\u{FFFD}me", "/b/n\u{FFFD}me/file"]);
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_not_there() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        fs::write(host.path("file"), "").unwrap();
+        symlink("ring", host.path("ring")).unwrap();
+        for path in ["/none", "/file/below", "/ring/below"] {
+            assert_eq!(host.look(path).unwrap(), None, "{path}");
+            assert_eq!(host.names(path).unwrap(), Vec::<String>::new(), "{path}");
+            assert_eq!(host.read(path).unwrap(), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_below_a_directory_is_told_from_what_is_called_alike() {
+        assert!(is_below("/tmp", "/tmp") && is_below("/tmp/x", "/tmp"));
+        assert!(!is_below("/tmpx", "/tmp") && !is_below("/", "/tmp"));
     }
 
     #[test]

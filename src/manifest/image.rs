@@ -99,6 +99,9 @@ pub struct Prune {
     /// extensions are compiled with them then.
     #[serde(default)]
     pub keep_debug_symbols: bool,
+    /// Whether pgsetup itself stays, as /usr/local/bin/pgsetup; the image can then be verified from within.
+    #[serde(default)]
+    pub keep_pgsetup: bool,
     /// Files and directories to remove besides; absolute paths. What Debian packages own stays.
     #[serde(default)]
     pub paths: Vec<String>,

@@ -447,12 +447,21 @@ impl<'a> Builder<'a> {
     fn finish(&mut self, installed: &[Id]) {
         let resolved = self.resolved;
         let policy = &resolved.prune;
+        let mut installed = installed.to_vec();
+        if policy.keep_pgsetup {
+            let keep = self.step("keep pgsetup", Lane::Files, 1, &installed, Action::KeepProgram);
+            self.because(
+                keep,
+                format!("the image's policy: it stays in {}", layout::PROGRAM),
+            );
+            installed = vec![keep];
+        }
         // Before the packages: nothing must stay for the sake of a file that goes.
         let prune = self.step(
             "prune files",
             Lane::Files,
             1,
-            installed,
+            &installed,
             Action::Prune(policy.clone()),
         );
         let kinds: Vec<&str> = policy.remove.iter().map(|removal| removal.name()).collect();
@@ -707,6 +716,9 @@ pub fn leaves(resolved: &Resolved) -> Vec<String> {
         "user {} ({}:{})",
         resolved.user.name, resolved.user.uid, resolved.user.gid
     ));
+    if resolved.prune.keep_pgsetup {
+        leaves.push(format!("pgsetup in {}", layout::PROGRAM));
+    }
     for (name, reason) in &resolved.left_out {
         leaves.push(format!("not {name}, whose source could not be had: {reason}"));
     }

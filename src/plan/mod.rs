@@ -153,6 +153,8 @@ pub enum Action {
     Build(Build),
     /// Moves the stage of a component into the image.
     Install { component: String, part: Part },
+    /// Leaves pgsetup itself in the image.
+    KeepProgram,
     /// Removes all that a component has installed.
     Uninstall { component: String },
     /// Finds the packages that must stay and removes the others that were installed.
@@ -162,7 +164,7 @@ pub enum Action {
     },
     /// Removes files of what was compiled, by the image's policy.
     Prune(Prune),
-    /// Removes what package tools leave behind: caches, lists, logs, and scripts without their interpreter.
+    /// Removes what package tools leave behind: caches, lists, logs.
     RemoveLeftovers(Prune),
     /// Resolves every shared library again, and what manifests declare.
     CheckLibraries { declared: Declared },

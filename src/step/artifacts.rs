@@ -20,8 +20,8 @@ use crate::store::{Artifact, Pending};
 #[derive(Debug, Default)]
 pub struct Artifacts<'a> {
     known: BTreeMap<String, Known<'a>>,
-    /// Packages of the base that installing build packages upgrades. They are upgraded also where nothing is built, so
-    /// that an image does not depend on what was at hand.
+    /// Packages of the base that installing all that the plan names would upgrade. They are upgraded also where nothing is
+    /// built, so that the versions in an image do not depend on what was at hand; what its receipt lists as removed does.
     pub upgraded: BTreeSet<String>,
 }
 

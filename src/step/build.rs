@@ -86,6 +86,8 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     if build.part != Part::Second {
         unpack(&layout::source(&build.component), &build.sources, context)?;
     }
+    // Before anything is compiled: what builds make is no text of upstream's.
+    licence::keep(host, &layout::source(&build.component), &stage, &build.name)?;
     for (path, text) in &build.files {
         host.write(path, text, ROOT_FILE)?;
     }
@@ -100,7 +102,6 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
         host.run_with(&run, log, settings)
             .map_err(|error| left_open(build, command, context, explained(error.into(), log), log))?;
     }
-    licence::keep(host, &layout::source(&build.component), &stage, &build.name)?;
     let debug = build
         .prune
         .keep_debug_symbols

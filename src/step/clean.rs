@@ -76,11 +76,9 @@ pub fn remove_build_packages(
 pub fn remove_leftovers(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
     let before = context.state.packages_before.get().cloned().unwrap_or_default();
     chance::remove(context.host)?;
-    let pruned = pruning::leftovers(context.host, policy, &before, &mut lock(&context.state.inventory))?;
-    for (script, interpreter) in &pruned.scripts {
-        context.reporter.line(&format!(
-            "       removed {script}: the image has no {interpreter}"
-        ));
+    let pruned = pruning::leftovers(context.host, policy, &before)?;
+    for line in stays(&pruned.owned) {
+        context.reporter.line(&format!("       {line}"));
     }
     Ok(format!("{} files, {}", pruned.removed, bytes(pruned.bytes)))
 }
@@ -91,4 +89,41 @@ pub fn check_libraries(declared: &Declared, context: &Context<'_>) -> Result<Str
     let before = context.state.needs_before.get().unwrap_or(&after);
     gate::check(before, &after).because(Cause::Test)?;
     Ok(format!("{} programs and libraries", after.elf_files))
+}
+
+/// What is said of files that the policy names and that Debian packages own: a line for each package.
+fn stays(owned: &[(String, String)]) -> Vec<String> {
+    let mut by_package: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (path, package) in owned {
+        by_package.entry(package).or_default().push(path);
+    }
+    let line = |(package, paths): (&str, Vec<&str>)| {
+        let more = match paths.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!(
+            "{}{more} stays: the package {package} has it; `prune.package_paths` keeps it from being unpacked",
+            paths[0]
+        )
+    };
+    by_package.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_policy_names_and_packages_own_is_said_once_a_package() {
+        let owned = [("/a/x.pyc", "python3"), ("/log", "dpkg"), ("/a/y.pyc", "python3")];
+        let owned = owned.map(|(path, package)| (path.to_owned(), package.to_owned()));
+        assert_eq!(
+            stays(&owned),
+            [
+                "/log stays: the package dpkg has it; `prune.package_paths` keeps it from being unpacked",
+                "/a/x.pyc and 1 more stays: the package python3 has it; `prune.package_paths` keeps it from being unpacked",
+            ]
+        );
+    }
 }

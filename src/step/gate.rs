@@ -12,6 +12,8 @@ use crate::closure::{self, Closure, LdSoConf, Library, Machinery};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
 use crate::host::elf::{Elf, ElfKind, Machine};
+use crate::host::fs::FileKind;
+use crate::host::unread::Unread;
 use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::resolve::Declared;
 
@@ -24,6 +26,9 @@ const PATH: [&str; 6] = [
     "/sbin",
     "/bin",
 ];
+
+/// What says where libraries are searched (ld.so(8)).
+const LD_SO_CONF: &str = "/etc/ld.so.conf";
 
 /// What the installed files need of the rest of the machine.
 #[derive(Debug, Clone, Default)]
@@ -46,6 +51,8 @@ pub struct Needs {
     pub dangling: BTreeMap<String, String>,
     /// Scripts with the interpreter each asks for, and the package that has it, if one does.
     pub scripts: BTreeMap<String, Interpreter>,
+    /// Files that could not be read, so that what they need is not known.
+    pub unread: Unread,
 }
 
 /// A library that is named in a file, and is there.
@@ -83,7 +90,7 @@ impl Needs {
     /// The packages that must stay for what was installed, each with its reason.
     ///
     /// The interpreter of a script keeps no package: that is for a manifest to say (`packages.runtime`), or one
-    /// script with a `perl` line would keep 50 MB. A script that is left without its interpreter goes, too (`prune`).
+    /// script with a `perl` line would keep 50 MB. A script that is left without its interpreter fails the gate.
     pub fn packages(&self) -> BTreeMap<String, String> {
         let mut packages = self.closure.packages();
         for (link, package) in &self.links {
@@ -110,21 +117,25 @@ impl Needs {
 }
 
 /// What the files of `inventory` need and what is `declared`, as the machine is now.
+///
+/// # Errors
+/// A file, or a library that one needs, is a broken ELF file or cannot be read; all of them are named.
 pub fn needs(host: &Host, inventory: &Inventory, declared: &Declared) -> Result<Needs> {
+    let mut needs = survey(host, inventory, declared)?;
+    std::mem::take(&mut needs.unread).into_result()?;
+    Ok(needs)
+}
+
+/// The same where one file that cannot be read does not matter for the others. What is not there, or is no longer what
+/// was installed, needs nothing: whoever compares the machine with the inventory names it.
+pub fn survey(host: &Host, inventory: &Inventory, declared: &Declared) -> Result<Needs> {
     let dpkg = host.dpkg()?;
     let mut needs = Needs::default();
     let mut files = Vec::new();
     for file in inventory.iter() {
-        match &file.content {
-            Content::Directory => {}
-            Content::Link { target } => link(host, &dpkg, file, target, &mut needs)?,
-            Content::File { .. } => {
-                if let Some(elf) = host.elf(&file.path)? {
-                    files.push((file.path.clone(), elf));
-                } else if file.mode & 0o111 != 0 {
-                    script(host, &dpkg, file, &mut needs)?;
-                }
-            }
+        let read = needs_of(host, &dpkg, file, inventory, &mut needs);
+        if let Some(Some(elf)) = needs.unread.take(host, &file.path, read) {
+            files.push((file.path.clone(), elf));
         }
     }
     needs.elf_files = files
@@ -134,20 +145,16 @@ pub fn needs(host: &Host, inventory: &Inventory, declared: &Declared) -> Result<
     let machine = match files.first() {
         Some((_, elf)) => Some(elf.machine),
         // A server of Debian packages alone.
-        None => host
-            .real_path("/bin/sh")?
-            .map(|shell| host.elf(&shell))
-            .transpose()?
-            .flatten()
-            .map(|elf| elf.machine),
+        None => library(host, "/bin/sh", &mut needs.unread).map(|shell| shell.elf.machine),
     };
-    let followed = files
-        .iter()
-        .cloned()
-        .chain(machine.map_or_else(|| Ok(Vec::new()), |machine| opened(host, machine, declared))?);
-    needs.closure = follow(host, &dpkg, followed)?;
+    let mut followed = files.clone();
+    if let Some(machine) = machine {
+        followed.extend(opened(host, machine, declared, &mut needs.unread));
+    }
+    needs.closure = follow_readable(host, &dpkg, followed, &mut needs.unread)?;
     for (program, wanted_by) in &declared.programs {
-        let path = on_path(host, program, inventory)?;
+        let path = on_path(host, program, inventory);
+        let path = needs.unread.take(host, program, path).flatten();
         let package = path
             .as_deref()
             .and_then(|path| dpkg.owner(path))
@@ -163,9 +170,32 @@ pub fn needs(host: &Host, inventory: &Inventory, declared: &Declared) -> Result<
     Ok(needs)
 }
 
+/// Takes down what one installed path needs. Returns what is to be followed of an ELF file.
+fn needs_of(
+    host: &Host,
+    dpkg: &Dpkg,
+    file: &InstalledFile,
+    inventory: &Inventory,
+    needs: &mut Needs,
+) -> Result<Option<Elf>> {
+    let found = host.look(&file.path)?.map(|found| found.kind);
+    match (&file.content, found) {
+        (Content::Link { target }, Some(FileKind::Link(_))) => link(host, dpkg, file, target, needs)?,
+        (Content::File { .. }, Some(FileKind::File)) => {
+            let elf = host.elf(&file.path)?;
+            if elf.is_none() && file.mode & 0o111 != 0 {
+                script(host, dpkg, file, inventory, needs)?;
+            }
+            return Ok(elf);
+        }
+        _ => {}
+    }
+    Ok(None)
+}
+
 /// What stands for the declared libraries: for each of them a file that would link it.
-fn opened(host: &Host, machine: Machine, declared: &Declared) -> Result<Vec<(String, Elf)>> {
-    let directories = library_directories(host)?;
+fn opened(host: &Host, machine: Machine, declared: &Declared, unread: &mut Unread) -> Vec<(String, Elf)> {
+    let directories = library_directories(host, unread);
     let mut asking = Vec::new();
     for (library, wanted_by) in &declared.libraries {
         let needed = if library.contains('/') && !library.starts_with('/') {
@@ -190,7 +220,7 @@ fn opened(host: &Host, machine: Machine, declared: &Declared) -> Result<Vec<(Str
         };
         asking.push((format!("{} (`packages.dlopen`)", wanted_by.join(", ")), elf));
     }
-    Ok(asking)
+    asking
 }
 
 /// The path of a program: that of a component, or on the system's PATH.
@@ -225,17 +255,18 @@ fn named(
         .map(|library| base_name(library))
         .collect();
     let ours: BTreeSet<String> = inventory.iter().map(|file| base_name(&file.path)).collect();
-    let linked: BTreeSet<&str> = needs
+    let linked: BTreeSet<String> = needs
         .closure
         .found
         .keys()
-        .map(|(name, _)| name.rsplit('/').next().unwrap_or(name))
-        .chain(needs.closure.missing.iter().map(|missing| missing.name.as_str()))
+        .map(|(name, _)| base_name(name))
+        .chain(needs.closure.missing.iter().map(|missing| missing.name.clone()))
         .collect();
     let (mut named, mut undeclared) = (BTreeMap::new(), BTreeMap::new());
     for (path, elf) in files {
-        for name in host.library_names(path)? {
-            if linked.contains(name.as_str())
+        let texts = needs.unread.take(host, path, host.library_names(path));
+        for name in texts.unwrap_or_default() {
+            if linked.contains(&name)
                 || elf.soname.as_ref() == Some(&name)
                 || declared.contains(&name)
                 || named.contains_key(&name)
@@ -248,7 +279,7 @@ fn named(
                 needed: vec![name.clone()],
                 ..elf.clone()
             };
-            let found = follow(host, dpkg, [(path.clone(), asking)])?;
+            let found = follow_readable(host, dpkg, [(path.clone(), asking)], &mut needs.unread)?;
             if found.found.keys().any(|(found, _)| *found == name) {
                 let package = found.package_of(&name).map(str::to_owned);
                 let file = path.clone();
@@ -263,17 +294,34 @@ fn named(
 }
 
 /// Follows ELF files of this root.
+///
+/// # Errors
+/// A library is a broken ELF file or cannot be read; all of them are named.
 pub fn follow(host: &Host, dpkg: &Dpkg, files: impl IntoIterator<Item = (String, Elf)>) -> Result<Closure> {
+    let mut unread = Unread::default();
+    let closure = follow_readable(host, dpkg, files, &mut unread)?;
+    unread.into_result()?;
+    Ok(closure)
+}
+
+/// The same; a library that cannot be read is taken down in `unread`, and is as one that is not there.
+pub fn follow_readable(
+    host: &Host,
+    dpkg: &Dpkg,
+    files: impl IntoIterator<Item = (String, Elf)>,
+    unread: &mut Unread,
+) -> Result<Closure> {
     let mut known: HashMap<String, Option<Library>> = HashMap::new();
+    let directories = library_directories(host, unread);
     Closure::follow(
         files,
         &mut Machinery {
-            directories: &library_directories(host)?,
+            directories: &directories,
             look: &mut |path| {
                 if let Some(library) = known.get(path) {
                     return Ok(library.clone());
                 }
-                let library = library(host, path)?;
+                let library = library(host, path, unread);
                 known.insert(path.to_owned(), library.clone());
                 Ok(library)
             },
@@ -282,12 +330,10 @@ pub fn follow(host: &Host, dpkg: &Dpkg, files: impl IntoIterator<Item = (String,
     )
 }
 
-fn library(host: &Host, path: &str) -> Result<Option<Library>> {
-    let Some(real_path) = host.real_path(path)? else {
-        return Ok(None);
-    };
-    let elf = host.elf(&real_path)?;
-    Ok(elf.map(|elf| Library { real_path, elf }))
+fn library(host: &Host, path: &str, unread: &mut Unread) -> Option<Library> {
+    let real_path = unread.take(host, path, host.real_path(path))??;
+    let elf = unread.take(host, &real_path, host.elf(&real_path))??;
+    Some(Library { real_path, elf })
 }
 
 /// Fails where something that is needed is not there: names the file, the library, and the package that `before`,
@@ -342,18 +388,44 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
         }
         findings.insert(text);
     }
-    if findings.is_empty() {
+    let scripts = without_interpreter(before, after);
+    if findings.is_empty() && scripts.is_empty() {
         return Ok(());
     }
     let mut message = "what is installed needs what is not there".to_owned();
-    for finding in findings {
+    for finding in findings.iter().chain(&scripts) {
         let _ = write!(message, "\n  {finding}");
     }
-    message.push_str(
-        "\nhint: a library that is opened without being linked belongs into `packages.dlopen` of its manifest, and its \
-         package, where no build package brings it, into `packages.runtime`; what nobody misses into `dlopen_optional`",
-    );
+    if !findings.is_empty() {
+        message.push_str(LIBRARIES_HINT);
+    }
+    if !scripts.is_empty() {
+        message.push_str(SCRIPTS_HINT);
+    }
     bail!(message)
+}
+
+const LIBRARIES_HINT: &str = "\nhint: a library that is opened without being linked belongs into `packages.dlopen` of its \
+     manifest, and its package, where no build package brings it, into `packages.runtime`; what nobody misses into \
+     `dlopen_optional`";
+const SCRIPTS_HINT: &str = "\nhint: the package of a script's interpreter belongs into `packages.runtime` of its manifest, \
+     such as `runtime: [perl]`; a script that the image does not want into `prune.paths` of the image's";
+
+/// A line for each script whose interpreter is not there.
+fn without_interpreter(before: &Needs, after: &Needs) -> Vec<String> {
+    let line = |(script, interpreter): (&String, &Interpreter)| {
+        let known = before.scripts.get(script);
+        let package = known.and_then(|known| known.package.as_deref());
+        let package = package.map_or_else(
+            || "no installed package had it".to_owned(),
+            |package| format!("the package {package} had it"),
+        );
+        format!(
+            "{script} is run by {}, which is not there; {package}",
+            interpreter.name
+        )
+    };
+    after.scripts_without_interpreter().map(line).collect()
 }
 
 fn link(host: &Host, dpkg: &Dpkg, file: &InstalledFile, target: &str, needs: &mut Needs) -> Result<()> {
@@ -365,7 +437,11 @@ fn link(host: &Host, dpkg: &Dpkg, file: &InstalledFile, target: &str, needs: &mu
     }
     match host.real_path(&file.path)? {
         Some(real) => {
-            if let Some(package) = dpkg.owner(&real) {
+            // A directory is of every package that has something in it.
+            let is_directory = host
+                .look(&real)?
+                .is_some_and(|found| found.kind == FileKind::Directory);
+            if let Some(package) = dpkg.owner(&real).filter(|_| !is_directory) {
                 needs.links.insert(file.path.clone(), package.to_owned());
             }
         }
@@ -376,7 +452,13 @@ fn link(host: &Host, dpkg: &Dpkg, file: &InstalledFile, target: &str, needs: &mu
     Ok(())
 }
 
-fn script(host: &Host, dpkg: &Dpkg, file: &InstalledFile, needs: &mut Needs) -> Result<()> {
+fn script(
+    host: &Host,
+    dpkg: &Dpkg,
+    file: &InstalledFile,
+    inventory: &Inventory,
+    needs: &mut Needs,
+) -> Result<()> {
     let Some((program, argument)) = closure::shebang(&host.head(&file.path, 256)?) else {
         return Ok(());
     };
@@ -391,20 +473,11 @@ fn script(host: &Host, dpkg: &Dpkg, file: &InstalledFile, needs: &mut Needs) -> 
     } else {
         program
     };
-    let candidates = if name.contains('/') {
-        vec![name.clone()]
+    let path = if name.contains('/') {
+        host.real_path(&name)?
     } else {
-        PATH.iter()
-            .map(|directory| format!("{directory}/{name}"))
-            .collect()
+        on_path(host, &name, inventory)?
     };
-    let mut path = None;
-    for candidate in candidates {
-        path = host.real_path(&candidate)?;
-        if path.is_some() {
-            break;
-        }
-    }
     let package = path
         .as_deref()
         .and_then(|path| dpkg.owner(path))
@@ -416,11 +489,12 @@ fn script(host: &Host, dpkg: &Dpkg, file: &InstalledFile, needs: &mut Needs) -> 
 }
 
 /// The directories of /etc/ld.so.conf and of the files it includes.
-fn library_directories(host: &Host) -> Result<Vec<String>> {
+fn library_directories(host: &Host, unread: &mut Unread) -> Vec<String> {
     let mut directories = Vec::new();
     let mut read = BTreeSet::new();
-    read_ld_so_conf(host, "/etc/ld.so.conf", &mut read, &mut directories)?;
-    Ok(directories)
+    let done = read_ld_so_conf(host, LD_SO_CONF, &mut read, &mut directories);
+    unread.take(host, LD_SO_CONF, done);
+    directories
 }
 
 fn read_ld_so_conf(
@@ -468,6 +542,93 @@ mod tests {
     }
 
     #[test]
+    fn a_script_whose_interpreter_went_is_named_with_the_interpreter_and_its_package() {
+        let interpreter = |path: Option<&str>, package: Option<&str>| Interpreter {
+            name: "/usr/bin/perl5".to_owned(),
+            path: path.map(str::to_owned),
+            package: package.map(str::to_owned),
+        };
+        let script = "/usr/lib/postgresql/18/bin/tidy".to_owned();
+        let (mut before, mut after) = (Needs::default(), Needs::default());
+        let there = interpreter(Some("/usr/bin/perl5"), Some("perl"));
+        before.scripts.insert(script.clone(), there);
+        assert!(check(&before, &before).is_ok());
+        after.scripts.insert(script, interpreter(None, None));
+        let error = check(&before, &after).unwrap_err().to_string();
+        let expected = "what is installed needs what is not there\n  \
+             /usr/lib/postgresql/18/bin/tidy is run by /usr/bin/perl5, which is not there; the package perl had it";
+        assert_eq!(error, format!("{expected}{SCRIPTS_HINT}"));
+    }
+
+    /// A root with these files: path, mode and content.
+    fn root(files: &[(&str, u32, &[u8])]) -> (tempfile::TempDir, Host, Inventory) {
+        let directory = tempfile::tempdir().unwrap();
+        let host = Host::new(directory.path());
+        let mut inventory = Inventory::default();
+        for (path, mode, bytes) in files {
+            let at = host.path(path);
+            std::fs::create_dir_all(at.parent().unwrap()).unwrap();
+            std::fs::write(&at, bytes).unwrap();
+            std::fs::set_permissions(&at, std::os::unix::fs::PermissionsExt::from_mode(*mode)).unwrap();
+            let file = crate::step::merge::record(&host, "citus", path);
+            inventory.insert(file.unwrap().unwrap());
+        }
+        (directory, host, inventory)
+    }
+
+    #[test]
+    fn a_broken_elf_file_of_a_component_fails_the_gate_by_name_and_a_survey_goes_on() {
+        let broken = "/usr/lib/postgresql/18/lib/citus.so";
+        let gone = "/usr/lib/postgresql/18/lib/gone.so";
+        let script = "/opt/x/bin/tool";
+        let (_directory, host, inventory) = root(&[
+            (broken, 0o755, b"\x7fELF\x02\x01 cut off"),
+            (gone, 0o755, b"x"),
+            (script, 0o755, b"#!/usr/bin/env nosuch\n"),
+        ]);
+        std::fs::remove_file(host.path(gone)).unwrap();
+        let declared = Declared::default();
+        let error = needs(&host, &inventory, &declared).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("{broken}: is a broken ELF file: ")),
+            "{error}"
+        );
+        let survey = survey(&host, &inventory, &declared).unwrap();
+        assert_eq!(survey.unread.0.keys().collect::<Vec<_>>(), [broken]);
+        assert_eq!(survey.scripts.keys().collect::<Vec<_>>(), [script]);
+    }
+
+    #[test]
+    fn env_finds_the_programs_of_components() {
+        let (_directory, host, inventory) = root(&[
+            ("/opt/x/bin/python", 0o755, b"x"),
+            ("/opt/x/bin/tool", 0o755, b"#!/usr/bin/env python\n"),
+        ]);
+        let needs = needs(&host, &inventory, &Declared::default()).unwrap();
+        let python = needs.scripts["/opt/x/bin/tool"].path.as_deref();
+        assert_eq!(python, Some("/opt/x/bin/python"));
+    }
+
+    #[test]
+    fn a_link_keeps_the_package_of_a_file_and_of_no_directory() {
+        let list: &[u8] = b"/.\n/usr/share/words\n/usr/share/words/list\n";
+        let status: &[u8] = b"Package: words\nStatus: install ok installed\nArchitecture: all\nVersion: 1\n";
+        let (_directory, host, mut inventory) = root(&[
+            ("/var/lib/dpkg/status", 0o644, status),
+            ("/var/lib/dpkg/info/words.list", 0o644, list),
+            ("/usr/share/words/list", 0o644, b"a"),
+        ]);
+        for (link, target) in [("/usr/all", "share/words"), ("/usr/one", "share/words/list")] {
+            std::os::unix::fs::symlink(target, host.path(link)).unwrap();
+            let file = crate::step::merge::record(&host, "citus", link);
+            inventory.insert(file.unwrap().unwrap());
+        }
+        let needs = needs(&host, &inventory, &Declared::default()).unwrap();
+        let links: Vec<&String> = needs.links.keys().collect();
+        assert_eq!(links, ["/usr/one"]);
+    }
+
+    #[test]
     fn what_the_purge_took_away_is_named_with_file_library_and_package() {
         let mut before = Needs::default();
         let needed = Needed {
@@ -505,8 +666,7 @@ mod tests {
                 "/lib/citus.so -> libcurl.so.4: not found; the package libcurl4 had it",
                 "/lib/http.so opens libtensor.so.1; the package libtensor1 had it",
                 "/opt/bin/python3: leads to /usr/bin/python3, which does not exist; the package python3-minimal had it",
-                "hint: a library that is opened without being linked belongs into `packages.dlopen` of its manifest, and its \
-                 package, where no build package brings it, into `packages.runtime`; what nobody misses into `dlopen_optional`",
+                LIBRARIES_HINT.trim(),
             ]
         );
     }

@@ -2,48 +2,152 @@
 
 use anyhow::Result;
 
-use super::prune::is_licence;
 use crate::host::Host;
-use crate::host::fs::FileKind;
+use crate::host::fs::{self, FileKind};
+use crate::inventory::{Content, Inventory};
 
-/// Copies the licence texts at the top of `source`, an unpacked source tree, into `stage` as
-/// `/usr/share/doc/COMPONENT/`. Both are directories inside the root. Returns the names that were copied.
+/// How the names of licence texts begin.
+const WORDS: [&str; 6] = [
+    "COPYING",
+    "COPYRIGHT",
+    "LICENCE",
+    "LICENSE",
+    "NOTICE",
+    "UNLICENSE",
+];
+/// How the names of texts end.
+const TEXTS: [&str; 5] = ["adoc", "html", "md", "rst", "txt"];
+/// How the names of code and data end: what a program calls a licence is none.
+const CODE: [&str; 27] = [
+    "am", "c", "cc", "cmake", "cpp", "cxx", "data", "go", "h", "hpp", "in", "java", "js", "json", "mk",
+    "out", "pl", "pm", "py", "rb", "rs", "sh", "spec", "sql", "ts", "yaml", "yml",
+];
+
+/// Whether a file of this name is a licence text: `LICENSE`, `COPYRIGHT.orafce`, `COPYING3`, `license.md`, and neither
+/// `license.c` nor `notice.out`. In lower case, only a name that is a text's.
+pub fn is_text(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    let Some(rest) = WORDS.iter().find_map(|word| upper.strip_prefix(word)) else {
+        return false;
+    };
+    let suffix = name
+        .rsplit_once('.')
+        .map(|(_, suffix)| suffix.to_ascii_lowercase());
+    let is_one_of = |list: &[&str]| suffix.as_deref().is_some_and(|suffix| list.contains(&suffix));
+    let is_written_large = name.starts_with(|c: char| c.is_ascii_uppercase());
+    let goes_on = rest.starts_with(|c: char| !c.is_ascii_alphabetic());
+    rest.is_empty()
+        || goes_on && (is_one_of(&TEXTS) || suffix.is_none() && !rest.starts_with('_'))
+        || goes_on && is_written_large && !is_one_of(&CODE)
+}
+
+/// Copies the licence texts in `source`, the unpacked archives of a component, into `stage` as
+/// `/usr/share/doc/COMPONENT/`, each at the path that it has there: what is compiled in from somewhere else has a text of
+/// its own. Both are directories inside the root. Returns what was copied.
 pub fn keep(host: &Host, source: &str, stage: &str, component: &str) -> Result<Vec<String>> {
     let mut kept = Vec::new();
-    for name in host.names(source)? {
-        let path = format!("{source}/{name}");
-        let is_file = host
-            .look(&path)?
-            .is_some_and(|found| found.kind == FileKind::File);
-        if !is_file || !is_licence(&name) {
+    for entry in fs::tree(&host.path(source))? {
+        let Some(path) = entry.path.to_str().filter(|_| entry.kind == FileKind::File) else {
+            continue;
+        };
+        let name = path.rsplit('/').next().unwrap_or(path);
+        // What begins with a dot is for those who develop it.
+        let is_hidden = path.split('/').any(|part| part.starts_with('.'));
+        if is_hidden || !is_text(name) {
             continue;
         }
-        let mut directory = stage.to_owned();
-        for part in ["usr", "share", "doc", component] {
-            directory = format!("{directory}/{part}");
-            host.install_directory(&directory)?;
+        let to = format!("{stage}{}/{path}", directory(component));
+        let above = to.rsplit_once('/').map_or("", |(above, _)| above);
+        let parts = above.strip_prefix(stage).unwrap_or(above);
+        let mut made = stage.to_owned();
+        for part in parts.split('/').filter(|part| !part.is_empty()) {
+            made = format!("{made}/{part}");
+            host.install_directory(&made)?;
         }
-        host.install_file(&host.path(&path), &format!("{directory}/{name}"), 0o644)?;
-        kept.push(name);
+        host.install_file(&host.path(format!("{source}/{path}")), &to, 0o644)?;
+        kept.push(path.to_owned());
     }
     Ok(kept)
 }
 
+/// Where the texts of a component are.
+fn directory(component: &str) -> String {
+    format!("/usr/share/doc/{component}")
+}
+
+/// The licence texts of a component that are installed, one after the other with the path of each; empty where it has
+/// brought none.
+pub fn texts(host: &Host, inventory: &Inventory, component: &str) -> String {
+    let below = format!("{}/", directory(component));
+    let mut texts = String::new();
+    for file in inventory.iter() {
+        let name = file.path.rsplit('/').next().unwrap_or_default();
+        let is_file = matches!(file.content, Content::File { .. });
+        if is_file && is_text(name) && file.path.starts_with(&below) {
+            let text = fs::read_foreign(&host.path(&file.path), LONGEST).unwrap_or_default();
+            texts.push_str(&format!("{}:\n\n{}\n\n", file.path, text.trim_end()));
+        }
+    }
+    texts
+}
+
+/// A licence of more bytes than this is none.
+const LONGEST: u64 = 1024 * 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::step::merge;
 
     #[test]
-    fn texts_at_the_top_of_a_source_tree_are_kept_and_nothing_else() {
+    fn texts_are_told_from_code_that_is_called_alike() {
+        let texts = "LICENSE License LICENSE.md LICENSE.APACHE LICENSE-TIMESCALE LICENSE_1_0.txt COPYING3 COPYING.LESSER \
+                     COPYRIGHT.orafce COPYRIGHT.pg_sphere copyright license.txt license-mit LICENSE&COPYING.txt NOTICE \
+                     LICENCE.rst UNLICENSE";
+        for name in texts.split(' ') {
+            assert!(is_text(name), "{name}");
+        }
+        let others = "license.c license.h license.py license.sql LICENSE.sql license.out license_guc.c license_apache.spec \
+                      notice.sql copyright.pl licensed LICENSES.json copy.c README license_check";
+        for name in others.split(' ') {
+            assert!(!is_text(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_text_of_the_archives_is_kept_at_its_path_and_read_again() {
         let root = tempfile::tempdir().unwrap();
         let host = Host::new(root.path());
-        std::fs::create_dir_all(host.path("/source/vendor/LICENSES")).unwrap();
         std::fs::create_dir_all(host.path("/stage")).unwrap();
-        for name in ["LICENSE", "COPYRIGHT", "README.md", "vendor/LICENSE", "license.c"] {
-            std::fs::write(host.path(format!("/source/{name}")), name).unwrap();
+        let names = [
+            "LICENSE",
+            "COPYRIGHT.orafce",
+            "README.md",
+            "h3-4.2.0/LICENSE",
+            "vendor/safe/LICENSE&COPYING.txt",
+            "src/license.c",
+            ".github/LICENSE",
+        ];
+        for name in names {
+            let path = host.path(format!("/source/{name}"));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, format!("text of {name}")).unwrap();
         }
-        let kept = keep(&host, "/source", "/stage", "citus").unwrap();
-        assert_eq!(kept, ["COPYRIGHT", "LICENSE"]);
-        assert_eq!(host.names("/stage/usr/share/doc/citus").unwrap(), kept);
+        let kept = keep(&host, "/source", "/stage", "h3").unwrap();
+        let expected = [
+            "COPYRIGHT.orafce",
+            "LICENSE",
+            "h3-4.2.0/LICENSE",
+            "vendor/safe/LICENSE&COPYING.txt",
+        ];
+        assert_eq!(kept, expected);
+        let mut inventory = Inventory::default();
+        merge::merge(&host, "/stage", "h3", &mut inventory, &|_| Ok(())).unwrap();
+        let texts = texts(&host, &inventory, "h3");
+        assert!(
+            texts.contains("/usr/share/doc/h3/h3-4.2.0/LICENSE:\n\ntext of h3-4.2.0/LICENSE\n"),
+            "{texts}"
+        );
+        assert_eq!(super::texts(&host, &inventory, "h"), "");
     }
 }

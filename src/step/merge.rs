@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::host::dpkg::Dpkg;
 use crate::host::elf::{Elf, Machine};
 use crate::host::fs::{self, Entry, FileKind};
-use crate::host::tree::{components, utf8};
+use crate::host::tree::{components, is_below, utf8};
 use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::layout;
 
@@ -346,11 +346,6 @@ fn place(path: &str, kind: &FileKind) -> Option<String> {
         .iter()
         .any(|prefix| is_below(path, prefix) && path != *prefix);
     (!is_on_the_way && !is_inside).then(|| format!("is outside of {}", ALLOWED.join(", ")))
-}
-
-fn is_below(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The absolute path that a link at `path` with `target` means, by its text alone.

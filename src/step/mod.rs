@@ -16,6 +16,7 @@ pub mod gate;
 mod licence;
 pub mod merge;
 mod packages;
+pub mod program;
 pub mod prove;
 pub mod prune;
 pub mod purge;
@@ -262,6 +263,7 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
         }
         Action::RemoveLeftovers(policy) => clean::remove_leftovers(policy, context)?,
         Action::CheckLibraries { declared } => clean::check_libraries(declared, context)?,
+        Action::KeepProgram => program::install(context)?,
         Action::Uninstall { component } => uninstall(component, context)?,
         Action::TryOut(try_out) => prove::image(try_out, context, log)?,
         Action::InitialiseTemplate(server) => prove::template(server, context, log)?,

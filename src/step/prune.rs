@@ -7,16 +7,15 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::gate;
+use super::licence;
 use super::purge::{self, PackagesBefore};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
 use crate::host::fs::{self, FileKind};
-use crate::host::tree::utf8;
+use crate::host::tree::{is_below, utf8};
 use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::layout;
 use crate::manifest::image::{Prune, Removal};
-use crate::resolve::Declared;
 
 /// Where debuggers look for symbols.
 pub const DEBUG_SYMBOLS: &str = "/usr/lib/debug/.build-id/";
@@ -80,7 +79,7 @@ pub fn kind(path: &str) -> Option<Removal> {
         Some(Removal::Bitcode)
     } else if has("locale") && has("LC_MESSAGES") && extension("mo") {
         Some(Removal::Translations)
-    } else if is_licence(name) {
+    } else if licence::is_text(name) {
         None
     } else if after_share
         .iter()
@@ -103,20 +102,12 @@ fn is_development(name: &str, directories: &[&str]) -> bool {
         || has("pgxs")
         || ends("pkgconfig")
         || ends("cmake")
+        // lib/cmake/NAME/NAMEConfig.cmake
+        || (has("cmake") && name.rsplit_once('.').is_some_and(|(_, suffix)| suffix == "cmake"))
         || (ends("bin") && DEVELOPMENT_PROGRAMS.contains(&name))
         || DEVELOPMENT_LIBRARIES
             .iter()
             .any(|library| name.starts_with(library))
-}
-
-/// Licence texts stay with what they are for: `LICENSE`, `COPYING.txt`, and not `license.c`.
-pub fn is_licence(name: &str) -> bool {
-    let upper = name.to_ascii_uppercase();
-    let words = ["COPYRIGHT", "LICENSE", "LICENCE", "COPYING", "NOTICE"];
-    let rest = words.iter().find_map(|word| upper.strip_prefix(word));
-    rest.is_some_and(|rest| {
-        rest.is_empty() || rest.starts_with(['-', '_']) || [".TXT", ".MD", ".RST"].contains(&rest)
-    })
 }
 
 /// What a pruning did.
@@ -126,8 +117,6 @@ pub struct Pruned {
     pub removed: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// Scripts that were removed because their interpreter is not in the image: path and interpreter.
-    pub scripts: Vec<(String, String)>,
     /// Paths of the policy that are files of a Debian package, and stay: path and package.
     pub owned: Vec<(String, String)>,
 }
@@ -147,22 +136,10 @@ pub fn files(host: &Host, policy: &Prune, inventory: &mut Inventory) -> Result<P
     Ok(pruned)
 }
 
-/// Removes what is left over when the build packages are gone: scripts whose interpreter went, and caches, lists and
-/// logs. What `before` found in directories for temporary files stays, and so does whatever is mounted.
-pub fn leftovers(
-    host: &Host,
-    policy: &Prune,
-    before: &PackagesBefore,
-    inventory: &mut Inventory,
-) -> Result<Pruned> {
+/// Removes what is left over when the build packages are gone: caches, lists and logs. What `before` found in directories
+/// for temporary files stays, and so does whatever is mounted.
+pub fn leftovers(host: &Host, policy: &Prune, before: &PackagesBefore) -> Result<Pruned> {
     let mut pruned = Pruned::default();
-    for (script, interpreter) in
-        gate::needs(host, inventory, &Declared::default())?.scripts_without_interpreter()
-    {
-        pruned.scripts.push((script.clone(), interpreter.name.clone()));
-    }
-    let scripts: Vec<String> = pruned.scripts.iter().map(|(script, _)| script.clone()).collect();
-    pruned.take_from(host, inventory, &scripts)?;
     pruned.sweep(host, policy, before)?;
     Ok(pruned)
 }
@@ -268,11 +245,6 @@ impl Pruned {
         }
         Ok(())
     }
-}
-
-fn is_below(path: &str, top: &str) -> bool {
-    path.strip_prefix(top)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The name that only a linker asks for: `libpq.so` beside `libpq.so.5`.
@@ -383,6 +355,11 @@ mod tests {
             ),
             ("/usr/lib/postgresql/18/bin/ecpg", Some(Removal::Development)),
             (
+                "/usr/lib/x86_64-linux-gnu/cmake/h3/h3Config.cmake",
+                Some(Removal::Development),
+            ),
+            ("/usr/share/postgresql/18/cmake/x/notes.txt", None),
+            (
                 "/usr/lib/postgresql/18/lib/libecpg.so.6.18",
                 Some(Removal::Development),
             ),
@@ -454,9 +431,7 @@ mod tests {
         write("/var/lib/apt/lists/archive.example_Packages", "x");
         write("/stage/usr/include/pg/postgres.h", "x");
         write("/stage/usr/lib/pg/lib/libpq.so.5.18", "x");
-        write("/stage/usr/lib/pg/bin/script.py", "#!/usr/bin/env python9\n");
-        let script = host.path("/stage/usr/lib/pg/bin/script.py");
-        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        write("/stage/usr/lib/pg/bin/ecpg", "x");
         std::os::unix::fs::symlink("libpq.so.5.18", host.path("/stage/usr/lib/pg/lib/libpq.so")).unwrap();
         let mut inventory = Inventory::default();
         merge::merge(&host, "/stage", "postgresql", &mut inventory, &|_| Ok(())).unwrap();
@@ -478,11 +453,7 @@ mod tests {
         write("/tmp/ours/deep", "x");
         write(&format!("{}/log/purge.log", layout::WORK), "x");
         files(&host, &policy, &mut inventory).unwrap();
-        let pruned = leftovers(&host, &policy, &before, &mut inventory).unwrap();
-        assert_eq!(
-            pruned.scripts,
-            [("/usr/lib/pg/bin/script.py".to_owned(), "python9".to_owned())]
-        );
+        let pruned = leftovers(&host, &policy, &before).unwrap();
         assert_eq!(
             pruned.owned,
             [(

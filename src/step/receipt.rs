@@ -1,17 +1,21 @@
 //! Writes the receipt, and beside it the bills of materials that are made of it.
 
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
 use anyhow::{Context as _, Result, bail};
 
 use super::files::ROOT_FILE;
 use super::purge::{self, PackagesBefore};
-use super::{Context, lock, merge};
+use super::{Context, licence, lock, merge, times};
 use crate::failure::{Cause, Failure};
 use crate::host::dpkg::Dpkg;
 use crate::host::fs::FileKind;
 use crate::host::{self, Host};
+use crate::inventory::Inventory;
 use crate::layout;
 use crate::plan;
-use crate::receipt::{DebugSymbols, Facts, IMAGE, Privileged, Receipt};
+use crate::receipt::{Component, ComponentKind, DebugSymbols, Facts, IMAGE, Privileged, Receipt};
 use crate::report::bytes;
 use crate::resolve::Resolved;
 use crate::{sbom, verify};
@@ -24,8 +28,11 @@ use crate::{sbom, verify};
 pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failure> {
     let (host, state) = (context.host, &context.state);
     let mut inventory = lock(&state.inventory).clone();
+    // What an earlier installation has kept is still there.
+    let has_kept = |earlier: &Receipt| earlier.files.iter().any(|file| file.path == layout::PROGRAM);
+    let kept = state.earlier.get().filter(|earlier| has_kept(earlier));
     let written = [resolved.configuration.as_str(), layout::DPKG_CONFIGURATION];
-    for path in written {
+    for path in written.into_iter().chain(kept.map(|_| layout::PROGRAM)) {
         if let Some(file) = merge::record(host, IMAGE, path)? {
             inventory.insert(file);
         }
@@ -44,6 +51,8 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
     let (privileged, _) = verify::privileged(host)?;
     unaccounted(host, &privileged, before, &dpkg, resolved)
         .map_err(|error| Failure::new(Cause::Test, error))?;
+    let began = state.unfinished.get().map_or_else(host::now, |one| one.began);
+    let created = times::image_time()?.unwrap_or(began);
     let receipt = Receipt::build(
         resolved,
         Facts {
@@ -62,17 +71,18 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
                 sha256: archive.sha256,
                 size: archive.size,
             }),
-            created: host::variable("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()),
+            created: seconds(created),
         },
     );
     let receipt = match state.earlier.get() {
         Some(earlier) => receipt.after(earlier),
         None => receipt,
     };
+    let licences = licences(&receipt, &inventory, context);
     let documents = [
         ("contents.txt", plan::leaves(resolved).join("\n") + "\n"),
         ("receipt.json", receipt.to_json()?),
-        ("sbom.spdx.json", text(&sbom::spdx(&receipt))?),
+        ("sbom.spdx.json", text(&sbom::spdx(&receipt, &licences))?),
         ("sbom.cdx.json", text(&sbom::cyclonedx(&receipt))?),
     ];
     let paths = documents
@@ -88,6 +98,30 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
         bytes(receipt.files_size),
         bytes(receipt.packages_size)
     ))
+}
+
+/// The licence texts of what was compiled, by its id. Says of what has brought none that it is so.
+fn licences(receipt: &Receipt, inventory: &Inventory, context: &Context<'_>) -> BTreeMap<String, String> {
+    let is_compiled =
+        |one: &&Component| matches!(one.kind, ComponentKind::Postgresql | ComponentKind::Extension);
+    let mut licences = BTreeMap::new();
+    for id in receipt.components.iter().filter(is_compiled).map(Component::id) {
+        let texts = licence::texts(context.host, inventory, &id);
+        if texts.is_empty() {
+            let line =
+                format!("       no licence text of {id} is kept: its archives have no file of such a name");
+            context.reporter.line(&line);
+        }
+        licences.insert(id, texts);
+    }
+    licences
+}
+
+/// Seconds since 1970.
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// Fails where the machine is not what its receipt says: a directory has lost its owner, an account has a password, a

@@ -32,8 +32,8 @@ pub fn settle_one(host: &Host, path: &str, since: SystemTime) -> Result<()> {
     Ok(())
 }
 
-/// The time that `SOURCE_DATE_EPOCH` names.
-fn image_time() -> Result<Option<SystemTime>> {
+/// The time that `SOURCE_DATE_EPOCH` names; none where that is not set.
+pub fn image_time() -> Result<Option<SystemTime>> {
     let Some(text) = host::variable("SOURCE_DATE_EPOCH") else {
         return Ok(None);
     };

@@ -37,6 +37,9 @@ struct Record {
     began: Duration,
     /// The receipt that was there.
     earlier: Option<Receipt>,
+    /// Whether the directory for what is needed only meanwhile was not there.
+    #[serde(default)]
+    made_work: bool,
     /// Files of accounts and of locales; `None` for those that were not there.
     files: BTreeMap<String, Option<Original>>,
     /// What dpkg had of each package.
@@ -63,6 +66,8 @@ pub struct Unfinished {
     pub began: SystemTime,
     /// The receipt that was there then.
     pub earlier: Option<Receipt>,
+    /// Whether [`layout::WORK`] was not there then.
+    pub made_work: bool,
     found: Option<Record>,
     removed: BTreeMap<String, Package>,
     _occupation: Occupation,
@@ -134,6 +139,7 @@ impl Unfinished {
         earlier: Option<Receipt>,
         say: &dyn Fn(&str),
     ) -> Result<Self, Failure> {
+        let made_work = !host.exists(layout::WORK);
         let occupation = host.occupy(UNFINISHED, say).because(Cause::Internal)?;
         let found = Record::read(host)?;
         let log = Log::open(&host.path(layout::log(&layout::logs(), "repair packages")))
@@ -159,6 +165,7 @@ impl Unfinished {
                 .as_ref()
                 .map_or(began, |found| SystemTime::UNIX_EPOCH + found.began),
             earlier: found.as_ref().map_or(earlier, |found| found.earlier.clone()),
+            made_work: found.as_ref().map_or(made_work, |found| found.made_work),
             found,
             removed,
             _occupation: occupation,
@@ -187,6 +194,7 @@ impl Unfinished {
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default(),
             earlier: self.earlier.clone(),
+            made_work: self.made_work,
             files,
             conditions: host.conditions()?,
             before: take()?,
@@ -197,6 +205,17 @@ impl Unfinished {
         host.write_durably(&self::record(), &text)?;
         Ok(record.before)
     }
+}
+
+/// Removes what was needed only meanwhile: the directory itself as well, where the installation made it and nothing is
+/// mounted on it.
+pub fn clear(host: &Host, made_work: bool) -> Result<()> {
+    host.empty_contents(layout::WORK)?;
+    let is_mounted = host.mount_points()?.iter().any(|place| place == layout::WORK);
+    if made_work && !is_mounted {
+        host.remove_empty_directory(layout::WORK)?;
+    }
+    Ok(())
 }
 
 /// Ends an installation that began at `began`: nothing of its record stays, nor does the directory above tell the time.

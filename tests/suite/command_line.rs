@@ -225,7 +225,7 @@ fn the_command_line_chooses_extensions() {
 
 #[test]
 fn schemas_are_json_schemas_and_completions_name_the_commands() {
-    for document in ["manifest", "plan"] {
+    for document in ["manifest", "plan", "receipt", "verification"] {
         let schema: serde_json::Value = serde_json::from_str(&pgsetup(["schema", document]).out).unwrap();
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     }

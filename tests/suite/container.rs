@@ -130,10 +130,12 @@ impl Inside {
 }
 
 /// The image under test with its base.
-struct Image {
-    name: &'static str,
+pub struct Image {
+    /// Its name.
+    pub name: &'static str,
     base_name: String,
-    receipt: Value,
+    /// Its receipt.
+    pub receipt: Value,
     /// The page for people, which says what was left out and why.
     contents: String,
     inside: Inside,
@@ -141,7 +143,7 @@ struct Image {
 }
 
 /// Looked at once, whatever number of tests ask.
-fn the_image() -> Option<&'static Image> {
+pub fn the_image() -> Option<&'static Image> {
     static IMAGE: OnceLock<Result<Image, String>> = OnceLock::new();
     let found = IMAGE.get_or_init(|| {
         let name = image()?;
@@ -407,6 +409,29 @@ fn whatever_is_done_to_the_image_verify_names_it() {
         (
             format!("chown postgres {directory}/pg_cron.so"),
             format!("{directory}/pg_cron.so: belongs to 999:0, the receipt says 0:0"),
+        ),
+        (
+            format!("rm {directory}/libpqwalreceiver.so {directory}/../bin/psql"),
+            format!("{directory}/libpqwalreceiver.so: is missing; postgresql brought it"),
+        ),
+        (
+            ":".to_owned(),
+            format!(
+                "{}/bin/psql: is missing; postgresql brought it",
+                directory.trim_end_matches("/lib")
+            ),
+        ),
+        (
+            format!("truncate --size=100 {directory}/plpgsql.so"),
+            format!("{directory}/plpgsql.so: is a broken ELF file: "),
+        ),
+        (
+            "printf x | dd of=/usr/bin/env bs=1 seek=4000 conv=notrunc status=none".to_owned(),
+            "/usr/bin/env: has another content than the package coreutils brought".to_owned(),
+        ),
+        (
+            "install --mode=4755 /bin/true /tmp/su".to_owned(),
+            "/tmp/su: has mode and owner 4755 0:0: set-id".to_owned(),
         ),
         (
             "rm /usr/lib/*-linux-gnu/libzstd.so.1*".to_owned(),

@@ -18,6 +18,8 @@ struct Case {
     code: &'static str,
     /// Further words for the compiler.
     link: &'static str,
+    /// The first line of a script that is installed beside it, where there is one.
+    script: &'static str,
     /// `packages` of the manifest.
     packages: &'static str,
     /// What the gate says; empty where it has nothing to say.
@@ -26,11 +28,12 @@ struct Case {
 
 const DIRECTORY: &str = "/usr/lib/postgresql/18/lib";
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
     Case {
         name: "linked",
         code: "void *yaml_get_version_string(void); void *f(void) { return yaml_get_version_string(); }",
         link: "-lyaml",
+        script: "",
         packages: "build: [libyaml-dev]",
         finding: "",
     },
@@ -38,6 +41,7 @@ const CASES: [Case; 6] = [
         name: "declared",
         code: "void *dlopen(const char *, int); void *f(void) { return dlopen(\"libnpth.so.0\", 1); }",
         link: "",
+        script: "",
         packages: "build: [libnpth0-dev], dlopen: [libnpth.so.0]",
         finding: "",
     },
@@ -45,6 +49,7 @@ const CASES: [Case; 6] = [
         name: "purged",
         code: "void *dlopen(const char *, int); void *f(void) { return dlopen(\"libjansson.so.4\", 1); }",
         link: "",
+        script: "",
         packages: "build: [libjansson-dev]",
         finding: "[DIR]/purged.so opens libjansson.so.4; the package libjansson4 had it",
     },
@@ -52,6 +57,7 @@ const CASES: [Case; 6] = [
         name: "undeclared",
         code: "void *dlopen(const char *, int); void *f(void) { return dlopen(\"libtensor.so.1\", 1); }",
         link: "",
+        script: "",
         packages: "dlopen_optional: [libcuda.so.1]",
         finding: "[DIR]/undeclared.so opens libtensor.so.1, which is not there and not declared; no installed package had it",
     },
@@ -59,6 +65,7 @@ const CASES: [Case; 6] = [
         name: "promised",
         code: "int f(void) { return 0; }",
         link: "",
+        script: "",
         packages: "dlopen: [plugins/libpromised.so.2], programs: [frobnicate]",
         finding: "promised (`packages.dlopen`) -> plugins/libpromised.so.2: not found; no installed package had it\n\
                   promised calls the program frobnicate, which is not there; no installed package had it",
@@ -67,8 +74,25 @@ const CASES: [Case; 6] = [
         name: "private",
         code: "int g(void); int f(void) { return g(); }",
         link: "-L. -lprivate",
+        script: "",
         packages: "build: []",
         finding: "[DIR]/private.so -> libprivate.so: not found; no installed package had it",
+    },
+    Case {
+        name: "orphaned",
+        code: "int f(void) { return 0; }",
+        link: "",
+        script: "#!/usr/bin/gawk -f",
+        packages: "build: [gawk]",
+        finding: "[DIR]/orphaned.sh is run by /usr/bin/gawk, which is not there; the package gawk had it",
+    },
+    Case {
+        name: "run",
+        code: "int f(void) { return 0; }",
+        link: "",
+        script: "#!/usr/bin/env m4",
+        packages: "build: [m4], runtime: [m4]",
+        finding: "",
     },
 ];
 
@@ -100,11 +124,17 @@ fn extension(directory: &Path, case: &Case) {
         name,
         code,
         link,
+        script,
         packages,
         ..
     } = case;
     let library = "int g(void) { return 1; }";
-    let digest = archive(directory, name, &[("it.c", code), ("private.c", library)]);
+    let script_text = format!("{script}\n");
+    let files = [("it.c", *code), ("private.c", library), ("script", &script_text)];
+    let digest = archive(directory, name, &files);
+    let installed = format!("'${{stage}}{DIRECTORY}/{name}.sh'");
+    // One without a first line is for nobody.
+    let mode = if script.is_empty() { "0644" } else { "0755" };
     let compile = |words: &str| format!("[gcc, -shared, -fPIC, {words}]");
     let manifest = format!(
         "kind: extension\nname: {name}\nsummary: A case\nlicense: MIT\nhomepage: https://example.org/\nreleases:\n\
@@ -112,6 +142,7 @@ fn extension(directory: &Path, case: &Case) {
          build:\n  steps:\n\
          \x20   - {{name: a library, run: {private}}}\n\
          \x20   - {{name: a directory, run: [mkdir, -p, '${{stage}}{DIRECTORY}']}}\n\
+         \x20   - {{name: a script, run: [install, --mode={mode}, script, {installed}]}}\n\
          \x20   - {{name: it, run: {it}}}\n\
          packages: {{{packages}}}\n\
          tests: [{{description: it is there, query: SELECT 1, expected: '1'}}]\n",
@@ -255,6 +286,8 @@ fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_nam
         ("libyaml-0-2", true),
         ("libnpth0", true),
         ("libjansson4", false),
+        ("m4", true),
+        ("gawk", false),
         ("libyaml-dev", false),
         ("gcc", false),
         ("make", false),

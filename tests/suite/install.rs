@@ -100,6 +100,7 @@ fn an_installation_is_complete_and_agrees_with_its_receipt() {
 
     // Nothing but what belongs into the image is left.
     assert_eq!(files_below(&machine.root("/var/tmp")), Vec::<String>::new());
+    assert!(!machine.root("/var/tmp/pgsetup").exists());
     assert_eq!(files_below(&machine.root("/tmp")), ["of-the-base"]);
     let mode = machine
         .root("/var/lib/postgresql/data")
@@ -965,9 +966,12 @@ fn what_a_first_installation_made_a_second_one_accounts_for_too() {
 
     machine.image(&["beta"], "packages: {runtime: [zstd]}\n");
     machine.extension("beta", Recipe::default());
+    // Somebody's own: pgsetup has not made it this time.
+    std::fs::create_dir(machine.root("/var/tmp/pgsetup")).unwrap();
     ended_with(&machine, &machine.install(&[]), 0);
     assert_eq!(recorded(&machine, "components"), ["postgresql", "beta", "alpha"]);
     assert_eq!(recorded(&machine, "packages_kept"), ["xz-utils", "zstd"]);
+    assert!(machine.root("/var/tmp/pgsetup").exists());
     let root = machine.path("root");
     let verified = pgsetup(["verify", "--root", root.to_str().unwrap()]);
     assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
@@ -981,6 +985,70 @@ fn what_a_first_installation_made_a_second_one_accounts_for_too() {
     let expected =
         "an earlier installation left other versions here: alpha 1.0 is there, and the manifests select 1.1";
     assert!(ran.err.contains(expected), "{}", ran.err);
+}
+
+#[test]
+fn an_image_that_keeps_pgsetup_has_it_in_its_receipt_and_so_has_the_next_one() {
+    let machine = Machine::new();
+    // Without symbols for debuggers, which are ten times as large as the rest and read again and again.
+    let own = machine.path("pgsetup");
+    let mut strip = Command::new("strip");
+    strip.arg(env!("CARGO_BIN_EXE_pgsetup")).arg("-o").arg(&own);
+    assert!(strip.status().unwrap().success());
+    let install = || {
+        let usual = machine.command(&[]);
+        let mut command = Command::new(&own);
+        command.args(usual.get_args());
+        for (name, value) in usual.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Ran::from(command.output().unwrap())
+    };
+    // This machine's own libraries: the one that tests run is not static.
+    let libraries = Command::new("ldd").arg(&own).output().unwrap();
+    let libraries = String::from_utf8(libraries.stdout).unwrap();
+    for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+        let to = machine.root(library);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(library, to).unwrap();
+    }
+    machine.image(&["alpha"], "");
+    machine.extension("alpha", Recipe::default());
+    let manifest = machine.path("manifests/image.yaml");
+    let plain = std::fs::read_to_string(&manifest).unwrap();
+    let keeps = plain.replace(
+        "remove: [package-lists]",
+        "remove: [package-lists], keep_pgsetup: true",
+    );
+    assert_ne!(keeps, plain);
+    std::fs::write(&manifest, keeps).unwrap();
+    let ran = install();
+    ended_with(&machine, &ran, 0);
+    assert!(
+        ran.err.contains("pgsetup in /usr/local/bin/pgsetup\n"),
+        "{}",
+        ran.err
+    );
+    let kept = machine.root("/usr/local/bin/pgsetup");
+    let verified = || {
+        assert!(std::fs::read(&kept).unwrap() == std::fs::read(&own).unwrap());
+        assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o7777, 0o755);
+        let text = std::fs::read_to_string(machine.root("/usr/share/pgsetup/receipt.json")).unwrap();
+        let receipt: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let files = receipt["files"].as_array().unwrap();
+        let file = files.iter().find(|file| file["path"] == "/usr/local/bin/pgsetup");
+        assert_eq!(file.unwrap()["component"], "image");
+        let root = machine.path("root");
+        let verified = pgsetup(["verify", "--root", root.to_str().unwrap()]);
+        assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+    };
+    verified();
+    std::fs::write(&manifest, plain).unwrap();
+    ended_with(&machine, &install(), 0);
+    verified();
 }
 
 #[test]

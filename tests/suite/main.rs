@@ -3,6 +3,7 @@
 //! One binary, so that what the tests share is compiled once. Files with expected texts are in `tests/golden` and
 //! `tests/bad`; `SNAPSHOTS=overwrite cargo test` writes them anew.
 
+mod accounted;
 mod architecture;
 mod artifacts;
 mod broken;
@@ -21,6 +22,7 @@ mod machine;
 mod problems;
 mod remote;
 mod sbom;
+mod schemas;
 mod seeing;
 mod sources;
 mod support;

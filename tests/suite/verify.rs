@@ -11,6 +11,8 @@ use crate::support::{Ran, pgsetup};
 const PROGRAM: &str = "/usr/lib/postgresql/18/bin/postgres";
 /// Where dpkg lists the files of libc6.
 const LIBC_LIST: &str = "/var/lib/dpkg/info/libc6.list";
+/// A file of libc6 whose content dpkg knows.
+const LIBC_TEXT: &str = "/usr/share/libc/text";
 const LIBRARY: &str = "/usr/lib/postgresql/18/lib/citus.so";
 const CONTROL: &str = "/usr/share/postgresql/18/extension/citus.control";
 
@@ -46,6 +48,9 @@ impl Image {
         image.write("/etc/shadow", b"root:*:1::::::\npostgres:!:1::::::\n", 0o644);
         symlink("citus.so", image.path("/usr/lib/postgresql/18/lib/link.so")).unwrap();
         image.copy_libraries();
+        image.write(LIBC_TEXT, b"abc", 0o644);
+        let digests = b"900150983cd24fb0d6963f7d28e17f72  usr/share/libc/text\n";
+        image.write("/var/lib/dpkg/info/libc6.md5sums", digests, 0o644);
         image.install_packages(&[("dpkg", "1.21"), ("libc6", "2.36")]);
         image.write_receipt();
         image
@@ -81,7 +86,7 @@ impl Image {
     fn copy_libraries(&self) {
         let output = std::process::Command::new("ldd").arg("/bin/sh").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let mut list = "/.\n".to_owned();
+        let mut list = format!("/.\n{LIBC_TEXT}\n");
         for word in text.split_whitespace().filter(|word| word.starts_with('/')) {
             self.write(word, &std::fs::read(word).unwrap(), 0o755);
             list.push_str(&format!("{word}\n"));
@@ -202,7 +207,7 @@ fn an_untouched_image_is_what_its_receipt_says() {
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
     assert!(
         ran.out
-            .contains("example: 9 files, 2 packages, 1 programs and libraries, 1 extensions"),
+            .contains("example: 9 files, 2 packages with 1 files, 1 programs and libraries, 1 extensions"),
         "{}",
         ran.out
     );
@@ -218,6 +223,149 @@ fn a_changed_byte_is_named() {
         digest(b"citus")
     );
     only_difference_after(|image| image.write(LIBRARY, b"cjtus", 0o644), &expected);
+}
+
+#[test]
+fn a_changed_byte_in_a_file_of_a_package_is_named() {
+    only_difference_after(
+        |image| image.write(LIBC_TEXT, b"abd", 0o644),
+        &format!("{LIBC_TEXT}: has another content than the package libc6 brought"),
+    );
+}
+
+/// Something that is done to an image, and how the line begins that names it.
+type Deed<'a> = (&'a dyn Fn(&Image), String);
+
+/// Fails where one of several deeds is not named, when all of them were done to one image.
+fn named_together(deeds: &[Deed<'_>]) {
+    let image = Image::new();
+    for (deed, _) in deeds {
+        deed(&image);
+    }
+    let (text, json) = (image.verify(&[]), image.verify(&["--format", "json"]));
+    assert_eq!((text.status, json.status), (7, 7), "{}{}", text.out, text.err);
+    let document: Value = serde_json::from_str(&json.out).unwrap();
+    let listed = document["differences"].as_array().unwrap();
+    for (_, line) in deeds {
+        assert!(
+            text.out.lines().any(|found| found.starts_with(line)),
+            "nothing begins with `{line}`:\n{}",
+            text.out
+        );
+        let (subject, explanation) = line.split_once(": ").unwrap();
+        let is_it = |one: &Value| {
+            one["subject"] == subject && one["explanation"].as_str().unwrap().starts_with(explanation)
+        };
+        assert!(listed.iter().any(is_it), "{line}: {listed:#?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_named_and_keeps_nothing_else_from_being_named() {
+    let remove = |image: &Image, path: &str| std::fs::remove_file(image.path(path)).unwrap();
+    named_together(&[
+        // A program that is gone has a mode in the receipt by which it would be a script.
+        (
+            &|image| remove(image, PROGRAM),
+            format!("{PROGRAM}: is missing; postgresql brought it"),
+        ),
+        (
+            &|image| image.write(LIBRARY, b"\x7fELF\x02\x01\x01 cut off", 0o644),
+            format!("{LIBRARY}: is a broken ELF file: "),
+        ),
+        (
+            &|image| {
+                remove(image, "/usr/lib/postgresql/18/lib/link.so");
+                symlink("link.so", image.path("/usr/lib/postgresql/18/lib/link.so")).unwrap();
+            },
+            "/usr/lib/postgresql/18/lib/link.so: links to link.so, the receipt says citus.so".to_owned(),
+        ),
+        (
+            &|image| {
+                remove(image, "/etc/passwd");
+                std::fs::create_dir(image.path("/etc/passwd")).unwrap();
+            },
+            "/etc/passwd: cannot read ".to_owned(),
+        ),
+        (
+            &|image| {
+                remove(image, CONTROL);
+                std::fs::create_dir(image.path(CONTROL)).unwrap();
+            },
+            format!("{CONTROL}: is a directory, the receipt says a file"),
+        ),
+        (
+            &|image| image.write("/tmp/su", b"", 0o4755),
+            "/tmp/su: has mode and owner 4755 ".to_owned(),
+        ),
+    ]);
+}
+
+#[test]
+fn a_library_of_a_package_that_was_cut_off_is_named() {
+    let list = std::fs::read_to_string(Image::new().path(LIBC_LIST)).unwrap();
+    let libc = list.lines().find(|path| path.contains("libc.so.6")).unwrap();
+    named_together(&[
+        (
+            &|image| image.write(libc, b"\x7fELF\x02\x01\x01 cut off", 0o755),
+            format!("{libc}: is a broken ELF file: "),
+        ),
+        (
+            &|_| (),
+            format!("libc.so.6: is not there; needed by {PROGRAM} -> libc.so.6"),
+        ),
+    ]);
+}
+
+#[test]
+fn a_directory_that_became_a_file_is_named_with_what_was_in_it() {
+    let extensions = "/usr/share/postgresql/18/extension";
+    let gone = format!("{CONTROL}: is missing; citus brought it");
+    named_together(&[
+        (
+            &|image| {
+                std::fs::remove_dir_all(image.path(extensions)).unwrap();
+                image.write(extensions, b"", 0o644);
+            },
+            gone,
+        ),
+        (&|_| (), "citus: has no control file; citus brought it".to_owned()),
+    ]);
+}
+
+#[test]
+fn what_an_ordinary_user_may_not_read_is_unchecked_and_no_difference() {
+    use std::os::unix::process::CommandExt;
+    let image = Image::new();
+    image.change_mode(LIBRARY, 0o600);
+    image.write_receipt();
+    let hidden = "/var/lib/hidden";
+    image.write(&format!("{hidden}/shell"), b"", 0o755);
+    image.change_mode(hidden, 0o700);
+    // Whoever is not root may read what is his own.
+    if !rustix::process::geteuid().is_root() {
+        return crate::support::skip("only root can give files that nobody else may read");
+    }
+    let root = image.root.path();
+    std::fs::set_permissions(root, PermissionsExt::from_mode(0o755)).unwrap();
+    let program = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(program.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    // The one in the target directory may be out of reach for others.
+    let copy = program.path().join("pgsetup");
+    std::fs::copy(env!("CARGO_BIN_EXE_pgsetup"), &copy).unwrap();
+    let output = std::process::Command::new(&copy)
+        .args(["verify", "--root", root.to_str().unwrap()])
+        .current_dir("/")
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
+    let ran = Ran::from(output);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    for path in [LIBRARY, hidden] {
+        let line = format!("not checked: {path}: ");
+        assert!(ran.out.contains(&line), "{line}: {}", ran.out);
+    }
 }
 
 #[test]

@@ -1,0 +1,127 @@
+//! What files of Debian packages hold, as the packages say: `md5sums` of dpkg's database (deb-md5sums(5)).
+//!
+//! MD5 is what Debian has. It tells damage and clumsy tampering; what is installed besides packages has SHA-256.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+
+use anyhow::{Context, Result};
+use md5::{Digest as _, Md5};
+
+use super::Host;
+use super::dpkg::{DATABASE, Dpkg};
+
+/// A file as its package has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Packaged {
+    /// Where it is.
+    pub path: String,
+    /// The package.
+    pub package: String,
+    /// MD5 of its content, in hexadecimal digits.
+    pub md5: String,
+}
+
+impl Host {
+    /// The files of installed packages with what they hold, but for configuration files, which are the administrator's,
+    /// and for what another package has taken over.
+    pub fn packaged(&self, dpkg: &Dpkg) -> Result<Vec<Packaged>> {
+        let mut packaged = Vec::new();
+        for name in self.names(&format!("{DATABASE}/info"))? {
+            let Some(stem) = name.strip_suffix(".md5sums") else {
+                continue;
+            };
+            let package = dpkg.plain_name(stem);
+            let read = |suffix: &str| self.read(&format!("{DATABASE}/info/{stem}.{suffix}"));
+            let conffiles = read("conffiles")?.unwrap_or_default();
+            let conffiles: BTreeSet<&str> = conffiles.lines().map(str::trim).collect();
+            for line in read("md5sums")?.unwrap_or_default().lines() {
+                let Some((md5, path)) = line.split_once("  ") else {
+                    continue;
+                };
+                let path = format!("/{path}");
+                let place = dpkg.place(&package, &path);
+                if !conffiles.contains(path.as_str()) && dpkg.owner(&place) == Some(package.as_str()) {
+                    packaged.push(Packaged {
+                        path: place,
+                        package: package.clone(),
+                        md5: md5.to_owned(),
+                    });
+                }
+            }
+        }
+        packaged.sort();
+        Ok(packaged)
+    }
+
+    /// The MD5 of a file, in hexadecimal digits.
+    pub fn md5(&self, inside: &str) -> Result<String> {
+        let path = self.path(inside);
+        File::open(&path)
+            .and_then(md5)
+            .with_context(|| format!("cannot read {}", path.display()))
+    }
+}
+
+fn md5(mut reader: impl Read) -> io::Result<String> {
+    let mut hash = Md5::new();
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => hash.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_listed_where_they_are_without_configuration_and_what_another_package_took_over() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let write = |path: &str, text: &str| {
+            let path = host.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let paragraph = |name: &str| {
+            format!("Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n")
+        };
+        let status: String = ["dpkg", "bash", "dash"].map(paragraph).concat();
+        write("/var/lib/dpkg/status", &status);
+        write("/var/lib/dpkg/diversions", "/bin/sh\n/bin/sh.distrib\ndash\n");
+        write(
+            "/var/lib/dpkg/info/bash:amd64.list",
+            "/.\n/bin/bash\n/bin/sh\n/etc/bash.bashrc\n",
+        );
+        write("/var/lib/dpkg/info/bash:amd64.conffiles", "/etc/bash.bashrc\n");
+        write(
+            "/var/lib/dpkg/info/bash:amd64.md5sums",
+            "900150983cd24fb0d6963f7d28e17f72  bin/bash\n0  bin/sh\n1  etc/bash.bashrc\n2  bin/taken\n",
+        );
+        write("/var/lib/dpkg/info/dash.list", "/.\n/bin/taken\n");
+        std::fs::create_dir_all(host.path("/usr/bin")).unwrap();
+        std::os::unix::fs::symlink("usr/bin", host.path("/bin")).unwrap();
+        write("/usr/bin/bash", "abc");
+        let packaged = host.packaged(&host.dpkg().unwrap()).unwrap();
+        let lines: Vec<String> = packaged
+            .iter()
+            .map(|file| format!("{} {} {}", file.path, file.package, file.md5))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "/usr/bin/bash bash 900150983cd24fb0d6963f7d28e17f72",
+                "/usr/bin/sh.distrib bash 0",
+            ]
+        );
+        assert_eq!(host.md5("/usr/bin/bash").unwrap(), packaged[0].md5);
+    }
+}

@@ -1,0 +1,37 @@
+//! Leaves pgsetup itself in the image, where the image's manifest keeps it: `pgsetup verify` is then at hand.
+
+use anyhow::Context as _;
+
+use super::{Context, lock, merge};
+use crate::failure::{Cause, Failure};
+use crate::host::{self, Host};
+use crate::layout;
+use crate::receipt::IMAGE;
+
+/// Copies the running program to [`layout::PROGRAM`].
+pub fn install(context: &Context<'_>) -> Result<String, Failure> {
+    let own = host::own_program().context("the path of the running pgsetup is not known")?;
+    let (directory, _) = layout::PROGRAM.rsplit_once('/').unwrap_or_default();
+    context.state.note_new(context.host, [layout::PROGRAM])?;
+    context
+        .host
+        .make_directory(directory, super::files::ROOT_DIRECTORY)?;
+    context.host.install_file(&own, layout::PROGRAM, 0o755)?;
+    if let Some(file) = merge::record(context.host, IMAGE, layout::PROGRAM)? {
+        lock(&context.state.inventory).insert(file);
+    }
+    Ok(String::new())
+}
+
+/// Fails where the program cannot be left because its place is another's: better now than when all is built.
+pub fn has_a_place(host: &Host) -> Result<(), Failure> {
+    if host.mount_points()?.iter().any(|place| place == layout::PROGRAM) {
+        let message = format!(
+            "not installed; the image is to keep pgsetup in {} (`prune.keep_pgsetup`), and something is mounted there\n  \
+             hint: mount it somewhere else, such as on /run/pgsetup, and call that",
+            layout::PROGRAM
+        );
+        return Err(Failure::new(Cause::Usage, message));
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! What a verification found: a document with a schema of its own, and a page for people.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The version of the JSON document's schema.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What a verification found.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Verification {
+    /// The version of this schema.
+    pub schema_version: u32,
+    /// The image's name, from the receipt.
+    pub image: String,
+    /// How much was compared.
+    pub checked: Checked,
+    /// Where the machine is not what the receipt says; empty when all is well.
+    pub differences: Vec<Difference>,
+    /// What could not be looked at, with the reason.
+    pub unchecked: Vec<Unchecked>,
+}
+
+impl Verification {
+    /// One of this image that has found nothing yet.
+    pub fn of(image: &str) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            image: image.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+/// How much was compared.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Checked {
+    /// Files, links and directories.
+    pub files: usize,
+    /// Debian packages.
+    pub packages: usize,
+    /// Files of theirs whose content was compared with what dpkg has of it.
+    pub package_files: usize,
+    /// ELF files whose libraries were followed.
+    pub elf_files: usize,
+    /// SQL extensions.
+    pub extensions: usize,
+}
+
+/// What is different.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Aspect {
+    /// A file, link or directory: that it exists, what it holds.
+    Content,
+    /// Owner or mode.
+    Rights,
+    /// A Debian package.
+    Package,
+    /// A shared library or another thing that an installed file needs.
+    Library,
+    /// What PostgreSQL loads: preload libraries, extensions.
+    Postgresql,
+    /// A user account.
+    Account,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct Difference {
+    /// The path, package, library, extension or user.
+    pub subject: String,
+    /// What of it is different.
+    pub aspect: Aspect,
+    /// What is and what should be.
+    pub explanation: String,
+}
+
+/// What could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct Unchecked {
+    /// What.
+    pub subject: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The result for people: a line for each difference, and what was compared.
+pub fn text(found: &Verification) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    for difference in &found.differences {
+        let _ = writeln!(text, "{}: {}", difference.subject, difference.explanation);
+    }
+    for unchecked in &found.unchecked {
+        let _ = writeln!(text, "not checked: {}: {}", unchecked.subject, unchecked.reason);
+    }
+    let checked = &found.checked;
+    let _ = writeln!(
+        text,
+        "{}: {} files, {} packages with {} files, {} programs and libraries, {} extensions compared with the receipt: {}",
+        found.image,
+        checked.files,
+        checked.packages,
+        checked.package_files,
+        checked.elf_files,
+        checked.extensions,
+        match found.differences.len() {
+            0 => "no difference".to_owned(),
+            1 => "1 difference".to_owned(),
+            count => format!("{count} differences"),
+        }
+    );
+    text
+}
+
+/// The result as a JSON document.
+pub fn json(found: &Verification) -> Result<String> {
+    Ok(serde_json::to_string_pretty(found)? + "\n")
+}

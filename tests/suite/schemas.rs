@@ -1,0 +1,61 @@
+//! Documents that pgsetup writes, against the schemas that it prints of them, by a validator of others.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::machine::{Machine, Recipe};
+use crate::sbom::python;
+use crate::support::{pgsetup, project};
+
+/// What the validator says of a document: nothing where it follows the schema. `None`, said by name, where there is no
+/// validator.
+fn complaints(kind: &str, document: &Path) -> Option<String> {
+    let python = python()?;
+    let directory = tempfile::tempdir().unwrap();
+    let schema = directory.path().join("schema.json");
+    std::fs::write(&schema, pgsetup(["schema", kind]).out).unwrap();
+    let output = Command::new(python)
+        .arg("tests/consumers/schema.py")
+        .args([schema.as_path(), document])
+        .current_dir(project())
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert_eq!(output.status.success(), text.is_empty(), "{text}");
+    Some(text)
+}
+
+#[test]
+fn what_an_installation_writes_follows_its_schema() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "packages: {runtime: [xz-utils]}\n");
+    machine.extension("alpha", Recipe::default());
+    let ran = machine.install(&[]);
+    assert_eq!(ran.status, 0, "{}", machine.neutral(&ran.err));
+    let receipt = machine.root("/usr/share/pgsetup/receipt.json");
+    let Some(said) = complaints("receipt", &receipt) else {
+        return;
+    };
+    assert_eq!(said, "");
+    let fixture = project().join("tests/fixtures/receipt.json");
+    assert_eq!(complaints("receipt", &fixture).unwrap(), "");
+
+    std::fs::remove_file(machine.root("/etc/postgresql/image.conf")).unwrap();
+    let root = machine.path("root");
+    let verified = pgsetup(["verify", "--root", root.to_str().unwrap(), "--format", "json"]);
+    let verification = machine.path("verification.json");
+    std::fs::write(&verification, verified.out).unwrap();
+    assert_eq!(complaints("verification", &verification).unwrap(), "");
+    let plan = project().join("tests/golden/plan-18.json");
+    assert_eq!(complaints("plan", &plan).unwrap(), "");
+
+    // The validator does see what is wrong.
+    let mut wrong: serde_json::Value = serde_json::from_slice(&std::fs::read(&receipt).unwrap()).unwrap();
+    wrong.as_object_mut().unwrap().remove("image");
+    wrong["user"]["shoe_size"] = 42.into();
+    std::fs::write(&receipt, wrong.to_string()).unwrap();
+    let said = complaints("receipt", &receipt).unwrap();
+    assert!(said.contains("'image' is a required property"), "{said}");
+    assert!(said.contains("user: ") && said.contains("shoe_size"), "{said}");
+}
