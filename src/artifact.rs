@@ -106,6 +106,24 @@ impl Inputs {
         Key(Sha256::of(&text))
     }
 
+    /// Whether `entry` can be of something that was built from this: what is kept honestly is of this component, and is
+    /// linked with nothing but what the build saw.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn fits(&self, entry: &Entry) -> Result<(), String> {
+        if entry.component != self.component {
+            return Err(format!("its entry is of another component, {:?}", entry.component));
+        }
+        match entry.libraries.iter().find(|name| !self.packages.contains_key(*name)) {
+            None => Ok(()),
+            Some(name) => Err(format!(
+                "its entry names the package {name:?}, which no build of {} sees",
+                self.component
+            )),
+        }
+    }
+
     /// What is different here from `before`, a line each; empty where the keys are equal.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -270,6 +288,25 @@ mod tests {
             change(&mut now);
             assert_ne!(now.key(), before.key(), "{line}");
             assert_eq!(now.differences(&before), [line]);
+        }
+    }
+
+    #[test]
+    fn an_entry_fits_whose_libraries_the_build_saw() {
+        let of = |component: &str, libraries: &[&str]| {
+            let libraries = libraries.iter().map(|name| (*name).to_owned()).collect();
+            let entry = Entry::new(inputs().key(), component, Sha256::of(b""), 7, libraries);
+            inputs().fits(&entry)
+        };
+        assert_eq!(of("citus 1", &[]), Ok(()));
+        assert_eq!(of("citus 1", &["gcc"]), Ok(()));
+        for (component, libraries, word) in [
+            ("citus 2", &["gcc"][..], "another component, \"citus 2\""),
+            ("citus 1", &["gcc", "nosuch"], "\"nosuch\", which no build of citus 1 sees"),
+            ("citus 1", &["-oDPkg::Pre-Invoke::=touch /x"], "\"-oDPkg::Pre-Invoke"),
+        ] {
+            let error = of(component, libraries).unwrap_err();
+            assert!(error.contains(word), "{error}");
         }
     }
 

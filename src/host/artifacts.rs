@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::cache::{Cache, Partial, replace};
+use super::cache::{Cache, Partial, remove_if_there, replace};
 use crate::artifact::{Entry, Key};
 use crate::digest::Sha256;
 
@@ -77,6 +77,14 @@ impl Cache {
         let directory = self.dir().join(ENTRIES);
         replace(&directory, &entry.key.to_string(), entry.to_json().as_bytes())
     }
+
+    /// Removes the entry of `key`, so that it is made again; its file goes when the cache is pruned.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn forget_artifact(&self, key: Key) -> io::Result<()> {
+        remove_if_there(&self.dir().join(ENTRIES).join(key.to_string()))
+    }
 }
 
 /// The entries of the cache in `dir` by the digest of the file that each names.
@@ -139,6 +147,9 @@ mod tests {
         assert!(matches!(cache.artifact(key), Found::Whole(..)));
         fs::write(directory.path().join(ENTRIES).join(key.to_string()), "{}").unwrap();
         assert!(matches!(cache.artifact(key), Found::Damaged(why) if why.contains("entry")));
+        cache.forget_artifact(key).unwrap();
+        cache.forget_artifact(key).unwrap();
+        assert!(matches!(cache.artifact(key), Found::Nothing));
     }
 
     #[test]

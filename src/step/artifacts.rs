@@ -8,13 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::Context;
+use super::{Context, merge};
 use crate::artifact::{Inputs, Key, Recipe};
 use crate::command::Command;
 use crate::failure::Failure;
 use crate::host::dpkg::{self, Dpkg};
 use crate::host::{Host, Log};
-use crate::store::{Artifact, Pending};
+use crate::store::{Artifact, Pending, Wanted};
 
 /// What is known of every artifact of an installation, by the component's slug.
 #[derive(Debug, Default)]
@@ -50,6 +50,11 @@ enum State<'a> {
 impl<'a> Known<'a> {
     fn state(&self) -> std::sync::MutexGuard<'_, State<'a>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is looked for.
+    pub fn wanted(&self) -> Wanted<'_> {
+        wanted(self.key, &self.inputs)
     }
 
     /// The artifact, where it is there.
@@ -107,6 +112,11 @@ impl<'a> Artifacts<'a> {
     }
 }
 
+fn wanted(key: Key, inputs: &Inputs) -> Wanted<'_> {
+    let place = merge::place;
+    Wanted { key, inputs, place }
+}
+
 /// Looks up the artifact of every recipe. `simulation` is the command that asks apt what it would install.
 pub fn look_up(
     recipes: &[Recipe],
@@ -127,7 +137,7 @@ pub fn look_up(
             let line = format!("       the artifact of {component} is not used, but made again: {why}");
             context.reporter.line(&line);
         };
-        let state = match context.store()?.obtain(key, damaged) {
+        let state = match context.store()?.obtain(wanted(key, &inputs), damaged) {
             Some(artifact) => State::AtHand(artifact),
             None => State::Missing,
         };
