@@ -544,6 +544,7 @@ fn simulated_installation<'p>(packages: impl Iterator<Item = &'p str>) -> Comman
     let options = ["--simulate", "--quiet", "--no-install-recommends"];
     Command::new("apt-get", ["install"])
         .args(options)
+        .arg("--")
         .args(packages.map(str::to_owned))
 }
 
@@ -562,6 +563,7 @@ pub(super) fn install_packages(names: &[String]) -> Command {
     ];
     Command::new("apt-get", options)
         .args(dpkg)
+        .arg("--")
         .args(names.iter().cloned())
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::machine::{Machine, Recipe, files_below, wait_for};
+use crate::machine::{Machine, Recipe, digest, files_below, wait_for};
 use crate::support::{Ran, pgsetup};
 
 /// A machine on which alpha and beta were installed once, and which is bare again.
@@ -195,6 +195,70 @@ fn a_damaged_artifact_is_not_used_but_made_again() {
     machine.fresh();
     succeeded(&machine, &[]);
     assert_eq!(compiled(&machine), Vec::<String>::new());
+}
+
+/// The entry of alpha's artifact in the cache, changed by `change`.
+fn change_entry(machine: &Machine, change: impl Fn(&mut serde_json::Value)) {
+    for name in files_below(&machine.path("cache/artifact")) {
+        let path = machine.path("cache/artifact").join(name);
+        let mut entry = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        if entry["component"] == "alpha 1.0" {
+            change(&mut entry);
+            std::fs::write(path, entry.to_string()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_names_a_package_which_no_build_sees_is_not_used() {
+    let machine = installed_before();
+    change_entry(&machine, |entry| entry["libraries"] = ["nosuch"].into());
+    let ran = succeeded(&machine, &[]);
+    let line = "the artifact of alpha 1.0 is not used, but made again: its entry names the package \"nosuch\"";
+    assert!(ran.err.contains(line), "{}", ran.err);
+    assert_eq!(compiled(&machine), ["alpha"]);
+}
+
+#[test]
+fn an_artifact_that_cannot_be_unpacked_fails_once_and_is_made_again() {
+    let machine = installed_before();
+    let bytes = b"no tar";
+    let digest = digest(bytes);
+    std::fs::write(machine.path("cache/sha256").join(&digest), bytes).unwrap();
+    change_entry(&machine, |entry| {
+        entry["sha256"] = digest.clone().into();
+        entry["bytes"] = bytes.len().into();
+    });
+    let ran = machine.install(&[]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    let words = "cannot unpack the artifact of alpha 1.0, which is not kept any more; run again to build it";
+    assert!(ran.err.contains(words), "{}", ran.err);
+    machine.fresh();
+    succeeded(&machine, &[]);
+    assert_eq!(compiled(&machine), ["alpha"]);
+}
+
+#[test]
+fn what_was_built_with_another_version_than_was_computed_is_not_kept() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    machine.extension("alpha", counting("alpha"));
+    // A new version comes between the question and the installation.
+    let (stub, real) = (machine.path("bin/apt-get"), machine.path("bin/apt-get-real"));
+    std::fs::rename(&stub, &real).unwrap();
+    let script = "#!/usr/bin/env bash\n\
+                  case \"$*\" in *--yes*) printf 2 >\"${TRACE%/trace}/versions/libalpha-dev\" ;; esac\n\
+                  exec \"$0-real\" \"$@\"\n";
+    std::fs::write(&stub, script).unwrap();
+    std::fs::set_permissions(&stub, std::fs::metadata(&real).unwrap().permissions()).unwrap();
+    let ran = succeeded(&machine, &[]);
+    let words = ", not kept: it was not built with libalpha-dev 1";
+    assert!(ran.err.contains(words), "{}", ran.err);
+    let kept = |machine: &Machine| files_below(&machine.path("cache/artifact")).len();
+    assert_eq!(kept(&machine), 1, "the server's alone");
+    machine.fresh();
+    succeeded(&machine, &[]);
+    assert_eq!((compiled(&machine), kept(&machine)), (vec!["alpha".to_owned()], 2));
 }
 
 #[test]

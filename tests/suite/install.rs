@@ -64,12 +64,12 @@ fn an_installation_is_complete_and_agrees_with_its_receipt() {
 
     // The commands, in their order, are those of the plan; the packages of the build are gone.
     let options = "--yes --quiet --no-install-recommends -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io \
-         -o Dpkg::Use-Pty=0";
+         -o Dpkg::Use-Pty=0 --";
     let purge =
         "-qq -o APT::Get::AutomaticRemove=false -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Use-Pty=0";
     let apt = [
         "update --quiet --error-on=any".to_owned(),
-        "install --simulate --quiet --no-install-recommends xz-utils libalpha-dev make".to_owned(),
+        "install --simulate --quiet --no-install-recommends -- xz-utils libalpha-dev make".to_owned(),
         format!("install {options} make"),
         format!("install {options} xz-utils"),
         format!("install {options} libalpha-dev"),
@@ -553,7 +553,7 @@ fn a_package_that_apt_cannot_find_is_named() {
     let ran = machine.install(&[]);
     ended_with(&machine, &ran, 6);
     let expected = "pgsetup: look up artifacts failed: exit status 100\n\
-        \x20 command: apt-get install --simulate --quiet --no-install-recommends make nosuch\n\
+        \x20 command: apt-get install --simulate --quiet --no-install-recommends -- make nosuch\n\
         \x20 last lines of its output:\n\
         \x20   E: Unable to locate package nosuch\n\
         \x20 log: [TEST]/root/var/tmp/pgsetup/log/look-up-artifacts.log\n\

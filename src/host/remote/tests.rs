@@ -52,9 +52,16 @@ fn server(answer: impl Fn(&str, &mut TcpStream) -> std::io::Result<()> + Send + 
         for mut stream in listener.incoming().flatten() {
             let answer = Arc::clone(&answer);
             std::thread::spawn(move || {
-                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                let request = lines.next().unwrap().unwrap();
-                while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut lines = reader.by_ref().lines().map(Result::unwrap);
+                let request = lines.next().unwrap();
+                let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                let length = headers.iter().find_map(|line| {
+                    let (name, value) = line.split_once(": ")?;
+                    let is_length = name.eq_ignore_ascii_case("content-length");
+                    is_length.then(|| value.parse().unwrap())
+                });
+                reader.read_exact(&mut vec![0; length.unwrap_or(0)]).unwrap();
                 // The other side may go away at any moment.
                 let _ = answer(request.split(' ').nth(1).unwrap(), &mut stream);
             });
@@ -160,7 +167,7 @@ fn what_is_judged_to_be_wrong_is_not_kept() {
         assert_eq!(found, None);
         assert!(notes.ends_with(&format!("is not used: a lie ({url})")), "{notes}");
         assert!(cache.find(&written.sha256).is_none(), "no file of it is kept");
-        assert!(matches!(cache.artifact(written.key), super::super::artifacts::Found::Nothing));
+        assert!(matches!(cache.artifact(written.key), crate::host::artifacts::Found::Nothing));
     }
     // A judge who does not come to an end costs the budget as well.
     let slow = Judge {
