@@ -113,9 +113,16 @@ impl Inputs {
     /// What is wrong with it.
     pub fn fits(&self, entry: &Entry) -> Result<(), String> {
         if entry.component != self.component {
-            return Err(format!("its entry is of another component, {:?}", entry.component));
+            return Err(format!(
+                "its entry is of another component, {:?}",
+                entry.component
+            ));
         }
-        match entry.libraries.iter().find(|name| !self.packages.contains_key(*name)) {
+        match entry
+            .libraries
+            .iter()
+            .find(|name| !self.packages.contains_key(*name))
+        {
             None => Ok(()),
             Some(name) => Err(format!(
                 "its entry names the package {name:?}, which no build of {} sees",
@@ -302,8 +309,16 @@ mod tests {
         assert_eq!(of("citus 1", &["gcc"]), Ok(()));
         for (component, libraries, word) in [
             ("citus 2", &["gcc"][..], "another component, \"citus 2\""),
-            ("citus 1", &["gcc", "nosuch"], "\"nosuch\", which no build of citus 1 sees"),
-            ("citus 1", &["-oDPkg::Pre-Invoke::=touch /x"], "\"-oDPkg::Pre-Invoke"),
+            (
+                "citus 1",
+                &["gcc", "nosuch"],
+                "\"nosuch\", which no build of citus 1 sees",
+            ),
+            (
+                "citus 1",
+                &["-oDPkg::Pre-Invoke::=touch /x"],
+                "\"-oDPkg::Pre-Invoke",
+            ),
         ] {
             let error = of(component, libraries).unwrap_err();
             assert!(error.contains(word), "{error}");

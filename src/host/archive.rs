@@ -535,7 +535,8 @@ impl Tree {
         let create = |target: PathBuf| {
             let mut options = OpenOptions::new();
             let file = options.write(true).create_new(true).mode(0o600).open(&target);
-            file.map_err(|error| at(&target, error)).map(|file| (file, target))
+            file.map_err(|error| at(&target, error))
+                .map(|file| (file, target))
         };
         let mut opened = self.target(&path).map(create).transpose()?;
         self.note(path, Node::File)?;

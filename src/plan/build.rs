@@ -396,6 +396,7 @@ impl<'a> Builder<'a> {
             part: Part::Whole,
             sources: Vec::new(),
             files: Vec::new(),
+            places: Vec::new(),
             commands: Vec::new(),
             prune: self.resolved.prune.clone(),
         }
@@ -427,6 +428,7 @@ impl<'a> Builder<'a> {
         let installation = python::installation(patroni, postgresql);
         let build = Build {
             files: installation.files,
+            places: vec![patroni.directory.clone()],
             commands: installation.commands,
             ..self.build_of(&patroni.component)
         };

@@ -231,6 +231,8 @@ pub struct Build {
     pub sources: Vec<Source>,
     /// Files that are written for the commands: path and text.
     pub files: Vec<(String, String)>,
+    /// Paths outside of the stage that the commands make, and remove at their end.
+    pub places: Vec<String>,
     /// What is run.
     pub commands: Vec<Command>,
     /// Kinds of files to strip from the stage.

@@ -23,6 +23,7 @@ mod receipt;
 mod repair;
 pub mod strip;
 pub mod times;
+pub mod tokens;
 pub mod unfinished;
 pub mod user;
 
@@ -47,6 +48,7 @@ use crate::timing::{Origin, Ran};
 use artifacts::Artifacts;
 use gate::Needs;
 use purge::{PackagesBefore, Purged};
+use tokens::Tokens;
 use unfinished::{Note, Unfinished};
 
 /// What actions work with, and what they leave for the receipt.
@@ -59,7 +61,7 @@ pub struct Context<'a> {
     /// Where sources and artifacts come from; none where nothing is installed.
     pub origins: Option<Origins<'a>>,
     /// The tokens that all builds share.
-    pub jobserver: &'a jobserver::Client,
+    pub tokens: &'a Tokens,
     /// The certificates that downloads trust, as PEM text.
     pub certificates: &'a str,
     /// The directory of this machine for the archive with symbols for debuggers.
@@ -107,8 +109,6 @@ impl<'a> Context<'a> {
 pub struct State<'a> {
     artifacts: OnceLock<Artifacts<'a>>,
     archives: Mutex<BTreeMap<Sha256, PathBuf>>,
-    /// The turn to take several of the jobserver's tokens.
-    share: Mutex<()>,
     inventory: Mutex<Inventory>,
     packages_before: OnceLock<PackagesBefore>,
     needs_before: OnceLock<Needs>,
@@ -294,6 +294,17 @@ fn uninstall(component: &str, context: &Context<'_>) -> Result<String, Failure> 
     Ok(format!("{} files", files.len()))
 }
 
+/// Forgets the artifact of a stage that was refused, where it is one: whoever it came from, it is built the next time.
+fn refused<T>(component: &str, context: &Context<'_>, error: anyhow::Error) -> anyhow::Result<T> {
+    let known = context.state.artifacts().of(component);
+    if let Some(known) = known.filter(|known| known.at_hand().is_some()) {
+        context.store()?.forget(known.key)?;
+        let note = "it came from a cache and is not kept any more; run again to build it";
+        return Err(anyhow::anyhow!("{error:#}\n  {note}"));
+    }
+    Err(error)
+}
+
 /// Moves the stage of a component into the root.
 fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String, Failure> {
     let stage = layout::stage(component);
@@ -311,6 +322,7 @@ fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String,
                 .note_new(context.host, paths.iter().map(String::as_str))
         },
     )
+    .or_else(|error| refused(component, context, error))
     .because(Cause::Build)?;
     context.host.remove(&stage)?;
     if part != Part::First {

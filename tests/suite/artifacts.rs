@@ -201,7 +201,7 @@ fn a_damaged_artifact_is_not_used_but_made_again() {
 fn change_entry(machine: &Machine, change: impl Fn(&mut serde_json::Value)) {
     for name in files_below(&machine.path("cache/artifact")) {
         let path = machine.path("cache/artifact").join(name);
-        let mut entry = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let mut entry: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         if entry["component"] == "alpha 1.0" {
             change(&mut entry);
             std::fs::write(path, entry.to_string()).unwrap();
@@ -214,7 +214,8 @@ fn an_entry_that_names_a_package_which_no_build_sees_is_not_used() {
     let machine = installed_before();
     change_entry(&machine, |entry| entry["libraries"] = ["nosuch"].into());
     let ran = succeeded(&machine, &[]);
-    let line = "the artifact of alpha 1.0 is not used, but made again: its entry names the package \"nosuch\"";
+    let line =
+        "the artifact of alpha 1.0 is not used, but made again: its entry names the package \"nosuch\"";
     assert!(ran.err.contains(line), "{}", ran.err);
     assert_eq!(compiled(&machine), ["alpha"]);
 }
@@ -258,7 +259,10 @@ fn what_was_built_with_another_version_than_was_computed_is_not_kept() {
     assert_eq!(kept(&machine), 1, "the server's alone");
     machine.fresh();
     succeeded(&machine, &[]);
-    assert_eq!((compiled(&machine), kept(&machine)), (vec!["alpha".to_owned()], 2));
+    assert_eq!(
+        (compiled(&machine), kept(&machine)),
+        (vec!["alpha".to_owned()], 2)
+    );
 }
 
 #[test]

@@ -113,7 +113,8 @@ impl CacheServer {
                 .cloned()
                 .collect();
             for path in results {
-                let [artifact, entry] = named(&files[&path]).map(|sha256| files[&format!("/cas/{sha256}")].clone());
+                let [artifact, entry] =
+                    named(&files[&path]).map(|sha256| files[&format!("/cas/{sha256}")].clone());
                 let (mut artifact, mut entry) = (artifact, serde_json::from_slice(&entry).unwrap());
                 lie(&mut artifact, &mut entry);
                 entry["sha256"] = digest(&artifact).into();

@@ -93,7 +93,11 @@ const CONTENT: Judge<'static> = Judge {
 
 fn quick(url: &str) -> Remote {
     let budget = Duration::from_millis(500);
-    Remote::new(&Options { budget, ..options(url) }).unwrap()
+    Remote::new(&Options {
+        budget,
+        ..options(url)
+    })
+    .unwrap()
 }
 
 /// Fetches with a budget of half a second, and holds that it takes no longer than that and some.
@@ -109,7 +113,7 @@ fn a_fast_stream_without_an_end_costs_the_budget_and_no_more() {
     let url = server(|_, stream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
         loop {
-            stream.write_all(&[0; PIECE])?;
+            stream.write_all(&[0; 8192])?;
         }
     });
     let remote = quick(&url);
@@ -167,7 +171,10 @@ fn what_is_judged_to_be_wrong_is_not_kept() {
         assert_eq!(found, None);
         assert!(notes.ends_with(&format!("is not used: a lie ({url})")), "{notes}");
         assert!(cache.find(&written.sha256).is_none(), "no file of it is kept");
-        assert!(matches!(cache.artifact(written.key), crate::host::artifacts::Found::Nothing));
+        assert!(matches!(
+            cache.artifact(written.key),
+            crate::host::artifacts::Found::Nothing
+        ));
     }
     // A judge who does not come to an end costs the budget as well.
     let slow = Judge {
@@ -205,7 +212,11 @@ fn an_upload_may_take_longer_than_the_budget_as_long_as_nobody_waits_for_it() {
     remote.upload(&entry(b"packed"), path);
     let began = Instant::now();
     while put.lock().unwrap().len() < 3 {
-        assert!(began.elapsed() < Duration::from_secs(60), "{:?}", remote.take_notes());
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{:?}",
+            remote.take_notes()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(*put.lock().unwrap(), ["/cas", "/cas", "/ac/"]);
