@@ -367,3 +367,55 @@ fn two_installations_that_share_a_cache_build_everything_once() {
             .exists()
     );
 }
+
+#[test]
+fn a_build_that_fails_is_left_to_whoever_waits_for_it_and_not_only_at_the_end() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    let until = |name: &str| {
+        format!("touch $(TRACE)/{name}-runs; until test -e $(TRACE)/{name}-goes; do sleep 0.02; done")
+    };
+    let alpha = format!("@{}; test -e $(TRACE)/alpha-succeeds", until("alpha"));
+    let beta = format!("@{}", until("beta"));
+    for (name, make) in [("alpha", &alpha), ("beta", &beta)] {
+        let recipe = Recipe {
+            make: &[make],
+            ..Recipe::default()
+        };
+        machine.extension(name, recipe);
+    }
+    let first = machine.start_until(&[], "alpha-runs");
+    wait_for("beta is built as well", || {
+        machine.path("trace/beta-runs").exists()
+    });
+    let other = machine.other();
+    for name in ["alpha-goes", "alpha-succeeds", "beta-goes"] {
+        std::fs::write(machine.path("other/trace").join(name), "").unwrap();
+    }
+    let second = machine
+        .command_in("other/root", &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for("the second waits", || {
+        other.join("var/tmp/pgsetup/log/build-alpha-1.0.log").exists()
+    });
+    std::fs::write(machine.path("trace/alpha-goes"), "").unwrap();
+    // The first still builds beta.
+    wait_for("the second builds alpha", || {
+        machine.path("other/trace/alpha-runs").exists()
+    });
+    std::fs::write(machine.path("trace/beta-goes"), "").unwrap();
+    let status = |child: std::process::Child| {
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, err) = status(first);
+    assert_eq!(code, Some(6), "{err}");
+    let (code, err) = status(second);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        !machine.path("other/trace/beta-runs").exists(),
+        "beta is the first one's"
+    );
+}
