@@ -301,6 +301,9 @@ fn explained(failure: Failure, log: &Log, from: u64) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifact::RECIPES_VERSION;
+    use crate::host::cmd::FIXED_VARIABLES;
+    use crate::step::prune::is_licence;
 
     #[test]
     fn a_command_without_a_jobserver_is_told_its_share_and_a_make_nothing() {
@@ -313,6 +316,76 @@ mod tests {
         let make = Command::new("make", ["all"]);
         let (run, share) = with_share(&make, &tokens).unwrap();
         assert_eq!((run.to_string().as_str(), share.len()), ("make all", 0));
+    }
+
+    /// What no command line of a recipe shows and every build is made with. What is kept in caches was made with the same
+    /// as long as the version is the same, so whoever changes a line here raises that as well.
+    const RECIPES: (u32, &str) = (
+        2,
+        "DEBIAN_FRONTEND=noninteractive\n\
+         HOME=/root\n\
+         LC_ALL=C.UTF-8\n\
+         PIP_DISABLE_PIP_VERSION_CHECK=1\n\
+         PYTHONDONTWRITEBYTECODE=1\n\
+         TZ=UTC\n\
+         PATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
+         SOURCE_DATE_EPOCH=1577836800\n\
+         TMPDIR=/tmp\n\
+         removed at once: bitcode, byte-code, documentation, translations\n\
+         strip --strip-all | --strip-unneeded, --preserve-dates --remove-section=.comment --remove-section=.note\n\
+         symbols in /usr/lib/debug by --only-keep-debug --compress-debug-sections\n\
+         licences: COPYING COPYRIGHT-x LICENCE.rst LICENSE.txt NOTICE notice.md\n\
+         packed: 3afc51f743c38e0090a6c58cfab2befd85fe288cbf50cfa528cccf591aa7fa02\n",
+    );
+
+    /// The digest of a small tree, packed.
+    fn packed() -> String {
+        let top = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(top.path().join("usr/lib")).unwrap();
+        std::fs::write(top.path().join("usr/lib/a.so"), "library".repeat(100)).unwrap();
+        std::os::unix::fs::symlink("a.so", top.path().join("usr/lib/b.so")).unwrap();
+        for (name, mode) in [("usr", 0o755), ("usr/lib", 0o755), ("usr/lib/a.so", 0o644)] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(top.path().join(name), mode).unwrap();
+        }
+        let mut bytes = Vec::new();
+        crate::host::tarball::pack(top.path(), &mut bytes).unwrap();
+        crate::digest::Sha256::of(&bytes).to_string()
+    }
+
+    #[test]
+    fn what_every_build_is_made_with_is_what_the_recipe_version_stands_for() {
+        let variables = FIXED_VARIABLES.iter().chain(&VARIABLES);
+        let variables: String = variables
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect();
+        let early = strip::EARLY.map(crate::manifest::image::Removal::name).join(", ");
+        let names = [
+            "COPYING",
+            "COPYRIGHT-x",
+            "LICENCE.rst",
+            "LICENSE.txt",
+            "NOTICE",
+            "notice.md",
+            "license.c",
+            "README",
+        ];
+        let licences: Vec<&str> = names.into_iter().filter(|name| is_licence(name)).collect();
+        let facts = format!(
+            "{variables}removed at once: {early}\nstrip {} | {}, {}\nsymbols in {} by {}\nlicences: {}\npacked: {}\n",
+            strip::OF_PROGRAMS,
+            strip::OF_LIBRARIES,
+            strip::OF_BOTH.join(" "),
+            strip::DEBUG_DIRECTORY,
+            strip::OF_SYMBOLS.join(" "),
+            licences.join(" "),
+            packed()
+        );
+        assert_eq!(
+            (RECIPES_VERSION, facts.as_str()),
+            RECIPES,
+            "a build is made in another way: raise artifact::RECIPES_VERSION, and write both here"
+        );
     }
 
     #[test]

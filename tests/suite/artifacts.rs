@@ -159,6 +159,28 @@ fn a_changed_flag_is_built_again_with_its_own_packages_only_and_the_difference_i
 }
 
 #[test]
+fn a_key_of_an_older_major_is_explained_by_its_own_server() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "previous: [\"17\"]\n");
+    machine.postgresql_of("17", "17.11", &[]);
+    machine.extension("alpha", counting("alpha"));
+    succeeded(&machine, &[]);
+    let receipt = machine.root("/usr/share/pgsetup/receipt.json");
+    std::fs::copy(receipt, machine.path("receipt.json")).unwrap();
+    let path = machine.path("manifests/postgresql-17.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, format!("{text}environment: {{CFLAGS: -O1}}\n")).unwrap();
+    let explanation = explained(&machine, "alpha-pg17");
+    assert!(
+        explanation.starts_with("alpha-pg17 1.0: ") && explanation.contains("\n  postgresql-pg17 17.11: "),
+        "{explanation}"
+    );
+    assert!(explanation.contains("CFLAGS=-O1"), "{explanation}");
+    assert!(!explanation.contains("postgresql 18.6"), "{explanation}");
+    assert!(explained(&machine, "alpha").starts_with("alpha 1.0: the same key, "));
+}
+
+#[test]
 fn a_new_version_of_a_package_rebuilds_what_sees_it_and_nothing_else() {
     let machine = installed_before();
     std::fs::write(machine.path("versions/libbeta-dev"), "2").unwrap();

@@ -341,10 +341,15 @@ fn a_failed_build_is_opened_with_its_variables_until_it_is_built() {
     let hint = format!("pgsetup shell alpha opens {directory} with the variables of this command");
     assert!(ran.err.contains(&hint), "{}", ran.err);
 
-    let ran = shell(&["--", "sh", "-c", "pwd; echo $PG_CONFIG $LC_ALL $SECRET; exit 7"]);
+    let ran = shell(&[
+        "--",
+        "sh",
+        "-c",
+        "pwd; echo $PG_CONFIG $LC_ALL $PATH $SECRET; exit 7",
+    ]);
     assert_eq!(ran.status, 7, "{}", ran.err);
     let expected = format!(
-        "{}{directory}\n/usr/lib/postgresql/18/bin/pg_config C.UTF-8\n",
+        "{}{directory}\n/usr/lib/postgresql/18/bin/pg_config C.UTF-8 /usr/sbin:/usr/bin:/sbin:/bin\n",
         machine.path("root").display()
     );
     assert_eq!(ran.out, expected);
@@ -353,7 +358,7 @@ fn a_failed_build_is_opened_with_its_variables_until_it_is_built() {
     assert_eq!(ran.status, 0, "{}", ran.err);
     assert!(
         ran.err
-            .contains("alpha-1.0 failed at\n  cd /var/tmp/pgsetup/source/alpha-1.0 && PG_CONFIG="),
+            .contains("alpha-1.0 failed at\n  cd /var/tmp/pgsetup/source/alpha-1.0 && PATH=/usr/sbin:"),
         "{}",
         ran.err
     );
@@ -607,8 +612,7 @@ fn a_process_that_a_build_leaves_behind_ends_with_the_installation() {
     ended_with(&machine, &machine.install(&[]), 6);
 }
 
-/// Sends a signal and waits for the end. What was promised is "about a second"; ten leave room for a machine under load, and
-/// are far less than anything here would take by itself.
+/// Sends a signal and waits for the end. What was promised is a second; another one is for a machine under load.
 #[track_caller]
 fn stopped_by(machine: &Machine, mut child: Child, signal: &str) -> Ran {
     let began = Instant::now();
@@ -618,7 +622,7 @@ fn stopped_by(machine: &Machine, mut child: Child, signal: &str) -> Ran {
     assert!(kill.unwrap().success());
     wait_for("pgsetup ends", || child.try_wait().unwrap().is_some());
     assert!(
-        began.elapsed() < Duration::from_secs(10),
+        began.elapsed() < Duration::from_secs(2),
         "it took {:?}",
         began.elapsed()
     );
@@ -657,8 +661,11 @@ fn a_signal_ends_downloads_too() {
                 ..Recipe::default()
             },
         );
+        let trace = machine.path("trace.json");
         let child = machine
             .command(more)
+            .arg("--trace")
+            .arg(&trace)
             .stderr(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -670,6 +677,13 @@ fn a_signal_ends_downloads_too() {
         let ran = stopped_by(&machine, child, "TERM");
         ended_with(&machine, &ran, 130);
         assert_eq!(ran.err.lines().last(), Some(STOPPED), "{}", ran.err);
+        // No command was there to stop, so the process ended with a step under way; what had ended before is told.
+        let trace: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(trace).unwrap()).unwrap();
+        let events = trace["traceEvents"].as_array().unwrap();
+        let steps = events.iter().filter(|event| event["cat"] == "step").count();
+        let ended = ran.err.lines().filter(|line| line.starts_with("done   ")).count();
+        assert_eq!(steps, ended, "{}", ran.err);
     }
 }
 
@@ -728,6 +742,8 @@ fn commands_see_proxies_and_nothing_else_of_the_callers_environment() {
             ("https_proxy", "http://127.0.0.1:1"),
             ("LANG", "de_DE.UTF-8"),
             ("HOME", "/home/somebody"),
+            ("TMPDIR", "/nonexistent/tmp"),
+            ("SOURCE_DATE_EPOCH", "1767225600"),
         ]);
     ended_with(&machine, &command.output().unwrap().into(), 0);
     let environment = machine.trace("environment");
@@ -774,6 +790,10 @@ fn commands_see_proxies_and_nothing_else_of_the_callers_environment() {
         "HOME=/root",
         "LC_ALL=C.UTF-8",
         "TZ=UTC",
+        // A build sees nothing of these but what every build sees.
+        "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+        "SOURCE_DATE_EPOCH=1577836800",
+        "TMPDIR=/tmp",
     ] {
         assert!(environment.lines().any(|other| other == line), "{environment}");
     }
