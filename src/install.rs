@@ -30,7 +30,7 @@ use crate::supply::{ErrorKind, Options, Supply, SupplyError, Wanted};
 use crate::target::{Architecture, Target, distribution_of};
 use crate::timing::{Span, Timing};
 use crate::trace::{self, Jobs};
-use crate::trace_file::TraceFile;
+use crate::trace_file::Trace;
 
 /// How many sources are downloaded at the same time.
 pub const DOWNLOADS: usize = 6;
@@ -46,7 +46,7 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     permitted(&host)?;
     host::set_usual_umask();
-    let trace = args.trace.clone().map(TraceFile::begin);
+    let trace = args.trace.clone().map(Trace::begin);
     let trace = trace.transpose().because(Cause::Usage)?;
     let leave = || write(trace.as_ref(), reporter);
     let stoppable = Stoppable {
@@ -59,8 +59,8 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
 }
 
 /// Writes the trace as far as it is known. What came of the installation is what matters.
-fn write(trace: Option<&TraceFile>, reporter: &Reporter) {
-    if let Some(Err(error)) = trace.map(TraceFile::write) {
+fn write(trace: Option<&Trace>, reporter: &Reporter) {
+    if let Some(Err(error)) = trace.map(Trace::write) {
         reporter.line(&format!("no trace: {error:#}"));
     }
 }
@@ -131,7 +131,7 @@ impl Drop for Watched {
 fn resolve_and_perform(
     args: &InstallArgs,
     host: &Host,
-    trace: Option<&TraceFile>,
+    trace: Option<&Trace>,
     reporter: &Reporter,
 ) -> Result<(), Failure> {
     let remote = remote(&args.artifact_cache, &args.sources, reporter)?;
@@ -319,7 +319,7 @@ struct Means<'a> {
     host: &'a Host,
     supply: &'a Supply,
     remote: Option<&'a Remote>,
-    trace: Option<&'a TraceFile>,
+    trace: Option<&'a Trace>,
     reporter: &'a Reporter,
 }
 

@@ -10,13 +10,13 @@ use crate::trace;
 
 /// A trace that grows, and the file it belongs into.
 #[derive(Debug)]
-pub struct TraceFile {
+pub struct Trace {
     path: PathBuf,
     /// What is known so far.
     text: Mutex<String>,
 }
 
-impl TraceFile {
+impl Trace {
     /// A trace without a step, in a file that is written at once: better now than after an hour of compiling.
     ///
     /// # Errors

@@ -374,3 +374,35 @@ impl Action {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::Selection;
+
+    #[test]
+    fn what_commands_make_outside_of_a_stage_is_said_in_the_plan() {
+        let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+        let (manifests, problems) = crate::manifest::parse(&crate::host::fs::manifests(&[place]).unwrap());
+        assert!(problems.is_empty());
+        let selection = Selection {
+            target: Some("debian:bookworm/amd64".parse().unwrap()),
+            ..Selection::default()
+        };
+        let resolved = crate::resolve::resolve(&manifests, &selection).unwrap();
+        let plan = build(&resolved);
+        let builds = plan.steps.iter().filter_map(|step| match &step.action {
+            Action::Build(build) => Some(build),
+            _ => None,
+        });
+        let patroni = resolved.patroni.as_ref().unwrap();
+        for build in builds {
+            let expected: &[String] = if build.component == patroni.component.slug() {
+                std::slice::from_ref(&patroni.directory)
+            } else {
+                &[]
+            };
+            assert_eq!(build.places, expected, "{}", build.name);
+        }
+    }
+}

@@ -678,11 +678,12 @@ fn a_signal_ends_downloads_too() {
         ended_with(&machine, &ran, 130);
         assert_eq!(ran.err.lines().last(), Some(STOPPED), "{}", ran.err);
         // No command was there to stop, so the process ended with a step under way; what had ended before is told.
+        let is_end = |line: &&str| line.starts_with("done   ") || line.starts_with("FAILED ");
         let trace: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(trace).unwrap()).unwrap();
         let events = trace["traceEvents"].as_array().unwrap();
         let steps = events.iter().filter(|event| event["cat"] == "step").count();
-        let ended = ran.err.lines().filter(|line| line.starts_with("done   ")).count();
+        let ended = ran.err.lines().filter(is_end).count();
         assert_eq!(steps, ended, "{}", ran.err);
     }
 }
