@@ -131,16 +131,16 @@ impl<'a> Store<'a> {
         self.remote.map(Remote::take_notes).unwrap_or_default()
     }
 
-    /// Takes the right to make the artifact of `key`; calls `waiting` where that takes a while, because another
-    /// process makes it. Whoever has waited looks it up once more.
+    /// Takes the right to make the artifact of `key`; `None` while another process has it. Whoever has got it looks it up
+    /// once more.
     ///
     /// # Errors
     /// The cache cannot be written.
-    pub fn begin(&self, key: Key, waiting: impl FnOnce()) -> Result<Pending<'a>> {
-        let right = self.cache.begin_artifact(key, waiting);
+    pub fn begin(&self, key: Key) -> Result<Option<Pending<'a>>> {
+        let right = self.cache.begin_artifact(key);
         let right =
             right.with_context(|| format!("cannot write the cache {}", self.cache.dir().display()))?;
-        Ok(Pending { key, right })
+        Ok(right.map(|right| Pending { key, right }))
     }
 
     /// Packs `tree` as the artifact that was begun.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::cache::{Cache, Partial, remove_if_there, replace};
 use crate::artifact::{Entry, Key};
@@ -50,14 +51,14 @@ impl Cache {
         }
     }
 
-    /// Takes the right to make the artifact of `key`. Waits, after calling `waiting`, while another process or thread
-    /// has it; whoever waited has to look again whether it is still to be made. It is given back when the result
+    /// Takes the right to make the artifact of `key`; `None` while another process or thread has it. Whoever gets it after
+    /// that has to look again whether it is still to be made. It is given back when the result
     /// is dropped, at the latest when the process ends; that has to be after the entry was written.
     ///
     /// # Errors
     /// The file for it cannot be made or locked.
-    pub fn begin_artifact(&self, key: Key, waiting: impl FnOnce()) -> io::Result<Right<'_>> {
-        self.partial(&key.0, false, waiting).map(Right)
+    pub fn begin_artifact(&self, key: Key) -> io::Result<Option<Right<'_>>> {
+        Ok(self.partial_until(&key.0, Instant::now())?.map(Right))
     }
 
     /// A file for the packed tree of `key`, for whoever has the right to make it.
@@ -119,9 +120,9 @@ mod tests {
     use crate::host::cache::{Keep, prune};
 
     fn kept(cache: &Cache, key: Key) -> Entry {
-        let _right = cache
-            .begin_artifact(key, || panic!("nobody else makes it"))
-            .unwrap();
+        let right = cache.begin_artifact(key).unwrap();
+        assert!(right.is_some(), "nobody else makes it");
+        assert!(cache.begin_artifact(key).unwrap().is_none(), "it is being made");
         let mut file = cache.pack_artifact(key).unwrap();
         file.append(b"packed").unwrap();
         let sha256 = file.hashes().sha256();

@@ -6,6 +6,7 @@
 //! development package changes the keys of those components that see it, and of no others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::{Context, merge};
@@ -33,6 +34,8 @@ pub struct Known<'a> {
     /// Their key.
     pub key: Key,
     state: Mutex<State<'a>>,
+    /// Whether it was waited for.
+    waited: AtomicBool,
 }
 
 /// Where an artifact is on its way.
@@ -63,6 +66,11 @@ impl<'a> Known<'a> {
             State::AtHand(artifact) => Some(artifact.clone()),
             _ => None,
         }
+    }
+
+    /// Notes that another process makes it; true the first time.
+    pub fn is_first_wait(&self) -> bool {
+        !self.waited.swap(true, Ordering::SeqCst)
     }
 
     /// Notes that it is there.
@@ -144,6 +152,7 @@ pub fn look_up(
         let known = Known {
             key,
             state: Mutex::new(state),
+            waited: AtomicBool::new(false),
             inputs,
         };
         artifacts.known.insert(recipe.slug.clone(), known);

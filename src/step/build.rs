@@ -36,21 +36,21 @@ pub const VARIABLES: [(&str, &str); 3] = [
 ];
 
 /// Builds a component, or takes it from the store. A build holds one token of the jobserver throughout, which is the
-/// job that a `make` runs without asking for one.
-pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
+/// job that a `make` runs without asking for one. `None` while another pgsetup makes the same.
+pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Failure> {
     let artifacts = context.state.artifacts();
     let known = artifacts
         .of(&build.component)
         .with_context(|| format!("{} was not looked up", build.name))?;
-    if build.part != Part::Second && known.at_hand().is_none() {
-        begin(build, known, context)?;
+    if build.part != Part::Second && known.at_hand().is_none() && !begin(build, known, context)? {
+        return Ok(None);
     }
     let result = make(build, known, context, log);
     if result.is_err() {
         // Another pgsetup that waits for it need not wait for the end of this one.
         drop(known.pending());
     }
-    result
+    result.map(Some)
 }
 
 /// Makes what is staged: of the artifact, where there is one by now, else by compiling.
@@ -75,21 +75,21 @@ fn make(build: &Build, known: &Known<'_>, context: &Context<'_>, log: &Log) -> R
     }
 }
 
-/// Takes the right to make an artifact. Another process may have it; then its artifact is used when it is there.
-fn begin<'a>(build: &Build, known: &Known<'a>, context: &Context<'a>) -> Result<(), Failure> {
-    let waiting = || {
-        let line = format!(
-            "       {}: another pgsetup builds the same; waiting for it",
-            build.name
-        );
-        context.reporter.line(&line);
+/// Takes the right to make an artifact, unless it is there by now. False while another process has that right.
+fn begin<'a>(build: &Build, known: &Known<'a>, context: &Context<'a>) -> Result<bool, Failure> {
+    let Some(pending) = context.store()?.begin(known.key)? else {
+        if known.is_first_wait() {
+            let name = &build.name;
+            let line = format!("       {name}: another pgsetup builds the same; waiting for it");
+            context.reporter.line(&line);
+        }
+        return Ok(false);
     };
-    let pending = context.store()?.begin(known.key, waiting)?;
     match context.store()?.look_up(known.wanted(), |_| ()) {
         Some(artifact) => known.found(artifact),
         None => known.begun(pending),
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Compiles; returns how many bytes are staged.

@@ -196,8 +196,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Performs one step; returns what came of it.
-pub fn perform(step: &Step, context: &Context<'_>) -> Result<Done, Failure> {
+/// Performs one step; returns what came of it, or `None` where it cannot be done yet.
+pub fn perform(step: &Step, context: &Context<'_>) -> Result<Option<Done>, Failure> {
     let path = context.host.path(layout::log(&context.manner.logs, &step.name));
     let log =
         Log::open(&path).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
@@ -210,7 +210,7 @@ pub fn perform(step: &Step, context: &Context<'_>) -> Result<Done, Failure> {
     result
 }
 
-fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
+fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Failure> {
     let (host, state) = (context.host, &context.state);
     let done = |()| String::new();
     let note = match &step.action {
@@ -247,13 +247,13 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
         }
         Action::InstallPackages(installation) => packages::install(installation, context, log)?,
         Action::Fetch { component, .. } if state.artifacts().is_at_hand(component) => {
-            return Ok(Done::cached(NOT_NEEDED.to_owned()));
+            return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));
         }
-        Action::Fetch { source, .. } => return fetch::source(source, &step.name, context),
+        Action::Fetch { source, .. } => return fetch::source(source, &step.name, context).map(Some),
         Action::FetchDistributions(fetch) if state.artifacts().is_at_hand(&fetch.component) => {
-            return Ok(Done::cached(NOT_NEEDED.to_owned()));
+            return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));
         }
-        Action::FetchDistributions(fetch) => return fetch::distributions(fetch, context, log),
+        Action::FetchDistributions(fetch) => return fetch::distributions(fetch, context, log).map(Some),
         Action::Build(build) => return build::build(build, context, log),
         Action::Install { component, part } => install(component, *part, context)?,
         Action::Prune(policy) => clean::prune(policy, context)?,
@@ -271,7 +271,7 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
         Action::TestUpstream(test) => prove::upstream(test, context, log)?,
         Action::WriteReceipt(resolved) => receipt::write(resolved, context)?,
     };
-    Ok(note.into())
+    Ok(Some(note.into()))
 }
 
 /// What is said of a step that an artifact makes superfluous.
