@@ -19,8 +19,8 @@ use crate::digest::Sha256;
 const INPUTS_VERSION: u32 = 1;
 /// The version of what pgsetup itself does to a build, as far as no command line shows it: how sources are unpacked,
 /// the environment of commands, what is stripped and how, which licences are kept, how a stage is packed. Raised
-/// when any of that changes what comes out.
-const RECIPES_VERSION: u32 = 2;
+/// when any of that changes what comes out; `step::build` has a test that says what it stands for.
+pub const RECIPES_VERSION: u32 = 2;
 /// The version of [`Entry`].
 const ENTRY_VERSION: u32 = 1;
 
@@ -104,6 +104,31 @@ impl Inputs {
     pub fn key(&self) -> Key {
         let text = serde_json::to_vec(self).expect("a document of texts, numbers, lists and maps");
         Key(Sha256::of(&text))
+    }
+
+    /// Whether `entry` can be of something that was built from this: what is kept honestly is of this component, and is
+    /// linked with nothing but what the build saw.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn fits(&self, entry: &Entry) -> Result<(), String> {
+        if entry.component != self.component {
+            return Err(format!(
+                "its entry is of another component, {:?}",
+                entry.component
+            ));
+        }
+        match entry
+            .libraries
+            .iter()
+            .find(|name| !self.packages.contains_key(*name))
+        {
+            None => Ok(()),
+            Some(name) => Err(format!(
+                "its entry names the package {name:?}, which no build of {} sees",
+                self.component
+            )),
+        }
     }
 
     /// What is different here from `before`, a line each; empty where the keys are equal.
@@ -270,6 +295,33 @@ mod tests {
             change(&mut now);
             assert_ne!(now.key(), before.key(), "{line}");
             assert_eq!(now.differences(&before), [line]);
+        }
+    }
+
+    #[test]
+    fn an_entry_fits_whose_libraries_the_build_saw() {
+        let of = |component: &str, libraries: &[&str]| {
+            let libraries = libraries.iter().map(|name| (*name).to_owned()).collect();
+            let entry = Entry::new(inputs().key(), component, Sha256::of(b""), 7, libraries);
+            inputs().fits(&entry)
+        };
+        assert_eq!(of("citus 1", &[]), Ok(()));
+        assert_eq!(of("citus 1", &["gcc"]), Ok(()));
+        for (component, libraries, word) in [
+            ("citus 2", &["gcc"][..], "another component, \"citus 2\""),
+            (
+                "citus 1",
+                &["gcc", "nosuch"],
+                "\"nosuch\", which no build of citus 1 sees",
+            ),
+            (
+                "citus 1",
+                &["-oDPkg::Pre-Invoke::=touch /x"],
+                "\"-oDPkg::Pre-Invoke",
+            ),
+        ] {
+            let error = of(component, libraries).unwrap_err();
+            assert!(error.contains(word), "{error}");
         }
     }
 

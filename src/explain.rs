@@ -16,10 +16,10 @@ use crate::step::artifacts::Future;
 /// # Errors
 /// The plan does not build `name`, or there is no receipt to compare with.
 pub fn explain(plan: &Plan, name: &str, args: &ExplainArgs) -> Result<String, Failure> {
-    let named = |component: &str| component.split(' ').next() == Some(name);
+    let named = |component: &str| id(component) == name;
     let Some(recipe) = plan.recipes.iter().find(|recipe| named(&recipe.inputs.component)) else {
         let all = plan.recipes.iter().map(|recipe| &recipe.inputs.component[..]);
-        let all: Vec<&str> = all.filter_map(|title| title.split(' ').next()).collect();
+        let all: Vec<&str> = all.map(id).collect();
         let all = all.join(", ");
         let message = format!("--explain {name}: nothing of that name is built; built are: {all}");
         return Err(Failure::new(Cause::Usage, message));
@@ -43,21 +43,32 @@ pub fn explain(plan: &Plan, name: &str, args: &ExplainArgs) -> Result<String, Fa
             format!("the versions of packages are not compared: {why}\n"),
         ),
     };
+    let server = recipe.against.as_ref();
+    let server = server.and_then(|slug| plan.recipes.iter().find(|recipe| recipe.slug == *slug));
+    let server = server.map(|recipe| id(&recipe.inputs.component));
     let mut text = String::new();
-    difference(&named, &now, &before, "", &mut text);
+    difference(name, server, &now, &before, "", &mut text);
     text.push_str(&note);
     Ok(text)
 }
 
-/// Writes how the component that is `named` differs, and where it is the server's key that does, how the server does.
+/// The id in a title: `citus-pg17` of `citus-pg17 14.0.1`.
+fn id(title: &str) -> &str {
+    title.split(' ').next().unwrap_or(title)
+}
+
+/// Writes how the component `name` differs, and where it is the key of the `server` that it is compiled against, how that
+/// one does.
 fn difference(
-    named: &dyn Fn(&str) -> bool,
+    name: &str,
+    server: Option<&str>,
     now: &[Inputs],
     before: &[Inputs],
     indent: &str,
     text: &mut String,
 ) {
-    let of = |list: &[Inputs]| list.iter().find(|inputs| named(&inputs.component)).cloned();
+    let is_it = |inputs: &&Inputs| id(&inputs.component) == name;
+    let of = |list: &[Inputs]| list.iter().find(is_it).cloned();
     let (Some(now_it_is), Some(it_was)) = (of(now), of(before)) else {
         return;
     };
@@ -77,9 +88,8 @@ fn difference(
     for line in &lines {
         let _ = writeln!(text, "{indent}  {line}");
     }
-    if now_it_is.postgresql != it_was.postgresql {
-        let server = |component: &str| component.split(' ').next() == Some("postgresql");
-        difference(&server, now, before, &format!("{indent}  "), text);
+    if let Some(server) = server.filter(|_| now_it_is.postgresql != it_was.postgresql) {
+        difference(server, None, now, before, &format!("{indent}  "), text);
     }
 }
 

@@ -11,6 +11,9 @@ const PACKAGES: &str = include_str!("hint/packages.tsv");
 const SERVER_HEADERS: &str = include_str!("hint/postgresql.tsv");
 /// How many lines of the output are looked at, from its end.
 const LINES: usize = 400;
+/// What is said of more jobs than there are tokens.
+pub const FORCED: &str = "a makefile says how many jobs run: override that by a variable of `make`, or take `-j` out of it in \
+                      a step of `build.steps`";
 /// How many hints are given. What follows from the first fault is no help.
 const HINTS: usize = 3;
 
@@ -19,7 +22,9 @@ pub fn hints(output: &str) -> Vec<String> {
     let lines: Vec<&str> = output.lines().collect();
     let mut hints = Vec::new();
     for line in &lines[lines.len().saturating_sub(LINES)..] {
-        let hint = exhaustion(line)
+        let forced = forced_jobs(line).map(|_| FORCED.to_owned());
+        let hint = forced
+            .or_else(|| exhaustion(line))
             .or_else(|| wrong_compiler(line))
             .or_else(|| missing(line));
         if let Some(hint) = hint
@@ -30,6 +35,13 @@ pub fn hints(output: &str) -> Vec<String> {
     }
     hints.truncate(HINTS);
     hints
+}
+
+/// The line in which a make says that it was told how many jobs to run, below a jobserver (GNU make 4.2 to 4.4, main.c).
+pub fn forced_jobs(output: &str) -> Option<&str> {
+    output
+        .lines()
+        .find(|line| line.contains(": warning: -j") && line.contains(" forced in submake: "))
 }
 
 /// Memory or disk that ran out.
@@ -268,6 +280,17 @@ mod tests {
                 assert!(hints[0].starts_with(expected), "{output}\n{}", hints[0]);
             }
         }
+    }
+
+    #[test]
+    fn a_make_that_was_told_its_jobs_is_known_by_its_own_words() {
+        let line = "make[1]: warning: -j8 forced in submake: resetting jobserver mode.";
+        assert_eq!(
+            forced_jobs(&format!("cc -c a.c\n{line}\ncc -c b.c\n")),
+            Some(line)
+        );
+        let unavailable = "make: warning: jobserver unavailable: using -j1.  Add '+' to parent make rule.";
+        assert_eq!(forced_jobs(unavailable), None);
     }
 
     #[test]

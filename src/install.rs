@@ -22,6 +22,7 @@ use crate::resolve::Resolved;
 use crate::run::{self, Event, FailedStep, Limits, STOPPED, Settings};
 use crate::step::program;
 use crate::step::prove::Manner;
+use crate::step::tokens::Tokens;
 use crate::step::unfinished::{self, Unfinished};
 use crate::step::{self, Context, Done, Origins, State, earlier, fetch, user};
 use crate::store::Store;
@@ -30,6 +31,7 @@ use crate::supply::{ErrorKind, Options, Supply, SupplyError, Wanted};
 use crate::target::{Architecture, Target, distribution_of};
 use crate::timing::{Span, Timing};
 use crate::trace::{self, Jobs};
+use crate::trace_file::Trace;
 
 /// How many sources are downloaded at the same time.
 pub const DOWNLOADS: usize = 6;
@@ -45,13 +47,23 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     permitted(&host)?;
     host::set_usual_umask();
+    let trace = args.trace.clone().map(Trace::begin);
+    let trace = trace.transpose().because(Cause::Usage)?;
+    let leave = || write(trace.as_ref(), reporter);
     let stoppable = Stoppable {
         host: &host,
         reporter,
         refusal: "not installed",
-        leave: &|| (),
+        leave: &leave,
     };
-    stoppable.run(|| resolve_and_perform(args, &host, reporter))
+    stoppable.run(|| resolve_and_perform(args, &host, trace.as_ref(), reporter))
+}
+
+/// Writes the trace as far as it is known. What came of the installation is what matters.
+fn write(trace: Option<&Trace>, reporter: &Reporter) {
+    if let Some(Err(error)) = trace.map(Trace::write) {
+        reporter.line(&format!("no trace: {error:#}"));
+    }
 }
 
 /// Work that ends when a signal asks for that: first every command, then, where it is busy with something else, this
@@ -117,11 +129,12 @@ impl Drop for Watched {
     }
 }
 
-fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> Result<(), Failure> {
-    if let Some(path) = &args.trace {
-        // Better now than after an hour of compiling.
-        host::fs::write_text(path, "").because(Cause::Usage)?;
-    }
+fn resolve_and_perform(
+    args: &InstallArgs,
+    host: &Host,
+    trace: Option<&Trace>,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
     let remote = remote(&args.artifact_cache, &args.sources, reporter)?;
     let mut manifests = args.manifests.clone();
     let mut resolved = crate::resolved(&manifests, Some(target(host)?), reporter)?;
@@ -153,6 +166,7 @@ fn resolve_and_perform(args: &InstallArgs, host: &Host, reporter: &Reporter) -> 
         host,
         supply: &supply,
         remote: remote.as_ref(),
+        trace,
         reporter,
     };
     perform(&plan, args, means, unfinished, &resolved)?;
@@ -309,6 +323,7 @@ struct Means<'a> {
     host: &'a Host,
     supply: &'a Supply,
     remote: Option<&'a Remote>,
+    trace: Option<&'a Trace>,
     reporter: &'a Reporter,
 }
 
@@ -324,11 +339,12 @@ fn perform(
         host,
         supply,
         remote,
+        trace,
         reporter,
     } = means;
     let (began, made_work) = (unfinished.began, unfinished.made_work);
     let jobs = args.jobs.map_or_else(host::processors, usize::from);
-    let jobserver = jobserver::Client::new(jobs).because(Cause::Internal)?;
+    let tokens = Tokens::new(jobs).because(Cause::Internal)?;
     let certificates = http::certificates_pem(args.sources.ca_bundle.as_deref())?;
     let debug_symbols = args
         .debug_symbols
@@ -341,7 +357,7 @@ fn perform(
             supply,
             store: Store::new(supply.cache(), remote),
         }),
-        jobserver: &jobserver,
+        tokens: &tokens,
         certificates: &certificates,
         debug_symbols: &debug_symbols,
         manner: Manner::default(),
@@ -363,29 +379,32 @@ fn perform(
             || host.elapsed(),
             || interrupt.is_interrupted(),
             |step| step::perform(step, &context),
-            |event| match event {
-                Event::Started(id) => reporter.started(&plan.steps[id].name),
-                Event::Finished(id, span, done) => {
-                    reporter.finished(&plan.steps[id].name, span.elapsed(), &done.note);
-                    timings.push(timing(plan, id, span, Some(done), &context.state));
+            |event| {
+                match event {
+                    Event::Started(id) => return reporter.started(&plan.steps[id].name),
+                    Event::Finished(id, span, done) => {
+                        reporter.finished(&plan.steps[id].name, span.elapsed(), &done.note);
+                        timings.push(timing(plan, id, span, Some(done), &context.state));
+                    }
+                    Event::Failed(id, span) => {
+                        reporter.failed(&plan.steps[id].name, span.elapsed());
+                        timings.push(timing(plan, id, span, None, &context.state));
+                    }
                 }
-                Event::Failed(id, span) => {
-                    reporter.failed(&plan.steps[id].name, span.elapsed());
-                    timings.push(timing(plan, id, span, None, &context.state));
+                if let Some(trace) = trace {
+                    trace.update(trace::render(&timings, &[]));
                 }
             },
         )
     };
-    let (result, counted) = match &args.trace {
+    let (result, counted) = match trace {
         None => (run(), Vec::new()),
-        Some(_) => counting_jobs(&jobserver, jobs, host, run),
+        Some(_) => counting_jobs(&tokens, host, run),
     };
-    if let Some(path) = &args.trace {
-        // What came of the installation is what matters.
-        if let Err(error) = host::fs::write_text(path, &trace::render(&timings, &counted)) {
-            reporter.line(&format!("no trace: {error:#}"));
-        }
+    if let Some(trace) = trace {
+        trace.update(trace::render(&timings, &counted));
     }
+    write(trace, reporter);
     if let Some(remote) = remote.filter(|_| !interrupt.is_interrupted()) {
         remote.finish();
         remote.take_notes().iter().for_each(|note| reporter.line(note));
@@ -401,42 +420,36 @@ fn perform(
             ));
             Ok(())
         }
-        Err(mut unfinished) => {
-            let is_stopped = |step: &FailedStep| step.failure.cause == Cause::Interrupted;
-            // What was stopped has not failed: its last lines tell nothing, and what was not tried is all the rest.
-            if unfinished.failed.iter().all(is_stopped) {
-                return Err(interrupted());
-            }
-            if interrupt.is_interrupted() {
-                unfinished.untried.clear();
-            }
-            unfinished.failed.retain(|step| !is_stopped(step));
-            reporter.failures(&unfinished);
-            let failed = &unfinished.failed;
-            let cause = failed.first().map_or(Cause::Internal, |step| step.failure.cause);
-            let names: Vec<&str> = failed.iter().map(|step| step.name.as_str()).collect();
-            Err(Failure::new(
-                cause,
-                format_args!("not installed; failed: {}", names.join(", ")),
-            ))
-        }
+        Err(unfinished) => Err(not_installed(unfinished, interrupt.is_interrupted(), reporter)),
     }
 }
 
-/// Does `work`, and counts meanwhile how many of the jobserver's `jobs` are taken; a line whenever the number changes.
-fn counting_jobs<T>(
-    jobserver: &jobserver::Client,
-    jobs: usize,
-    host: &Host,
-    work: impl FnOnce() -> T,
-) -> (T, Vec<Jobs>) {
+/// Tells of what failed; the failure of the whole.
+fn not_installed(mut unfinished: run::Unfinished, is_interrupted: bool, reporter: &Reporter) -> Failure {
+    let is_stopped = |step: &FailedStep| step.failure.cause == Cause::Interrupted;
+    // What was stopped has not failed: its last lines tell nothing, and what was not tried is all the rest.
+    if unfinished.failed.iter().all(is_stopped) {
+        return interrupted();
+    }
+    if is_interrupted {
+        unfinished.untried.clear();
+    }
+    unfinished.failed.retain(|step| !is_stopped(step));
+    reporter.failures(&unfinished);
+    let failed = &unfinished.failed;
+    let cause = failed.first().map_or(Cause::Internal, |step| step.failure.cause);
+    let names: Vec<&str> = failed.iter().map(|step| step.name.as_str()).collect();
+    Failure::new(cause, format_args!("not installed; failed: {}", names.join(", ")))
+}
+
+/// Does `work`, and counts meanwhile how many of the tokens are taken; a line whenever the number changes.
+fn counting_jobs<T>(tokens: &Tokens, host: &Host, work: impl FnOnce() -> T) -> (T, Vec<Jobs>) {
     let (working, work_ends) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         let counter = scope.spawn(move || {
             let mut counted: Vec<Jobs> = Vec::new();
             loop {
-                // A pipe that cannot be asked leaves the trace without its counter.
-                let count = jobserver.available().map_or(0, |free| jobs.saturating_sub(free));
+                let count = tokens.taken();
                 if counted.last().is_none_or(|last| last.count != count) {
                     let at = host.elapsed();
                     counted.push(Jobs { at, count });

@@ -27,6 +27,7 @@
 //! | `outcome` | what came of a test; text, TAP, JUnit | do IO |
 //! | `receipt`, `sbom`, `verify` | what was installed; the same for scanners; whether it still is | change anything |
 //! | `timing`, `summary`, `trace` | what steps and commands took; the table of it; the same for Perfetto | know the clock |
+//! | `trace_file` | the file of `--trace`, whole however the installation ends | know what is in it |
 //! | `hint` | what the complaint of a failed build means | guess |
 //! | `reapi` | an artifact's entry as caches of Bazel's kind keep it | do IO |
 //! | `host` | the only door to processes, files, environment and network | print |
@@ -66,6 +67,7 @@ mod target;
 mod test;
 mod timing;
 mod trace;
+mod trace_file;
 mod upkeep;
 mod verify;
 

@@ -15,6 +15,8 @@ const ARTIFACT: &str = "artifact";
 const ENTRY: &str = "entry.json";
 /// The largest document that is taken for an entry, and the largest result.
 pub const MOST_BYTES: u64 = 1024 * 1024;
+/// The largest packed stage that is taken; PostgreSQL's has some ten megabytes.
+pub const MOST_ARTIFACT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
 #[derive(Clone, PartialEq, Message)]
 struct ActionResult {
@@ -95,9 +97,13 @@ pub fn decode(bytes: &[u8]) -> Result<Outputs, String> {
             _ => Err(format!("its {path} has no digest")),
         }
     };
+    let most = |blob: Blob, path: &str, most: u64| {
+        let complaint = || format!("its {path} has {} bytes, and {most} are allowed", blob.bytes);
+        (blob.bytes <= most).then_some(blob).ok_or_else(complaint)
+    };
     Ok(Outputs {
-        artifact: blob(ARTIFACT)?,
-        entry: blob(ENTRY)?,
+        artifact: most(blob(ARTIFACT)?, ARTIFACT, MOST_ARTIFACT_BYTES)?,
+        entry: most(blob(ENTRY)?, ENTRY, MOST_BYTES)?,
     })
 }
 
@@ -176,5 +182,14 @@ mod tests {
         assert_eq!(decode(&result).unwrap_err(), "its artifact has no digest");
         result.truncate(40);
         assert!(decode(&result).is_err());
+        let large = Entry {
+            bytes: MOST_ARTIFACT_BYTES + 1,
+            ..example()
+        };
+        let error = decode(&encode(&large).0).unwrap_err();
+        assert_eq!(
+            error,
+            "its artifact has 2147483649 bytes, and 2147483648 are allowed"
+        );
     }
 }

@@ -4,7 +4,8 @@
 //! What a step does is handed in as a closure, so this knows nothing of steps but their names, lanes and edges.
 //! The calling thread schedules and speaks; each step runs on a thread of its own and sends one message when it
 //! ends. After a failure nothing new starts, or only what does not need the failed step; what runs is let finish, and
-//! all failures are returned. A step that panics is a failed step.
+//! all failures are returned. A step that panics is a failed step. One that cannot be done yet, because another process is
+//! about it, gives its place to what can, and is tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +18,9 @@ use crate::timing::Span;
 
 /// What is said of everything that a signal ended.
 pub const STOPPED: &str = "stopped because pgsetup was told to stop";
+
+/// The pause before a step is tried again that could not be done yet.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How many steps of a lane run at the same time.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +88,8 @@ pub struct Settings {
     pub keep_going: bool,
 }
 
-/// Runs `steps`. `perform` does the work of one step and returns what came of it; `clock` tells the time since some
+/// Runs `steps`. `perform` does the work of one step and returns what came of it, or `None` where it cannot be done yet
+/// and has to be tried again; `clock` tells the time since some
 /// moment; `watch` is told what happens, on the calling thread; `stopped` says whether no further step may start.
 ///
 /// # Errors
@@ -94,7 +99,7 @@ pub fn run<D: Send>(
     settings: Settings,
     clock: impl Fn() -> Duration + Sync,
     stopped: impl Fn() -> bool,
-    perform: impl Fn(&Step) -> Result<D, Failure> + Sync,
+    perform: impl Fn(&Step) -> Result<Option<D>, Failure> + Sync,
     mut watch: impl FnMut(Event<'_, D>),
 ) -> Result<(), Unfinished> {
     let mut schedule = Schedule::new(steps, settings.limits);
@@ -102,9 +107,12 @@ pub fn run<D: Send>(
     let (sender, messages) = mpsc::channel();
     std::thread::scope(|scope| {
         loop {
-            while (failed.is_empty() || settings.keep_going) && !stopped() {
+            let may_start = || (failed.is_empty() || settings.keep_going) && !stopped();
+            while may_start() {
                 let Some(id) = schedule.next() else { break };
-                watch(Event::Started(id));
+                if !std::mem::replace(&mut schedule.announced[id], true) {
+                    watch(Event::Started(id));
+                }
                 let (sender, perform, clock) = (sender.clone(), &perform, &clock);
                 scope.spawn(move || {
                     let began = clock();
@@ -120,14 +128,22 @@ pub fn run<D: Send>(
                     let _ = sender.send((id, Span { began, ended }, result));
                 });
             }
-            if schedule.running == 0 {
+            if schedule.running == 0 && (schedule.postponed.is_empty() || !may_start()) {
                 break;
             }
-            let Ok((id, span, result)) = messages.recv() else {
-                break;
+            let message = if schedule.postponed.is_empty() {
+                messages.recv().ok()
+            } else {
+                messages.recv_timeout(PAUSE).ok()
+            };
+            let Some((id, span, result)) = message else {
+                // A pause is over: this thread has a sender itself, so the channel is never closed.
+                schedule.try_again();
+                continue;
             };
             match result {
-                Ok(done) => {
+                Ok(None) => schedule.postpone(id),
+                Ok(Some(done)) => {
                     schedule.done(id);
                     watch(Event::Finished(id, span, &done));
                 }
@@ -205,6 +221,10 @@ struct Schedule<'a> {
     given_up: Vec<bool>,
     ready: Vec<usize>,
     started: Vec<bool>,
+    /// Steps that were said to begin.
+    announced: Vec<bool>,
+    /// Steps that could not be done yet.
+    postponed: Vec<usize>,
     busy: BTreeMap<Lane, usize>,
     running: usize,
     finished: usize,
@@ -243,6 +263,8 @@ impl<'a> Schedule<'a> {
             given_up: vec![false; steps.len()],
             ready,
             started: vec![false; steps.len()],
+            announced: vec![false; steps.len()],
+            postponed: Vec::new(),
             busy: BTreeMap::new(),
             running: 0,
             finished: 0,
@@ -268,6 +290,18 @@ impl<'a> Schedule<'a> {
         self.running += 1;
         self.started[id] = true;
         Some(id)
+    }
+
+    /// Gives back the place in its lane of a step that cannot be done yet.
+    fn postpone(&mut self, id: usize) {
+        self.free_lane(id);
+        self.started[id] = false;
+        self.postponed.push(id);
+    }
+
+    /// What was postponed may start again.
+    fn try_again(&mut self) {
+        self.ready.append(&mut self.postponed);
     }
 
     /// Gives back the step's place in its lane. What needs it stays where it is.
@@ -357,7 +391,7 @@ mod tests {
             limits: Limits { cpu: 1, net: 1 },
             ..TWO
         };
-        run(steps, one, clock, || false, |_| Ok(()), watch).unwrap();
+        run(steps, one, clock, || false, |_| Ok(Some(())), watch).unwrap();
         started
     }
 
@@ -411,7 +445,7 @@ mod tests {
             std::thread::yield_now();
             counter.fetch_sub(1, Ordering::SeqCst);
             done.lock().unwrap().push(step.name.clone());
-            Ok(())
+            Ok(Some(()))
         };
         run(&steps, TWO, clock, || false, perform, |_| ()).unwrap();
         assert_eq!(done.lock().unwrap().len(), steps.len());
@@ -432,7 +466,7 @@ mod tests {
             "fails" => Err(Failure::new(Cause::Build, "no")),
             "runs beside it" => {
                 failure_known.lock().unwrap().recv().unwrap();
-                Ok(())
+                Ok(Some(()))
             }
             other => panic!("{other} was started"),
         };
@@ -462,7 +496,7 @@ mod tests {
             step("needs both", Lane::Files, 1, &[1, 4]),
         ];
         let perform = |step: &Step| match step.name.as_str() {
-            "independent" => Ok(()),
+            "independent" => Ok(Some(())),
             name if name.starts_with("fails") => Err(Failure::new(Cause::Build, "no")),
             other => panic!("{other} was started"),
         };
@@ -493,12 +527,55 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_done_yet_gives_its_place_to_what_can_and_is_tried_again() {
+        let steps = [
+            step("is with another process", Lane::Cpu, 9, &[]),
+            step("short", Lane::Cpu, 1, &[]),
+            step("shorter", Lane::Cpu, 0, &[]),
+        ];
+        let one = Settings {
+            limits: Limits { cpu: 1, net: 1 },
+            ..TWO
+        };
+        let tries = AtomicUsize::new(0);
+        let perform = |step: &Step| {
+            let is_with_another = step.name == steps[0].name && tries.fetch_add(1, Ordering::SeqCst) < 3;
+            Ok((!is_with_another).then_some(()))
+        };
+        let mut events = Vec::new();
+        let watch = |event: Event<'_, ()>| {
+            events.push(match event {
+                Event::Started(id) => format!("start {id}"),
+                Event::Finished(id, ..) => format!("done {id}"),
+                Event::Failed(id, _) => format!("failed {id}"),
+            });
+        };
+        run(&steps, one, clock, || false, perform, watch).unwrap();
+        assert_eq!(
+            events,
+            ["start 0", "start 1", "done 1", "start 2", "done 2", "done 0"]
+        );
+        assert_eq!(tries.load(Ordering::SeqCst), 4);
+
+        // Whoever is told to stop does not try for ever.
+        let tries = AtomicUsize::new(0);
+        let never = |_: &Step| -> Result<Option<()>, Failure> {
+            tries.fetch_add(1, Ordering::SeqCst);
+            Ok(None)
+        };
+        let stopped = || tries.load(Ordering::SeqCst) > 2;
+        let unfinished = run(&steps[..1], one, clock, stopped, never, |_| ()).unwrap_err();
+        assert_eq!(unfinished.failed[0].failure.cause, Cause::Interrupted);
+        assert_eq!(unfinished.untried[0].steps, ["is with another process"]);
+    }
+
+    #[test]
     fn a_panic_is_a_failed_step_and_an_interruption_is_no_success() {
         let steps = [step("panics", Lane::Cpu, 1, &[])];
-        let panics = |_: &Step| -> Result<(), Failure> { panic!("oh {}", 1) };
+        let panics = |_: &Step| -> Result<Option<()>, Failure> { panic!("oh {}", 1) };
         let unfinished = run(&steps, TWO, clock, || false, panics, |_| ()).unwrap_err();
         assert_eq!(unfinished.failed[0].failure.to_string(), "pgsetup panicked: oh 1");
-        let unfinished = run(&steps, TWO, clock, || true, |_| Ok(()), |_| ()).unwrap_err();
+        let unfinished = run(&steps, TWO, clock, || true, |_| Ok(Some(())), |_| ()).unwrap_err();
         assert_eq!(unfinished.failed[0].failure.cause, Cause::Interrupted);
     }
 }

@@ -5,21 +5,53 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
-use crate::artifact::{Entry, Key};
-use crate::host::archive::{self, Limits};
+use crate::artifact::{Entry, Inputs, Key};
+use crate::host::archive::{self, Limits, UnpackError};
 use crate::host::artifacts::{Found, Right};
 use crate::host::cache::{Cache, Partial};
-use crate::host::remote::Remote;
+use crate::host::fs::FileKind;
+use crate::host::remote::{Judge, Remote};
 use crate::host::tarball::pack;
+use crate::host::tree::utf8;
 
 /// What a stage may unpack to: as much as a source, and its links are judged when it is merged.
 fn limits() -> Limits {
     Limits {
         links_out: true,
         ..Limits::default()
+    }
+}
+
+/// An artifact that is looked for, and what it has to be like.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'w> {
+    /// Its key.
+    pub key: Key,
+    /// What it was built from.
+    pub inputs: &'w Inputs,
+    /// What is wrong with a place that it puts something at, where anything is.
+    pub place: fn(&str, &FileKind) -> Option<String>,
+}
+
+impl Wanted<'_> {
+    /// Reads a packed tree to its end; nothing is unpacked. What is wrong with it is the error.
+    fn judge(&self, packed: &Path, until: Instant) -> Result<(), String> {
+        let tree = archive::inspect(packed, &limits(), until).map_err(|error| error.to_string())?;
+        for (path, kind) in &tree {
+            let path = utf8(path).map_err(|error| error.to_string())?;
+            if let Some(finding) = (self.place)(&format!("/{path}"), kind) {
+                return Err(format!("/{path} {finding}"));
+            }
+        }
+        let is_file = |(_, kind): &(PathBuf, FileKind)| *kind != FileKind::Directory;
+        tree.iter()
+            .any(is_file)
+            .then_some(())
+            .ok_or_else(|| "there is no file in it".to_owned())
     }
 }
 
@@ -52,26 +84,46 @@ impl<'a> Store<'a> {
         Self { cache, remote }
     }
 
-    /// The artifact of `key`. `damaged` is told why, where there is one that cannot be used.
-    pub fn look_up(&self, key: Key, damaged: impl FnOnce(&str)) -> Option<Artifact> {
-        match self.cache.artifact(key) {
-            Found::Whole(entry, path) => Some(Artifact { entry, path }),
-            Found::Nothing => None,
-            Found::Damaged(why) => {
-                damaged(&why);
-                None
-            }
-        }
+    /// The artifact that is wanted. `damaged` is told why, where there is one that cannot be used.
+    pub fn look_up(&self, wanted: Wanted<'_>, damaged: impl FnOnce(&str)) -> Option<Artifact> {
+        let why = match self.cache.artifact(wanted.key) {
+            Found::Whole(entry, path) => match wanted.inputs.fits(&entry) {
+                Ok(()) => return Some(Artifact { entry, path }),
+                Err(why) => why,
+            },
+            Found::Nothing => return None,
+            Found::Damaged(why) => why,
+        };
+        damaged(&why);
+        None
     }
 
-    /// The same, with what the cache on another machine has, which is brought here.
-    pub fn obtain(&self, key: Key, damaged: impl FnOnce(&str)) -> Option<Artifact> {
-        let at_hand = self.look_up(key, damaged);
-        if at_hand.is_some() {
+    /// The same, with what the cache on another machine has, which is judged before it is brought here. What is here is
+    /// offered to that one.
+    pub fn obtain(&self, wanted: Wanted<'_>, damaged: impl FnOnce(&str)) -> Option<Artifact> {
+        let at_hand = self.look_up(wanted, damaged);
+        let Some(remote) = self.remote else {
             return at_hand;
+        };
+        if let Some(artifact) = at_hand {
+            remote.offer(&artifact.entry, artifact.path.clone());
+            return Some(artifact);
         }
-        self.remote?.fetch(key, self.cache)?;
-        self.look_up(key, |_| ())
+        let judge = Judge {
+            entry: &|entry| wanted.inputs.fits(entry),
+            packed: &|path, until| wanted.judge(path, until),
+        };
+        remote.fetch(wanted.key, self.cache, &judge)?;
+        self.look_up(wanted, |_| ())
+    }
+
+    /// Forgets an artifact that turned out to be of no use, so that the next run makes it again.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    pub fn forget(&self, key: Key) -> Result<()> {
+        let forgotten = self.cache.forget_artifact(key);
+        forgotten.with_context(|| format!("cannot write the cache {}", self.cache.dir().display()))
     }
 
     /// What is to be said of the cache on another machine since the last time.
@@ -79,16 +131,16 @@ impl<'a> Store<'a> {
         self.remote.map(Remote::take_notes).unwrap_or_default()
     }
 
-    /// Takes the right to make the artifact of `key`; calls `waiting` where that takes a while, because another
-    /// process makes it. Whoever has waited looks it up once more.
+    /// Takes the right to make the artifact of `key`; `None` while another process has it. Whoever has got it looks it up
+    /// once more.
     ///
     /// # Errors
     /// The cache cannot be written.
-    pub fn begin(&self, key: Key, waiting: impl FnOnce()) -> Result<Pending<'a>> {
-        let right = self.cache.begin_artifact(key, waiting);
+    pub fn begin(&self, key: Key) -> Result<Option<Pending<'a>>> {
+        let right = self.cache.begin_artifact(key);
         let right =
             right.with_context(|| format!("cannot write the cache {}", self.cache.dir().display()))?;
-        Ok(Pending { key, right })
+        Ok(right.map(|right| Pending { key, right }))
     }
 
     /// Packs `tree` as the artifact that was begun.
@@ -128,9 +180,16 @@ impl<'a> Store<'a> {
             "the artifact of {} was removed from the cache or damaged since it was looked up; run again",
             entry.component
         );
-        archive::unpack(&artifact.path, into, 0, &limits())
-            .with_context(|| format!("cannot unpack the artifact of {}", entry.component))?;
-        Ok(())
+        let Err(error) = archive::unpack(&artifact.path, into, 0, &limits()) else {
+            return Ok(());
+        };
+        let context = format!("cannot unpack the artifact of {}", entry.component);
+        // A full disk is no fault of it.
+        if matches!(error, UnpackError::Io { .. }) {
+            return Err(error).context(context);
+        }
+        self.forget(entry.key)?;
+        Err(error).with_context(|| format!("{context}, which is not kept any more; run again to build it"))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::report::Reporter;
 use crate::resolve::{Extension, Purpose, Resolved, Selection};
 use crate::run::{self, Event, Limits, Settings, Unfinished};
 use crate::step::prove::Manner;
+use crate::step::tokens::Tokens;
 use crate::step::{self, Context, Origins, State};
 use crate::store::Store;
 use crate::supply::Supply;
@@ -216,7 +217,7 @@ fn perform(
     }
     host.remove(&manner.directory)?;
     let jobs = args.jobs.map_or_else(host::processors, usize::from);
-    let jobserver = jobserver::Client::new(jobs).because(Cause::Internal)?;
+    let tokens = Tokens::new(jobs).because(Cause::Internal)?;
     let certificates = match supply {
         Some(_) => http::certificates_pem(args.sources.ca_bundle.as_deref())?,
         None => String::new(),
@@ -228,7 +229,7 @@ fn perform(
             supply,
             store: Store::new(supply.cache(), None),
         }),
-        jobserver: &jobserver,
+        tokens: &tokens,
         certificates: &certificates,
         // Nothing is stripped of them for a test.
         debug_symbols: &args.cache.join("debug-symbols"),

@@ -16,11 +16,12 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tar::EntryType;
 use tempfile::TempDir;
 
+use super::fs::FileKind;
 use super::{bunzip2, zip};
 use crate::digest::Sha256;
 
@@ -126,6 +127,32 @@ pub fn unpack(file: &Path, into: &Path, strip: u8, limits: &Limits) -> Result<Un
     tree.finish(into)
 }
 
+/// Reads `file`, a tar, to its end and judges it as [`unpack`] would, and writes nothing. Returns what it would unpack to,
+/// directories before what is in them. Is over soon after `until`.
+///
+/// # Errors
+/// What [`unpack`] would refuse, a zip, or something that takes longer than it may.
+pub fn inspect(file: &Path, limits: &Limits, until: Instant) -> Result<Vec<(PathBuf, FileKind)>> {
+    let mut tree = Tree::new(None, 0, *limits);
+    match open(File::open(file).map_err(|error| at(file, error))?).map_err(|error| at(file, error))? {
+        Opened::Stream(stream) => unpack_tar(Box::new(Timed { inner: stream, until }), &mut tree)?,
+        Opened::Zip(_) | Opened::Unknown(_) => {
+            return Err(UnpackError::Damaged("it is no tar".to_owned()));
+        }
+    }
+    tree.check()?;
+    let kind = |node| match node {
+        Node::Directory { .. } => FileKind::Directory,
+        Node::File => FileKind::File,
+        Node::Link(target) => FileKind::Link(PathBuf::from(OsStr::from_bytes(&target))),
+    };
+    Ok(tree
+        .nodes
+        .into_iter()
+        .map(|(path, node)| (path, kind(node)))
+        .collect())
+}
+
 /// Digest of the tar that is in `file`, which stays the same however it is compressed.
 ///
 /// # Errors
@@ -214,6 +241,24 @@ impl<R: Read> Read for Limited<R> {
             .checked_sub(n as u64)
             .ok_or_else(|| io::Error::other(TooMuch))?;
         Ok(n)
+    }
+}
+
+/// A reader that fails when its time is over.
+struct Timed<R> {
+    inner: R,
+    until: Instant,
+}
+
+impl<R: Read> Read for Timed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() >= self.until {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "reading it takes too long",
+            ));
+        }
+        self.inner.read(buffer)
     }
 }
 
@@ -398,7 +443,8 @@ enum Node {
 
 /// A tree that is being unpacked. Every name goes through [`Tree::place`].
 pub(super) struct Tree {
-    staging: TempDir,
+    /// Where it is written to; nowhere, where an archive is only looked at.
+    staging: Option<TempDir>,
     strip: usize,
     limits: Limits,
     nodes: BTreeMap<PathBuf, Node>,
@@ -421,7 +467,11 @@ impl Tree {
             .prefix(".unpack-")
             .tempdir_in(parent)
             .map_err(|error| at(parent, error))?;
-        Ok(Self {
+        Ok(Self::new(Some(staging), strip, limits))
+    }
+
+    fn new(staging: Option<TempDir>, strip: u8, limits: Limits) -> Self {
+        Self {
             staging,
             strip: strip.into(),
             limits,
@@ -429,7 +479,12 @@ impl Tree {
             name_bytes: 0,
             bytes: 0,
             buffer: vec![0; 64 * 1024],
-        })
+        }
+    }
+
+    /// Where the path of the tree is written to, where anything is.
+    fn target(&self, path: &Path) -> Option<PathBuf> {
+        self.staging.as_ref().map(|staging| staging.path().join(path))
     }
 
     /// Bytes that may still be written.
@@ -477,13 +532,13 @@ impl Tree {
         let Some(path) = self.new_place(name)? else {
             return Ok(());
         };
-        let target = self.staging.path().join(&path);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&target)
-            .map_err(|error| at(&target, error))?;
+        let create = |target: PathBuf| {
+            let mut options = OpenOptions::new();
+            let file = options.write(true).create_new(true).mode(0o600).open(&target);
+            file.map_err(|error| at(&target, error))
+                .map(|file| (file, target))
+        };
+        let mut opened = self.target(&path).map(create).transpose()?;
         self.note(path, Node::File)?;
         let mut written = 0;
         loop {
@@ -497,14 +552,19 @@ impl Tree {
             if written > self.room() {
                 return Err(damaged(io::Error::other(TooMuch)));
             }
-            file.write_all(&self.buffer[..n])
-                .map_err(|error| at(&target, error))?;
+            if let Some((file, target)) = &mut opened {
+                file.write_all(&self.buffer[..n])
+                    .map_err(|error| at(target, error))?;
+            }
         }
         self.bytes += written;
         if size.is_some_and(|size| size != written) {
             let name = String::from_utf8_lossy(name);
             return Err(UnpackError::Damaged(format!("it ends within {name:?}")));
         }
+        let Some((file, target)) = opened else {
+            return Ok(());
+        };
         // A source must be readable by whoever builds it, and writable by its owner only.
         let mode = (attributes.mode & 0o755) | 0o600;
         file.set_permissions(Permissions::from_mode(mode))
@@ -549,13 +609,14 @@ impl Tree {
         if self.nodes.get(&first) != Some(&Node::File) {
             return Err(refusal());
         }
-        let (from, to) = (self.staging.path().join(&first), self.staging.path().join(&path));
-        fs::hard_link(from, &to).map_err(|error| at(&to, error))?;
+        if let (Some(from), Some(to)) = (self.target(&first), self.target(&path)) {
+            fs::hard_link(from, &to).map_err(|error| at(&to, error))?;
+        }
         self.note(path, Node::File)
     }
 
-    /// Makes the links, sets the times of directories, and gives the tree its name.
-    fn finish(self, into: &Path) -> Result<Unpacked> {
+    /// Judges what can be judged of the whole only.
+    fn check(&self) -> Result<()> {
         if self.nodes.is_empty() {
             let why = format!(
                 "nothing is left of it without the first {} components of its names",
@@ -570,7 +631,6 @@ impl Tree {
                 },
             ));
         }
-        let top = self.staging.path();
         for (path, node) in &self.nodes {
             if let Node::Link(target) = node
                 && !self.limits.links_out
@@ -578,6 +638,20 @@ impl Tree {
                 self.check_link(path, target)?;
             }
         }
+        Ok(())
+    }
+
+    /// Makes the links, sets the times of directories, and gives the tree its name.
+    fn finish(self, into: &Path) -> Result<Unpacked> {
+        self.check()?;
+        let unpacked = Unpacked {
+            entries: self.nodes.len(),
+            bytes: self.bytes,
+        };
+        let Some(staging) = self.staging else {
+            return Ok(unpacked);
+        };
+        let top = staging.path();
         for (path, node) in &self.nodes {
             if let Node::Link(target) = node {
                 let path = top.join(path);
@@ -599,11 +673,8 @@ impl Tree {
         fs::set_permissions(top, Permissions::from_mode(0o755)).map_err(|error| at(top, error))?;
         fs::rename(top, into).map_err(|error| at(into, error))?;
         // It has another name now, and is not temporary any more.
-        let _ = self.staging.keep();
-        Ok(Unpacked {
-            entries: self.nodes.len(),
-            bytes: self.bytes,
-        })
+        let _ = staging.keep();
+        Ok(unpacked)
     }
 
     /// Follows a link as Linux would, in the tree as it will be, and refuses what leaves it on the way.
@@ -700,10 +771,11 @@ impl Tree {
             .map(Path::to_owned)
             .collect();
         for above in missing.into_iter().rev() {
-            let target = self.staging.path().join(&above);
-            fs::create_dir(&target)
-                .and_then(|()| fs::set_permissions(&target, Permissions::from_mode(0o755)))
-                .map_err(|error| at(&target, error))?;
+            if let Some(target) = self.target(&above) {
+                fs::create_dir(&target)
+                    .and_then(|()| fs::set_permissions(&target, Permissions::from_mode(0o755)))
+                    .map_err(|error| at(&target, error))?;
+            }
             self.note(above, Node::Directory { modified: None })?;
         }
         Ok(())

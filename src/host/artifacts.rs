@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use super::cache::{Cache, Partial, replace};
+use super::cache::{Cache, Partial, remove_if_there, replace};
 use crate::artifact::{Entry, Key};
 use crate::digest::Sha256;
 
@@ -50,14 +51,14 @@ impl Cache {
         }
     }
 
-    /// Takes the right to make the artifact of `key`. Waits, after calling `waiting`, while another process or thread
-    /// has it; whoever waited has to look again whether it is still to be made. It is given back when the result
+    /// Takes the right to make the artifact of `key`; `None` while another process or thread has it. Whoever gets it after
+    /// that has to look again whether it is still to be made. It is given back when the result
     /// is dropped, at the latest when the process ends; that has to be after the entry was written.
     ///
     /// # Errors
     /// The file for it cannot be made or locked.
-    pub fn begin_artifact(&self, key: Key, waiting: impl FnOnce()) -> io::Result<Right<'_>> {
-        self.partial(&key.0, false, waiting).map(Right)
+    pub fn begin_artifact(&self, key: Key) -> io::Result<Option<Right<'_>>> {
+        Ok(self.partial_until(&key.0, Instant::now())?.map(Right))
     }
 
     /// A file for the packed tree of `key`, for whoever has the right to make it.
@@ -76,6 +77,14 @@ impl Cache {
     pub fn keep_artifact(&self, entry: &Entry) -> io::Result<()> {
         let directory = self.dir().join(ENTRIES);
         replace(&directory, &entry.key.to_string(), entry.to_json().as_bytes())
+    }
+
+    /// Removes the entry of `key`, so that it is made again; its file goes when the cache is pruned.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub fn forget_artifact(&self, key: Key) -> io::Result<()> {
+        remove_if_there(&self.dir().join(ENTRIES).join(key.to_string()))
     }
 }
 
@@ -111,9 +120,9 @@ mod tests {
     use crate::host::cache::{Keep, prune};
 
     fn kept(cache: &Cache, key: Key) -> Entry {
-        let _right = cache
-            .begin_artifact(key, || panic!("nobody else makes it"))
-            .unwrap();
+        let right = cache.begin_artifact(key).unwrap();
+        assert!(right.is_some(), "nobody else makes it");
+        assert!(cache.begin_artifact(key).unwrap().is_none(), "it is being made");
         let mut file = cache.pack_artifact(key).unwrap();
         file.append(b"packed").unwrap();
         let sha256 = file.hashes().sha256();
@@ -139,6 +148,9 @@ mod tests {
         assert!(matches!(cache.artifact(key), Found::Whole(..)));
         fs::write(directory.path().join(ENTRIES).join(key.to_string()), "{}").unwrap();
         assert!(matches!(cache.artifact(key), Found::Damaged(why) if why.contains("entry")));
+        cache.forget_artifact(key).unwrap();
+        cache.forget_artifact(key).unwrap();
+        assert!(matches!(cache.artifact(key), Found::Nothing));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,8 @@ use crate::digest::{Hashes, Sha256};
 
 /// A partial file that nobody has touched for this long is not going to be finished.
 const ABANDONED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The pause between two looks at a lock that may be waited for only so long.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A cache directory in use by this process.
 #[derive(Debug)]
@@ -96,8 +98,44 @@ impl Cache {
         with_sha512: bool,
         waiting: impl FnOnce(),
     ) -> io::Result<Partial<'_>> {
-        let path = self.dir.join("partial").join(digest.to_string());
         let mut waiting = Some(waiting);
+        let lock = |file: &File| {
+            if let Some(waiting) = waiting.take() {
+                waiting();
+            }
+            file.lock().map(|()| true)
+        };
+        let partial = self.partial_by(digest, with_sha512, lock)?;
+        Ok(partial.expect("a lock that is waited for is had in the end"))
+    }
+
+    /// The same, waiting until `until` and no longer; `None` where another process or thread still has it then.
+    ///
+    /// # Errors
+    /// The partial file cannot be made, read or locked.
+    pub fn partial_until(&self, digest: &Sha256, until: Instant) -> io::Result<Option<Partial<'_>>> {
+        self.partial_by(digest, false, |file| {
+            loop {
+                let left = until.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    return Ok(false);
+                }
+                std::thread::sleep(left.min(PAUSE));
+                if is_locked(file)? {
+                    return Ok(true);
+                }
+            }
+        })
+    }
+
+    /// The partial file of `digest`. Where another one has it, `wait` returns whether it got the lock after all.
+    fn partial_by(
+        &self,
+        digest: &Sha256,
+        with_sha512: bool,
+        mut wait: impl FnMut(&File) -> io::Result<bool>,
+    ) -> io::Result<Option<Partial<'_>>> {
+        let path = self.dir.join("partial").join(digest.to_string());
         let mut file = loop {
             let file = OpenOptions::new()
                 .read(true)
@@ -105,15 +143,8 @@ impl Cache {
                 .create(true)
                 .truncate(false)
                 .open(&path)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    if let Some(waiting) = waiting.take() {
-                        waiting();
-                    }
-                    file.lock()?;
-                }
-                Err(TryLockError::Error(error)) => return Err(error),
+            if !is_locked(&file)? && !wait(&file)? {
+                return Ok(None);
             }
             // Whoever held the lock may have renamed or removed the file meanwhile; then this lock is on a file
             // that has no name any more, or on a finished one.
@@ -144,7 +175,7 @@ impl Cache {
         if partial.origin.is_none() {
             partial.restart()?;
         }
-        Ok(partial)
+        Ok(Some(partial))
     }
 
     /// Takes in the file at `path`, which has been seen to have this digest. It is hashed again on the way.
@@ -185,6 +216,15 @@ impl Cache {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether this process has the lock of `file` now; it does not wait for it.
+fn is_locked(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
@@ -457,7 +497,7 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,

@@ -1,7 +1,7 @@
 //! Runs commands: each in a process group of its own, its output in a log, its environment known.
 //!
-//! A command is told nothing of pgsetup's environment but what is listed in [`KEPT_VARIABLES`], so that a build
-//! does not depend on who started it. What a command leaves running is killed when it ends; what has left the
+//! A command is told nothing of pgsetup's environment but what is listed in [`KEPT_VARIABLES`], and a build not even all
+//! of that, so that it does not depend on who started it. What a command leaves running is killed when it ends; what has left the
 //! command's process group is killed when pgsetup ends ([`end_strays`]).
 
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ const KEPT_VARIABLES: [&str; 11] = [
 ];
 
 /// Variables that every command gets. Tools must answer in one language, ask nothing, and write no byte code.
-const FIXED_VARIABLES: [(&str, &str); 6] = [
+pub const FIXED_VARIABLES: [(&str, &str); 6] = [
     ("DEBIAN_FRONTEND", "noninteractive"),
     ("HOME", "/root"),
     ("LC_ALL", "C.UTF-8"),
@@ -294,17 +294,18 @@ pub struct Settings<'a> {
     pub jobserver: Option<&'a jobserver::Client>,
     /// How long it may take.
     pub time_limit: Option<Duration>,
-    /// The date it is told instead of pgsetup's own, as `SOURCE_DATE_EPOCH` has it.
-    pub date: Option<&'a str>,
+    /// Variables that it has instead of pgsetup's own; its own come before them.
+    pub variables: &'a [(&'a str, &'a str)],
 }
 
 /// Every variable that a command has.
-fn environment(command: &Command) -> BTreeMap<String, String> {
+fn environment(command: &Command, instead: &[(&str, &str)]) -> BTreeMap<String, String> {
     let kept = KEPT_VARIABLES
         .iter()
         .filter_map(|name| Some(((*name).to_owned(), super::variable(name)?)));
     let fixed = FIXED_VARIABLES
         .iter()
+        .chain(instead)
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     kept.chain(fixed).chain(command.environment.clone()).collect()
 }
@@ -381,11 +382,7 @@ impl Host {
     /// The command in this root: through `chroot` where the root is not `/`.
     fn expression(&self, command: &Command, settings: Settings<'_>) -> duct::Expression {
         let (words, directory) = self.in_root(command);
-        let mut environment = environment(command);
-        if let Some(date) = settings.date {
-            let own = || date.to_owned();
-            environment.insert("SOURCE_DATE_EPOCH".to_owned(), own());
-        }
+        let environment = environment(command, settings.variables);
         let mut expression = duct::cmd(&words[0], &words[1..])
             .dir(directory)
             .full_env(environment);
@@ -410,8 +407,10 @@ impl Host {
             let directory = command.directory.clone();
             return (inner.collect(), directory.unwrap_or_else(|| "/".to_owned()));
         }
+        // By pgsetup's own PATH: the command's is for programs inside the root.
+        let chroot = super::program("chroot");
         let mut words = vec![
-            "chroot".to_owned(),
+            chroot.map_or_else(|| "chroot".to_owned(), |path| path.display().to_string()),
             "--".to_owned(),
             self.root.display().to_string(),
         ];
@@ -430,7 +429,7 @@ impl Host {
             .args(&words[1..])
             .current_dir(&directory)
             .env_clear()
-            .envs(environment(command))
+            .envs(environment(command, &[]))
             .exec();
         anyhow::anyhow!("cannot run {} in {directory}: {error}", words[0])
     }

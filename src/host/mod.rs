@@ -83,6 +83,13 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Where this machine has a program, by pgsetup's own PATH.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let path = variable("PATH")?;
+    let mut places = path.split(':').map(|directory| Path::new(directory).join(name));
+    places.find(|place| place.is_file())
+}
+
 /// The time.
 pub fn now() -> std::time::SystemTime {
     std::time::SystemTime::now()

@@ -1,6 +1,7 @@
 //! Who works in a root: one pgsetup at a time, and nothing that a killed one has left running.
 //!
-//! Two files are locked with flock(2). The first is this process's own. The second is handed to every command: a lock
+//! Two files are locked with flock(2), and the working directory, which several roots may share as a mount. The first is this
+//! process's own. The second is handed to every command: a lock
 //! belongs to the open file, which whatever a command starts inherits, so it is held for as long as anything of it
 //! runs, also when pgsetup itself was killed. Package tools have locks of their own (fcntl(2)), which dpkg holds
 //! also where it has outlived the apt-get that started it.
@@ -41,39 +42,41 @@ const FIRST_DESCRIPTOR: i32 = 100;
 #[derive(Debug)]
 pub struct Occupation {
     _own: File,
+    _work: File,
     _commands: OwnedFd,
 }
 
 impl Host {
     /// Takes the right to work here; its locks are in `directory`, which is inside the root and made where it is not
-    /// there. What commands of a killed pgsetup have left running is killed, apart from package tools: these are
-    /// waited for. `waiting` is told what for, once each.
+    /// there, and on the directory `work`, which is too. What commands of a killed pgsetup have left running is killed,
+    /// apart from package tools: these are waited for. `waiting` is told what for, once each.
     ///
     /// # Errors
     /// Another pgsetup works here, or package tools have not ended within ten minutes.
-    pub fn occupy(&self, directory: &str, waiting: &dyn Fn(&str)) -> Result<Occupation> {
+    pub fn occupy(&self, directory: &str, work: &str, waiting: &dyn Fn(&str)) -> Result<Occupation> {
         let directory = self.path(directory);
         let context = || format!("cannot lock {}", directory.display());
-        let began = Instant::now();
-        let own = loop {
-            let file = open(&directory.join("lock")).with_context(context)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) if began.elapsed() < BECOMING => {
-                    std::thread::sleep(PAUSE);
-                    continue;
-                }
-                Err(TryLockError::WouldBlock) => bail!(
-                    "another pgsetup installs into {}; begin again when it has ended",
-                    self.root.display()
-                ),
-                Err(TryLockError::Error(error)) => return Err(error).with_context(context),
-            }
-            // Whoever held it may have removed it meanwhile.
-            if is_named(&file, &directory.join("lock")) {
-                break file;
-            }
-        };
+        let lock = directory.join("lock");
+        let own = locked(&lock, &|| open(&lock)).with_context(context)?;
+        let own = own.with_context(|| {
+            format!(
+                "another pgsetup installs into {}; begin again when it has ended",
+                self.root.display()
+            )
+        })?;
+        let work = self.path(work);
+        let mounted = locked(&work, &|| {
+            fs::create_dir_all(&work)?;
+            File::open(&work)
+        });
+        let mounted = mounted.with_context(|| format!("cannot lock {}", work.display()))?;
+        let mounted = mounted.with_context(|| {
+            format!(
+                "another pgsetup works in {}, for another root that shares this directory; begin again when it has ended, or give \
+                 each its own (a cache mount of a Dockerfile: sharing=private)",
+                work.display()
+            )
+        })?;
         let commands = open(&directory.join("commands")).with_context(context)?;
         end_holders(&commands, waiting)?;
         let commands = rustix::io::fcntl_dupfd_cloexec(&commands, FIRST_DESCRIPTOR).with_context(context)?;
@@ -81,6 +84,7 @@ impl Host {
         self.wait_for_package_tools(waiting)?;
         Ok(Occupation {
             _own: own,
+            _work: mounted,
             _commands: commands,
         })
     }
@@ -107,6 +111,23 @@ impl Host {
             }
         }
         Ok(())
+    }
+}
+
+/// What is at `path`, opened and locked; `None` where another process has it for longer than one needs that was only just
+/// forked.
+fn locked(path: &Path, open: &dyn Fn() -> io::Result<File>) -> io::Result<Option<File>> {
+    let began = Instant::now();
+    loop {
+        let file = open()?;
+        match file.try_lock() {
+            // Whoever held it may have removed it meanwhile.
+            Ok(()) if is_named(&file, path) => return Ok(Some(file)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) if began.elapsed() < BECOMING => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
     }
 }
 
@@ -207,8 +228,25 @@ mod tests {
     fn a_second_one_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let host = Host::new(root.path());
-        let _first = host.occupy("/state", &|_| ()).unwrap();
-        let error = host.occupy("/state", &|_| ()).unwrap_err().to_string();
+        let _first = host.occupy("/state", "/work", &|_| ()).unwrap();
+        let error = host.occupy("/state", "/work", &|_| ()).unwrap_err().to_string();
         assert!(error.starts_with("another pgsetup installs into "), "{error}");
+    }
+
+    #[test]
+    fn two_roots_that_share_their_working_directory_are_one_too_many() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(one.path().join("work")).unwrap();
+        std::os::unix::fs::symlink(one.path().join("work"), other.path().join("work")).unwrap();
+        let occupy = |root: &Path| Host::new(root).occupy("/state", "/work", &|_| ());
+        let first = occupy(one.path()).unwrap();
+        let error = occupy(other.path()).unwrap_err().to_string();
+        let words = format!("another pgsetup works in {}", other.path().join("work").display());
+        assert!(
+            error.starts_with(&words) && error.contains("sharing=private"),
+            "{error}"
+        );
+        drop(first);
+        occupy(other.path()).unwrap();
     }
 }

@@ -1,17 +1,19 @@
 //! A cache of artifacts on another machine, by the HTTP protocol of Bazel's remote cache: `GET` and `PUT` of `/ac/KEY` and
 //! `/cas/SHA256`. bazel-remote, nginx with WebDAV, and object stores speak it.
 //!
-//! Such a cache may only help. Nothing of it is used before it has the digest it should have. What it may cost is a
+//! Such a cache may only help. Nothing of it is used before it has the digest it should have and was judged by whoever
+//! wants it; what is refused is as good as not there. What it may cost is a
 //! budget of time that all waiting for it shares; whatever waits does so on the channel of a thread of its own, which is
 //! left behind when the time is over, because no setting of a socket bounds a whole answer. After the first time-out
-//! or refusal nobody asks it any more. Uploads run beside the builds, files before the result that names them.
+//! or refusal nobody asks it any more. Uploads run beside the builds, files before the result that names them, and only
+//! the wait for them at the end is of the budget.
 //!
 //! Who may write to a cache decides what its readers install: a digest says that bytes are what the cache meant, not
 //! that they were built honestly.
 
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +34,8 @@ use crate::reapi::{self, Blob};
 const PIECE: usize = 64 * 1024;
 /// Pieces that may be on their way between a connection's thread and whoever waits for them.
 const PIECES: usize = 16;
+/// How long an upload of one file may take. Nobody waits for it; this ends the thread of one that hangs.
+const LONGEST_UPLOAD: Duration = Duration::from_secs(600);
 
 /// How to use a remote cache.
 #[derive(Debug)]
@@ -57,10 +61,27 @@ pub struct Remote {
     uploads: Mutex<Option<Uploads>>,
 }
 
+/// What is asked of an artifact before it is kept; each returns what is wrong with it.
+pub struct Judge<'j> {
+    /// Of its entry.
+    pub entry: &'j dyn Fn(&Entry) -> Result<(), String>,
+    /// Of its file, which has the digest of the entry. Is over soon after the given moment.
+    pub packed: &'j dyn Fn(&Path, Instant) -> Result<(), String>,
+}
+
+/// An artifact on its way to the cache.
+#[derive(Debug)]
+struct Upload {
+    entry: Entry,
+    path: PathBuf,
+    /// Whether the cache may have it already.
+    may_be_there: bool,
+}
+
 /// Artifacts on their way to the cache.
 #[derive(Debug)]
 struct Uploads {
-    queue: Sender<(Entry, PathBuf)>,
+    queue: Sender<Upload>,
     /// Closed when all of the queue is done.
     done: Receiver<()>,
 }
@@ -135,20 +156,21 @@ impl Remote {
         })
     }
 
-    /// Brings the artifact of `key` into `cache`, where the server has it and has it in time.
-    pub fn fetch(&self, key: Key, cache: &Cache) -> Option<Entry> {
+    /// Brings the artifact of `key` into `cache`, where the server has it and has it in time, and `judge` finds nothing wrong.
+    pub fn fetch(&self, key: Key, cache: &Cache, judge: &Judge<'_>) -> Option<Entry> {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if self.server.is_off.load(Ordering::SeqCst) {
             return None;
         }
         let began = Instant::now();
-        let result = self.server.fetch(key, cache, began + *left);
+        let result = self.server.fetch(key, cache, judge, began + *left);
         *left = left.saturating_sub(began.elapsed());
         match result {
             Ok(found) => found,
             Err(Trouble::Wrong(why)) => {
                 self.server.note(format!(
-                    "the artifact of key {key} in the artifact cache is not used: {why}"
+                    "the artifact of key {key} in the artifact cache is not used: {why} ({})",
+                    self.server.base
                 ));
                 None
             }
@@ -161,11 +183,28 @@ impl Remote {
 
     /// Uploads the artifact in the file at `path` beside whatever else is done.
     pub fn upload(&self, entry: &Entry, path: PathBuf) {
+        self.queue(Upload {
+            entry: entry.clone(),
+            path,
+            may_be_there: false,
+        });
+    }
+
+    /// The same for one that was not made now: it is uploaded where the server has none of its key.
+    pub fn offer(&self, entry: &Entry, path: PathBuf) {
+        self.queue(Upload {
+            entry: entry.clone(),
+            path,
+            may_be_there: true,
+        });
+    }
+
+    fn queue(&self, upload: Upload) {
         let uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(uploads) = &*uploads {
             self.server.waiting.fetch_add(1, Ordering::SeqCst);
             // The thread is there for as long as the queue is.
-            let _ = uploads.queue.send((entry.clone(), path));
+            let _ = uploads.queue.send(upload);
         }
     }
 
@@ -198,11 +237,11 @@ impl Remote {
 
 impl Uploads {
     fn begin(server: Arc<Server>) -> Self {
-        let (queue, entries) = mpsc::channel::<(Entry, PathBuf)>();
+        let (queue, uploads) = mpsc::channel::<Upload>();
         let (doing, done) = mpsc::channel();
         std::thread::spawn(move || {
-            for (entry, path) in entries {
-                server.upload(&entry, &path);
+            for upload in uploads {
+                server.upload(&upload);
                 server.waiting.fetch_sub(1, Ordering::SeqCst);
             }
             drop(doing);
@@ -247,7 +286,13 @@ impl Server {
         }
     }
 
-    fn fetch(self: &Arc<Self>, key: Key, cache: &Cache, until: Instant) -> Result<Option<Entry>, Trouble> {
+    fn fetch(
+        self: &Arc<Self>,
+        key: Key,
+        cache: &Cache,
+        judge: &Judge<'_>,
+        until: Instant,
+    ) -> Result<Option<Entry>, Trouble> {
         let Some(result) = self.small(&format!("ac/{key}"), until)? else {
             return Ok(None);
         };
@@ -262,13 +307,29 @@ impl Server {
             ));
         }
         let entry = reapi::entry(key, &outputs, &document).map_err(Trouble::Wrong)?;
-        if cache.find(&entry.sha256).is_none() {
-            self.download(outputs.artifact, cache, until)?
-                .ok_or_else(missing)?;
+        (judge.entry)(&entry).map_err(Trouble::Wrong)?;
+        let judged = |path: &Path| {
+            (judge.packed)(path, until).map_err(|why| match self.time_left(until) {
+                Ok(_) => Trouble::Wrong(why),
+                Err(trouble) => trouble,
+            })
+        };
+        match cache.find(&entry.sha256) {
+            Some(path) => judged(&path)?,
+            None => self
+                .download(outputs.artifact, cache, &judged, until)?
+                .ok_or_else(missing)?,
         }
-        let local = |error| Trouble::Wrong(format!("it cannot be kept: {error}"));
-        cache.keep_artifact(&entry).map_err(local)?;
+        cache.keep_artifact(&entry).map_err(kept)?;
         Ok(Some(entry))
+    }
+
+    /// What is left of the time; none is the end.
+    fn time_left(&self, until: Instant) -> Result<Duration, Trouble> {
+        let left = until.saturating_duration_since(Instant::now());
+        let budget = self.budget.as_secs_f32();
+        let complaint = || Trouble::Down(format!("its time of {budget} s is used up"));
+        (!left.is_zero()).then_some(left).ok_or_else(complaint)
     }
 
     /// A file that is held in memory; `None` where the server has none.
@@ -284,16 +345,29 @@ impl Server {
         .map(|found| found.map(|()| bytes))
     }
 
-    /// Brings a file into the cache; `None` where the server has none.
-    fn download(self: &Arc<Self>, blob: Blob, cache: &Cache, until: Instant) -> Result<Option<()>, Trouble> {
-        let local = |error| Trouble::Wrong(format!("it cannot be kept: {error}"));
-        let mut partial = cache.partial(&blob.sha256, false, || ()).map_err(local)?;
-        partial.restart().map_err(local)?;
+    /// Brings a file into the cache that `judged` has seen; `None` where the server has none.
+    fn download(
+        self: &Arc<Self>,
+        blob: Blob,
+        cache: &Cache,
+        judged: &dyn Fn(&Path) -> Result<(), Trouble>,
+        until: Instant,
+    ) -> Result<Option<()>, Trouble> {
+        let partial = cache.partial_until(&blob.sha256, until).map_err(kept)?;
+        let Some(mut partial) = partial else {
+            // Another pgsetup downloads the same, and does not come to an end.
+            return self.time_left(until).map(|_| None);
+        };
+        // It may have come to one meanwhile.
+        if let Some(path) = cache.find(&blob.sha256) {
+            return judged(&path).map(Some);
+        }
+        partial.restart().map_err(kept)?;
         let found = self.get(&format!("cas/{}", blob.sha256), until, |piece| {
             if partial.length() + piece.len() as u64 > blob.bytes {
                 return Err(Trouble::Wrong("it is larger than the cache says".to_owned()));
             }
-            partial.append(piece).map_err(local)
+            partial.append(piece).map_err(kept)
         })?;
         if found.is_none() {
             return Ok(None);
@@ -301,7 +375,8 @@ impl Server {
         if partial.length() != blob.bytes || partial.hashes().sha256() != blob.sha256 {
             return Err(Trouble::Wrong("it has another digest than it should".to_owned()));
         }
-        partial.commit(None).map_err(local)?;
+        judged(partial.path())?;
+        partial.commit(None).map_err(kept)?;
         Ok(Some(()))
     }
 
@@ -316,8 +391,8 @@ impl Server {
         let (server, url) = (Arc::clone(self), format!("{}/{path}", self.base));
         std::thread::spawn(move || server.receive(&url, &pieces));
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match arriving.recv_timeout(left) {
+            // Looked at before every piece: a channel gives away what is in it whatever the time.
+            match arriving.recv_timeout(self.time_left(until)?) {
                 Ok(Piece::Status(status)) => match status {
                     StatusCode::OK => {}
                     StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
@@ -326,10 +401,7 @@ impl Server {
                 Ok(Piece::Bytes(bytes)) => take(&bytes)?,
                 Ok(Piece::End) => return Ok(Some(())),
                 Ok(Piece::Broken(why)) => return Err(Trouble::Down(why)),
-                Err(RecvTimeoutError::Timeout) => {
-                    let budget = self.budget.as_secs_f32();
-                    return Err(Trouble::Down(format!("its time of {budget} s is used up")));
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Trouble::Down("its answer was lost".to_owned()));
                 }
@@ -375,10 +447,38 @@ impl Server {
         }
     }
 
+    /// Whether the server has a result of this key; whatever keeps it from saying so ends the uploads.
+    fn has(&self, key: Key) -> Option<bool> {
+        let mut request = self.client.get(format!("{}/ac/{key}", self.base));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        match request.send().map(|response| response.status()) {
+            Ok(StatusCode::OK) => Some(true),
+            Ok(StatusCode::NOT_FOUND | StatusCode::GONE) => Some(false),
+            Ok(status) => {
+                self.refuse_uploads(&refusal(status));
+                None
+            }
+            Err(error) => {
+                self.refuse_uploads(&http::cause(&error));
+                None
+            }
+        }
+    }
+
     /// Uploads an artifact: its file, its entry, and at last the result that names both.
-    fn upload(&self, entry: &Entry, path: &std::path::Path) {
+    fn upload(&self, upload: &Upload) {
+        let Upload {
+            entry,
+            path,
+            may_be_there,
+        } = upload;
         let is_wanted =
             || !self.takes_no_uploads.load(Ordering::SeqCst) && !self.is_off.load(Ordering::SeqCst);
+        if !is_wanted() || *may_be_there && self.has(entry.key) != Some(false) {
+            return;
+        }
         let (result, document) = reapi::encode(entry);
         let document_digest = Sha256::of(document.as_bytes());
         let file = File::open(path).and_then(|mut file| {
@@ -396,7 +496,8 @@ impl Server {
             if !is_wanted() {
                 return;
             }
-            let mut request = self.client.put(format!("{}/{path}", self.base)).body(body);
+            let request = self.client.put(format!("{}/{path}", self.base)).body(body);
+            let mut request = request.timeout(LONGEST_UPLOAD);
             if let Some(authorization) = &self.authorization {
                 request = request.header(header::AUTHORIZATION, authorization);
             }
@@ -414,6 +515,13 @@ impl Server {
             }
         }
     }
+}
+
+/// That something cannot be written here.
+// Taken whole, as `map_err` gives it.
+#[allow(clippy::needless_pass_by_value)]
+fn kept(error: std::io::Error) -> Trouble {
+    Trouble::Wrong(format!("it cannot be kept: {error}"))
 }
 
 fn refusal(status: StatusCode) -> String {
@@ -441,44 +549,4 @@ fn authorization(secret: &str) -> Result<HeaderValue> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn options(url: &str) -> Options {
-        Options {
-            url: url.to_owned(),
-            secret: None,
-            read_only: true,
-            budget: Duration::from_secs(5),
-            ca_bundle: None,
-        }
-    }
-
-    #[test]
-    fn an_address_with_a_password_is_refused_and_the_password_not_repeated() {
-        for url in [
-            "https://me:secret@cache.example/x",
-            "ftp://cache.example",
-            "cache",
-            "http://cache.example/?q=1",
-        ] {
-            let error = Remote::new(&options(url)).map(drop).unwrap_err();
-            assert!(!format!("{error:#}").contains("secret@"), "{error:#}");
-        }
-        let remote = Remote::new(&options("https://cache.example/some/where/")).unwrap();
-        assert_eq!(remote.server.base, "https://cache.example/some/where");
-    }
-
-    #[test]
-    fn a_secret_is_a_token_or_a_user_with_a_password_and_is_never_shown() {
-        let token = authorization(" abc.def-ghi~+/==\n").unwrap();
-        assert_eq!(token, "Bearer abc.def-ghi~+/==");
-        let basic = authorization("Aladdin:open sesame\n").unwrap();
-        assert_eq!(basic, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        assert!(!format!("{token:?} {basic:?}").contains("abc"), "{token:?}");
-        for wrong in ["", " \n", "a\nb"] {
-            let error = authorization(wrong).unwrap_err();
-            assert!(error.to_string().contains("secret file"), "{error}");
-        }
-    }
-}
+mod tests;

@@ -96,3 +96,22 @@ pub struct NamedStep {
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
 }
+
+/// Names of ninja and of what stands in for it; bookworm's knows no jobserver.
+pub const NINJA: [&str; 3] = ["ninja", "ninja-build", "samu"];
+
+impl NamedStep {
+    /// Whether its program runs as many jobs as it is told, and knows no jobserver.
+    pub fn is_told_jobs(&self) -> bool {
+        let Some((program, args)) = self.run.split_first() else {
+            return false;
+        };
+        let name = program.rsplit('/').next().unwrap_or(program);
+        match name {
+            // Its tools (`-t`) run no jobs.
+            name if NINJA.contains(&name) => !args.iter().any(|arg| arg == "-t"),
+            "meson" => args.first().is_some_and(|arg| arg == "compile"),
+            _ => false,
+        }
+    }
+}

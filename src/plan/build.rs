@@ -396,6 +396,7 @@ impl<'a> Builder<'a> {
             part: Part::Whole,
             sources: Vec::new(),
             files: Vec::new(),
+            places: Vec::new(),
             commands: Vec::new(),
             prune: self.resolved.prune.clone(),
         }
@@ -427,6 +428,7 @@ impl<'a> Builder<'a> {
         let installation = python::installation(patroni, postgresql);
         let build = Build {
             files: installation.files,
+            places: vec![patroni.directory.clone()],
             commands: installation.commands,
             ..self.build_of(&patroni.component)
         };
@@ -553,6 +555,7 @@ fn simulated_installation<'p>(packages: impl Iterator<Item = &'p str>) -> Comman
     let options = ["--simulate", "--quiet", "--no-install-recommends"];
     Command::new("apt-get", ["install"])
         .args(options)
+        .arg("--")
         .args(packages.map(str::to_owned))
 }
 
@@ -571,6 +574,7 @@ pub(super) fn install_packages(names: &[String]) -> Command {
     ];
     Command::new("apt-get", options)
         .args(dpkg)
+        .arg("--")
         .args(names.iter().cloned())
 }
 

@@ -233,6 +233,8 @@ pub struct Build {
     pub sources: Vec<Source>,
     /// Files that are written for the commands: path and text.
     pub files: Vec<(String, String)>,
+    /// Paths outside of the stage that the commands make, and remove at their end.
+    pub places: Vec<String>,
     /// What is run.
     pub commands: Vec<Command>,
     /// Kinds of files to strip from the stage.
@@ -371,6 +373,38 @@ impl Action {
                 vec![PackageInstallation::command_for(&installation.names())]
             }
             _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::Selection;
+
+    #[test]
+    fn what_commands_make_outside_of_a_stage_is_said_in_the_plan() {
+        let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+        let (manifests, problems) = crate::manifest::parse(&crate::host::fs::manifests(&[place]).unwrap());
+        assert!(problems.is_empty());
+        let selection = Selection {
+            target: Some("debian:bookworm/amd64".parse().unwrap()),
+            ..Selection::default()
+        };
+        let resolved = crate::resolve::resolve(&manifests, &selection).unwrap();
+        let plan = build(&resolved);
+        let builds = plan.steps.iter().filter_map(|step| match &step.action {
+            Action::Build(build) => Some(build),
+            _ => None,
+        });
+        let patroni = resolved.patroni.as_ref().unwrap();
+        for build in builds {
+            let expected: &[String] = if build.component == patroni.component.slug() {
+                std::slice::from_ref(&patroni.directory)
+            } else {
+                &[]
+            };
+            assert_eq!(build.places, expected, "{}", build.name);
         }
     }
 }

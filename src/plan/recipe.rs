@@ -110,7 +110,7 @@ pub fn extension(extension: &Extension, postgresql: &Postgresql) -> Vec<Command>
         } => recipe.meson(meson),
         Build {
             steps: Some(steps), ..
-        } => steps.iter().map(|step| recipe.step(step)).collect(),
+        } => steps.iter().map(|step| recipe.told(step)).collect(),
         // The schema of an extension's manifest demands one of them; a module is built with PostgreSQL.
         Build { .. } => Vec::new(),
     }
@@ -271,6 +271,14 @@ impl Recipe {
             run(Command::new("ninja", ["-C", "build"])).told_jobs(),
             run(Command::new("meson", ["install", "-C", "build", "--destdir"]).arg(layout::stage(&self.slug))),
         ]
+    }
+
+    /// A step of a build, told its jobs where its program has to be.
+    fn told(&self, step: &NamedStep) -> Command {
+        Command {
+            told_jobs: step.is_told_jobs(),
+            ..self.step(step)
+        }
     }
 
     fn step(&self, step: &NamedStep) -> Command {

@@ -20,6 +20,9 @@ use crate::manifest::source::{Packages, Source};
 use crate::manifest::{Located, Manifests, nearest};
 use crate::target::{Architecture, parse_distribution};
 
+/// What to do where a build would be told how many jobs it runs.
+const ONE_JOBSERVER: &str = "leave it out: all builds share one jobserver, which keeps every processor busy";
+
 /// The PostgreSQL majors that this project supports: those that upstream does and will for a while.
 pub const MAJORS: [u16; 4] = [15, 16, 17, 18];
 
@@ -348,19 +351,19 @@ impl<T> Checks<'_, T> {
     fn arguments(&mut self, path: &str, arguments: &[String]) {
         for (position, argument) in arguments.iter().enumerate() {
             if let Err(wrong) = value::build_argument(argument) {
-                let help = "leave it out: all builds share one jobserver, which keeps every processor busy"
-                    .to_owned();
-                self.at_with_help(&format!("{path}[{position}]"), wrong, help);
+                self.at_with_help(&format!("{path}[{position}]"), wrong, ONE_JOBSERVER.to_owned());
             }
         }
     }
 
     fn environment(&mut self, path: &str, environment: &BTreeMap<String, String>) {
-        for name in environment.keys() {
+        for (name, value) in environment {
+            let path = format!("{path}.{name}");
             if let Err(wrong) = value::build_variable(name) {
-                let help = "leave it out: all builds share one jobserver, which keeps every processor busy";
-                let problem = self.manifest.problem_with_key(&format!("{path}.{name}"), wrong);
-                self.problems.push(problem.help(help));
+                let problem = self.manifest.problem_with_key(&path, wrong);
+                self.problems.push(problem.help(ONE_JOBSERVER));
+            } else if let Err(wrong) = value::build_argument(value) {
+                self.at_with_help(&path, wrong, ONE_JOBSERVER.to_owned());
             }
         }
     }
@@ -391,7 +394,13 @@ impl<T> Checks<'_, T> {
     }
 
     fn steps(&mut self, path: &str, steps: &[NamedStep]) {
+        let is_for_ninja = |step: &NamedStep| {
+            let mut words = step.run.iter().chain(step.environment.values());
+            words.any(|word| value::is_for_ninja(word))
+        };
+        let has_ninja_tree = steps.iter().any(is_for_ninja);
         for (position, step) in steps.iter().enumerate() {
+            self.ninja(&format!("{path}[{position}].run"), step, has_ninja_tree);
             self.arguments(&format!("{path}[{position}].run"), &step.run);
             self.environment(&format!("{path}[{position}].environment"), &step.environment);
             if let Some(directory) = &step.directory {
@@ -399,6 +408,26 @@ impl<T> Checks<'_, T> {
                     &format!("{path}[{position}].directory"),
                     value::relative_path(directory),
                 );
+            }
+        }
+    }
+
+    /// Calls of ninja that nobody would tell how many jobs are their own.
+    fn ninja(&mut self, path: &str, step: &NamedStep, has_ninja_tree: bool) {
+        for (position, argument) in step.run.iter().enumerate() {
+            let path = format!("{path}[{position}]");
+            if position > 0
+                && !step.is_told_jobs()
+                && let Err(wrong) = value::script(argument)
+            {
+                let help =
+                    "make it a step of its own, such as `run: [ninja, -C, build]`: that is told its jobs";
+                self.at_with_help(&path, wrong, help.to_owned());
+            }
+            if has_ninja_tree && argument.split_whitespace().any(|word| word == "--build") {
+                let wrong = "`cmake --build` of a tree for ninja runs a job for each processor".to_owned();
+                let help = "write `run: [ninja, -C, build]`, which is told its jobs, or let cmake write makefiles: `-G, Unix Makefiles`";
+                self.at_with_help(&path, wrong, help.to_owned());
             }
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Each takes the text as written and returns what is wrong with it as half a sentence, without the place.
 
+use crate::manifest::build::NINJA;
+
 /// An absolute path without `.` and `..`, below one of `tops` where any are given.
 pub fn absolute_path(text: &str, tops: &[&str]) -> Result<(), String> {
     if !text.starts_with('/') {
@@ -152,13 +154,37 @@ const JOB_VARIABLES: [&str; 8] = [
     "NINJA_FLAGS",
 ];
 
-/// An argument of a build, which may be a script for a shell: how many jobs run is the jobserver's to say.
+/// An argument of a build or the value of a variable, which may be a script for a shell: how many jobs run is the
+/// jobserver's to say.
 pub fn build_argument(text: &str) -> Result<(), String> {
-    let between = |c: char| c.is_whitespace() || ";|&()\"'`".contains(c);
-    match text.split(between).find(|word| counts_jobs(word)) {
+    match words(text).find(|word| counts_jobs(word)) {
         None => Ok(()),
         Some(word) => Err(format!("`{word}` takes processors away from other builds")),
     }
+}
+
+/// The words of a script for a shell.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| c.is_whitespace() || ";|&()\"'`".contains(c))
+}
+
+/// An argument of a program that runs another one: ninja is told its jobs only where it is the program itself.
+pub fn script(text: &str) -> Result<(), String> {
+    let is_ninja = |word: &&str| NINJA.contains(&word.rsplit('/').next().unwrap_or(word));
+    match words(text).find(is_ninja) {
+        None => Ok(()),
+        Some(word) => Err(format!(
+            "`{word}` in a script is not told how many jobs are its own, and runs one for each processor"
+        )),
+    }
+}
+
+/// Whether a word or a value names cmake's generator for ninja: `-G Ninja`, `-GNinja`, `CMAKE_GENERATOR=Ninja`.
+pub fn is_for_ninja(text: &str) -> bool {
+    words(text).any(|word| {
+        let word = word.strip_prefix("-G").unwrap_or(word);
+        word.rsplit('=').next() == Some("Ninja")
+    })
 }
 
 /// The name of an environment variable of a build.
@@ -255,6 +281,21 @@ mod tests {
                 "(ninja -j8)",
             ],
         );
+        check(
+            script,
+            &["-GNinja", "cmake --build build", "ninja_files.sh", "make all"],
+            &["ninja -C build", "cd x && /usr/bin/ninja", "(samu)"],
+        );
+        for text in [
+            "Ninja",
+            "-GNinja",
+            "cmake -G Ninja .",
+            "CMAKE_GENERATOR=Ninja",
+            "Ninja Multi-Config",
+        ] {
+            assert!(is_for_ninja(text), "{text}");
+        }
+        assert!(!is_for_ninja("ninja") && !is_for_ninja("-GUnix Makefiles"));
         check(
             build_variable,
             &["CFLAGS", "MAKE"],

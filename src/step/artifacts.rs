@@ -6,15 +6,16 @@
 //! development package changes the keys of those components that see it, and of no others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::Context;
+use super::{Context, merge};
 use crate::artifact::{Inputs, Key, Recipe};
 use crate::command::Command;
 use crate::failure::Failure;
 use crate::host::dpkg::{self, Dpkg};
 use crate::host::{Host, Log};
-use crate::store::{Artifact, Pending};
+use crate::store::{Artifact, Pending, Wanted};
 
 /// What is known of every artifact of an installation, by the component's slug.
 #[derive(Debug, Default)]
@@ -33,6 +34,8 @@ pub struct Known<'a> {
     /// Their key.
     pub key: Key,
     state: Mutex<State<'a>>,
+    /// Whether it was waited for.
+    waited: AtomicBool,
 }
 
 /// Where an artifact is on its way.
@@ -52,12 +55,22 @@ impl<'a> Known<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is looked for.
+    pub fn wanted(&self) -> Wanted<'_> {
+        wanted(self.key, &self.inputs)
+    }
+
     /// The artifact, where it is there.
     pub fn at_hand(&self) -> Option<Artifact> {
         match &*self.state() {
             State::AtHand(artifact) => Some(artifact.clone()),
             _ => None,
         }
+    }
+
+    /// Notes that another process makes it; true the first time.
+    pub fn is_first_wait(&self) -> bool {
+        !self.waited.swap(true, Ordering::SeqCst)
     }
 
     /// Notes that it is there.
@@ -107,6 +120,11 @@ impl<'a> Artifacts<'a> {
     }
 }
 
+fn wanted(key: Key, inputs: &Inputs) -> Wanted<'_> {
+    let place = merge::place;
+    Wanted { key, inputs, place }
+}
+
 /// Looks up the artifact of every recipe. `simulation` is the command that asks apt what it would install.
 pub fn look_up(
     recipes: &[Recipe],
@@ -127,13 +145,14 @@ pub fn look_up(
             let line = format!("       the artifact of {component} is not used, but made again: {why}");
             context.reporter.line(&line);
         };
-        let state = match context.store()?.obtain(key, damaged) {
+        let state = match context.store()?.obtain(wanted(key, &inputs), damaged) {
             Some(artifact) => State::AtHand(artifact),
             None => State::Missing,
         };
         let known = Known {
             key,
             state: Mutex::new(state),
+            waited: AtomicBool::new(false),
             inputs,
         };
         artifacts.known.insert(recipe.slug.clone(), known);

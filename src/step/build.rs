@@ -3,13 +3,13 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 
 use anyhow::Context as _;
 
 use super::artifacts::Known;
 use super::failed::FailedBuild;
 use super::files::ROOT_FILE;
+use super::tokens::Tokens;
 use super::{Context, Done, gate, licence, lock, strip};
 use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
@@ -25,20 +25,36 @@ use crate::plan::{Build, Part};
 use crate::report::bytes;
 use crate::resolve::Source;
 
-/// The date that builds are told (`SOURCE_DATE_EPOCH`): always the same, so that no artifact has the day it was made on in
-/// it. 2020-01-01; the archives of Python wheels know no year before 1980.
-const DATE: &str = "1577836800";
+/// What builds are told instead of what pgsetup was told, so that nothing of its caller is in an artifact.
+///
+/// The date is always the same: 2020-01-01; the archives of Python wheels know no year before 1980. Programs are those of
+/// the distribution: what an administrator has below /usr/local is in no key. A key's recipe version covers all of it.
+pub const VARIABLES: [(&str, &str); 3] = [
+    ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("SOURCE_DATE_EPOCH", "1577836800"),
+    ("TMPDIR", "/tmp"),
+];
 
 /// Builds a component, or takes it from the store. A build holds one token of the jobserver throughout, which is the
-/// job that a `make` runs without asking for one.
-pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
+/// job that a `make` runs without asking for one. `None` while another pgsetup makes the same.
+pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Failure> {
     let artifacts = context.state.artifacts();
     let known = artifacts
         .of(&build.component)
         .with_context(|| format!("{} was not looked up", build.name))?;
-    if build.part != Part::Second && known.at_hand().is_none() {
-        begin(build, known, context)?;
+    if build.part != Part::Second && known.at_hand().is_none() && !begin(build, known, context)? {
+        return Ok(None);
     }
+    let result = make(build, known, context, log);
+    if result.is_err() {
+        // Another pgsetup that waits for it need not wait for the end of this one.
+        drop(known.pending());
+    }
+    result.map(Some)
+}
+
+/// Makes what is staged: of the artifact, where there is one by now, else by compiling.
+fn make(build: &Build, known: &Known<'_>, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
     match (known.at_hand(), build.part) {
         (Some(_), Part::Second) => Ok(Done::cached("restored with the first part".to_owned())),
         (Some(artifact), _) => {
@@ -59,21 +75,21 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Done, Fa
     }
 }
 
-/// Takes the right to make an artifact. Another process may have it; then its artifact is used when it is there.
-fn begin<'a>(build: &Build, known: &Known<'a>, context: &Context<'a>) -> Result<(), Failure> {
-    let waiting = || {
-        let line = format!(
-            "       {}: another pgsetup builds the same; waiting for it",
-            build.name
-        );
-        context.reporter.line(&line);
+/// Takes the right to make an artifact, unless it is there by now. False while another process has that right.
+fn begin<'a>(build: &Build, known: &Known<'a>, context: &Context<'a>) -> Result<bool, Failure> {
+    let Some(pending) = context.store()?.begin(known.key)? else {
+        if known.is_first_wait() {
+            let name = &build.name;
+            let line = format!("       {name}: another pgsetup builds the same; waiting for it");
+            context.reporter.line(&line);
+        }
+        return Ok(false);
     };
-    let pending = context.store()?.begin(known.key, waiting)?;
-    match context.store()?.look_up(known.key, |_| ()) {
+    match context.store()?.look_up(known.wanted(), |_| ()) {
         Some(artifact) => known.found(artifact),
         None => known.begun(pending),
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Compiles; returns how many bytes are staged.
@@ -82,7 +98,7 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     host.remove(layout::failed(&build.component))?;
     let stage = layout::stage(&build.component);
     host.empty_directory(&stage)?;
-    let _token = context.jobserver.acquire().because(Cause::Internal)?;
+    let _token = context.tokens.of_build().because(Cause::Internal)?;
     if build.part != Part::Second {
         unpack(&layout::source(&build.component), &build.sources, context)?;
     }
@@ -91,16 +107,18 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     for (path, text) in &build.files {
         host.write(path, text, ROOT_FILE)?;
     }
+    context.state.note_trees(host, &build.places)?;
     let settings = Settings {
-        jobserver: Some(context.jobserver),
-        date: Some(DATE),
+        jobserver: Some(context.tokens.client()),
+        variables: &VARIABLES,
         ..Settings::default()
     };
     for command in &build.commands {
-        let (run, _share) =
-            with_share(command, context.jobserver, &context.state.share).because(Cause::Internal)?;
+        let from = log.length();
+        let (run, _share) = with_share(command, context.tokens).because(Cause::Internal)?;
         host.run_with(&run, log, settings)
-            .map_err(|error| left_open(build, command, context, explained(error.into(), log), log))?;
+            .map_err(|error| left_open(build, command, context, explained(error.into(), log, from), log))?;
+        within_its_jobs(build, command, log, from)?;
     }
     let debug = build
         .prune
@@ -110,21 +128,32 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     Ok(stripped.after)
 }
 
-/// A command as it is run, and the jobs that are its own until they are dropped: for one that knows no jobserver, those
-/// that are free now, besides the one that every build holds. Only one takes its share at a time: what it waits for is then
-/// with makes, which give it back, and not with another that waits.
+/// Fails where a make of the command said that it was told how many jobs to run: then more jobs run than there are tokens,
+/// and what told it stands in the archive's makefiles, where no check of the manifest sees it.
+fn within_its_jobs(build: &Build, command: &Command, log: &Log, from: u64) -> Result<(), Failure> {
+    let output = log.all_since(from).because(Cause::Internal)?;
+    let Some(line) = hint::forced_jobs(&output) else {
+        return Ok(());
+    };
+    let message = format!(
+        "{}: a makefile of its archive says how many jobs run, which takes processors away from other builds\n  it said: {line}\n  \
+         command: {command}\n  log: {}\n  hint: {}",
+        build.name,
+        log.path().display(),
+        hint::FORCED
+    );
+    Err(Failure::new(Cause::Manifest, message))
+}
+
+/// A command as it is run, and the jobs that are its own until they are dropped, of one that knows no jobserver.
 fn with_share<'c>(
     command: &'c Command,
-    jobserver: &jobserver::Client,
-    turn: &Mutex<()>,
+    tokens: &Tokens,
 ) -> std::io::Result<(Cow<'c, Command>, Vec<jobserver::Acquired>)> {
     if !command.told_jobs {
         return Ok((Cow::Borrowed(command), Vec::new()));
     }
-    let _turn = lock(turn);
-    let share: Vec<jobserver::Acquired> = (0..jobserver.available()?)
-        .map(|_| jobserver.acquire())
-        .collect::<Result<_, _>>()?;
+    let share = tokens.share()?;
     let run = Command {
         told_jobs: false,
         ..command.clone().arg(format!("-j{}", 1 + share.len()))
@@ -154,6 +183,8 @@ pub fn unpack(directory: &str, archives: &[Source], context: &Context<'_>) -> Re
 /// Checks that the key has told the truth, and keeps what was staged. Returns what is to be said of it.
 fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<String, Failure> {
     let host = context.host;
+    // Given back in any case: whoever waits for it makes it where it is not kept here.
+    let pending = known.pending();
     let stage = layout::stage(&build.component);
     let dpkg = host.dpkg()?;
     let libraries = linked(host, &dpkg, &stage)?;
@@ -183,7 +214,7 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
     if let Some((name, version)) = other {
         return Ok(format!(", not kept: it was not built with {name} {version}"));
     }
-    let Some(pending) = known.pending() else {
+    let Some(pending) = pending else {
         return Ok(String::new());
     };
     let libraries: BTreeSet<String> = libraries.into_keys().collect();
@@ -232,10 +263,16 @@ fn left_open(
     if failure.cause != Cause::Build {
         return failure;
     }
+    // Its own variables come before those of every build.
+    let mut command = command.clone();
+    for (name, value) in VARIABLES {
+        let value = || value.to_owned();
+        command.environment.entry(name.to_owned()).or_insert_with(value);
+    }
     let kept = FailedBuild {
         name: build.name.clone(),
         slug: build.component.clone(),
-        command: command.clone(),
+        command,
         log: log.path().display().to_string(),
     };
     let directory = layout::source(&build.component);
@@ -252,12 +289,12 @@ fn left_open(
     }
 }
 
-/// Adds to a failed build what its output tells of the reason.
-fn explained(failure: Failure, log: &Log) -> Failure {
+/// Adds to a failed build what the output of the failed command, from byte `from` of the log on, tells of the reason.
+fn explained(failure: Failure, log: &Log, from: u64) -> Failure {
     if failure.cause != Cause::Build {
         return failure;
     }
-    let hints = hint::hints(&log.text());
+    let hints = hint::hints(&log.since(from));
     let hints: String = hints.iter().map(|hint| format!("\n  hint: {hint}")).collect();
     Failure::new(failure.cause, format_args!("{failure}{hints}"))
 }
@@ -265,21 +302,105 @@ fn explained(failure: Failure, log: &Log) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::artifact::RECIPES_VERSION;
+    use crate::host::cmd::FIXED_VARIABLES;
+    use crate::step::licence::is_text;
 
     #[test]
-    fn a_command_without_a_jobserver_has_what_is_free_for_its_own_until_it_ends() {
-        let jobserver = jobserver::Client::new(4).unwrap();
-        let (_own, _other) = (jobserver.acquire().unwrap(), jobserver.acquire().unwrap());
-        let turn = Mutex::new(());
+    fn a_command_without_a_jobserver_is_told_its_share_and_a_make_nothing() {
+        let tokens = Tokens::new(4).unwrap();
+        let _own = tokens.of_build().unwrap();
         let ninja = Command::new("ninja", ["-C", "build"]).told_jobs();
-        let (run, share) = with_share(&ninja, &jobserver, &turn).unwrap();
-        assert_eq!(run.to_string(), "ninja -C build -j3");
-        assert_eq!(jobserver.available().unwrap(), 0, "they are taken");
-        drop(share);
-        assert_eq!(jobserver.available().unwrap(), 2, "and given back");
+        let (run, share) = with_share(&ninja, &tokens).unwrap();
+        assert_eq!((run.to_string().as_str(), share.len()), ("ninja -C build -j4", 3));
 
         let make = Command::new("make", ["all"]);
-        let (run, share) = with_share(&make, &jobserver, &turn).unwrap();
+        let (run, share) = with_share(&make, &tokens).unwrap();
         assert_eq!((run.to_string().as_str(), share.len()), ("make all", 0));
+    }
+
+    /// What no command line of a recipe shows and every build is made with. What is kept in caches was made with the same
+    /// as long as the version is the same, so whoever changes a line here raises that as well.
+    const RECIPES: (u32, &str) = (
+        2,
+        "DEBIAN_FRONTEND=noninteractive\n\
+         HOME=/root\n\
+         LC_ALL=C.UTF-8\n\
+         PIP_DISABLE_PIP_VERSION_CHECK=1\n\
+         PYTHONDONTWRITEBYTECODE=1\n\
+         TZ=UTC\n\
+         PATH=/usr/sbin:/usr/bin:/sbin:/bin\n\
+         SOURCE_DATE_EPOCH=1577836800\n\
+         TMPDIR=/tmp\n\
+         removed at once: bitcode, byte-code, documentation, translations\n\
+         strip --strip-all | --strip-unneeded, --preserve-dates --remove-section=.comment --remove-section=.note\n\
+         symbols in /usr/lib/debug by --only-keep-debug --compress-debug-sections\n\
+         licences: COPYING COPYRIGHT-x LICENCE.rst LICENSE.txt NOTICE notice.md\n\
+         packed: 3afc51f743c38e0090a6c58cfab2befd85fe288cbf50cfa528cccf591aa7fa02\n",
+    );
+
+    /// The digest of a small tree, packed.
+    fn packed() -> String {
+        let top = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(top.path().join("usr/lib")).unwrap();
+        std::fs::write(top.path().join("usr/lib/a.so"), "library".repeat(100)).unwrap();
+        std::os::unix::fs::symlink("a.so", top.path().join("usr/lib/b.so")).unwrap();
+        for (name, mode) in [("usr", 0o755), ("usr/lib", 0o755), ("usr/lib/a.so", 0o644)] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(top.path().join(name), mode).unwrap();
+        }
+        let mut bytes = Vec::new();
+        crate::host::tarball::pack(top.path(), &mut bytes).unwrap();
+        crate::digest::Sha256::of(&bytes).to_string()
+    }
+
+    #[test]
+    fn what_every_build_is_made_with_is_what_the_recipe_version_stands_for() {
+        let variables = FIXED_VARIABLES.iter().chain(&VARIABLES);
+        let variables: String = variables
+            .map(|(name, value)| format!("{name}={value}\n"))
+            .collect();
+        let early = strip::EARLY.map(crate::manifest::image::Removal::name).join(", ");
+        let names = [
+            "COPYING",
+            "COPYRIGHT-x",
+            "LICENCE.rst",
+            "LICENSE.txt",
+            "NOTICE",
+            "notice.md",
+            "license.c",
+            "README",
+        ];
+        let licences: Vec<&str> = names.into_iter().filter(|name| is_text(name)).collect();
+        let facts = format!(
+            "{variables}removed at once: {early}\nstrip {} | {}, {}\nsymbols in {} by {}\nlicences: {}\npacked: {}\n",
+            strip::OF_PROGRAMS,
+            strip::OF_LIBRARIES,
+            strip::OF_BOTH.join(" "),
+            strip::DEBUG_DIRECTORY,
+            strip::OF_SYMBOLS.join(" "),
+            licences.join(" "),
+            packed()
+        );
+        assert_eq!(
+            (RECIPES_VERSION, facts.as_str()),
+            RECIPES,
+            "a build is made in another way: raise artifact::RECIPES_VERSION, and write both here"
+        );
+    }
+
+    #[test]
+    fn hints_are_of_the_command_that_failed_and_not_of_one_before_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(&directory.path().join("log")).unwrap();
+        log.line("/bin/sh: 1: flex: not found").unwrap();
+        let from = log.length();
+        log.line("a.c:1:10: fatal error: zlib.h: No such file or directory")
+            .unwrap();
+        let failure = explained(Failure::new(Cause::Build, "failed"), &log, from).to_string();
+        assert!(
+            failure.contains("zlib1g-dev") && !failure.contains("flex"),
+            "{failure}"
+        );
     }
 }

@@ -337,7 +337,7 @@ impl Check<'_> {
 }
 
 /// What is wrong with the place itself.
-fn place(path: &str, kind: &FileKind) -> Option<String> {
+pub fn place(path: &str, kind: &FileKind) -> Option<String> {
     if let Some((_, why)) = RESERVED.iter().find(|(prefix, _)| is_below(path, prefix)) {
         return Some(format!("must not be there: it {why}"));
     }

@@ -24,6 +24,7 @@ mod receipt;
 mod repair;
 pub mod strip;
 pub mod times;
+pub mod tokens;
 pub mod unfinished;
 pub mod user;
 
@@ -48,6 +49,7 @@ use crate::timing::{Origin, Ran};
 use artifacts::Artifacts;
 use gate::Needs;
 use purge::{PackagesBefore, Purged};
+use tokens::Tokens;
 use unfinished::{Note, Unfinished};
 
 /// What actions work with, and what they leave for the receipt.
@@ -60,7 +62,7 @@ pub struct Context<'a> {
     /// Where sources and artifacts come from; none where nothing is installed.
     pub origins: Option<Origins<'a>>,
     /// The tokens that all builds share.
-    pub jobserver: &'a jobserver::Client,
+    pub tokens: &'a Tokens,
     /// The certificates that downloads trust, as PEM text.
     pub certificates: &'a str,
     /// The directory of this machine for the archive with symbols for debuggers.
@@ -108,8 +110,6 @@ impl<'a> Context<'a> {
 pub struct State<'a> {
     artifacts: OnceLock<Artifacts<'a>>,
     archives: Mutex<BTreeMap<Sha256, PathBuf>>,
-    /// The turn to take several of the jobserver's tokens.
-    share: Mutex<()>,
     inventory: Mutex<Inventory>,
     packages_before: OnceLock<PackagesBefore>,
     needs_before: OnceLock<Needs>,
@@ -197,8 +197,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Performs one step; returns what came of it.
-pub fn perform(step: &Step, context: &Context<'_>) -> Result<Done, Failure> {
+/// Performs one step; returns what came of it, or `None` where it cannot be done yet.
+pub fn perform(step: &Step, context: &Context<'_>) -> Result<Option<Done>, Failure> {
     let path = context.host.path(layout::log(&context.manner.logs, &step.name));
     let log =
         Log::open(&path).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
@@ -211,7 +211,7 @@ pub fn perform(step: &Step, context: &Context<'_>) -> Result<Done, Failure> {
     result
 }
 
-fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
+fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Failure> {
     let (host, state) = (context.host, &context.state);
     let done = |()| String::new();
     let note = match &step.action {
@@ -248,13 +248,13 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
         }
         Action::InstallPackages(installation) => packages::install(installation, context, log)?,
         Action::Fetch { component, .. } if state.artifacts().is_at_hand(component) => {
-            return Ok(Done::cached(NOT_NEEDED.to_owned()));
+            return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));
         }
-        Action::Fetch { source, .. } => return fetch::source(source, &step.name, context),
+        Action::Fetch { source, .. } => return fetch::source(source, &step.name, context).map(Some),
         Action::FetchDistributions(fetch) if state.artifacts().is_at_hand(&fetch.component) => {
-            return Ok(Done::cached(NOT_NEEDED.to_owned()));
+            return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));
         }
-        Action::FetchDistributions(fetch) => return fetch::distributions(fetch, context, log),
+        Action::FetchDistributions(fetch) => return fetch::distributions(fetch, context, log).map(Some),
         Action::Build(build) => return build::build(build, context, log),
         Action::Install { component, part } => install(component, *part, context)?,
         Action::Prune(policy) => clean::prune(policy, context)?,
@@ -273,7 +273,7 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
         Action::TestUpstream(test) => prove::upstream(test, context, log)?,
         Action::WriteReceipt(resolved) => receipt::write(resolved, context)?,
     };
-    Ok(note.into())
+    Ok(Some(note.into()))
 }
 
 /// What is said of a step that an artifact makes superfluous.
@@ -296,6 +296,17 @@ fn uninstall(component: &str, context: &Context<'_>) -> Result<String, Failure> 
     Ok(format!("{} files", files.len()))
 }
 
+/// Forgets the artifact of a stage that was refused, where it is one: whoever it came from, it is built the next time.
+fn refused<T>(component: &str, context: &Context<'_>, error: anyhow::Error) -> anyhow::Result<T> {
+    let known = context.state.artifacts().of(component);
+    if let Some(known) = known.filter(|known| known.at_hand().is_some()) {
+        context.store()?.forget(known.key)?;
+        let note = "it came from a cache and is not kept any more; run again to build it";
+        return Err(anyhow::anyhow!("{error:#}\n  {note}"));
+    }
+    Err(error)
+}
+
 /// Moves the stage of a component into the root.
 fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String, Failure> {
     let stage = layout::stage(component);
@@ -313,6 +324,7 @@ fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String,
                 .note_new(context.host, paths.iter().map(String::as_str))
         },
     )
+    .or_else(|error| refused(component, context, error))
     .because(Cause::Build)?;
     context.host.remove(&stage)?;
     if part != Part::First {

@@ -20,12 +20,25 @@ use crate::manifest::image::Removal;
 /// As many files as one call of `strip` gets; far from the limits of a command line.
 const BATCH: usize = 200;
 /// Kinds that are removed from a stage. The others are needed until everything is built.
-const EARLY: [Removal; 4] = [
+pub const EARLY: [Removal; 4] = [
     Removal::Bitcode,
     Removal::ByteCode,
     Removal::Documentation,
     Removal::Translations,
 ];
+
+/// How programs are stripped. Debian strips the same way (`dh_strip`): what is left is what the dynamic linker reads.
+pub const OF_PROGRAMS: &str = "--strip-all";
+/// The same of libraries.
+pub const OF_LIBRARIES: &str = "--strip-unneeded";
+/// What else `strip` is told.
+pub const OF_BOTH: [&str; 3] = [
+    "--preserve-dates",
+    "--remove-section=.comment",
+    "--remove-section=.note",
+];
+/// How symbols are put apart.
+pub const OF_SYMBOLS: [&str; 2] = ["--only-keep-debug", "--compress-debug-sections"];
 
 /// Where debuggers look for symbols in files of their own.
 pub const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
@@ -88,9 +101,8 @@ pub fn strip(
             separate(host, log, file, debug)?;
         }
     }
-    // Debian strips the same way (dh_strip(1)): what is left is what the dynamic linker reads.
-    run(host, log, &["--strip-all"], &programs)?;
-    run(host, log, &["--strip-unneeded"], &libraries)?;
+    run(host, log, OF_PROGRAMS, &programs)?;
+    run(host, log, OF_LIBRARIES, &libraries)?;
     for entry in fs::tree(&host.path(stage))? {
         if entry.kind == FileKind::File {
             result.after += entry.size;
@@ -108,25 +120,19 @@ fn separate(host: &Host, log: &Log, file: &str, debug: &str) -> Result<()> {
     };
     let directory = format!("{debug}/.build-id/{first}");
     host.make_directory(&directory, ROOT_DIRECTORY)?;
-    let options = ["--only-keep-debug", "--compress-debug-sections", "--"];
-    let command = Command::new("objcopy", options)
+    let command = Command::new("objcopy", OF_SYMBOLS)
+        .arg("--")
         .arg(file)
         .arg(format!("{directory}/{rest}.debug"));
     host.run(&command, log).context("objcopy failed").map(drop)
 }
 
-fn run(host: &Host, log: &Log, options: &[&str], files: &[String]) -> Result<()> {
+fn run(host: &Host, log: &Log, option: &str, files: &[String]) -> Result<()> {
     for batch in files.chunks(BATCH) {
-        let command = Command::new(
-            "strip",
-            options.iter().copied().chain([
-                "--preserve-dates",
-                "--remove-section=.comment",
-                "--remove-section=.note",
-                "--",
-            ]),
-        )
-        .args(batch.iter().cloned());
+        let command = Command::new("strip", [option])
+            .args(OF_BOTH)
+            .arg("--")
+            .args(batch.iter().cloned());
         host.run(&command, log).context("strip failed")?;
     }
     Ok(())

@@ -53,6 +53,8 @@ struct Record {
 pub enum Note {
     /// Paths that were not there are about to be made, directories before what is in them.
     New(Vec<String>),
+    /// Paths that were not there are about to be made, with all that will be in them.
+    NewTrees(Vec<String>),
     /// The user and its group are there.
     UserMade,
     /// Packages are about to be removed.
@@ -140,7 +142,9 @@ impl Unfinished {
         say: &dyn Fn(&str),
     ) -> Result<Self, Failure> {
         let made_work = !host.exists(layout::WORK);
-        let occupation = host.occupy(UNFINISHED, say).because(Cause::Internal)?;
+        let occupation = host
+            .occupy(UNFINISHED, layout::WORK, say)
+            .because(Cause::Internal)?;
         let found = Record::read(host)?;
         let log = Log::open(&host.path(layout::log(&layout::logs(), "repair packages")))
             .because(Cause::Internal)?;
@@ -253,6 +257,22 @@ impl State<'_> {
         self.note(host, &Note::New(new.into_iter().collect()))
     }
 
+    /// Takes down those of `paths` that are not there yet, and the directories above them. What somebody else makes at such
+    /// a path, by a command, is of the installation with all that is in it.
+    pub fn note_trees(&self, host: &Host, paths: &[String]) -> Result<()> {
+        let mut new = Vec::new();
+        for path in paths {
+            if host.look(path)?.is_none() {
+                new.push(path.clone());
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.note_new(host, new.iter().map(String::as_str))?;
+        self.note(host, &Note::NewTrees(new))
+    }
+
     /// Packages that a run which did not come to its end has removed.
     pub fn removed_earlier(&self) -> BTreeMap<String, Package> {
         let unfinished = self.unfinished.get();
@@ -299,6 +319,13 @@ fn remove_new(host: &Host, record: &Record, notes: &[Note]) -> Result<(), Failur
     });
     // First what would keep a directory from being empty; then children before their directories.
     repair::files(host, &dpkg)?;
+    let trees = notes.iter().flat_map(|note| match note {
+        Note::NewTrees(paths) => paths.as_slice(),
+        _ => &[],
+    });
+    for path in trees.filter(|path| dpkg.owner(path).is_none()) {
+        host.remove(path)?;
+    }
     let paths: BTreeSet<&String> = new.chain(locales).collect();
     for path in paths.into_iter().rev() {
         if dpkg.owner(path).is_some() {
@@ -313,4 +340,34 @@ fn remove_new(host: &Host, record: &Record, notes: &[Note]) -> Result<(), Failur
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_build_made_outside_of_its_stage_is_gone_with_all_that_is_in_it() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        let write = |path: &str| {
+            let path = host.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        };
+        write("/var/lib/dpkg/status");
+        write("/opt/own/file");
+        let begin = || Unfinished::begin(&host, std::time::SystemTime::now(), None, &|_| ()).unwrap();
+        let unfinished = begin();
+        unfinished.base(&host, || Ok(PackagesBefore::default())).unwrap();
+        let state = State::default();
+        state.unfinished.set(unfinished).unwrap();
+        let places = ["/opt/patroni", "/opt/own"].map(str::to_owned);
+        state.note_trees(&host, &places).unwrap();
+        write("/opt/patroni/lib/python3/site.py");
+        drop(state);
+        begin();
+        assert!(!host.exists("/opt/patroni"), "it is of the killed build");
+        assert!(host.exists("/opt/own/file"), "it was there before");
+    }
 }

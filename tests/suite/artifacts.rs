@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::machine::{Machine, Recipe, files_below, wait_for};
+use crate::machine::{Machine, Recipe, digest, files_below, wait_for};
 use crate::support::{Ran, pgsetup};
 
 /// A machine on which alpha and beta were installed once, and which is bare again.
@@ -159,6 +159,28 @@ fn a_changed_flag_is_built_again_with_its_own_packages_only_and_the_difference_i
 }
 
 #[test]
+fn a_key_of_an_older_major_is_explained_by_its_own_server() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "previous: [\"17\"]\n");
+    machine.postgresql_of("17", "17.11", &[]);
+    machine.extension("alpha", counting("alpha"));
+    succeeded(&machine, &[]);
+    let receipt = machine.root("/usr/share/pgsetup/receipt.json");
+    std::fs::copy(receipt, machine.path("receipt.json")).unwrap();
+    let path = machine.path("manifests/postgresql-17.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, format!("{text}environment: {{CFLAGS: -O1}}\n")).unwrap();
+    let explanation = explained(&machine, "alpha-pg17");
+    assert!(
+        explanation.starts_with("alpha-pg17 1.0: ") && explanation.contains("\n  postgresql-pg17 17.11: "),
+        "{explanation}"
+    );
+    assert!(explanation.contains("CFLAGS=-O1"), "{explanation}");
+    assert!(!explanation.contains("postgresql 18.6"), "{explanation}");
+    assert!(explained(&machine, "alpha").starts_with("alpha 1.0: the same key, "));
+}
+
+#[test]
 fn a_new_version_of_a_package_rebuilds_what_sees_it_and_nothing_else() {
     let machine = installed_before();
     std::fs::write(machine.path("versions/libbeta-dev"), "2").unwrap();
@@ -195,6 +217,74 @@ fn a_damaged_artifact_is_not_used_but_made_again() {
     machine.fresh();
     succeeded(&machine, &[]);
     assert_eq!(compiled(&machine), Vec::<String>::new());
+}
+
+/// The entry of alpha's artifact in the cache, changed by `change`.
+fn change_entry(machine: &Machine, change: impl Fn(&mut serde_json::Value)) {
+    for name in files_below(&machine.path("cache/artifact")) {
+        let path = machine.path("cache/artifact").join(name);
+        let mut entry: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        if entry["component"] == "alpha 1.0" {
+            change(&mut entry);
+            std::fs::write(path, entry.to_string()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_names_a_package_which_no_build_sees_is_not_used() {
+    let machine = installed_before();
+    change_entry(&machine, |entry| entry["libraries"] = ["nosuch"].into());
+    let ran = succeeded(&machine, &[]);
+    let line =
+        "the artifact of alpha 1.0 is not used, but made again: its entry names the package \"nosuch\"";
+    assert!(ran.err.contains(line), "{}", ran.err);
+    assert_eq!(compiled(&machine), ["alpha"]);
+}
+
+#[test]
+fn an_artifact_that_cannot_be_unpacked_fails_once_and_is_made_again() {
+    let machine = installed_before();
+    let bytes = b"no tar";
+    let digest = digest(bytes);
+    std::fs::write(machine.path("cache/sha256").join(&digest), bytes).unwrap();
+    change_entry(&machine, |entry| {
+        entry["sha256"] = digest.clone().into();
+        entry["bytes"] = bytes.len().into();
+    });
+    let ran = machine.install(&[]);
+    assert_eq!(ran.status, 1, "{}", ran.err);
+    let words = "cannot unpack the artifact of alpha 1.0, which is not kept any more; run again to build it";
+    assert!(ran.err.contains(words), "{}", ran.err);
+    machine.fresh();
+    succeeded(&machine, &[]);
+    assert_eq!(compiled(&machine), ["alpha"]);
+}
+
+#[test]
+fn what_was_built_with_another_version_than_was_computed_is_not_kept() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    machine.extension("alpha", counting("alpha"));
+    // A new version comes between the question and the installation.
+    let (stub, real) = (machine.path("bin/apt-get"), machine.path("bin/apt-get-real"));
+    std::fs::rename(&stub, &real).unwrap();
+    let script = "#!/usr/bin/env bash\n\
+                  case \"$*\" in *--yes*) printf 2 >\"${TRACE%/trace}/versions/libalpha-dev\" ;; esac\n\
+                  exec \"$0-real\" \"$@\"\n";
+    std::fs::write(&stub, script).unwrap();
+    std::fs::set_permissions(&stub, std::fs::metadata(&real).unwrap().permissions()).unwrap();
+    let ran = succeeded(&machine, &[]);
+    let words = ", not kept: it was not built with libalpha-dev 1";
+    assert!(ran.err.contains(words), "{}", ran.err);
+    let kept = |machine: &Machine| files_below(&machine.path("cache/artifact")).len();
+    assert_eq!(kept(&machine), 1, "the server's alone");
+    machine.fresh();
+    succeeded(&machine, &[]);
+    assert_eq!(
+        (compiled(&machine), kept(&machine)),
+        (vec!["alpha".to_owned()], 2)
+    );
 }
 
 #[test]
@@ -297,5 +387,57 @@ fn two_installations_that_share_a_cache_build_everything_once() {
         other
             .join("usr/share/postgresql/18/extension/alpha.control")
             .exists()
+    );
+}
+
+#[test]
+fn a_build_that_fails_is_left_to_whoever_waits_for_it_and_not_only_at_the_end() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    let until = |name: &str| {
+        format!("touch $(TRACE)/{name}-runs; until test -e $(TRACE)/{name}-goes; do sleep 0.02; done")
+    };
+    let alpha = format!("@{}; test -e $(TRACE)/alpha-succeeds", until("alpha"));
+    let beta = format!("@{}", until("beta"));
+    for (name, make) in [("alpha", &alpha), ("beta", &beta)] {
+        let recipe = Recipe {
+            make: &[make],
+            ..Recipe::default()
+        };
+        machine.extension(name, recipe);
+    }
+    let first = machine.start_until(&[], "alpha-runs");
+    wait_for("beta is built as well", || {
+        machine.path("trace/beta-runs").exists()
+    });
+    let other = machine.other();
+    for name in ["alpha-goes", "alpha-succeeds", "beta-goes"] {
+        std::fs::write(machine.path("other/trace").join(name), "").unwrap();
+    }
+    let second = machine
+        .command_in("other/root", &[])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for("the second waits", || {
+        other.join("var/tmp/pgsetup/log/build-alpha-1.0.log").exists()
+    });
+    std::fs::write(machine.path("trace/alpha-goes"), "").unwrap();
+    // The first still builds beta.
+    wait_for("the second builds alpha", || {
+        machine.path("other/trace/alpha-runs").exists()
+    });
+    std::fs::write(machine.path("trace/beta-goes"), "").unwrap();
+    let status = |child: std::process::Child| {
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, err) = status(first);
+    assert_eq!(code, Some(6), "{err}");
+    let (code, err) = status(second);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        !machine.path("other/trace/beta-runs").exists(),
+        "beta is the first one's"
     );
 }

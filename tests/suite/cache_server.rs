@@ -9,6 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
+
+use crate::machine::digest;
+
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trick {
@@ -99,6 +103,67 @@ impl CacheServer {
     pub fn change(&self, change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>)) {
         change(&mut self.shared.lock().unwrap().files);
     }
+
+    /// Makes a lie of every artifact, so that all digests agree with it: what `lie` makes of the packed tree and of the entry.
+    pub fn lie(&self, lie: impl Fn(&mut Vec<u8>, &mut Value)) {
+        self.change(|files| {
+            let results: Vec<String> = files
+                .keys()
+                .filter(|path| path.starts_with("/ac/"))
+                .cloned()
+                .collect();
+            for path in results {
+                let [artifact, entry] =
+                    named(&files[&path]).map(|sha256| files[&format!("/cas/{sha256}")].clone());
+                let (mut artifact, mut entry) = (artifact, serde_json::from_slice(&entry).unwrap());
+                lie(&mut artifact, &mut entry);
+                entry["sha256"] = digest(&artifact).into();
+                entry["bytes"] = artifact.len().into();
+                let entry = entry.to_string().into_bytes();
+                let result = [("artifact", &artifact), ("entry.json", &entry)]
+                    .map(|(name, bytes)| output_file(name, bytes))
+                    .concat();
+                files.insert(path, result);
+                for bytes in [artifact, entry] {
+                    files.insert(format!("/cas/{}", digest(&bytes)), bytes);
+                }
+            }
+        });
+    }
+}
+
+/// The digests that a result names: texts of 64 hexadecimal digits, the artifact's and the entry's.
+fn named(result: &[u8]) -> [String; 2] {
+    let is_digest = |bytes: &&[u8]| bytes.iter().all(u8::is_ascii_hexdigit);
+    let mut digests = Vec::new();
+    let mut at = 0;
+    while let Some(bytes) = result.get(at..at + 64) {
+        if is_digest(&bytes) {
+            digests.push(String::from_utf8(bytes.to_owned()).unwrap());
+            at += 64;
+        } else {
+            at += 1;
+        }
+    }
+    digests.try_into().expect("a result names two files")
+}
+
+/// A file of a result on the wire: field 2 of `ActionResult`, in it a path and a digest.
+fn output_file(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let text = |field: u8, text: &[u8]| [&[field << 3 | 2], varint(text.len()).as_slice(), text].concat();
+    let size = [&[2 << 3], varint(bytes.len()).as_slice()].concat();
+    let sha256 = [text(1, digest(bytes).as_bytes()), size].concat();
+    text(2, &[text(1, name.as_bytes()), text(2, &sha256)].concat())
+}
+
+fn varint(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push(u8::try_from(number & 0x7f).unwrap() | 0x80);
+        number >>= 7;
+    }
+    bytes.push(u8::try_from(number).unwrap());
+    bytes
 }
 
 fn answer(stream: TcpStream, server: &Mutex<Shared>) -> std::io::Result<()> {

@@ -1,13 +1,16 @@
 //! How many compilers run at the same time: as many as there are jobs, over all builds and the makes within them.
 
-use crate::machine::{Machine, Recipe};
+use std::process::Stdio;
+
+use crate::machine::{Machine, Recipe, wait_for};
+use crate::support::Ran;
 
 /// A makefile's rules that compile `objects` in the build's own directory and in two directories below it, by makes of their
 /// own, and the files for them. Nothing waits for anything else.
 fn nested(objects: usize) -> (String, Vec<(String, String)>) {
     let names: Vec<String> = (0..objects).map(|number| format!("part{number}.o")).collect();
     let names = names.join(" ");
-    let rule = "%.o: %.c\n\tcc -c -o $@ $<\n";
+    let rule = "%.o: %.c\n\t$(TRACE)/../bin/cc -c -o $@ $<\n";
     let rules = format!("all: {names} below one\nbelow one:\n\t$(MAKE) -C $@\n.PHONY: below one\n{rule}");
     let mut files = Vec::new();
     for directory in ["", "below/", "one/"] {
@@ -48,11 +51,45 @@ fn as_many_compilers_run_as_there_are_jobs_never_more_and_never_fewer_while_ther
         for (name, number) in [("jobs", jobs), ("total", total)] {
             std::fs::write(machine.path("trace").join(name), number.to_string()).unwrap();
         }
-        // Where a job is left idle while there is work, the compilers wait for it and this does not end.
-        let ran = machine.install(&["--jobs", &jobs.to_string()]);
+        // Where a job is left idle while there is work, the compilers wait for it, and this does not come to its end.
+        let mut child = machine
+            .command(&["--jobs", &jobs.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        wait_for("everything is compiled", || child.try_wait().unwrap().is_some());
+        let ran: Ran = child.wait_with_output().unwrap().into();
         assert_eq!(ran.status, 0, "{}", ran.err);
         let finished = std::fs::read_dir(machine.path("trace/finished")).unwrap().count();
         assert_eq!(finished, total);
         assert!(!machine.path("trace/too-many").exists(), "{jobs} jobs");
     }
+}
+
+#[test]
+fn a_makefile_that_says_how_many_jobs_run_is_a_problem_of_its_component() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let recipe = Recipe {
+        make: &["@$(MAKE) -j8 other"],
+        rules: "other:\n\t@true\n",
+        ..Recipe::default()
+    };
+    machine.extension("alpha", recipe);
+    let ran = machine.install(&[]);
+    assert_eq!(ran.status, 3, "{}", ran.err);
+    for words in [
+        "alpha: a makefile of its archive says how many jobs run",
+        "warning: -j8 forced in submake",
+        "command: cd /var/tmp/pgsetup/source/alpha-1.0 && ",
+        "hint: a makefile says how many jobs run: override that by a variable of `make`",
+    ] {
+        assert!(ran.err.contains(words), "{words}\n{}", ran.err);
+    }
+    // Nothing of it is kept.
+    assert_eq!(
+        crate::machine::files_below(&machine.path("cache/artifact")).len(),
+        1
+    );
 }

@@ -455,7 +455,8 @@ fn with_flipped_bit(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// The SHA-256 of some bytes, in hexadecimal digits.
+pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .fold(String::new(), |mut text, byte| {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::cache_server::{CacheServer, Trick};
-use crate::machine::{Machine, Recipe, files_below, wait_for};
+use crate::cache_server::{CacheServer, Seen, Trick};
+use crate::machine::{Machine, Recipe, archive_of, files_below, wait_for};
 use crate::support::{Ran, skip};
 
 /// What is built: PostgreSQL and two extensions. Each notes its build.
@@ -93,11 +93,13 @@ fn a_second_short_lived_machine_compiles_nothing() {
     assert_eq!(compiled(&second), Vec::<String>::new());
     assert_eq!(said(&ran), Vec::<&str>::new());
     assert!(ran.err.contains("3 of 3 at hand"), "{}", ran.err);
-    // What came from there is in its own cache now.
+    // What came from there is in its own cache now, so it is only asked whether it is still there.
     let before = server.seen().len();
     second.fresh();
     installed(&second, &server.url, &[]);
-    assert_eq!(server.seen().len(), before, "nobody is asked for what is at hand");
+    let asked = server.seen().split_off(before);
+    let is_question = |(method, path, _): &Seen| method == "GET" && path.starts_with("/ac/");
+    assert!(asked.len() == 3 && asked.iter().all(is_question), "{asked:?}");
     let trees = [&first, &second].map(|machine| files_below(&machine.root("/usr/share/postgresql")));
     assert_eq!(trees[0], trees[1]);
 }
@@ -204,6 +206,85 @@ fn an_artifact_with_other_bytes_than_its_digest_is_never_unpacked() {
             .all(|line| line.contains("is not used: it has another digest than it should")),
         "{said:?}"
     );
+}
+
+/// A packed tree of one file.
+fn packed(name: &str) -> Vec<u8> {
+    let (top, name) = name.split_once('/').unwrap();
+    archive_of(top, &[(name.to_owned(), "x".to_owned())]).0
+}
+
+#[test]
+fn a_cache_whose_lies_agree_with_each_other_breaks_nothing_and_leaves_nothing() {
+    type Lie = fn(&mut Vec<u8>, &mut serde_json::Value);
+    let cases: [(Lie, &str); 6] = [
+        (
+            |packed, _| *packed = b"<html>Log in!</html>".to_vec(),
+            "is not used: the archive is damaged: it is no tar",
+        ),
+        (
+            |packed, _| packed.truncate(packed.len() / 2),
+            "is not used: the archive is damaged: ",
+        ),
+        (
+            |packed, _| *packed = self::packed("root/.bashrc"),
+            "is not used: /root is outside of /etc, /opt, /usr",
+        ),
+        (
+            |_, entry| entry["libraries"] = ["nosuch"].into(),
+            "is not used: its entry names the package \"nosuch\"",
+        ),
+        (
+            |_, entry| entry["libraries"] = ["-oDPkg::Pre-Invoke::=touch /evil"].into(),
+            "is not used: its entry names the package \"-oDPkg::Pre-Invoke",
+        ),
+        (
+            |_, entry| entry["component"] = "another 1".into(),
+            "is not used: its entry is of another component",
+        ),
+    ];
+    for (lie, words) in cases {
+        let server = filled();
+        server.lie(lie);
+        let machine = machine();
+        let ran = installed(&machine, &server.url, &["--artifact-cache-readonly"]);
+        assert_eq!(compiled(&machine), BUILT, "{words}");
+        let said = said(&ran);
+        assert_eq!(said.len(), 3, "{words}: {said:?}");
+        let names_it = |line: &&str| line.contains(words) && line.ends_with(&format!("({})", server.url));
+        assert!(said.iter().all(names_it), "{words}: {said:?}");
+        let apt = machine.trace("apt-get");
+        assert!(!apt.contains("nosuch") && !apt.contains("Pre-Invoke"), "{apt}");
+        // What was kept here is what was built here.
+        machine.fresh();
+        let ran = machine.install(&[]);
+        assert_eq!(ran.status, 0, "{words}: {}", ran.err);
+        assert_eq!(compiled(&machine), Vec::<String>::new(), "{words}");
+    }
+}
+
+#[test]
+fn what_was_built_before_there_was_a_cache_is_uploaded_to_it_once() {
+    let first = machine();
+    let ran = first.install(&[]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let server = CacheServer::start();
+    first.fresh();
+    let ran = installed(&first, &server.url, &["--artifact-cache-readonly"]);
+    assert_eq!((said(&ran), server.seen()), (vec![], vec![]));
+    for puts in [9, 0] {
+        let before = server.seen().len();
+        first.fresh();
+        let ran = installed(&first, &server.url, &[]);
+        assert_eq!(said(&ran), Vec::<&str>::new());
+        assert_eq!(compiled(&first), Vec::<String>::new());
+        let seen = server.seen().split_off(before);
+        let count = |wanted: &str| seen.iter().filter(|(method, ..)| method == wanted).count();
+        assert_eq!((count("GET"), count("PUT")), (3, puts), "{seen:?}");
+    }
+    let second = machine();
+    installed(&second, &server.url, &[]);
+    assert_eq!(compiled(&second), Vec::<String>::new());
 }
 
 #[test]

@@ -778,3 +778,36 @@ fn a_tree_is_not_unpacked_over_another() {
         "{error}"
     );
 }
+
+#[test]
+fn looking_at_an_archive_judges_it_as_unpacking_does_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("archive");
+    let later = || Instant::now() + Duration::from_secs(60);
+    let look = |bytes: &[u8], until| {
+        fs::write(&path, bytes).unwrap();
+        inspect(&path, &small(), until)
+    };
+    for (name, bytes, _) in hostile() {
+        assert!(look(&bytes, later()).is_err(), "{name}");
+    }
+    let good = gzip(&tar(&[directory("a"), file("a/b"), link("a/c", "b")]));
+    let found = look(&good, later()).unwrap();
+    let expected = [
+        (PathBuf::from("a"), FileKind::Directory),
+        (PathBuf::from("a/b"), FileKind::File),
+        (PathBuf::from("a/c"), FileKind::Link(PathBuf::from("b"))),
+    ];
+    assert_eq!(found, expected);
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    for wrong in [
+        &good[..good.len() - 9],
+        b"no tar at all",
+        &zip(&[ZipMember::new("a")]),
+    ] {
+        assert!(look(wrong, later()).is_err(), "{wrong:?}");
+    }
+    let error = look(&good, Instant::now()).unwrap_err().to_string();
+    assert!(error.contains("takes too long"), "{error}");
+}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stands before the compiler: counts how many of it run at the same time, complains of too many, and compiles only when as
+# Stands before the compiler, where a makefile calls it by its path: counts how many of it run at the same time, complains of too many, and compiles only when as
 # many run as there are jobs, or when fewer than that are still to come. Where jobs are left idle while there is work,
 # it waits for ever. TRACE/jobs and TRACE/total say how many jobs and compilations there are.
 set -Eeuo pipefail
@@ -11,7 +11,7 @@ entries() {
 }
 
 main() {
-  local jobs total real
+  local jobs total
   shopt -s nullglob
   jobs="$(<"$TRACE/jobs")"
   total="$(<"$TRACE/total")"
@@ -23,9 +23,7 @@ main() {
   until (($(entries "$TRACE/running") >= jobs || total - $(entries "$TRACE/finished") < jobs)); do
     sleep 0.02
   done
-  # The next one on PATH is the real one.
-  real="$(PATH="${PATH#*:}" command -v cc)"
-  "$real" "$@"
+  cc "$@"
   touch "$TRACE/finished/$$-$RANDOM"
   rm "$TRACE/running/$$"
 }
