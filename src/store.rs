@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::artifact::{Entry, Inputs, Key};
-use crate::host::archive::{self, Limits, UnpackError};
+use crate::host::archive::{self, Limits, Member, UnpackError};
 use crate::host::artifacts::{Found, Right};
 use crate::host::cache::{Cache, Partial};
 use crate::host::fs::FileKind;
@@ -41,17 +41,20 @@ impl Wanted<'_> {
     /// Reads a packed tree to its end; nothing is unpacked. What is wrong with it is the error.
     fn judge(&self, packed: &Path, until: Instant) -> Result<(), String> {
         let tree = archive::inspect(packed, &limits(), until).map_err(|error| error.to_string())?;
-        for (path, kind) in &tree {
-            let path = utf8(path).map_err(|error| error.to_string())?;
-            if let Some(finding) = (self.place)(&format!("/{path}"), kind) {
+        let has_file = tree.iter().any(|(_, member)| *member != Member::Directory);
+        for (path, member) in tree {
+            let path = utf8(&path).map_err(|error| error.to_string())?;
+            let kind = match member {
+                Member::Directory => FileKind::Directory,
+                Member::File => FileKind::File,
+                Member::Link(target) => FileKind::Link(target),
+            };
+            if let Some(finding) = (self.place)(&format!("/{path}"), &kind) {
                 return Err(format!("/{path} {finding}"));
             }
         }
-        let is_file = |(_, kind): &(PathBuf, FileKind)| *kind != FileKind::Directory;
-        tree.iter()
-            .any(is_file)
-            .then_some(())
-            .ok_or_else(|| "there is no file in it".to_owned())
+        let complaint = || "there is no file in it".to_owned();
+        has_file.then_some(()).ok_or_else(complaint)
     }
 }
 

@@ -21,7 +21,6 @@ use std::time::{Duration, Instant, SystemTime};
 use tar::EntryType;
 use tempfile::TempDir;
 
-use super::fs::FileKind;
 use super::{bunzip2, zip};
 use crate::digest::Sha256;
 
@@ -67,6 +66,17 @@ pub struct Unpacked {
     pub entries: usize,
     /// Bytes of all files.
     pub bytes: u64,
+}
+
+/// What would be unpacked under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Member {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link with its target.
+    Link(PathBuf),
 }
 
 /// Why an archive was not unpacked.
@@ -132,7 +142,7 @@ pub fn unpack(file: &Path, into: &Path, strip: u8, limits: &Limits) -> Result<Un
 ///
 /// # Errors
 /// What [`unpack`] would refuse, a zip, or something that takes longer than it may.
-pub fn inspect(file: &Path, limits: &Limits, until: Instant) -> Result<Vec<(PathBuf, FileKind)>> {
+pub fn inspect(file: &Path, limits: &Limits, until: Instant) -> Result<Vec<(PathBuf, Member)>> {
     let mut tree = Tree::new(None, 0, *limits);
     match open(File::open(file).map_err(|error| at(file, error))?).map_err(|error| at(file, error))? {
         Opened::Stream(stream) => unpack_tar(Box::new(Timed { inner: stream, until }), &mut tree)?,
@@ -141,15 +151,15 @@ pub fn inspect(file: &Path, limits: &Limits, until: Instant) -> Result<Vec<(Path
         }
     }
     tree.check()?;
-    let kind = |node| match node {
-        Node::Directory { .. } => FileKind::Directory,
-        Node::File => FileKind::File,
-        Node::Link(target) => FileKind::Link(PathBuf::from(OsStr::from_bytes(&target))),
+    let member = |node| match node {
+        Node::Directory { .. } => Member::Directory,
+        Node::File => Member::File,
+        Node::Link(target) => Member::Link(PathBuf::from(OsStr::from_bytes(&target))),
     };
     Ok(tree
         .nodes
         .into_iter()
-        .map(|(path, node)| (path, kind(node)))
+        .map(|(path, node)| (path, member(node)))
         .collect())
 }
 

@@ -391,6 +391,45 @@ fn two_installations_that_share_a_cache_build_everything_once() {
 }
 
 #[test]
+fn what_another_installation_builds_takes_no_place_from_what_can_be_built_here() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    let wait = "@touch $(TRACE)/alpha-runs; until test -e $(TRACE)/alpha-goes; do sleep 0.02; done";
+    let alpha = Recipe {
+        make: &[wait],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", alpha);
+    let beta = Recipe {
+        make: &["@touch $(TRACE)/beta-runs"],
+        ..Recipe::default()
+    };
+    machine.extension("beta", beta);
+    let first = machine.start_until(&["--extensions", "alpha"], "alpha-runs");
+    machine.other();
+    let second = machine
+        .command_in("other/root", &["--jobs", "1"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for("the second builds beta", || {
+        machine.path("other/trace/beta-runs").exists()
+    });
+    std::fs::write(machine.path("trace/alpha-goes"), "").unwrap();
+    for child in [first, second] {
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{err}");
+        let waits = err
+            .matches("alpha: another pgsetup builds the same; waiting for it")
+            .count();
+        let starts = err.matches("start  build alpha 1.0\n").count();
+        assert!(waits <= 1 && starts == 1, "{err}");
+    }
+    assert!(!machine.path("other/trace/alpha-runs").exists());
+}
+
+#[test]
 fn a_build_that_fails_is_left_to_whoever_waits_for_it_and_not_only_at_the_end() {
     let machine = Machine::new();
     machine.image(&["alpha", "beta"], "");

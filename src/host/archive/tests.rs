@@ -794,9 +794,9 @@ fn looking_at_an_archive_judges_it_as_unpacking_does_and_writes_nothing() {
     let good = gzip(&tar(&[directory("a"), file("a/b"), link("a/c", "b")]));
     let found = look(&good, later()).unwrap();
     let expected = [
-        (PathBuf::from("a"), FileKind::Directory),
-        (PathBuf::from("a/b"), FileKind::File),
-        (PathBuf::from("a/c"), FileKind::Link(PathBuf::from("b"))),
+        (PathBuf::from("a"), Member::Directory),
+        (PathBuf::from("a/b"), Member::File),
+        (PathBuf::from("a/c"), Member::Link(PathBuf::from("b"))),
     ];
     assert_eq!(found, expected);
     let names: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
