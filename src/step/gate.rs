@@ -3,6 +3,8 @@
 //!
 //! Following is `closure`'s; here is what it is fed with. Nothing is changed.
 
+mod scripts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
@@ -16,6 +18,7 @@ use crate::host::fs::FileKind;
 use crate::host::unread::Unread;
 use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::resolve::Declared;
+use scripts::Interpreter;
 
 /// Where the kernel and a shell look for a program that is named without a directory.
 const PATH: [&str; 6] = [
@@ -69,17 +72,6 @@ pub struct Named {
 pub struct Called {
     /// The components that call it.
     pub wanted_by: Vec<String>,
-    /// Where it is; `None` where it is missing.
-    pub path: Option<String>,
-    /// The Debian package that has it.
-    pub package: Option<String>,
-}
-
-/// The program that a script's first line asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interpreter {
-    /// As the script names it.
-    pub name: String,
     /// Where it is; `None` where it is missing.
     pub path: Option<String>,
     /// The Debian package that has it.
@@ -184,7 +176,10 @@ fn needs_of(
         (Content::File { .. }, Some(FileKind::File)) => {
             let elf = host.elf(&file.path)?;
             if elf.is_none() && file.mode & 0o111 != 0 {
-                script(host, dpkg, file, inventory, needs)?;
+                let interpreter = scripts::interpreter(host, dpkg, file, inventory)?;
+                needs
+                    .scripts
+                    .extend(interpreter.map(|one| (file.path.clone(), one)));
             }
             return Ok(elf);
         }
@@ -388,7 +383,7 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
         }
         findings.insert(text);
     }
-    let scripts = without_interpreter(before, after);
+    let scripts = scripts::orphaned(before, after);
     if findings.is_empty() && scripts.is_empty() {
         return Ok(());
     }
@@ -400,7 +395,7 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
         message.push_str(LIBRARIES_HINT);
     }
     if !scripts.is_empty() {
-        message.push_str(SCRIPTS_HINT);
+        message.push_str(scripts::HINT);
     }
     bail!(message)
 }
@@ -408,26 +403,6 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
 const LIBRARIES_HINT: &str = "\nhint: a library that is opened without being linked belongs into `packages.dlopen` of its \
      manifest, and its package, where no build package brings it, into `packages.runtime`; what nobody misses into \
      `dlopen_optional`";
-const SCRIPTS_HINT: &str = "\nhint: the package of a script's interpreter belongs into `packages.runtime` of its manifest, \
-     such as `runtime: [perl]`; a script that the image does not want into `prune.paths` of the image's";
-
-/// A line for each script whose interpreter is not there.
-fn without_interpreter(before: &Needs, after: &Needs) -> Vec<String> {
-    let line = |(script, interpreter): (&String, &Interpreter)| {
-        let known = before.scripts.get(script);
-        let package = known.and_then(|known| known.package.as_deref());
-        let package = package.map_or_else(
-            || "no installed package had it".to_owned(),
-            |package| format!("the package {package} had it"),
-        );
-        format!(
-            "{script} is run by {}, which is not there; {package}",
-            interpreter.name
-        )
-    };
-    after.scripts_without_interpreter().map(line).collect()
-}
-
 fn link(host: &Host, dpkg: &Dpkg, file: &InstalledFile, target: &str, needs: &mut Needs) -> Result<()> {
     if ["/dev/", "/proc/", "/run/", "/var/run/"]
         .iter()
@@ -449,42 +424,6 @@ fn link(host: &Host, dpkg: &Dpkg, file: &InstalledFile, target: &str, needs: &mu
             needs.dangling.insert(file.path.clone(), target.to_owned());
         }
     }
-    Ok(())
-}
-
-fn script(
-    host: &Host,
-    dpkg: &Dpkg,
-    file: &InstalledFile,
-    inventory: &Inventory,
-    needs: &mut Needs,
-) -> Result<()> {
-    let Some((program, argument)) = closure::shebang(&host.head(&file.path, 256)?) else {
-        return Ok(());
-    };
-    // `#!/usr/bin/env python3` means python3; env's own options are not used in practice but for -S.
-    let name = if program.ends_with("/env") {
-        let words = argument.unwrap_or_default();
-        words
-            .split_whitespace()
-            .find(|word| !word.starts_with('-'))
-            .unwrap_or(&program)
-            .to_owned()
-    } else {
-        program
-    };
-    let path = if name.contains('/') {
-        host.real_path(&name)?
-    } else {
-        on_path(host, &name, inventory)?
-    };
-    let package = path
-        .as_deref()
-        .and_then(|path| dpkg.owner(path))
-        .map(str::to_owned);
-    needs
-        .scripts
-        .insert(file.path.clone(), Interpreter { name, path, package });
     Ok(())
 }
 
@@ -533,7 +472,7 @@ fn read_ld_so_conf(
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::closure::{Chain, Missing, Needed};
 
@@ -541,27 +480,8 @@ mod tests {
         Chain(names.iter().map(|name| (*name).to_owned()).collect())
     }
 
-    #[test]
-    fn a_script_whose_interpreter_went_is_named_with_the_interpreter_and_its_package() {
-        let interpreter = |path: Option<&str>, package: Option<&str>| Interpreter {
-            name: "/usr/bin/perl5".to_owned(),
-            path: path.map(str::to_owned),
-            package: package.map(str::to_owned),
-        };
-        let script = "/usr/lib/postgresql/18/bin/tidy".to_owned();
-        let (mut before, mut after) = (Needs::default(), Needs::default());
-        let there = interpreter(Some("/usr/bin/perl5"), Some("perl"));
-        before.scripts.insert(script.clone(), there);
-        assert!(check(&before, &before).is_ok());
-        after.scripts.insert(script, interpreter(None, None));
-        let error = check(&before, &after).unwrap_err().to_string();
-        let expected = "what is installed needs what is not there\n  \
-             /usr/lib/postgresql/18/bin/tidy is run by /usr/bin/perl5, which is not there; the package perl had it";
-        assert_eq!(error, format!("{expected}{SCRIPTS_HINT}"));
-    }
-
     /// A root with these files: path, mode and content.
-    fn root(files: &[(&str, u32, &[u8])]) -> (tempfile::TempDir, Host, Inventory) {
+    pub fn root(files: &[(&str, u32, &[u8])]) -> (tempfile::TempDir, Host, Inventory) {
         let directory = tempfile::tempdir().unwrap();
         let host = Host::new(directory.path());
         let mut inventory = Inventory::default();
@@ -596,17 +516,6 @@ mod tests {
         let survey = survey(&host, &inventory, &declared).unwrap();
         assert_eq!(survey.unread.0.keys().collect::<Vec<_>>(), [broken]);
         assert_eq!(survey.scripts.keys().collect::<Vec<_>>(), [script]);
-    }
-
-    #[test]
-    fn env_finds_the_programs_of_components() {
-        let (_directory, host, inventory) = root(&[
-            ("/opt/x/bin/python", 0o755, b"x"),
-            ("/opt/x/bin/tool", 0o755, b"#!/usr/bin/env python\n"),
-        ]);
-        let needs = needs(&host, &inventory, &Declared::default()).unwrap();
-        let python = needs.scripts["/opt/x/bin/tool"].path.as_deref();
-        assert_eq!(python, Some("/opt/x/bin/python"));
     }
 
     #[test]

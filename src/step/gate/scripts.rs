@@ -1,0 +1,112 @@
+//! Scripts among the installed files, and the programs that run them: the first line as execve(2) reads it.
+
+use anyhow::Result;
+
+use super::{Needs, on_path};
+use crate::closure;
+use crate::host::Host;
+use crate::host::dpkg::Dpkg;
+use crate::inventory::{InstalledFile, Inventory};
+
+/// The program that a script's first line asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interpreter {
+    /// As the script names it.
+    pub name: String,
+    /// Where it is; `None` where it is missing.
+    pub path: Option<String>,
+    /// The Debian package that has it.
+    pub package: Option<String>,
+}
+
+/// The interpreter of a file that may be executed; `None` where it names none.
+pub fn interpreter(
+    host: &Host,
+    dpkg: &Dpkg,
+    file: &InstalledFile,
+    inventory: &Inventory,
+) -> Result<Option<Interpreter>> {
+    let Some((program, argument)) = closure::shebang(&host.head(&file.path, 256)?) else {
+        return Ok(None);
+    };
+    // `#!/usr/bin/env python3` means python3; env's own options are not used in practice but for -S.
+    let name = if program.ends_with("/env") {
+        let words = argument.unwrap_or_default();
+        words
+            .split_whitespace()
+            .find(|word| !word.starts_with('-'))
+            .unwrap_or(&program)
+            .to_owned()
+    } else {
+        program
+    };
+    let path = if name.contains('/') {
+        host.real_path(&name)?
+    } else {
+        on_path(host, &name, inventory)?
+    };
+    let package = path
+        .as_deref()
+        .and_then(|path| dpkg.owner(path))
+        .map(str::to_owned);
+    Ok(Some(Interpreter { name, path, package }))
+}
+
+/// What can be done about a script without its interpreter.
+pub const HINT: &str = "\nhint: the package of a script's interpreter belongs into `packages.runtime` of its manifest, \
+     such as `runtime: [perl]`; a script that the image does not want into `prune.paths` of the image's";
+
+/// A line for each script whose interpreter is not there, with the package that had it before.
+pub fn orphaned(before: &Needs, after: &Needs) -> Vec<String> {
+    let line = |(script, interpreter): (&String, &Interpreter)| {
+        let known = before.scripts.get(script);
+        let package = known.and_then(|known| known.package.as_deref());
+        let package = package.map_or_else(
+            || "no installed package had it".to_owned(),
+            |package| format!("the package {package} had it"),
+        );
+        format!(
+            "{script} is run by {}, which is not there; {package}",
+            interpreter.name
+        )
+    };
+    after.scripts_without_interpreter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolve::Declared;
+    use crate::step::gate::tests::root;
+    use crate::step::gate::{check, needs};
+
+    #[test]
+    fn a_script_whose_interpreter_went_is_named_with_the_interpreter_and_its_package() {
+        let interpreter = |path: Option<&str>, package: Option<&str>| Interpreter {
+            name: "/usr/bin/perl5".to_owned(),
+            path: path.map(str::to_owned),
+            package: package.map(str::to_owned),
+        };
+        let script = "/usr/lib/postgresql/18/bin/tidy".to_owned();
+        let (mut before, mut after) = (Needs::default(), Needs::default());
+        let there = interpreter(Some("/usr/bin/perl5"), Some("perl"));
+        before.scripts.insert(script.clone(), there);
+        assert!(check(&before, &before).is_ok());
+        after.scripts.insert(script, interpreter(None, None));
+        let error = check(&before, &after).unwrap_err().to_string();
+        let expected = "what is installed needs what is not there\n  \
+             /usr/lib/postgresql/18/bin/tidy is run by /usr/bin/perl5, which is not there; the package perl had it";
+        assert_eq!(error, format!("{expected}{HINT}"));
+    }
+
+    #[test]
+    fn env_finds_the_programs_of_components() {
+        let (_directory, host, inventory) = root(&[
+            ("/opt/x/bin/python", 0o755, b"x"),
+            ("/opt/x/bin/tool", 0o755, b"#!/usr/bin/env python\n"),
+        ]);
+        let needs = needs(&host, &inventory, &Declared::default()).unwrap();
+        let python = needs.scripts["/opt/x/bin/tool"].path.as_deref();
+        assert_eq!(python, Some("/opt/x/bin/python"));
+    }
+}
