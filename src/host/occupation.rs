@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(600);
 const BECOMING: Duration = Duration::from_secs(1);
 /// The pause between two looks at a lock.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Programs that are let finish. Half of what they do is worse than all of it.
+/// Programs that are let finish while dpkg works. Half of what they do then is worse than all of it.
 const PACKAGE_TOOLS: [&str; 3] = ["apt-get", "apt-mark", "dpkg"];
 /// The locks of dpkg and apt, by their manual pages and apt's `Dir::State` and `Dir::Cache`.
 const PACKAGE_LOCKS: [&str; 4] = [
@@ -35,6 +35,8 @@ const PACKAGE_LOCKS: [&str; 4] = [
     "/var/lib/apt/lists/lock",
     "/var/cache/apt/archives/lock",
 ];
+/// Those of them that are held as long as packages are unpacked, configured or removed, and not while they are downloaded.
+const DPKG_LOCKS: [&str; 2] = ["/var/lib/dpkg/lock-frontend", "/var/lib/dpkg/lock"];
 /// Scripts use descriptors up to 9 as they like; this one is out of their way.
 const FIRST_DESCRIPTOR: i32 = 100;
 
@@ -49,7 +51,7 @@ pub struct Occupation {
 impl Host {
     /// Takes the right to work here; its locks are in `directory`, which is inside the root and made where it is not
     /// there, and on the directory `work`, which is too. What commands of a killed pgsetup have left running is killed,
-    /// apart from package tools: these are waited for. `waiting` is told what for, once each.
+    /// apart from package tools while dpkg works: these are waited for. `waiting` is told what for, once each.
     ///
     /// # Errors
     /// Another pgsetup works here, or package tools have not ended within ten minutes.
@@ -78,7 +80,8 @@ impl Host {
             )
         })?;
         let commands = open(&directory.join("commands")).with_context(context)?;
-        end_holders(&commands, waiting)?;
+        let dpkg_works = || DPKG_LOCKS.iter().any(|inside| is_held(&self.path(inside)));
+        end_holders(&commands, &dpkg_works, waiting)?;
         let commands = rustix::io::fcntl_dupfd_cloexec(&commands, FIRST_DESCRIPTOR).with_context(context)?;
         rustix::io::fcntl_setfd(&commands, FdFlags::empty()).with_context(context)?;
         self.wait_for_package_tools(waiting)?;
@@ -163,7 +166,7 @@ fn is_held(path: &Path) -> bool {
 }
 
 /// Locks the file that commands inherit, having ended whatever holds it.
-fn end_holders(commands: &File, waiting: &dyn Fn(&str)) -> Result<()> {
+fn end_holders(commands: &File, dpkg_works: &dyn Fn() -> bool, waiting: &dyn Fn(&str)) -> Result<()> {
     let began = Instant::now();
     let mut told = false;
     loop {
@@ -174,10 +177,10 @@ fn end_holders(commands: &File, waiting: &dyn Fn(&str)) -> Result<()> {
                 return Err(error).context("cannot lock what commands inherit");
             }
         }
-        let holders = holders(commands);
-        let (tools, others): (Vec<_>, Vec<_>) = holders
+        let spared = dpkg_works();
+        let (tools, others): (Vec<_>, Vec<_>) = holders(commands)
             .into_iter()
-            .partition(|(_, name)| PACKAGE_TOOLS.contains(&name.as_str()));
+            .partition(|(_, name)| spared && PACKAGE_TOOLS.contains(&name.as_str()));
         for (pid, _) in &others {
             // It may have ended already.
             let _ = kill_process(*pid, Signal::KILL);
@@ -211,11 +214,24 @@ fn holders(file: &File) -> Vec<(Pid, String)> {
         .filter_map(|entry| {
             let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
             let mut open = fs::read_dir(entry.path().join("fd")).ok()?.flatten();
-            open.find(|open| fs::metadata(open.path()).is_ok_and(|open| is_one(&open, &wanted)))?;
+            open.find(|open| is_the_lock(open, &wanted))?;
             let name = fs::read_to_string(entry.path().join("comm")).ok()?;
             Some((pid, name.trim().to_owned()))
         })
         .collect()
+}
+
+/// True where a descriptor of another process is the file `wanted`. Into a process of another user, and into one that has
+/// given up rights, as apt-get does, root cannot look without `CAP_SYS_PTRACE`, which containers do not have: then the
+/// number tells, which is all that can be seen.
+fn is_the_lock(descriptor: &fs::DirEntry, wanted: &fs::Metadata) -> bool {
+    match fs::metadata(descriptor.path()) {
+        Ok(open) => is_one(&open, wanted),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            descriptor.file_name().to_str() == Some(FIRST_DESCRIPTOR.to_string().as_str())
+        }
+        Err(_) => false,
+    }
 }
 
 #[cfg(test)]

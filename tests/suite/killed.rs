@@ -201,3 +201,52 @@ fn two_installations_into_one_root_are_refused_and_the_first_is_not_disturbed() 
     let first: Ran = child.wait_with_output().unwrap().into();
     ended_well(&machine, &first);
 }
+
+/// What root of a container is: without the right to look into processes of other users.
+fn as_in_a_container(command: &std::process::Command) -> std::process::Command {
+    let mut confined = std::process::Command::new("/usr/bin/setpriv");
+    confined
+        .arg("--bounding-set=-sys_ptrace")
+        .arg(command.get_program());
+    confined.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => confined.env(name, value),
+            None => confined.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        confined.current_dir(directory);
+    }
+    confined
+}
+
+/// True where a process of that number runs; one that nobody has asked for its status yet does not.
+fn runs(pid: &str) -> bool {
+    let status = std::fs::read_to_string(Path::new("/proc").join(pid.trim()).join("status"));
+    status.is_ok_and(|status| !status.contains("State:\tZ"))
+}
+
+#[test]
+fn what_a_killed_installation_has_left_running_as_another_user_is_ended_too() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can start a process as another user");
+        return;
+    }
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let leaving = Recipe {
+        make: &[
+            "@test -e $(TRACE)/again || { /usr/bin/setpriv --reuid=65534 --clear-groups sleep 500 & echo $$! >$(TRACE)/left; touch $(TRACE)/waits; sleep 500; }",
+        ],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", leaving);
+    kill(machine.start_until(&[], "waits"));
+    std::fs::write(machine.path("trace/again"), "").unwrap();
+    let left = std::fs::read_to_string(machine.path("trace/left")).unwrap();
+    assert!(runs(&left));
+    let ran: Ran = as_in_a_container(&machine.command(&[])).output().unwrap().into();
+    ended_well(&machine, &ran);
+    assert!(!runs(&left));
+}
