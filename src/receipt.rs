@@ -125,6 +125,26 @@ pub struct Base {
     /// Programs and libraries it had that no package has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unpackaged: Vec<String>,
+    /// Files of its packages that were not as the packages brought them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub altered: Vec<Altered>,
+}
+
+/// A file of a Debian package that whoever made the base has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Altered {
+    /// Absolute path.
+    pub path: String,
+    /// MD5 of its content, or what is there in place of a file: `a link`.
+    pub found: String,
+}
+
+impl Base {
+    /// What is there in place of what packages brought, by path.
+    pub fn altered(&self) -> BTreeMap<String, String> {
+        let pair = |one: &Altered| (one.path.clone(), one.found.clone());
+        self.altered.iter().map(pair).collect()
+    }
 }
 
 /// A Debian package.
@@ -414,6 +434,7 @@ impl Receipt {
                 architecture: target.architecture.name().to_owned(),
                 packages: base.map(package_version).collect(),
                 unpackaged: facts.before.unpackaged.iter().cloned().collect(),
+                altered: altered(facts.before),
             },
             components: components(resolved, facts.inputs),
             packages_size: kept.iter().map(|kept| kept.size).sum(),
@@ -579,6 +600,14 @@ fn declared(declared: &resolve::Declared) -> Declared {
         optional_libraries: names(&declared.optional_libraries),
         programs: names(&declared.programs),
     }
+}
+
+fn altered(before: &PackagesBefore) -> Vec<Altered> {
+    let one = |(path, found): (&String, &String)| Altered {
+        path: path.clone(),
+        found: found.clone(),
+    };
+    before.altered.iter().map(one).collect()
 }
 
 fn package_version(package: &Package) -> PackageVersion {

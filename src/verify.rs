@@ -29,6 +29,7 @@ use crate::step::gate;
 
 use document::{Aspect, Difference, Unchecked};
 pub use document::{Verification, json, text};
+pub use packages::altered;
 pub use rights::privileged;
 
 /// Places of what does not last.

@@ -29,6 +29,9 @@ pub struct PackagesBefore {
     pub privileged: BTreeSet<String>,
     /// Programs and libraries that no package has.
     pub unpackaged: BTreeSet<String>,
+    /// Files of packages that are not as their packages brought them: path, and what is there.
+    #[serde(default)]
+    pub altered: BTreeMap<String, String>,
 }
 
 /// Version and mark of a package.
@@ -47,6 +50,10 @@ impl PackagesBefore {
         let unpackaged = match earlier {
             Some(earlier) => earlier.base.unpackaged.iter().cloned().collect(),
             None => verify::unpackaged(host, &dpkg)?.into_keys().collect(),
+        };
+        let altered = match earlier {
+            Some(earlier) => earlier.base.altered(),
+            None => verify::altered(host, &dpkg)?,
         };
         let is_of_base = |package: &Package| {
             earlier.is_none_or(|earlier| {
@@ -77,6 +84,7 @@ impl PackagesBefore {
                 .map(|one| one.path)
                 .collect(),
             unpackaged,
+            altered,
         })
     }
 }

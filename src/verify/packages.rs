@@ -1,6 +1,7 @@
 //! Debian packages: which there are, that their files are there, and that these hold what the packages brought.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::thread;
 
 use anyhow::Result;
@@ -65,44 +66,82 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// The content of files of packages, on all processors: there are thousands.
+    /// The content of files of packages, apart from what was another one in the base already.
     fn contents(&mut self, dpkg: &Dpkg) -> Result<()> {
+        let known = self.receipt.base.altered();
         let files = self.host.packaged(dpkg)?;
         self.found.checked.package_files = files.len();
-        let share = files.len().div_ceil(host::processors()).max(1);
-        let host = self.host;
-        let compared: Vec<(&Packaged, Result<Option<String>>)> = thread::scope(|scope| {
-            let compare = |files| scope.spawn(move || compared(host, files));
-            let threads: Vec<_> = files.chunks(share).map(compare).collect();
-            let results = threads.into_iter().map(thread::ScopedJoinHandle::join);
-            results
-                .flat_map(|result| result.expect("comparing files does not panic"))
-                .collect()
-        });
-        for (file, result) in compared {
-            if let Some(Some(explanation)) = self.take(&file.path, result) {
-                self.differs(Aspect::Content, &file.path, explanation);
+        for (file, found) in compared(self.host, &files) {
+            let Some(Some(found)) = self.take(&file.path, found) else {
+                continue;
+            };
+            if known.get(&file.path) == Some(&found.to_string()) {
+                continue;
             }
+            let package = &file.package;
+            let explanation = match found {
+                Instead::Content(_) => format!("has another content than the package {package} brought"),
+                Instead::Kind(kind) => format!("is {kind}, the package {package} brought a file"),
+            };
+            self.differs(Aspect::Content, &file.path, explanation);
         }
         Ok(())
     }
 }
 
-/// Each of the files with what is different about it.
-fn compared<'f>(host: &Host, files: &'f [Packaged]) -> Vec<(&'f Packaged, Result<Option<String>>)> {
-    files.iter().map(|file| (file, difference(host, file))).collect()
+/// What is there in place of what a package brought.
+enum Instead {
+    /// A file of this MD5.
+    Content(String),
+    /// No file at all.
+    Kind(&'static str),
 }
 
-/// What is different about a file of a package. One that is missing is told of by whoever knows what was left out.
-fn difference(host: &Host, file: &Packaged) -> Result<Option<String>> {
-    let package = &file.package;
+impl fmt::Display for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Content(md5) => f.write_str(md5),
+            Self::Kind(kind) => f.write_str(kind),
+        }
+    }
+}
+
+/// Files of packages that are not as the packages brought them: by path, the MD5 of what is there, or what it is. What
+/// this user may not read is not among them.
+pub fn altered(host: &Host, dpkg: &Dpkg) -> Result<BTreeMap<String, String>> {
+    let files = host.packaged(dpkg)?;
+    let altered = compared(host, &files).into_iter();
+    Ok(altered
+        .filter_map(|(file, found)| Some((file.path.clone(), found.ok()??.to_string())))
+        .collect())
+}
+
+/// Each of the files with what is there in its place, where that is something else. On all processors, for there are
+/// thousands.
+fn compared<'f>(host: &Host, files: &'f [Packaged]) -> Vec<(&'f Packaged, Result<Option<Instead>>)> {
+    let share = files.len().div_ceil(host::processors()).max(1);
+    thread::scope(|scope| {
+        let compare = |files: &'f [Packaged]| {
+            scope.spawn(move || {
+                let each = files.iter().map(|file| (file, instead(host, file)));
+                each.collect::<Vec<_>>()
+            })
+        };
+        let threads: Vec<_> = files.chunks(share).map(compare).collect();
+        let results = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        results
+            .flat_map(|result| result.expect("comparing files does not panic"))
+            .collect()
+    })
+}
+
+/// What is there in place of a file of a package. One that is missing is told of by whoever knows what was left out.
+fn instead(host: &Host, file: &Packaged) -> Result<Option<Instead>> {
     Ok(match host.look(&file.path)?.map(|found| found.kind) {
         None => None,
-        Some(FileKind::File) if host.md5(&file.path)? == file.md5 => None,
-        Some(FileKind::File) => Some(format!("has another content than the package {package} brought")),
-        Some(kind) => Some(format!(
-            "is {}, the package {package} brought a file",
-            name_of(&kind)
-        )),
+        Some(FileKind::File) => Some(host.md5(&file.path)?)
+            .filter(|md5| *md5 != file.md5)
+            .map(Instead::Content),
+        Some(kind) => Some(Instead::Kind(name_of(&kind))),
     })
 }

@@ -47,6 +47,11 @@ fn page(machine: &Machine, ran: &Ran) -> String {
 #[test]
 fn an_installation_is_complete_and_agrees_with_its_receipt() {
     let machine = Machine::new();
+    // Whoever made the base has changed a file of a package; that is his business.
+    machine.write(
+        "/var/lib/dpkg/info/dpkg.md5sums",
+        "900150983cd24fb0d6963f7d28e17f72  usr/bin/dpkg\n",
+    );
     let packages = "packages: {runtime: [xz-utils]}\nsettings: {log_directory: /var/log/postgresql}\n";
     machine.image(&["alpha", "beta"], packages);
     let with_packages = Recipe {

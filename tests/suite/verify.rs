@@ -167,6 +167,15 @@ impl Image {
         );
     }
 
+    /// Writes into the receipt that the base had a file of a package with this MD5.
+    fn write_altered(&self, path: &str, md5: &str) {
+        let receipt = "/usr/share/pgsetup/receipt.json";
+        let text = std::fs::read(self.path(receipt)).unwrap();
+        let mut document: Value = serde_json::from_slice(&text).unwrap();
+        document["base"]["altered"] = json!([{"path": path, "found": md5}]);
+        self.write(receipt, document.to_string().as_bytes(), 0o644);
+    }
+
     fn verify(&self, more: &[&str]) -> Ran {
         let root = self.root.path().to_str().unwrap();
         pgsetup(["verify", "--root", root].into_iter().chain(more.iter().copied()))
@@ -231,6 +240,17 @@ fn a_changed_byte_in_a_file_of_a_package_is_named() {
         |image| image.write(LIBC_TEXT, b"abd", 0o644),
         &format!("{LIBC_TEXT}: has another content than the package libc6 brought"),
     );
+}
+
+#[test]
+fn what_the_base_had_changed_is_no_difference_until_it_changes_again() {
+    let image = Image::new();
+    image.write(LIBC_TEXT, b"abd", 0o644);
+    image.write_altered(LIBC_TEXT, "4911e516e5aa21d327512e0c8b197616");
+    let ran = image.verify(&[]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    image.write(LIBC_TEXT, b"abe", 0o644);
+    assert_eq!(image.verify(&[]).status, 7);
 }
 
 /// Something that is done to an image, and how the line begins that names it.
