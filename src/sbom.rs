@@ -11,10 +11,6 @@ use serde_json::{Value, json};
 use crate::digest::Sha256;
 use crate::receipt::{Component, ComponentKind, PackageVersion, Receipt, Source};
 
-/// Where people look up a file of the package index: NAME/VERSION/ below it. Files come from whichever index pip is
-/// configured to use.
-const PACKAGE_INDEX: &str = "https://pypi.org/project";
-
 /// How licences begin that SPDX's list does not have.
 const OWN_LICENCE: &str = "LicenseRef-";
 
@@ -185,7 +181,7 @@ fn spdx_component(id: &str, component: &Component) -> Value {
         "SPDXID": id,
         "name": component.name,
         "versionInfo": component.version,
-        "downloadLocation": location(component, component.sources.first()),
+        "downloadLocation": location(component.sources.first()),
         "filesAnalyzed": false,
         "licenseConcluded": "NOASSERTION",
         "licenseDeclared": component.license,
@@ -209,7 +205,7 @@ fn spdx_source(id: &str, component: &Component, source: &Source) -> Value {
         "versionInfo": component.version,
         "packageFileName": file_name(source),
         "primaryPackagePurpose": "SOURCE",
-        "downloadLocation": location(component, Some(source)),
+        "downloadLocation": location(Some(source)),
         "filesAnalyzed": false,
         "licenseConcluded": "NOASSERTION",
         "licenseDeclared": component.license,
@@ -231,8 +227,13 @@ fn cyclonedx_component(reference: &str, component: &Component) -> Value {
                 Some((_, "whl")) => "distribution",
                 _ => "source-distribution",
             };
-            let mut reference = json!({"type": kind, "url": location(component, Some(source))});
-            // A page of the package index is not the file.
+            let url = if source.url.is_empty() {
+                component_purl(component)
+            } else {
+                source.url.clone()
+            };
+            let mut reference = json!({"type": kind, "url": url});
+            // A package URL names more than the one file.
             if !source.url.is_empty() {
                 reference["hashes"] = json!([{"alg": "SHA-256", "content": source.sha256}]);
             }
@@ -295,19 +296,13 @@ fn file_name(source: &Source) -> &str {
     }
 }
 
-/// Where a component's archive is to be had.
-fn location(component: &Component, source: Option<&Source>) -> String {
-    match source {
-        None => "NOASSERTION".to_owned(),
-        Some(source) if source.url.is_empty() => {
-            format!(
-                "{PACKAGE_INDEX}/{}/{}/",
-                name_in_index(component),
-                component.version
-            )
-        }
-        Some(source) => source.url.clone(),
-    }
+/// Where an archive is to be had. A file of the package index has no address of its own: pip finds it by name, version
+/// and digest in whichever index it is told of, and the package URL says the first two.
+fn location(source: Option<&Source>) -> &str {
+    source
+        .map(|source| source.url.as_str())
+        .filter(|url| !url.is_empty())
+        .unwrap_or("NOASSERTION")
 }
 
 /// A Python distribution's name in lower case with `-` (purl-spec, type pypi).
@@ -563,17 +558,6 @@ mod tests {
             text.ends_with(&format!("have no text of this licence; see {homepage}")),
             "{text}"
         );
-    }
-
-    #[test]
-    fn a_file_of_the_package_index_has_its_page_there() {
-        let receipt = Receipt::from_json(include_str!("../tests/fixtures/receipt.json")).unwrap();
-        let page = |name: &str| {
-            let component = receipt.components.iter().find(|one| one.name == name).unwrap();
-            location(component, component.sources.first())
-        };
-        assert_eq!(page("psycopg-c"), "https://pypi.org/project/psycopg-c/3.2.13/");
-        assert_eq!(page("PyYAML"), "https://pypi.org/project/pyyaml/6.0.3/");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 """Validates an SPDX 2.3 and a CycloneDX 1.6 document with the libraries that read them.
 
-With a receipt as third argument every component of it must be in both, with purl, version, licence, digest and the place
-of its archive.
+With a receipt as third argument every component of it must be in both, with purl, version, licence, digest and, where
+it was compiled from an archive, the place of that.
 """
 import json
 import re
@@ -32,12 +32,6 @@ def suffix(component):
     return f"-pg{component['older_major']}" if "older_major" in component else ""
 
 
-def place(component):
-    """Where the first archive of a component is: at its address, or in the package index."""
-    page = f"https://pypi.org/project/{component['name'].lower().replace('_', '-')}/{component['version']}/"
-    return component["sources"][0].get("url") or page
-
-
 def in_spdx(component):
     """What the SPDX document lacks of a component."""
     # The image itself may be called as a component is.
@@ -57,7 +51,7 @@ def in_spdx(component):
         "licence": str(package.license_declared) == component["license"],
         "digest": digest in [checksum.value for checksum in package.checksums],
         "purl": any(reference.reference_type == "purl" for reference in package.external_references),
-        "place": package.download_location == place(component),
+        "place": not component["sources"][0].get("url") or package.download_location == component["sources"][0]["url"],
     }
     return ", ".join(name for name, is_right in facts.items() if not is_right)
 
@@ -69,6 +63,7 @@ def in_cyclonedx(component):
     if len(found) != 1:
         return f"{len(found)} components"
     one = found[0]
+    url = component["sources"][0].get("url")
     hashes = [digest for reference in one.external_references for digest in reference.hashes] + list(one.hashes)
     licences = [getattr(licence, "value", None) or licence.id or licence.name for licence in one.licenses]
     facts = {
@@ -76,7 +71,7 @@ def in_cyclonedx(component):
         "licence": component["license"] in licences,
         "digest": component["sources"][0]["sha256"] in [digest.content for digest in hashes],
         "purl": one.purl is not None,
-        "place": place(component) in [str(reference.url) for reference in one.external_references],
+        "place": not url or url in [str(reference.url) for reference in one.external_references],
     }
     return ", ".join(name for name, is_right in facts.items() if not is_right)
 
