@@ -29,7 +29,9 @@ fn rust_files(directory: &Path) -> Vec<(String, String)> {
 
 /// The code of a file without its unit tests, with the number of each line.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let lines = text.lines().take_while(|line| line.trim() != "mod tests {");
+    let lines = text
+        .lines()
+        .take_while(|line| !line.trim().ends_with("mod tests {"));
     lines
         .enumerate()
         .map(|(number, line)| (number + 1, line))
