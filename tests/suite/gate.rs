@@ -80,7 +80,7 @@ const CASES: [Case; 8] = [
     },
     Case {
         name: "orphaned",
-        code: "int f(void) { return 0; }",
+        code: "int orphaned(void) { return 0; }",
         link: "",
         script: "#!/usr/bin/gawk -f",
         packages: "build: [gawk]",
@@ -88,7 +88,7 @@ const CASES: [Case; 8] = [
     },
     Case {
         name: "run",
-        code: "int f(void) { return 0; }",
+        code: "int run(void) { return 0; }",
         link: "",
         script: "#!/usr/bin/env m4",
         packages: "build: [m4], runtime: [m4]",
