@@ -51,7 +51,8 @@ pub struct Occupation {
 impl Host {
     /// Takes the right to work here; its locks are in `directory`, which is inside the root and made where it is not
     /// there, and on the directory `work`, which is too. What commands of a killed pgsetup have left running is killed,
-    /// apart from package tools while dpkg works: these are waited for. `waiting` is told what for, once each.
+    /// apart from package tools while dpkg works and from what cannot be looked into: these are waited for. `waiting` is
+    /// told what for, once each.
     ///
     /// # Errors
     /// Another pgsetup works here, or package tools have not ended within ten minutes.
@@ -178,14 +179,14 @@ fn end_holders(commands: &File, dpkg_works: &dyn Fn() -> bool, waiting: &dyn Fn(
             }
         }
         let spared = dpkg_works();
-        let (tools, others): (Vec<_>, Vec<_>) = holders(commands)
-            .into_iter()
-            .partition(|(_, name)| spared && PACKAGE_TOOLS.contains(&name.as_str()));
-        for (pid, _) in &others {
+        let (awaited, others): (Vec<_>, Vec<_>) = holders(commands).into_iter().partition(|holder| {
+            !holder.is_certain || (spared && PACKAGE_TOOLS.contains(&holder.name.as_str()))
+        });
+        for Holder { pid, .. } in &others {
             // It may have ended already.
             let _ = kill_process(*pid, Signal::KILL);
         }
-        if let Some((pid, name)) = tools.first().filter(|_| !told) {
+        if let Some(Holder { pid, name, .. }) = awaited.first().filter(|_| !told) {
             waiting(&format!(
                 "waiting for {name} (process {}) of an installation that was killed",
                 pid.as_raw_nonzero()
@@ -202,8 +203,16 @@ fn end_holders(commands: &File, dpkg_works: &dyn Fn() -> bool, waiting: &dyn Fn(
     }
 }
 
-/// The processes of this machine that have the file open, apart from this one, with their names (proc(5)).
-fn holders(file: &File) -> Vec<(Pid, String)> {
+/// A process that has the file open which commands inherit.
+struct Holder {
+    pid: Pid,
+    name: String,
+    /// False where it only has a descriptor of that number: it may be anybody's, and is not to be killed.
+    is_certain: bool,
+}
+
+/// The processes of this machine that have the file open, apart from this one (proc(5)).
+fn holders(file: &File) -> Vec<Holder> {
     let Ok(wanted) = file.metadata() else {
         return Vec::new();
     };
@@ -214,23 +223,28 @@ fn holders(file: &File) -> Vec<(Pid, String)> {
         .filter_map(|entry| {
             let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
             let mut open = fs::read_dir(entry.path().join("fd")).ok()?.flatten();
-            open.find(|open| is_the_lock(open, &wanted))?;
+            let is_certain = open.find_map(|open| is_the_lock(&open, &wanted))?;
             let name = fs::read_to_string(entry.path().join("comm")).ok()?;
-            Some((pid, name.trim().to_owned()))
+            Some(Holder {
+                pid,
+                name: name.trim().to_owned(),
+                is_certain,
+            })
         })
         .collect()
 }
 
-/// True where a descriptor of another process is the file `wanted`. Into a process of another user, and into one that has
-/// given up rights, as apt-get does, root cannot look without `CAP_SYS_PTRACE`, which containers do not have: then the
-/// number tells, which is all that can be seen.
-fn is_the_lock(descriptor: &fs::DirEntry, wanted: &fs::Metadata) -> bool {
+/// Whether it is certain that a descriptor of another process is the file `wanted`; `None` where it is another one. Into a
+/// process of another user, and into one that has given up rights, as apt-get does, root cannot look without
+/// `CAP_SYS_PTRACE`, which containers do not have: then its number is all that can be seen.
+fn is_the_lock(descriptor: &fs::DirEntry, wanted: &fs::Metadata) -> Option<bool> {
     match fs::metadata(descriptor.path()) {
-        Ok(open) => is_one(&open, wanted),
+        Ok(open) => is_one(&open, wanted).then_some(true),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            descriptor.file_name().to_str() == Some(FIRST_DESCRIPTOR.to_string().as_str())
+            let is_number = descriptor.file_name().to_str() == Some(FIRST_DESCRIPTOR.to_string().as_str());
+            is_number.then_some(false)
         }
-        Err(_) => false,
+        Err(_) => None,
     }
 }
 

@@ -228,7 +228,7 @@ fn runs(pid: &str) -> bool {
 }
 
 #[test]
-fn what_a_killed_installation_has_left_running_as_another_user_is_ended_too() {
+fn what_a_killed_installation_has_left_running_as_another_user_is_waited_for_and_not_killed() {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: only root can start a process as another user");
         return;
@@ -237,16 +237,27 @@ fn what_a_killed_installation_has_left_running_as_another_user_is_ended_too() {
     machine.image(&["alpha"], "");
     let leaving = Recipe {
         make: &[
-            "@test -e $(TRACE)/again || { /usr/bin/setpriv --reuid=65534 --clear-groups sleep 500 & echo $$! >$(TRACE)/left; touch $(TRACE)/waits; sleep 500; }",
+            "@test -e $(TRACE)/again || { /usr/bin/setpriv --reuid=65534 --clear-groups sh -c 'sleep 4; echo ended' >$(TRACE)/ended & echo $$! >$(TRACE)/left; touch $(TRACE)/waits; sleep 500; }",
         ],
         ..Recipe::default()
     };
     machine.extension("alpha", leaving);
-    kill(machine.start_until(&[], "waits"));
+    let child = as_in_a_container(&machine.command(&[])).spawn().unwrap();
+    wait_for("waits", || machine.path("trace/waits").exists());
+    kill(child);
     std::fs::write(machine.path("trace/again"), "").unwrap();
     let left = std::fs::read_to_string(machine.path("trace/left")).unwrap();
     assert!(runs(&left));
     let ran: Ran = as_in_a_container(&machine.command(&[])).output().unwrap().into();
     ended_well(&machine, &ran);
     assert!(!runs(&left));
+    let ended = std::fs::read_to_string(machine.path("trace/ended")).unwrap();
+    assert_eq!(ended, "ended\n", "it was killed");
+    let said = "of an installation that was killed";
+    assert!(
+        ran.err.contains(said) || ran.out.contains(said),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
 }
