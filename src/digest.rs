@@ -63,17 +63,10 @@ impl Hashes {
     ///
     /// # Errors
     /// What `reader` fails with.
-    pub fn of_reader(mut reader: impl Read, with_sha512: bool) -> io::Result<Self> {
+    pub fn of_reader(reader: impl Read, with_sha512: bool) -> io::Result<Self> {
         let mut hashes = Self::new(with_sha512);
-        let mut buffer = vec![0; 128 * 1024];
-        loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => return Ok(hashes),
-                Ok(n) => hashes.update(&buffer[..n]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        each_piece(reader, |piece| hashes.update(piece))?;
+        Ok(hashes)
     }
 
     /// Takes in more bytes.
@@ -226,6 +219,22 @@ impl fmt::Display for NotADigest {
     }
 }
 
+/// Reads to the end and hands every piece to `take`.
+///
+/// # Errors
+/// What `reader` fails with.
+pub fn each_piece(mut reader: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => take(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 impl std::error::Error for NotADigest {}
 
 fn article(name: &str) -> &'static str {
@@ -317,7 +326,7 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
         .flatten()
 }
 
-fn to_hexadecimal(bytes: &[u8]) -> String {
+pub fn to_hexadecimal(bytes: &[u8]) -> String {
     let mut text = String::new();
     for byte in bytes {
         // Writing to a string cannot fail.

@@ -228,6 +228,15 @@ remove() {
   docker volume rm --force "$prefix-$1" >/dev/null
 }
 
+# usage: all_end_well PID...     waits for all of them; fails where one did
+all_end_well() {
+  local pid status=0
+  for pid in "$@"; do
+    wait "$pid" || status=1
+  done
+  return "$status"
+}
+
 # usage: together     two installations at the same time, with one cache; fails where a tree is another one
 together() {
   local name status=0
@@ -238,9 +247,7 @@ together() {
     install "$name" bumped >"$logs/$name" 2>&1 &
     running+=("$!")
   done
-  for name in "${running[@]}"; do
-    wait "$name" || status=1
-  done
+  all_end_well "${running[@]}" || status=1
   for name in left right; do
     tree_of_running "$prefix-$name" >"$logs/$name.tree"
     diff "$work/reference" "$logs/$name.tree" || status=1
@@ -257,7 +264,7 @@ undisturbed() {
   container plain before
   install plain plain >"$logs/plain" 2>&1 || { tail --lines 40 "$logs/plain" >&2 && return 1; }
   docker rm --force "$prefix-plain" >/dev/null
-  local one began status=0
+  local one began
   local -a running=()
   for ((one = 1; one <= jobs; one++)); do
     copy_cache before "reference-$one"
@@ -268,10 +275,7 @@ undisturbed() {
     install "reference-$one" bumped >"$logs/reference-$one.log" 2>&1 &
     running+=("$!")
   done
-  for one in "${running[@]}"; do
-    wait "$one" || status=1
-  done
-  ((status == 0)) || { tail --lines 40 "$logs"/reference-*.log >&2 && return 1; }
+  all_end_well "${running[@]}" || { tail --lines 40 "$logs"/reference-*.log >&2 && return 1; }
   duration="$(awk -v began="$began" -v ended="$EPOCHREALTIME" 'BEGIN { print ended - began }')"
   for ((one = 1; one <= jobs; one++)); do
     tree_of_running "$prefix-reference-$one" >"$work/reference-$one"

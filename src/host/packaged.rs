@@ -11,6 +11,7 @@ use md5::{Digest as _, Md5};
 
 use super::Host;
 use super::dpkg::{DATABASE, Dpkg};
+use crate::digest::{each_piece, to_hexadecimal};
 
 /// A file as its package has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,18 +65,10 @@ impl Host {
     }
 }
 
-fn md5(mut reader: impl Read) -> io::Result<String> {
+fn md5(reader: impl Read) -> io::Result<String> {
     let mut hash = Md5::new();
-    let mut buffer = vec![0; 128 * 1024];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => hash.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    each_piece(reader, |piece| hash.update(piece))?;
+    Ok(to_hexadecimal(&hash.finalize()))
 }
 
 #[cfg(test)]
