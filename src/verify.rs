@@ -259,6 +259,10 @@ impl Verifier<'_> {
                     // A volume belongs to whoever mounted it.
                     if mount_points.contains(&directory.path) {
                         self.unchecked(&directory.path, "something is mounted there");
+                    } else if rights::lost_group_only(found.mode, &directory.mode)
+                        && (found.uid, found.gid) == (directory.uid, directory.gid)
+                    {
+                        self.unchecked(&directory.path, rights::LOST_GROUP);
                     } else if is != expected {
                         let explanation = format!("has mode and owner {is}, the receipt says {expected}");
                         self.differs(Aspect::Rights, &directory.path, explanation);

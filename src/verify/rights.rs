@@ -1,6 +1,6 @@
 //! Rights beyond an owner's: set-id bits, capabilities, and what everybody may write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
@@ -11,6 +11,8 @@ use crate::host::fs::FileKind;
 use crate::host::tree::is_below;
 use crate::layout;
 use crate::receipt::{Privileged, octal};
+
+const SET_GROUP_ID: u32 = 0o2000;
 
 /// Everything on the machine that has rights beyond its owner's: set-id files, and what everybody may write. Second,
 /// the directories that may not be read.
@@ -38,6 +40,16 @@ pub fn privileged(host: &Host) -> Result<(Vec<Privileged>, Vec<String>)> {
     Ok((privileged, unreadable))
 }
 
+/// Why a directory that hands its group on no more is no difference.
+pub(super) const LOST_GROUP: &str = "its set-group-id bit is gone, as some file systems of containers drop it when something is first written there";
+
+/// Whether a directory's mode is the expected one but for its set-group-id bit. On a directory that bit gives nobody a
+/// right: what is made there gets its group. fuse-overlayfs 1.10 drops it when it copies a directory of a layer below
+/// into the container's own, so every container that serves would differ from its image.
+pub(super) fn lost_group_only(mode: u32, expected: &str) -> bool {
+    mode & SET_GROUP_ID == 0 && octal(mode | SET_GROUP_ID) == expected
+}
+
 /// Whether a path lies in a directory for what does not last, where everybody may let others write.
 fn is_temporary(path: &str) -> bool {
     ["/tmp", layout::WORK]
@@ -55,7 +67,17 @@ impl Verifier<'_> {
             .iter()
             .map(|one| (one.path.as_str(), one))
             .collect();
-        for one in &found {
+        // These are compared on their own.
+        let directories: BTreeSet<&str> = self
+            .receipt
+            .directories
+            .iter()
+            .map(|one| one.path.as_str())
+            .collect();
+        for one in found
+            .iter()
+            .filter(|one| !directories.contains(one.path.as_str()))
+        {
             let is = format!("{} {}:{}", one.mode, one.uid, one.gid);
             match known.get(one.path.as_str()) {
                 Some(expected) if *expected == one => {}
@@ -97,6 +119,20 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+
+    #[test]
+    fn only_a_lost_set_group_id_bit_is_no_difference() {
+        assert!(lost_group_only(0o1777, "3777"));
+        assert!(lost_group_only(0o0750, "2750"));
+        for (mode, expected) in [
+            (0o3777, "3777"),
+            (0o777, "3777"),
+            (0o3777, "1777"),
+            (0o1770, "3777"),
+        ] {
+            assert!(!lost_group_only(mode, expected), "{mode:o} {expected}");
+        }
+    }
 
     #[test]
     fn rights_are_seen_wherever_they_are_and_sockets_are_none() {

@@ -2,7 +2,7 @@
 # Stands in for the server: runs until it is told to stop, and stops cleanly.
 set -Eeuo pipefail
 
-trap 'exit 0' INT TERM
+trap 'rm --force "$TRACE/server-runs"; exit 0' INT TERM
 touch "$TRACE/server-runs"
 while true; do
   sleep 0.05
