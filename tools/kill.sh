@@ -51,7 +51,7 @@ manifests() {
   sed --in-place "s/^patroni: .*/patroni: $patroni/" "$work/plain/image.yaml"
   cp --recursive "$work/plain" "$work/bumped"
   local manifest="extensions/$bumped.yaml"
-  sed --in-place 's/^  pgxs: {}$/  pgxs: { make: [PG_CFLAGS=-DBUMPED] }/' "$work/bumped/$manifest"
+  sed --in-place 's/^  pgxs: {}$/  pgxs: { make: [PG_CFLAGS=-DKILLED] }/' "$work/bumped/$manifest"
   if cmp --quiet "$work/plain/$manifest" "$work/bumped/$manifest"; then
     printf 'kill: no flag of %s could be changed: its manifest has no "pgxs: {}"\n' "$bumped" >&2
     return 2
@@ -280,7 +280,10 @@ undisturbed() {
   for ((one = 1; one <= jobs; one++)); do
     tree_of_running "$prefix-reference-$one" >"$work/reference-$one"
     # What is compared must be there, and the build must have been one.
-    grep --quiet "^done   build $bumped .* staged" "$logs/reference-$one.log"
+    if ! grep --quiet "^done   build $bumped .* staged" "$logs/reference-$one.log"; then
+      printf 'kill: %s was not compiled: the cache has it already\n' "$bumped" >&2
+      return 2
+    fi
     grep --quiet '^/usr/lib/postgresql/[0-9]*/bin/postgres ' "$work/reference-$one"
     remove "reference-$one"
     diff "$work/reference-1" "$work/reference-$one" >&2
