@@ -37,11 +37,15 @@ pub fn hints(output: &str) -> Vec<String> {
     hints
 }
 
-/// The line in which a make says that it was told how many jobs to run, below a jobserver (GNU make 4.2 to 4.4, main.c).
+/// The line in which a make says that it was told how many jobs to run, below a jobserver: by its command line, or by
+/// `MAKEFLAGS` in a makefile (GNU make 4.2 to 4.4, main.c).
 pub fn forced_jobs(output: &str) -> Option<&str> {
-    output
-        .lines()
-        .find(|line| line.contains(": warning: -j") && line.contains(" forced in submake: "))
+    output.lines().find(|line| {
+        line.contains(": warning: -j")
+            && [" forced in submake: ", " forced in makefile: "]
+                .iter()
+                .any(|words| line.contains(words))
+    })
 }
 
 /// Memory or disk that ran out.
@@ -289,6 +293,8 @@ mod tests {
             forced_jobs(&format!("cc -c a.c\n{line}\ncc -c b.c\n")),
             Some(line)
         );
+        let line = "make: warning: -j8 forced in makefile: resetting jobserver mode.";
+        assert_eq!(forced_jobs(line), Some(line));
         let unavailable = "make: warning: jobserver unavailable: using -j1.  Add '+' to parent make rule.";
         assert_eq!(forced_jobs(unavailable), None);
     }

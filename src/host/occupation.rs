@@ -6,9 +6,11 @@
 //! runs, also when pgsetup itself was killed. Package tools have locks of their own (fcntl(2)), which dpkg holds
 //! also where it has outlived the apt-get that started it.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -82,7 +84,7 @@ impl Host {
         })?;
         let commands = open(&directory.join("commands")).with_context(context)?;
         let dpkg_works = || DPKG_LOCKS.iter().any(|inside| is_held(&self.path(inside)));
-        end_holders(&commands, &dpkg_works, waiting)?;
+        end_holders(&commands, &work, &dpkg_works, waiting)?;
         let commands = rustix::io::fcntl_dupfd_cloexec(&commands, FIRST_DESCRIPTOR).with_context(context)?;
         rustix::io::fcntl_setfd(&commands, FdFlags::empty()).with_context(context)?;
         self.wait_for_package_tools(waiting)?;
@@ -166,8 +168,13 @@ fn is_held(path: &Path) -> bool {
     matches!(answer, Err(Errno::AGAIN | Errno::ACCESS))
 }
 
-/// Locks the file that commands inherit, having ended whatever holds it.
-fn end_holders(commands: &File, dpkg_works: &dyn Fn() -> bool, waiting: &dyn Fn(&str)) -> Result<()> {
+/// Locks the file that commands inherit, having ended whatever holds it; `work` is the directory they work in.
+fn end_holders(
+    commands: &File,
+    work: &Path,
+    dpkg_works: &dyn Fn() -> bool,
+    waiting: &dyn Fn(&str),
+) -> Result<()> {
     let began = Instant::now();
     let mut told = false;
     loop {
@@ -179,7 +186,7 @@ fn end_holders(commands: &File, dpkg_works: &dyn Fn() -> bool, waiting: &dyn Fn(
             }
         }
         let spared = dpkg_works();
-        let (awaited, others): (Vec<_>, Vec<_>) = holders(commands).into_iter().partition(|holder| {
+        let (awaited, others): (Vec<_>, Vec<_>) = holders(commands, work).into_iter().partition(|holder| {
             !holder.is_certain || (spared && PACKAGE_TOOLS.contains(&holder.name.as_str()))
         });
         for Holder { pid, .. } in &others {
@@ -207,12 +214,13 @@ fn end_holders(commands: &File, dpkg_works: &dyn Fn() -> bool, waiting: &dyn Fn(
 struct Holder {
     pid: Pid,
     name: String,
-    /// False where it only has a descriptor of that number: it may be anybody's, and is not to be killed.
+    /// False where it only has a descriptor of that number, and no argument tells that it is one of them: it may be
+    /// anybody's, and is not to be killed.
     is_certain: bool,
 }
 
 /// The processes of this machine that have the file open, apart from this one (proc(5)).
-fn holders(file: &File) -> Vec<Holder> {
+fn holders(file: &File, work: &Path) -> Vec<Holder> {
     let Ok(wanted) = file.metadata() else {
         return Vec::new();
     };
@@ -228,10 +236,20 @@ fn holders(file: &File) -> Vec<Holder> {
             Some(Holder {
                 pid,
                 name: name.trim().to_owned(),
-                is_certain,
+                is_certain: is_certain || works_in(&entry.path(), work),
             })
         })
         .collect()
+}
+
+/// Whether an argument of a process is a path below the directory `work`, which is this installation's alone by now: so is
+/// the throw-away server, which never ends by itself and whose own processes end when it does. Everybody may read
+/// arguments.
+fn works_in(process: &Path, work: &Path) -> bool {
+    let arguments = fs::read(process.join("cmdline")).unwrap_or_default();
+    arguments
+        .split(|byte| *byte == 0)
+        .any(|argument| Path::new(OsStr::from_bytes(argument)).starts_with(work))
 }
 
 /// Whether it is certain that a descriptor of another process is the file `wanted`; `None` where it is another one. Into a

@@ -69,27 +69,37 @@ fn as_many_compilers_run_as_there_are_jobs_never_more_and_never_fewer_while_ther
 
 #[test]
 fn a_makefile_that_says_how_many_jobs_run_is_a_problem_of_its_component() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
-    let recipe = Recipe {
-        make: &["@$(MAKE) -j8 other"],
-        rules: "other:\n\t@true\n",
-        ..Recipe::default()
-    };
-    machine.extension("alpha", recipe);
-    let ran = machine.install(&[]);
-    assert_eq!(ran.status, 3, "{}", ran.err);
-    for words in [
-        "alpha: a makefile of its archive says how many jobs run",
-        "warning: -j8 forced in submake",
-        "command: cd /var/tmp/pgsetup/source/alpha-1.0 && ",
-        "hint: a makefile says how many jobs run: override that by a variable of `make`",
+    let in_a_recipe = ["@$(MAKE) -j8 other"];
+    for (make, rules, said) in [
+        (
+            &in_a_recipe[..],
+            "other:\n\t@true\n",
+            "warning: -j8 forced in submake",
+        ),
+        (&[], "MAKEFLAGS += -j8\n", "warning: -j8 forced in makefile"),
     ] {
-        assert!(ran.err.contains(words), "{words}\n{}", ran.err);
+        let machine = Machine::new();
+        machine.image(&["alpha"], "");
+        let recipe = Recipe {
+            make,
+            rules,
+            ..Recipe::default()
+        };
+        machine.extension("alpha", recipe);
+        let ran = machine.install(&[]);
+        assert_eq!(ran.status, 3, "{said}\n{}", ran.err);
+        for words in [
+            "alpha: a makefile of its archive says how many jobs run",
+            said,
+            "command: cd /var/tmp/pgsetup/source/alpha-1.0 && ",
+            "hint: a makefile says how many jobs run: override that by a variable of `make`",
+        ] {
+            assert!(ran.err.contains(words), "{words}\n{}", ran.err);
+        }
+        // Nothing of it is kept.
+        assert_eq!(
+            crate::machine::files_below(&machine.path("cache/artifact")).len(),
+            1
+        );
     }
-    // Nothing of it is kept.
-    assert_eq!(
-        crate::machine::files_below(&machine.path("cache/artifact")).len(),
-        1
-    );
 }

@@ -261,3 +261,30 @@ fn what_a_killed_installation_has_left_running_as_another_user_is_waited_for_and
         ran.err
     );
 }
+
+#[test]
+fn a_server_that_a_killed_installation_has_left_running_as_another_user_is_ended() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: only root can start a process as another user");
+        return;
+    }
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    // As the throw-away server: it never ends by itself, and its data are in the working directory.
+    let leaving = Recipe {
+        make: &[
+            "@test -e $(TRACE)/again || { /usr/bin/setpriv --reuid=65534 --clear-groups sh -c 'while sleep 1; do :; done' sh $(ROOT)/var/tmp/pgsetup/try/data & echo $$! >$(TRACE)/left; touch $(TRACE)/waits; sleep 500; }",
+        ],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", leaving);
+    let child = as_in_a_container(&machine.command(&[])).spawn().unwrap();
+    wait_for("waits", || machine.path("trace/waits").exists());
+    kill(child);
+    std::fs::write(machine.path("trace/again"), "").unwrap();
+    let left = std::fs::read_to_string(machine.path("trace/left")).unwrap();
+    assert!(runs(&left));
+    let ran: Ran = as_in_a_container(&machine.command(&[])).output().unwrap().into();
+    ended_well(&machine, &ran);
+    assert!(!runs(&left));
+}
