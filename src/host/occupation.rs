@@ -53,7 +53,8 @@ pub struct Occupation {
 impl Host {
     /// Takes the right to work here; its locks are in `directory`, which is inside the root and made where it is not
     /// there, and on the directory `work`, which is too. What commands of a killed pgsetup have left running is killed,
-    /// apart from package tools while dpkg works and from what cannot be looked into: these are waited for. `waiting` is
+    /// apart from package tools while dpkg works and from what can be told neither by its files nor by its arguments: these
+    /// are waited for. `waiting` is
     /// told what for, once each.
     ///
     /// # Errors
