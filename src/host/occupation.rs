@@ -54,8 +54,7 @@ impl Host {
     /// Takes the right to work here; its locks are in `directory`, which is inside the root and made where it is not
     /// there, and on the directory `work`, which is too. What commands of a killed pgsetup have left running is killed,
     /// apart from package tools while dpkg works and from what can be told neither by its files nor by its arguments: these
-    /// are waited for. `waiting` is
-    /// told what for, once each.
+    /// are waited for. `waiting` is told what for, once each.
     ///
     /// # Errors
     /// Another pgsetup works here, or package tools have not ended within ten minutes.

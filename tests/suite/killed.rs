@@ -227,18 +227,22 @@ fn runs(pid: &str) -> bool {
     status.is_ok_and(|status| !status.contains("State:\tZ"))
 }
 
-#[test]
-fn what_a_killed_installation_has_left_running_as_another_user_is_waited_for_and_not_killed() {
+/// An installation in what a container is, killed while a build of it has a shell running as another user, and what became
+/// of the next one, before which the shell still ran and after which it does not. The shell runs `script` with
+/// `arguments`, as make reads them. `None` where this user may not start one.
+fn after_a_shell_of_another_user(script: &str, arguments: &str) -> Option<(Machine, Ran)> {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: only root can start a process as another user");
-        return;
+        return None;
     }
     let machine = Machine::new();
     machine.image(&["alpha"], "");
+    let line = format!(
+        "@test -e $(TRACE)/again || {{ /usr/bin/setpriv --reuid=65534 --clear-groups sh -c '{script}' {arguments} >$(TRACE)/ended & \
+         echo $$! >$(TRACE)/left; touch $(TRACE)/waits; sleep 500; }}"
+    );
     let leaving = Recipe {
-        make: &[
-            "@test -e $(TRACE)/again || { /usr/bin/setpriv --reuid=65534 --clear-groups sh -c 'sleep 4; echo ended' >$(TRACE)/ended & echo $$! >$(TRACE)/left; touch $(TRACE)/waits; sleep 500; }",
-        ],
+        make: &[&line],
         ..Recipe::default()
     };
     machine.extension("alpha", leaving);
@@ -251,6 +255,14 @@ fn what_a_killed_installation_has_left_running_as_another_user_is_waited_for_and
     let ran: Ran = as_in_a_container(&machine.command(&[])).output().unwrap().into();
     ended_well(&machine, &ran);
     assert!(!runs(&left));
+    Some((machine, ran))
+}
+
+#[test]
+fn what_a_killed_installation_has_left_running_as_another_user_is_waited_for_and_not_killed() {
+    let Some((machine, ran)) = after_a_shell_of_another_user("sleep 4; echo ended", "") else {
+        return;
+    };
     let ended = std::fs::read_to_string(machine.path("trace/ended")).unwrap();
     assert_eq!(ended, "ended\n", "it was killed");
     let said = "of an installation that was killed";
@@ -264,27 +276,6 @@ fn what_a_killed_installation_has_left_running_as_another_user_is_waited_for_and
 
 #[test]
 fn a_server_that_a_killed_installation_has_left_running_as_another_user_is_ended() {
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can start a process as another user");
-        return;
-    }
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
     // As the throw-away server: it never ends by itself, and its data are in the working directory.
-    let leaving = Recipe {
-        make: &[
-            "@test -e $(TRACE)/again || { /usr/bin/setpriv --reuid=65534 --clear-groups sh -c 'while sleep 1; do :; done' sh $(ROOT)/var/tmp/pgsetup/try/data & echo $$! >$(TRACE)/left; touch $(TRACE)/waits; sleep 500; }",
-        ],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", leaving);
-    let child = as_in_a_container(&machine.command(&[])).spawn().unwrap();
-    wait_for("waits", || machine.path("trace/waits").exists());
-    kill(child);
-    std::fs::write(machine.path("trace/again"), "").unwrap();
-    let left = std::fs::read_to_string(machine.path("trace/left")).unwrap();
-    assert!(runs(&left));
-    let ran: Ran = as_in_a_container(&machine.command(&[])).output().unwrap().into();
-    ended_well(&machine, &ran);
-    assert!(!runs(&left));
+    after_a_shell_of_another_user("while sleep 1; do :; done", "sh $(ROOT)/var/tmp/pgsetup/try/data");
 }
