@@ -95,12 +95,13 @@ timed() {
   printf '  %-7s %8s s\n' "$name" "$(tail -n 1 "$work/results/$name")"
 }
 
-# usage: watch_processors FILE     writes times and busy and all ticks of the processors, until it is killed
+# usage: watch_processors FILE     writes times and busy and all ticks of the processors, until it is killed; ticks that
+# the machine below took from this one are neither
 watch_processors() {
   (
-    while read -r _ user nice system idle iowait irq softirq steal _ </proc/stat; do
+    while read -r _ user nice system idle iowait irq softirq _ </proc/stat; do
       printf '%s %d %d\n' "$EPOCHREALTIME" \
-        $((user + nice + system + irq + softirq + steal)) $((user + nice + system + idle + iowait + irq + softirq + steal))
+        $((user + nice + system + irq + softirq)) $((user + nice + system + idle + iowait + irq + softirq))
       sleep 0.5
     done
   ) >"$1" &
@@ -206,11 +207,17 @@ main() {
     die 'the Debian packages cannot be installed'
   for ((round = 1; round <= rounds; round++)); do
     printf 'round %d\n' "$round"
+    # Who comes first changes, for a machine that gets slower or faster meanwhile.
+    if ((round % 2 == 0)); then
+      by_setup setup
+    fi
     empty cache
     by_pgsetup cold manifests
     read -r began ended < <(compiling "$work/results/cold.json" "$(cut --delimiter=' ' --fields=1 "$work/results/span")")
     busy cold "$began" "$ended"
-    by_setup setup
+    if ((round % 2 == 1)); then
+      by_setup setup
+    fi
     by_pgsetup warm manifests
     by_pgsetup tests manifests-tests
     by_pgsetup bumped manifests-bumped

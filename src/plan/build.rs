@@ -336,9 +336,19 @@ impl<'a> Builder<'a> {
         let recipe::Server { development, rest } = recipe::postgresql_parts(postgresql);
         let title = postgresql.component.title();
         let slug = postgresql.component.slug();
+        let unpack = Action::Unpack {
+            component: slug.clone(),
+            sources: vec![source.clone()],
+        };
+        let unpacked = self.step(
+            format!("unpack {title}"),
+            Lane::Cpu,
+            4,
+            &fetched(sources, &slug),
+            unpack,
+        );
         let first = Build {
             part: Part::First,
-            sources: vec![source.clone()],
             commands: development,
             ..self.build_of(&postgresql.component)
         };
@@ -347,10 +357,8 @@ impl<'a> Builder<'a> {
             commands: rest,
             ..self.build_of(&postgresql.component)
         };
-        let mut needs = fetched(sources, &slug);
-        needs.push(tools.of_server);
         let what = format!("development files of {title}");
-        let (built, development) = self.built(&what, 40, &needs, first);
+        let (built, development) = self.built(&what, 40, &[unpacked, tools.of_server], first);
         self.because(
             development,
             "an extension is compiled as soon as headers, pg_config and libpq are there",

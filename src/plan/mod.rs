@@ -149,7 +149,10 @@ pub enum Action {
     Fetch { source: Source, component: String },
     /// Downloads and verifies Python distributions.
     FetchDistributions(DistributionFetch),
-    /// Unpacks, compiles, and installs into the stage of `component`.
+    /// Unpacks the archives of a component into the tree that the first part of its build compiles, unless that need not
+    /// be built.
+    Unpack { component: String, sources: Vec<Source> },
+    /// Compiles, and installs into the stage of `component`.
     Build(Build),
     /// Moves the stage of a component into the image.
     Install { component: String, part: Part },
@@ -214,7 +217,8 @@ impl PackageInstallation {
 pub enum Part {
     /// All of it.
     Whole,
-    /// What others need to be compiled, of a component that is large.
+    /// What others need to be compiled, of a component that is large. Its archives are unpacked by a step of their own,
+    /// while the packages that it is built with are installed.
     First,
     /// All the rest, in the tree that the first part was built in.
     Second,

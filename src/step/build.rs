@@ -99,7 +99,7 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     let stage = layout::stage(&build.component);
     host.empty_directory(&stage)?;
     let _token = context.tokens.of_build().because(Cause::Internal)?;
-    if build.part != Part::Second {
+    if build.part == Part::Whole {
         unpack(&layout::source(&build.component), &build.sources, context)?;
     }
     // Before anything is compiled: what builds make is no text of upstream's.

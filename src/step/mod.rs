@@ -255,6 +255,14 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
             return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));
         }
         Action::FetchDistributions(fetch) => return fetch::distributions(fetch, context, log).map(Some),
+        Action::Unpack { component, .. } if state.artifacts().is_at_hand(component) => {
+            return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));
+        }
+        Action::Unpack { component, sources } => {
+            let _token = context.tokens.of_build().because(Cause::Internal)?;
+            build::unpack(&layout::source(component), sources, context)?;
+            String::new()
+        }
         Action::Build(build) => return build::build(build, context, log),
         Action::Install { component, part } => install(component, *part, context)?,
         Action::Prune(policy) => clean::prune(policy, context)?,
