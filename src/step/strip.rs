@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 
+use super::build::VARIABLES;
 use super::files::ROOT_DIRECTORY;
 use super::prune;
 use crate::command::Command;
+use crate::host::cmd::Settings;
 use crate::host::elf::ElfKind;
 use crate::host::fs::{self, FileKind};
 use crate::host::tree::utf8;
@@ -111,6 +113,14 @@ pub fn strip(
     Ok(result)
 }
 
+/// Tools run as builds do: those of the caller's PATH are in no key.
+fn settings() -> Settings<'static> {
+    Settings {
+        variables: &VARIABLES,
+        ..Settings::default()
+    }
+}
+
 /// Copies the symbols of an ELF file to where a debugger looks for them by the build's identifier (GDB's manual,
 /// "Debugging Information in Separate Files").
 fn separate(host: &Host, log: &Log, file: &str, debug: &str) -> Result<()> {
@@ -124,7 +134,9 @@ fn separate(host: &Host, log: &Log, file: &str, debug: &str) -> Result<()> {
         .arg("--")
         .arg(file)
         .arg(format!("{directory}/{rest}.debug"));
-    host.run(&command, log).context("objcopy failed").map(drop)
+    host.run_with(&command, log, settings())
+        .context("objcopy failed")
+        .map(drop)
 }
 
 fn run(host: &Host, log: &Log, option: &str, files: &[String]) -> Result<()> {
@@ -133,7 +145,7 @@ fn run(host: &Host, log: &Log, option: &str, files: &[String]) -> Result<()> {
             .args(OF_BOTH)
             .arg("--")
             .args(batch.iter().cloned());
-        host.run(&command, log).context("strip failed")?;
+        host.run_with(&command, log, settings()).context("strip failed")?;
     }
     Ok(())
 }

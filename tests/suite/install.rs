@@ -807,6 +807,37 @@ fn commands_see_proxies_and_nothing_else_of_the_callers_environment() {
 }
 
 #[test]
+fn what_is_built_is_stripped_by_the_distributions_tools_and_not_by_the_callers() {
+    for (prune, tool) in [
+        ("{remove: [debug-symbols]}", "strip"),
+        ("{remove: [debug-symbols], keep_debug_symbols: true}", "objcopy"),
+    ] {
+        let machine = Machine::new();
+        machine.image(&["alpha"], "");
+        let image = std::fs::read_to_string(machine.path("manifests/image.yaml")).unwrap();
+        machine.manifest("image.yaml", &image.replace("{remove: [package-lists]}", prune));
+        let recipe = Recipe {
+            make: &["@cc -g -shared -nostdlib -Wl,--build-id -o alpha.so alpha.c"],
+            rules: "\tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/lib alpha.so\n",
+            files: &[("alpha.c", "int alpha(void) { return 1; }\n")],
+            ..Recipe::default()
+        };
+        machine.extension("alpha", recipe);
+        let (stub, called) = (machine.path("bin").join(tool), machine.path("trace/called"));
+        std::fs::write(&stub, format!("#!/bin/sh\ntouch {}\n", called.display())).unwrap();
+        std::fs::set_permissions(stub, PermissionsExt::from_mode(0o755)).unwrap();
+        // The stub of chroot changes no root, so this machine's tool does not find the file.
+        let ran = machine.install(&[]);
+        ended_with(&machine, &ran, 1);
+        let said = format!(
+            "{tool}: '/var/tmp/pgsetup/stage/alpha-1.0/usr/lib/postgresql/18/lib/alpha.so': No such file"
+        );
+        assert!(ran.err.contains(&said), "{}", ran.err);
+        assert!(!called.exists());
+    }
+}
+
+#[test]
 fn a_user_whose_id_is_somebody_elses_is_refused_before_anything_is_changed() {
     let (uid, gid) = ids();
     let written = format!("name: postgres, uid: {uid}, gid: {gid}");
