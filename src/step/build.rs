@@ -304,6 +304,7 @@ mod tests {
     use super::*;
     use crate::artifact::RECIPES_VERSION;
     use crate::host::cmd::FIXED_VARIABLES;
+    use crate::manifest::image::Removal;
     use crate::step::licence::is_text;
 
     #[test]
@@ -360,7 +361,7 @@ mod tests {
         let variables: String = variables
             .map(|(name, value)| format!("{name}={value}\n"))
             .collect();
-        let early = strip::EARLY.map(crate::manifest::image::Removal::name).join(", ");
+        let early = Removal::FROM_STAGES.map(Removal::name).join(", ");
         let names = [
             "COPYING",
             "COPYRIGHT-x",

@@ -21,14 +21,6 @@ use crate::manifest::image::Removal;
 
 /// As many files as one call of `strip` gets; far from the limits of a command line.
 const BATCH: usize = 200;
-/// Kinds that are removed from a stage. The others are needed until everything is built.
-pub const EARLY: [Removal; 4] = [
-    Removal::Bitcode,
-    Removal::ByteCode,
-    Removal::Documentation,
-    Removal::Translations,
-];
-
 /// How programs are stripped. Debian strips the same way (`dh_strip`): what is left is what the dynamic linker reads.
 pub const OF_PROGRAMS: &str = "--strip-all";
 /// The same of libraries.
@@ -81,7 +73,9 @@ pub fn strip(
         if entry.kind == FileKind::File {
             result.before += entry.size;
         }
-        if prune::kind(&path).is_some_and(|kind| EARLY.contains(&kind) && removals.contains(&kind)) {
+        if prune::kind(&path)
+            .is_some_and(|kind| Removal::FROM_STAGES.contains(&kind) && removals.contains(&kind))
+        {
             host.remove(&inside)?;
             result.removed += 1;
             emptied.extend(inside.rsplit_once('/').map(|(directory, _)| directory.to_owned()));

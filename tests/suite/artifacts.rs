@@ -142,6 +142,27 @@ fn comments_tests_settings_and_addresses_of_a_manifest_change_no_key() {
 }
 
 #[test]
+fn what_goes_only_from_the_image_changes_no_key_and_what_goes_from_stages_does() {
+    let machine = installed_before();
+    let again = |prune: &str, built: &[&str]| {
+        machine.image(&["alpha", "beta"], "");
+        let path = machine.path("manifests/image.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, text.replace("{remove: [package-lists]}", prune)).unwrap();
+        succeeded(&machine, &[]);
+        assert_eq!(compiled(&machine), built, "{prune}");
+        machine.fresh();
+    };
+    let late = "remove: [logs, development, package-lists, static-libraries], paths: [/opt/x]";
+    again(&format!("{{{late}, package_paths: [/usr/share/man/*]}}"), &[]);
+    again("{remove: [documentation]}", &["alpha", "beta"]);
+    again(
+        "{remove: [package-lists], package_paths: [/usr/include/x/*]}",
+        &["alpha", "beta"],
+    );
+}
+
+#[test]
 fn a_changed_flag_is_built_again_with_its_own_packages_only_and_the_difference_is_named() {
     let machine = installed_before();
     let path = machine.path("manifests/alpha.yaml");
