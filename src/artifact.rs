@@ -207,6 +207,9 @@ pub struct Entry {
     /// The Debian packages with the libraries that its files are linked to: where nothing is compiled, no
     /// development package brings them.
     pub libraries: BTreeSet<String>,
+    /// Whether it was made elsewhere and came here from the cache of another machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fetched: bool,
 }
 
 impl Entry {
@@ -220,6 +223,7 @@ impl Entry {
             sha256,
             bytes,
             libraries,
+            fetched: false,
         }
     }
 

@@ -8,6 +8,7 @@
 //! DIR/sha256/<hex>             the files
 //! DIR/tar/<hex of the tar>     the digest of a file that unpacks to the tar of this digest
 //! DIR/artifact/<key>           which file is the artifact of a key (`artifacts`)
+//! DIR/refused/<key>            why the artifact of a key was refused; gone when it was made here
 //! DIR/partial/<hex>            what a download has so far; locked by whoever writes it
 //! DIR/partial/<hex>.origin     where those bytes come from and with which validator, for going on with them
 //! ```
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::artifacts::{ENTRIES, entry_in};
+use super::artifacts::{ENTRIES, REFUSED, entry_in};
 use crate::digest::{Hashes, Sha256};
 
 /// A partial file that nobody has touched for this long is not going to be finished.
@@ -45,7 +46,7 @@ impl Cache {
     /// # Errors
     /// `dir` cannot be made, written or locked.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        for below in ["sha256", "tar", "partial", ENTRIES] {
+        for below in ["sha256", "tar", "partial", ENTRIES, REFUSED] {
             fs::create_dir_all(dir.join(below))?;
         }
         let in_use = lock_file(dir)?;

@@ -2,7 +2,8 @@
 //! `/cas/SHA256`. bazel-remote, nginx with WebDAV, and object stores speak it.
 //!
 //! Such a cache may only help. Nothing of it is used before it has the digest it should have and was judged by whoever
-//! wants it; what is refused is as good as not there. What it may cost is a
+//! wants it; what is refused is as good as not there. What turns out later to be of no use is marked in the local cache
+//! (`artifacts`), and not asked for again. What it may cost is a
 //! budget of time that all waiting for it shares; whatever waits does so on the channel of a thread of its own, which is
 //! left behind when the time is over, because no setting of a socket bounds a whole answer. After the first time-out
 //! or refusal nobody asks it any more. Uploads run beside the builds, files before the result that names them, and only

@@ -46,35 +46,7 @@ pub fn merge(
     announce: &dyn Fn(&[String]) -> Result<()>,
 ) -> Result<Vec<InstalledFile>> {
     let tree = fs::tree(&host.path(stage))?;
-    let dpkg = host.dpkg()?;
-    let check = Check {
-        host,
-        stage,
-        component,
-        installed,
-        dpkg: &dpkg,
-        machine: machine(host)?,
-    };
-    let mut findings = Vec::new();
-    let mut entries: Vec<(String, &Entry)> = Vec::new();
-    let mut misplaced: Option<String> = None;
-    for entry in &tree {
-        let path = format!("/{}", utf8(&entry.path)?);
-        // Parents come before children, so one line for a misplaced directory stands for all that is in it.
-        if !misplaced.as_ref().is_some_and(|top| is_below(&path, top))
-            && let Some(finding) = place(&path, &entry.kind)
-        {
-            findings.push(format!("{path}: {finding}"));
-            misplaced = Some(path.clone());
-        }
-        for finding in check.findings(&path, entry)? {
-            findings.push(format!("{path}: {finding}"));
-        }
-        entries.push((path, entry));
-    }
-    if !entries.iter().any(|(_, entry)| entry.kind != FileKind::Directory) {
-        findings.push(format!("{stage}: no file was installed into it"));
-    }
+    let findings = findings(host, stage, component, installed, &tree, Links::LeadSomewhere)?;
     if !findings.is_empty() {
         let mut message = format!("{component}: what was built cannot be installed");
         for finding in findings {
@@ -83,7 +55,10 @@ pub fn merge(
         }
         bail!(message);
     }
-
+    let mut entries: Vec<(String, &Entry)> = Vec::new();
+    for entry in &tree {
+        entries.push((format!("/{}", utf8(&entry.path)?), entry));
+    }
     let paths: Vec<String> = entries.iter().map(|(path, _)| path.clone()).collect();
     announce(&paths)?;
     let mut files = Vec::new();
@@ -94,6 +69,44 @@ pub fn merge(
         }
     }
     Ok(files)
+}
+
+/// What [`merge`] would find wrong with `stage`, a line each, as far as that is known before anything is there that the tree
+/// may lean on: what its links lead to may come yet.
+///
+/// # Errors
+/// The tree cannot be read.
+pub fn judge(host: &Host, stage: &str, component: &str, installed: &Inventory) -> Result<Vec<String>> {
+    let tree = fs::tree(&host.path(stage))?;
+    findings(
+        host,
+        stage,
+        component,
+        installed,
+        &tree,
+        Links::MayLeadToWhatComes,
+    )
+}
+
+/// Everything that is wrong with a staged tree, a line each.
+fn findings(
+    host: &Host,
+    stage: &str,
+    component: &str,
+    installed: &Inventory,
+    tree: &[Entry],
+    links: Links,
+) -> Result<Vec<String>> {
+    let check = Check {
+        host,
+        stage,
+        component,
+        installed,
+        dpkg: &host.dpkg()?,
+        machine: machine(host)?,
+        links,
+    };
+    check.tree(tree)
 }
 
 /// The record of what stands at one path; `None` for nothing, and for what is neither file, directory nor link.
@@ -215,9 +228,42 @@ struct Check<'a> {
     installed: &'a Inventory,
     dpkg: &'a Dpkg,
     machine: Option<Machine>,
+    links: Links,
+}
+
+/// What is asked of links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    /// What they lead to is there.
+    LeadSomewhere,
+    /// It may not be there yet.
+    MayLeadToWhatComes,
 }
 
 impl Check<'_> {
+    /// Everything that is wrong with the tree, a line each.
+    fn tree(&self, tree: &[Entry]) -> Result<Vec<String>> {
+        let mut findings = Vec::new();
+        let mut misplaced: Option<String> = None;
+        for entry in tree {
+            let path = format!("/{}", utf8(&entry.path)?);
+            // Parents come before children, so one line for a misplaced directory stands for all that is in it.
+            if !misplaced.as_ref().is_some_and(|top| is_below(&path, top))
+                && let Some(finding) = place(&path, &entry.kind)
+            {
+                findings.push(format!("{path}: {finding}"));
+                misplaced = Some(path.clone());
+            }
+            for finding in self.findings(&path, entry)? {
+                findings.push(format!("{path}: {finding}"));
+            }
+        }
+        if !tree.iter().any(|entry| entry.kind != FileKind::Directory) {
+            findings.push(format!("{}: no file was installed into it", self.stage));
+        }
+        Ok(findings)
+    }
+
     fn findings(&self, path: &str, entry: &Entry) -> Result<Vec<String>> {
         let mut findings = Vec::new();
         if entry.kind == FileKind::Other {
@@ -310,6 +356,7 @@ impl Check<'_> {
         }
         Ok(match self.host.real_path(&absolute)? {
             Some(_) => None,
+            None if self.links == Links::MayLeadToWhatComes => None,
             None => Some(format!("links to {target}, which does not exist")),
         })
     }

@@ -187,7 +187,11 @@ fn what_is_judged_to_be_wrong_is_not_kept() {
     let (_, notes) = fetched(&quick(&url), written.key, &cache, &slow);
     assert!(notes.contains("is used up"), "{notes}");
     let (found, notes) = fetched(&quick(&url), written.key, &cache, &CONTENT);
-    assert_eq!((found, notes), (Some(written), String::new()));
+    let fetched = Entry {
+        fetched: true,
+        ..written
+    };
+    assert_eq!((found, notes), (Some(fetched), String::new()));
 }
 
 #[test]
