@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use super::prune;
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
 use crate::host::elf::{Elf, Machine};
@@ -298,10 +299,10 @@ impl Check<'_> {
     fn collision(&self, path: &str, entry: &Entry) -> Result<Option<String>> {
         if let Some(known) = self.installed.find(path) {
             let both_directories = known.content == Content::Directory && entry.kind == FileKind::Directory;
-            let same = known.component == self.component;
-            return Ok(
-                (!both_directories && !same).then(|| format!("is a file of {} already", known.component))
-            );
+            let fits = both_directories
+                || known.component == self.component
+                || path.starts_with(prune::DEBUG_SYMBOLS) && self.is_content_of(path, known)?;
+            return Ok((!fits).then(|| format!("is a file of {} already", known.component)));
         }
         let found = self.host.look(path)?;
         if entry.kind == FileKind::Directory {
@@ -330,6 +331,15 @@ impl Check<'_> {
             _ => false,
         };
         Ok((!is_same).then(|| "is in the image already, with other content and without an owner".to_owned()))
+    }
+
+    /// Whether the stage has the content of a file that is installed. Symbols are named for the program they are of, so two
+    /// components with the same program bring the same file, which stays with the first.
+    fn is_content_of(&self, path: &str, known: &InstalledFile) -> Result<bool> {
+        let Content::File { sha256, .. } = &known.content else {
+            return Ok(false);
+        };
+        Ok(*sha256 == self.host.sha256(&format!("{}{path}", self.stage))?)
     }
 
     fn link(&self, path: &str, target: &str) -> Result<Option<String>> {
@@ -528,6 +538,35 @@ mod tests {
         assert_eq!(
             machine.host.read("/usr/bin/dpkg").unwrap().as_deref(),
             Some("dpkg")
+        );
+    }
+
+    #[test]
+    fn symbols_of_a_program_that_two_components_have_stay_with_the_first() {
+        let mut machine = Machine::new();
+        let symbols = "/usr/lib/debug/.build-id/ab/cdef.debug";
+        let stage = |machine: &Machine, text: &str| machine.write(&format!("/stage{symbols}"), text);
+        stage(&machine, "symbols");
+        machine.merge("first").unwrap();
+        machine.merge("second").unwrap();
+        assert_eq!(machine.installed.find(symbols).unwrap().component, "first");
+        stage(&machine, "others");
+        let error = machine.merge("second").unwrap_err().to_string();
+        assert!(
+            error.contains("cdef.debug: is a file of first already"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_a_tree_may_lean_on_later_is_no_finding_before_it_is_merged() {
+        let machine = Machine::new();
+        machine.write("/stage/usr/bin/dpkg", "2");
+        symlink("/usr/bin/python3", machine.host.path("/stage/usr/bin/python")).unwrap();
+        let findings = judge(&machine.host, "/stage", "citus", &machine.installed).unwrap();
+        assert_eq!(
+            findings,
+            ["/usr/bin/dpkg: is a file of the Debian package dpkg already"]
         );
     }
 
