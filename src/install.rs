@@ -24,7 +24,7 @@ use crate::step::program;
 use crate::step::prove::Manner;
 use crate::step::tokens::Tokens;
 use crate::step::unfinished::{self, Unfinished};
-use crate::step::{self, Context, Done, Origins, State, earlier, fetch, user};
+use crate::step::{self, Context, Done, Origins, State, earlier, fetch, repair, user};
 use crate::store::Store;
 use crate::summary;
 use crate::supply::{ErrorKind, Options, Supply, SupplyError, Wanted};
@@ -46,10 +46,15 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     permitted(&host)?;
+    // What is wrong with it would otherwise be found when all is built.
+    step::times::image_time().because(Cause::Usage)?;
     host::set_usual_umask();
     let trace = args.trace.clone().map(Trace::begin);
     let trace = trace.transpose().because(Cause::Usage)?;
-    let leave = || write(trace.as_ref(), reporter);
+    let leave = || {
+        write(trace.as_ref(), reporter);
+        cut_off(&host, reporter);
+    };
     let stoppable = Stoppable {
         host: &host,
         reporter,
@@ -63,6 +68,17 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
 fn write(trace: Option<&Trace>, reporter: &Reporter) {
     if let Some(Err(error)) = trace.map(Trace::write) {
         reporter.line(&format!("no trace: {error:#}"));
+    }
+}
+
+/// Says which packages dpkg was about when it was stopped. What cannot be read then, the next run tells of.
+fn cut_off(host: &Host, reporter: &Reporter) {
+    let packages = repair::unsettled(host).unwrap_or_default();
+    if !packages.is_empty() {
+        reporter.line(&format!(
+            "dpkg was stopped amid {}; the next installation repairs that before anything else",
+            repair::names(&packages)
+        ));
     }
 }
 

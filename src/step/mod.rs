@@ -21,7 +21,7 @@ pub mod prove;
 pub mod prune;
 pub mod purge;
 mod receipt;
-mod repair;
+pub mod repair;
 pub mod strip;
 pub mod times;
 pub mod tokens;

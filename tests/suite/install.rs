@@ -656,6 +656,47 @@ fn a_signal_ends_builds_that_do_not_want_to_end() {
 }
 
 #[test]
+fn a_signal_amid_dpkg_says_what_was_cut_off_and_that_the_next_run_repairs_it() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    machine.extension("alpha", Recipe::default());
+    let (stub, real) = (machine.path("bin/apt-get"), machine.path("bin/apt-get-real"));
+    std::fs::rename(&stub, &real).unwrap();
+    let script = "#!/usr/bin/env bash\n\
+                  if [[ \"$*\" == 'install --yes'* && ! -e $TRACE/hangs ]]; then\n\
+                  printf 'Package: make\\nStatus: install ok half-configured\\nArchitecture: all\\nVersion: 1\\n\\n' \
+                  >>\"$ROOT/var/lib/dpkg/status\"\n\
+                  touch \"$TRACE/hangs\"; sleep 1000\n\
+                  fi\n\
+                  exec \"$0-real\" \"$@\"\n";
+    std::fs::write(&stub, script).unwrap();
+    std::fs::set_permissions(&stub, std::fs::metadata(&real).unwrap().permissions()).unwrap();
+    let child = machine.start_until(&[], "hangs");
+    let ran = stopped_by(&machine, child, "TERM");
+    ended_with(&machine, &ran, 130);
+    let said = "dpkg was stopped amid make; the next installation repairs that before anything else";
+    assert!(ran.err.contains(said), "{}", ran.err);
+    assert_eq!(page(&machine, &ran), STOPPED);
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 0);
+    assert!(ran.err.contains("repairing make"), "{}", ran.err);
+}
+
+#[test]
+fn a_date_of_the_image_that_is_none_is_told_before_anything_begins() {
+    let machine = Machine::new();
+    for date in ["yesterday", "-1", "18446744073709551615"] {
+        let mut command = machine.command(&[]);
+        let ran: Ran = command.env("SOURCE_DATE_EPOCH", date).output().unwrap().into();
+        ended_with(&machine, &ran, 2);
+        let said =
+            format!("pgsetup: SOURCE_DATE_EPOCH is `{date}`, which is no number of seconds since 1970");
+        assert!(ran.err.starts_with(&said), "{}", ran.err);
+        assert_eq!(machine.trace("apt-get"), "");
+    }
+}
+
+#[test]
 fn a_signal_ends_downloads_too() {
     for more in [&[][..], &["--skip-unavailable"]] {
         let machine = Machine::new();
