@@ -280,8 +280,12 @@ pub fn supply(args: &SourceArgs, cache: &Path, root: &Path) -> Result<Supply, Fa
     };
     // What can go wrong here is a file of certificates that the caller has named.
     let client = Client::new(&options).because(Cause::Usage)?;
-    let cache = Cache::open(cache)
-        .map_err(|error| anyhow::anyhow!("cannot open the cache {}: {error}", cache.display()))?;
+    let cache = Cache::open(cache).map_err(|error| {
+        anyhow::anyhow!(
+            "cannot use the cache {}: {error}; --cache DIR takes another directory, which has to be writable",
+            cache.display()
+        )
+    })?;
     Ok(Supply::new(Options {
         vendor: args.vendor.clone(),
         cache,
@@ -425,18 +429,25 @@ fn perform(
         remote.finish();
         remote.take_notes().iter().for_each(|note| reporter.line(note));
     }
+    let table = || {
+        let table = summary::render(&timings, host.elapsed(), jobs);
+        reporter.line(&format!("\n{table}\n"));
+    };
     match result {
         Ok(()) => {
             unfinished::clear(host, made_work)?;
             step::times::settle(host, began, &context.state)?;
             unfinished::end(host, began)?;
-            reporter.line(&format!(
-                "\n{}\n",
-                summary::render(&timings, host.elapsed(), jobs)
-            ));
+            table();
             Ok(())
         }
-        Err(unfinished) => Err(not_installed(unfinished, interrupt.is_interrupted(), reporter)),
+        Err(unfinished) => {
+            let is_interrupted = interrupt.is_interrupted();
+            if !is_interrupted {
+                table();
+            }
+            Err(not_installed(unfinished, is_interrupted, reporter))
+        }
     }
 }
 
