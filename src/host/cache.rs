@@ -143,7 +143,8 @@ impl Cache {
                 .write(true)
                 .create(true)
                 .truncate(false)
-                .open(&path)?;
+                .open(&path)
+                .map_err(|error| no_file(&path, &error))?;
             if !is_locked(&file)? && !wait(&file)? {
                 return Ok(None);
             }
@@ -204,8 +205,13 @@ impl Cache {
     /// Removes partial files that nobody writes and that are older than `age`.
     fn sweep(&self, age: Duration) -> io::Result<()> {
         for entry in fs::read_dir(self.dir.join("partial"))? {
-            let path = entry?.path();
-            let Ok(file) = File::open(&path) else { continue };
+            let entry = entry?;
+            let path = entry.path();
+            // Told of when something wants its name.
+            let is_file = entry.file_type()?.is_file();
+            let Some(file) = is_file.then(|| File::open(&path).ok()).flatten() else {
+                continue;
+            };
             let old = |file: &File| -> io::Result<bool> {
                 let modified = file.metadata()?.modified()?;
                 Ok(SystemTime::now()
@@ -218,6 +224,17 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// What is told of a file of the cache that cannot be used as one.
+fn no_file(path: &Path, error: &io::Error) -> io::Error {
+    let path = path.display();
+    let text = if error.kind() == io::ErrorKind::IsADirectory {
+        format!("{path} is a directory, where the cache has a file: remove it")
+    } else {
+        format!("{path}: {error}")
+    };
+    io::Error::new(error.kind(), text)
 }
 
 /// Whether this process has the lock of `file` now; it does not wait for it.

@@ -114,7 +114,16 @@ impl Remote {
     /// # Errors
     /// The address or the secret is none, or a certificate bundle cannot be read.
     pub fn new(options: &Options) -> Result<Self> {
-        let url = Url::parse(&options.url).with_context(|| "the artifact cache's address is none")?;
+        ensure!(
+            !options.url.trim().is_empty(),
+            "the artifact cache's address is empty: leave --artifact-cache out where there is none"
+        );
+        let url = Url::parse(&options.url).with_context(|| {
+            format!(
+                "the artifact cache's address is none: `{}`; one looks like https://cache.example.org/some/where",
+                options.url
+            )
+        })?;
         ensure!(
             matches!(url.scheme(), "http" | "https") && url.has_host(),
             "the artifact cache's address begins with http:// or https://"
@@ -507,7 +516,9 @@ impl Server {
                 Ok(response) if response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                     let component = &entry.component;
                     self.note(format!(
-                        "the artifact of {component} is too large for the artifact cache"
+                        "the artifact of {component}, {} bytes, is too large for the artifact cache, which answered 413; \
+                         nginx takes as much as its client_max_body_size says ({})",
+                        entry.bytes, self.base
                     ));
                     return;
                 }
@@ -537,14 +548,17 @@ fn refusal(status: StatusCode) -> String {
 fn authorization(secret: &str) -> Result<HeaderValue> {
     let secret = secret.trim();
     ensure!(!secret.is_empty(), "the artifact cache's secret file is empty");
+    ensure!(
+        !secret.contains(char::is_control),
+        "the artifact cache's secret file holds more than one line of plain text: a token, or USER:PASSWORD"
+    );
     let text = if secret.contains(':') {
         format!("Basic {}", http::base64(secret.as_bytes()))
     } else {
         format!("Bearer {secret}")
     };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| {
-        anyhow::anyhow!("the artifact cache's secret file holds more than one line of plain text")
-    })?;
+    let mut value = HeaderValue::from_str(&text)
+        .map_err(|_| anyhow::anyhow!("the artifact cache's secret file holds what no header can"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -453,7 +453,7 @@ fn uploads_that_are_refused_or_hang_are_told_of_once_and_hold_nothing_up() {
         (
             "/cas/",
             Trick::Status(413),
-            "is too large for the artifact cache",
+            "is too large for the artifact cache, which answered 413; nginx takes as much as its client_max_body_size says",
             3,
         ),
         ("/", Trick::Mute, "artifacts were not uploaded", 1),
@@ -539,12 +539,25 @@ fn a_secret_is_sent_to_the_cache_and_printed_nowhere() {
 #[test]
 fn what_is_wrong_with_the_options_is_said_before_anything_begins() {
     let machine = machine();
-    let file = machine.path("secret");
+    let [file, two_lines] = ["secret", "two-lines"].map(|name| machine.path(name));
     std::fs::write(&file, "").unwrap();
-    let file = file.to_str().unwrap();
+    std::fs::write(&two_lines, "user:pass\nmore\n").unwrap();
+    let [file, two_lines] = [&file, &two_lines].map(|path| path.to_str().unwrap());
     for (more, words) in [
         (
-            &["--artifact-cache", "ftp://x"][..],
+            &["--artifact-cache", ""][..],
+            "address is empty: leave --artifact-cache out where there is none",
+        ),
+        (
+            &["--artifact-cache", "cache"],
+            "is none: `cache`; one looks like https://",
+        ),
+        (
+            &["--artifact-cache", "http://x", "--artifact-cache-auth", two_lines],
+            "more than one line of plain text: a token, or USER:PASSWORD",
+        ),
+        (
+            &["--artifact-cache", "ftp://x"],
             "begins with http:// or https://",
         ),
         (&["--artifact-cache", "http://me:pw@x"], "--artifact-cache-auth"),
