@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256;
 
 /// The version of [`Inputs`]. Raised when a field comes or changes its meaning.
-const INPUTS_VERSION: u32 = 1;
+const INPUTS_VERSION: u32 = 2;
 /// The version of what pgsetup itself does to a build, as far as no command line shows it: how sources are unpacked,
 /// the environment of commands, what is stripped and how, which licences are kept, how a stage is packed. Raised
 /// when any of that changes what comes out; `step::build` has a test that says what it stands for.
@@ -51,8 +51,11 @@ pub struct Inputs {
     pub sources: Vec<SourceInput>,
     /// The command lines with their environment, in order.
     pub commands: Vec<String>,
-    /// Kinds of files that are taken from the stage.
+    /// Kinds of files that are taken from the stage before it is packed.
     pub removed: Vec<String>,
+    /// Patterns of files that no package is unpacked with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<String>,
     /// The key of the PostgreSQL that it is compiled against, where pgsetup compiled that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -95,6 +98,7 @@ impl Inputs {
             sources: Vec::new(),
             commands: Vec::new(),
             removed: Vec::new(),
+            excluded: Vec::new(),
             postgresql: None,
             packages: BTreeMap::new(),
         }
@@ -149,9 +153,13 @@ impl Inputs {
         let sources = |inputs: &Self| inputs.sources.iter().map(source).collect::<Vec<_>>();
         lines.extend(list_differences("source", &sources(before), &sources(self)));
         lines.extend(list_differences("command", &before.commands, &self.commands));
-        if before.removed != self.removed {
-            let (old, new) = (before.removed.join(", "), self.removed.join(", "));
-            lines.push(format!("removed from the stage: {old} -> {new}"));
+        for (what, old, new) in [
+            ("removed from the stage", &before.removed, &self.removed),
+            ("files that packages lack", &before.excluded, &self.excluded),
+        ] {
+            if old != new {
+                lines.push(format!("{what}: {} -> {}", old.join(", "), new.join(", ")));
+            }
         }
         if before.postgresql != self.postgresql {
             let name = |key: &Option<Key>| key.map_or("none".to_owned(), |key| key.to_string());
@@ -199,6 +207,9 @@ pub struct Entry {
     /// The Debian packages with the libraries that its files are linked to: where nothing is compiled, no
     /// development package brings them.
     pub libraries: BTreeSet<String>,
+    /// Whether it was made elsewhere and came here from the cache of another machine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fetched: bool,
 }
 
 impl Entry {
@@ -212,6 +223,7 @@ impl Entry {
             sha256,
             bytes,
             libraries,
+            fetched: false,
         }
     }
 
@@ -261,8 +273,8 @@ mod tests {
             (inputs().key(), inputs().differences(&before)),
             (before.key(), vec![])
         );
-        let changes: [(Change, &str); 9] = [
-            (|i| i.version = 9, "version of the document: 1 -> 9"),
+        let changes: [(Change, &str); 10] = [
+            (|i| i.version = 9, "version of the document: 2 -> 9"),
             (|i| i.recipes = 9, "pgsetup's own recipes: 2 -> 9"),
             (
                 |i| i.component = "citus 2".to_owned(),
@@ -280,6 +292,10 @@ mod tests {
             (
                 |i| i.removed.push("bitcode".to_owned()),
                 "removed from the stage:  -> bitcode",
+            ),
+            (
+                |i| i.excluded.push("/usr/include/*".to_owned()),
+                "files that packages lack:  -> /usr/include/*",
             ),
             (
                 |i| i.postgresql = Some(Key(Sha256::of(b""))),

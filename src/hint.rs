@@ -38,10 +38,11 @@ pub fn hints(output: &str) -> Vec<String> {
 }
 
 /// The line in which a make says that it was told how many jobs to run, below a jobserver: by its command line, or by
-/// `MAKEFLAGS` in a makefile (GNU make 4.2 to 4.4, main.c).
+/// `MAKEFLAGS` in a makefile (GNU make 4.2 to 4.4, main.c). One that was told one job takes nothing from others.
 pub fn forced_jobs(output: &str) -> Option<&str> {
     output.lines().find(|line| {
         line.contains(": warning: -j")
+            && !line.contains(": warning: -j1 ")
             && [" forced in submake: ", " forced in makefile: "]
                 .iter()
                 .any(|words| line.contains(words))
@@ -297,6 +298,12 @@ mod tests {
         assert_eq!(forced_jobs(line), Some(line));
         let unavailable = "make: warning: jobserver unavailable: using -j1.  Add '+' to parent make rule.";
         assert_eq!(forced_jobs(unavailable), None);
+        let one = "make[1]: warning: -j1 forced in submake: resetting jobserver mode.";
+        assert_eq!(forced_jobs(one), None);
+        assert_eq!(
+            forced_jobs(&one.replace("-j1", "-j16")),
+            Some(one.replace("-j1", "-j16").as_str())
+        );
     }
 
     #[test]

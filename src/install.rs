@@ -24,7 +24,7 @@ use crate::step::program;
 use crate::step::prove::Manner;
 use crate::step::tokens::Tokens;
 use crate::step::unfinished::{self, Unfinished};
-use crate::step::{self, Context, Done, Origins, State, earlier, fetch, user};
+use crate::step::{self, Context, Done, Origins, State, earlier, fetch, repair, user};
 use crate::store::Store;
 use crate::summary;
 use crate::supply::{ErrorKind, Options, Supply, SupplyError, Wanted};
@@ -46,10 +46,15 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     permitted(&host)?;
+    // What is wrong with it would otherwise be found when all is built.
+    step::times::image_time().because(Cause::Usage)?;
     host::set_usual_umask();
     let trace = args.trace.clone().map(Trace::begin);
     let trace = trace.transpose().because(Cause::Usage)?;
-    let leave = || write(trace.as_ref(), reporter);
+    let leave = || {
+        write(trace.as_ref(), reporter);
+        cut_off(&host, reporter);
+    };
     let stoppable = Stoppable {
         host: &host,
         reporter,
@@ -63,6 +68,17 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
 fn write(trace: Option<&Trace>, reporter: &Reporter) {
     if let Some(Err(error)) = trace.map(Trace::write) {
         reporter.line(&format!("no trace: {error:#}"));
+    }
+}
+
+/// Says which packages dpkg was about when it was stopped. What cannot be read then, the next run tells of.
+fn cut_off(host: &Host, reporter: &Reporter) {
+    let packages = repair::unsettled(host).unwrap_or_default();
+    if !packages.is_empty() {
+        reporter.line(&format!(
+            "dpkg was stopped amid {}; the next installation repairs that before anything else",
+            repair::names(&packages)
+        ));
     }
 }
 
@@ -264,8 +280,12 @@ pub fn supply(args: &SourceArgs, cache: &Path, root: &Path) -> Result<Supply, Fa
     };
     // What can go wrong here is a file of certificates that the caller has named.
     let client = Client::new(&options).because(Cause::Usage)?;
-    let cache = Cache::open(cache)
-        .map_err(|error| anyhow::anyhow!("cannot open the cache {}: {error}", cache.display()))?;
+    let cache = Cache::open(cache).map_err(|error| {
+        anyhow::anyhow!(
+            "cannot use the cache {}: {error}; --cache DIR takes another directory, which has to be writable",
+            cache.display()
+        )
+    })?;
     Ok(Supply::new(Options {
         vendor: args.vendor.clone(),
         cache,
@@ -409,18 +429,25 @@ fn perform(
         remote.finish();
         remote.take_notes().iter().for_each(|note| reporter.line(note));
     }
+    let table = || {
+        let table = summary::render(&timings, host.elapsed(), jobs);
+        reporter.line(&format!("\n{table}\n"));
+    };
     match result {
         Ok(()) => {
             unfinished::clear(host, made_work)?;
             step::times::settle(host, began, &context.state)?;
             unfinished::end(host, began)?;
-            reporter.line(&format!(
-                "\n{}\n",
-                summary::render(&timings, host.elapsed(), jobs)
-            ));
+            table();
             Ok(())
         }
-        Err(unfinished) => Err(not_installed(unfinished, interrupt.is_interrupted(), reporter)),
+        Err(unfinished) => {
+            let is_interrupted = interrupt.is_interrupted();
+            if !is_interrupted {
+                table();
+            }
+            Err(not_installed(unfinished, is_interrupted, reporter))
+        }
     }
 }
 

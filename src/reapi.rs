@@ -62,6 +62,11 @@ pub struct Blob {
 
 /// The result of an entry, and the document that it names.
 pub fn encode(entry: &Entry) -> (Vec<u8>, String) {
+    // Whoever takes it from there knows that he did.
+    let entry = Entry {
+        fetched: false,
+        ..entry.clone()
+    };
     let document = entry.to_json();
     let file = |path: &str, sha256: Sha256, bytes: u64| OutputFile {
         path: path.to_owned(),
@@ -107,7 +112,7 @@ pub fn decode(bytes: &[u8]) -> Result<Outputs, String> {
     })
 }
 
-/// The entry of `key` in a document that a result named.
+/// The entry of `key` in a document that a result named, as one that was made elsewhere.
 ///
 /// # Errors
 /// It is none, of another key, or of another file than the result names.
@@ -119,7 +124,10 @@ pub fn entry(key: Key, outputs: &Outputs, document: &[u8]) -> Result<Entry, Stri
         bytes: entry.bytes,
     };
     if named == outputs.artifact {
-        Ok(entry)
+        Ok(Entry {
+            fetched: true,
+            ..entry
+        })
     } else {
         Err("its entry is of another file than it names".to_owned())
     }
@@ -147,9 +155,16 @@ mod tests {
         let (result, document) = encode(&written);
         let outputs = decode(&result).unwrap();
         assert_eq!(outputs.artifact.bytes, 6);
+        let read = entry(written.key, &outputs, document.as_bytes()).unwrap();
+        assert!(read.fetched);
+        // Passed on, it says no more of where it was than it did at first.
+        assert_eq!(encode(&read), encode(&written));
         assert_eq!(
-            entry(written.key, &outputs, document.as_bytes()).unwrap(),
-            written
+            read,
+            Entry {
+                fetched: true,
+                ..written.clone()
+            }
         );
         let other = Key(Sha256::of(b"others"));
         assert!(entry(other, &outputs, document.as_bytes()).is_err());

@@ -10,13 +10,11 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::artifact::{Entry, Inputs, Key};
-use crate::host::archive::{self, Limits, Member, UnpackError};
+use crate::host::archive::{self, Limits, UnpackError};
 use crate::host::artifacts::{Found, Right};
 use crate::host::cache::{Cache, Partial};
-use crate::host::fs::FileKind;
 use crate::host::remote::{Judge, Remote};
 use crate::host::tarball::pack;
-use crate::host::tree::utf8;
 
 /// What a stage may unpack to: as much as a source, and its links are judged when it is merged.
 fn limits() -> Limits {
@@ -26,36 +24,30 @@ fn limits() -> Limits {
     }
 }
 
-/// An artifact that is looked for, and what it has to be like.
+/// An artifact that is looked for, and what it was built from.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'w> {
     /// Its key.
     pub key: Key,
     /// What it was built from.
     pub inputs: &'w Inputs,
-    /// What is wrong with a place that it puts something at, where anything is.
-    pub place: fn(&str, &FileKind) -> Option<String>,
 }
 
-impl Wanted<'_> {
-    /// Reads a packed tree to its end; nothing is unpacked. What is wrong with it is the error.
-    fn judge(&self, packed: &Path, until: Instant) -> Result<(), String> {
-        let tree = archive::inspect(packed, &limits(), until).map_err(|error| error.to_string())?;
-        let has_file = tree.iter().any(|(_, member)| *member != Member::Directory);
-        for (path, member) in tree {
-            let path = utf8(&path).map_err(|error| error.to_string())?;
-            let kind = match member {
-                Member::Directory => FileKind::Directory,
-                Member::File => FileKind::File,
-                Member::Link(target) => FileKind::Link(target),
-            };
-            if let Some(finding) = (self.place)(&format!("/{path}"), &kind) {
-                return Err(format!("/{path} {finding}"));
-            }
-        }
-        let complaint = || "there is no file in it".to_owned();
-        has_file.then_some(()).ok_or_else(complaint)
-    }
+/// What is wrong with a packed tree, whose members have passed [`archive::inspect`]; it may be unpacked for that.
+pub type JudgeTree<'j> = &'j dyn Fn(&Path) -> Result<()>;
+
+/// Reads a packed tree to its end, and then has it judged. What is wrong with it is the error.
+fn judge_packed(packed: &Path, until: Instant, judge: JudgeTree<'_>) -> Result<(), String> {
+    archive::inspect(packed, &limits(), until).map_err(|error| error.to_string())?;
+    judge(packed).map_err(|error| format!("{error:#}"))
+}
+
+/// Unpacks a packed tree into `into`, which may not hold anything yet.
+///
+/// # Errors
+/// It is refused or damaged, or a file cannot be written.
+pub fn unpack(packed: &Path, into: &Path) -> Result<(), UnpackError> {
+    archive::unpack(packed, into, 0, &limits()).map(drop)
 }
 
 /// The artifacts that are at hand.
@@ -102,9 +94,14 @@ impl<'a> Store<'a> {
     }
 
     /// The same, with what the cache on another machine has, which is judged before it is brought here. What is here is
-    /// offered to that one.
-    pub fn obtain(&self, wanted: Wanted<'_>, damaged: impl FnOnce(&str)) -> Option<Artifact> {
-        let at_hand = self.look_up(wanted, damaged);
+    /// offered to that one. What was refused once is not asked for again: it is made here.
+    pub fn obtain(
+        &self,
+        wanted: Wanted<'_>,
+        judge: JudgeTree<'_>,
+        damaged: impl Fn(&str),
+    ) -> Option<Artifact> {
+        let at_hand = self.look_up(wanted, &damaged);
         let Some(remote) = self.remote else {
             return at_hand;
         };
@@ -112,21 +109,28 @@ impl<'a> Store<'a> {
             remote.offer(&artifact.entry, artifact.path.clone());
             return Some(artifact);
         }
+        if let Some(why) = self.cache.refused_artifact(wanted.key) {
+            damaged(&format!(
+                "an earlier run refused what the artifact cache has: {why}"
+            ));
+            return None;
+        }
         let judge = Judge {
             entry: &|entry| wanted.inputs.fits(entry),
-            packed: &|path, until| wanted.judge(path, until),
+            packed: &|path, until| judge_packed(path, until, judge),
         };
         remote.fetch(wanted.key, self.cache, &judge)?;
         self.look_up(wanted, |_| ())
     }
 
-    /// Forgets an artifact that turned out to be of no use, so that the next run makes it again.
+    /// Forgets an artifact that turned out to be of no use, so that the next run makes it here, whatever the cache on another
+    /// machine has.
     ///
     /// # Errors
     /// The cache cannot be written.
-    pub fn forget(&self, key: Key) -> Result<()> {
-        let forgotten = self.cache.forget_artifact(key);
-        forgotten.with_context(|| format!("cannot write the cache {}", self.cache.dir().display()))
+    pub fn refuse(&self, key: Key, why: &str) -> Result<()> {
+        let refused = self.cache.refuse_artifact(key, why);
+        refused.with_context(|| format!("cannot write the cache {}", self.cache.dir().display()))
     }
 
     /// What is to be said of the cache on another machine since the last time.
@@ -183,7 +187,7 @@ impl<'a> Store<'a> {
             "the artifact of {} was removed from the cache or damaged since it was looked up; run again",
             entry.component
         );
-        let Err(error) = archive::unpack(&artifact.path, into, 0, &limits()) else {
+        let Err(error) = unpack(&artifact.path, into) else {
             return Ok(());
         };
         let context = format!("cannot unpack the artifact of {}", entry.component);
@@ -191,7 +195,7 @@ impl<'a> Store<'a> {
         if matches!(error, UnpackError::Io { .. }) {
             return Err(error).context(context);
         }
-        self.forget(entry.key)?;
+        self.refuse(entry.key, &error.to_string())?;
         Err(error).with_context(|| format!("{context}, which is not kept any more; run again to build it"))
     }
 }

@@ -15,6 +15,9 @@ use crate::digest::Sha256;
 
 /// The directory of entries in a cache.
 pub(super) const ENTRIES: &str = "artifact";
+/// The directory of keys whose artifact was refused after it had been kept, each with the reason. What another machine's
+/// cache has for such a key is not asked for again; one that is made here takes the mark away.
+pub(super) const REFUSED: &str = "refused";
 
 /// What the cache has for a key.
 #[derive(Debug)]
@@ -70,21 +73,29 @@ impl Cache {
         self.partial(&name, false, || ())
     }
 
-    /// Writes the entry of an artifact whose file is in the cache.
+    /// Writes the entry of an artifact whose file is in the cache. That its key was refused once counts no more.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn keep_artifact(&self, entry: &Entry) -> io::Result<()> {
         let directory = self.dir().join(ENTRIES);
-        replace(&directory, &entry.key.to_string(), entry.to_json().as_bytes())
+        replace(&directory, &entry.key.to_string(), entry.to_json().as_bytes())?;
+        remove_if_there(&self.dir().join(REFUSED).join(entry.key.to_string()))
     }
 
-    /// Removes the entry of `key`, so that it is made again; its file goes when the cache is pruned.
+    /// Removes the entry of `key`, so that it is made again, and notes why; its file goes when the cache is pruned.
     ///
     /// # Errors
-    /// It cannot be removed.
-    pub fn forget_artifact(&self, key: Key) -> io::Result<()> {
+    /// The cache cannot be written.
+    pub fn refuse_artifact(&self, key: Key, why: &str) -> io::Result<()> {
+        // The note first: a kill in between must not leave a key that is asked for again.
+        replace(&self.dir().join(REFUSED), &key.to_string(), why.as_bytes())?;
         remove_if_there(&self.dir().join(ENTRIES).join(key.to_string()))
+    }
+
+    /// Why the artifact of `key` was refused, since which none was made here.
+    pub fn refused_artifact(&self, key: Key) -> Option<String> {
+        fs::read_to_string(self.dir().join(REFUSED).join(key.to_string())).ok()
     }
 }
 
@@ -148,9 +159,15 @@ mod tests {
         assert!(matches!(cache.artifact(key), Found::Whole(..)));
         fs::write(directory.path().join(ENTRIES).join(key.to_string()), "{}").unwrap();
         assert!(matches!(cache.artifact(key), Found::Damaged(why) if why.contains("entry")));
-        cache.forget_artifact(key).unwrap();
-        cache.forget_artifact(key).unwrap();
+        for _ in 0..2 {
+            cache.refuse_artifact(key, "it lies").unwrap();
+        }
         assert!(matches!(cache.artifact(key), Found::Nothing));
+        // Until it is made here, however often the cache is pruned.
+        prune(directory.path(), Keep::default()).unwrap_or_default();
+        assert_eq!(cache.refused_artifact(key).as_deref(), Some("it lies"));
+        kept(&cache, key);
+        assert_eq!(cache.refused_artifact(key), None);
     }
 
     #[test]

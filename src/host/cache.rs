@@ -8,6 +8,7 @@
 //! DIR/sha256/<hex>             the files
 //! DIR/tar/<hex of the tar>     the digest of a file that unpacks to the tar of this digest
 //! DIR/artifact/<key>           which file is the artifact of a key (`artifacts`)
+//! DIR/refused/<key>            why the artifact of a key was refused; gone when it was made here
 //! DIR/partial/<hex>            what a download has so far; locked by whoever writes it
 //! DIR/partial/<hex>.origin     where those bytes come from and with which validator, for going on with them
 //! ```
@@ -23,7 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::artifacts::{ENTRIES, entry_in};
+use super::artifacts::{ENTRIES, REFUSED, entry_in};
 use crate::digest::{Hashes, Sha256};
 
 /// A partial file that nobody has touched for this long is not going to be finished.
@@ -45,7 +46,7 @@ impl Cache {
     /// # Errors
     /// `dir` cannot be made, written or locked.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        for below in ["sha256", "tar", "partial", ENTRIES] {
+        for below in ["sha256", "tar", "partial", ENTRIES, REFUSED] {
             fs::create_dir_all(dir.join(below))?;
         }
         let in_use = lock_file(dir)?;
@@ -142,7 +143,8 @@ impl Cache {
                 .write(true)
                 .create(true)
                 .truncate(false)
-                .open(&path)?;
+                .open(&path)
+                .map_err(|error| no_file(&path, &error))?;
             if !is_locked(&file)? && !wait(&file)? {
                 return Ok(None);
             }
@@ -203,8 +205,13 @@ impl Cache {
     /// Removes partial files that nobody writes and that are older than `age`.
     fn sweep(&self, age: Duration) -> io::Result<()> {
         for entry in fs::read_dir(self.dir.join("partial"))? {
-            let path = entry?.path();
-            let Ok(file) = File::open(&path) else { continue };
+            let entry = entry?;
+            let path = entry.path();
+            // Told of when something wants its name.
+            let is_file = entry.file_type()?.is_file();
+            let Some(file) = is_file.then(|| File::open(&path).ok()).flatten() else {
+                continue;
+            };
             let old = |file: &File| -> io::Result<bool> {
                 let modified = file.metadata()?.modified()?;
                 Ok(SystemTime::now()
@@ -217,6 +224,17 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// What is told of a file of the cache that cannot be used as one.
+fn no_file(path: &Path, error: &io::Error) -> io::Error {
+    let path = path.display();
+    let text = if error.kind() == io::ErrorKind::IsADirectory {
+        format!("{path} is a directory, where the cache has a file: remove it")
+    } else {
+        format!("{path}: {error}")
+    };
+    io::Error::new(error.kind(), text)
 }
 
 /// Whether this process has the lock of `file` now; it does not wait for it.

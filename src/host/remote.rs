@@ -2,7 +2,8 @@
 //! `/cas/SHA256`. bazel-remote, nginx with WebDAV, and object stores speak it.
 //!
 //! Such a cache may only help. Nothing of it is used before it has the digest it should have and was judged by whoever
-//! wants it; what is refused is as good as not there. What it may cost is a
+//! wants it; what is refused is as good as not there. What turns out later to be of no use is marked in the local cache
+//! (`artifacts`), and not asked for again. What it may cost is a
 //! budget of time that all waiting for it shares; whatever waits does so on the channel of a thread of its own, which is
 //! left behind when the time is over, because no setting of a socket bounds a whole answer. After the first time-out
 //! or refusal nobody asks it any more. Uploads run beside the builds, files before the result that names them, and only
@@ -113,7 +114,16 @@ impl Remote {
     /// # Errors
     /// The address or the secret is none, or a certificate bundle cannot be read.
     pub fn new(options: &Options) -> Result<Self> {
-        let url = Url::parse(&options.url).with_context(|| "the artifact cache's address is none")?;
+        ensure!(
+            !options.url.trim().is_empty(),
+            "the artifact cache's address is empty: leave --artifact-cache out where there is none"
+        );
+        let url = Url::parse(&options.url).with_context(|| {
+            format!(
+                "the artifact cache's address is none: `{}`; one looks like https://cache.example.org/some/where",
+                options.url
+            )
+        })?;
         ensure!(
             matches!(url.scheme(), "http" | "https") && url.has_host(),
             "the artifact cache's address begins with http:// or https://"
@@ -506,7 +516,9 @@ impl Server {
                 Ok(response) if response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                     let component = &entry.component;
                     self.note(format!(
-                        "the artifact of {component} is too large for the artifact cache"
+                        "the artifact of {component}, {} bytes, is too large for the artifact cache, which answered 413; \
+                         nginx takes as much as its client_max_body_size says ({})",
+                        entry.bytes, self.base
                     ));
                     return;
                 }
@@ -536,14 +548,17 @@ fn refusal(status: StatusCode) -> String {
 fn authorization(secret: &str) -> Result<HeaderValue> {
     let secret = secret.trim();
     ensure!(!secret.is_empty(), "the artifact cache's secret file is empty");
+    ensure!(
+        !secret.contains(char::is_control),
+        "the artifact cache's secret file holds more than one line of plain text: a token, or USER:PASSWORD"
+    );
     let text = if secret.contains(':') {
         format!("Basic {}", http::base64(secret.as_bytes()))
     } else {
         format!("Bearer {secret}")
     };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| {
-        anyhow::anyhow!("the artifact cache's secret file holds more than one line of plain text")
-    })?;
+    let mut value = HeaderValue::from_str(&text)
+        .map_err(|_| anyhow::anyhow!("the artifact cache's secret file holds what no header can"))?;
     value.set_sensitive(true);
     Ok(value)
 }

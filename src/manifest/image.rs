@@ -137,6 +137,14 @@ pub enum Removal {
 }
 
 impl Removal {
+    /// What is taken from a stage before it is packed, besides symbols. The others are needed until everything is built.
+    pub const FROM_STAGES: [Self; 4] = [
+        Self::Bitcode,
+        Self::ByteCode,
+        Self::Documentation,
+        Self::Translations,
+    ];
+
     /// The word for it in manifests.
     pub fn name(self) -> &'static str {
         match self {

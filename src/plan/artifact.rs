@@ -1,10 +1,24 @@
 //! What of each artifact's key is decided by manifests.
 
+use std::collections::BTreeSet;
+
 use super::{python, recipe};
 use crate::artifact::{Inputs, Key, Recipe, SourceInput};
 use crate::command::Command;
+use crate::manifest::image::{Prune, Removal};
 use crate::manifest::postgresql::Origin;
 use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved, Source};
+
+/// Where Debian packages have what only people read (Debian policy 12).
+const DOCUMENTATION: [&str; 7] = [
+    "/usr/share/doc/",
+    "/usr/share/doc-base/",
+    "/usr/share/groff/",
+    "/usr/share/info/",
+    "/usr/share/lintian/",
+    "/usr/share/locale/",
+    "/usr/share/man/",
+];
 
 /// The recipe of everything that is built: each server before what is compiled against it, the image's own first.
 pub fn recipes(resolved: &Resolved) -> Vec<Recipe> {
@@ -38,15 +52,31 @@ fn inputs(
     sources: Vec<SourceInput>,
     commands: &[Command],
 ) -> Inputs {
-    let removed = resolved.prune.remove.iter().map(|kind| kind.name().to_owned());
-    let kept_apart = resolved.prune.keep_debug_symbols;
-    let kept_apart = kept_apart.then(|| "debug symbols, but kept apart".to_owned());
     Inputs {
         sources,
         commands: commands.iter().map(Command::to_string).collect(),
-        removed: removed.chain(kept_apart).collect(),
+        removed: removed(&resolved.prune),
+        excluded: excluded(&resolved.prune),
         ..Inputs::new(component.title(), resolved.target.to_string())
     }
+}
+
+/// What is taken from a stage before it is packed. In one order, and without what goes only from the image.
+fn removed(prune: &Prune) -> Vec<String> {
+    let kinds = Removal::FROM_STAGES.iter().chain([&Removal::DebugSymbols]);
+    let removed = kinds.filter(|kind| prune.remove.contains(kind));
+    let mut removed: Vec<String> = removed.map(|kind| kind.name().to_owned()).collect();
+    if prune.keep_debug_symbols && prune.remove.contains(&Removal::DebugSymbols) {
+        removed.push("debug symbols, but kept apart".to_owned());
+    }
+    removed
+}
+
+/// The files of packages that no build sees, although their versions say that it does. No build reads documentation.
+fn excluded(prune: &Prune) -> Vec<String> {
+    let is_read = |pattern: &&String| !DOCUMENTATION.iter().any(|top| pattern.starts_with(top));
+    let excluded: BTreeSet<String> = prune.package_paths.iter().filter(is_read).cloned().collect();
+    excluded.into_iter().collect()
 }
 
 fn source(source: &Source) -> SourceInput {
@@ -124,5 +154,57 @@ impl Against<'_> {
             Origin::Archive => postgresql.development.clone(),
             Origin::Apt => [&postgresql.development[..], &postgresql.packages.runtime].concat(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_done_to_a_stage_before_it_is_packed_is_in_its_key() {
+        let of = |remove: &[Removal], package_paths: &[&str]| {
+            let prune = Prune {
+                remove: remove.to_vec(),
+                keep_debug_symbols: true,
+                package_paths: package_paths.iter().map(|path| (*path).to_owned()).collect(),
+                ..Prune::default()
+            };
+            (removed(&prune), excluded(&prune))
+        };
+        let late = [
+            Removal::StaticLibraries,
+            Removal::Development,
+            Removal::PackageLists,
+            Removal::Logs,
+        ];
+        let documentation = ["/usr/share/man/*", "/usr/share/doc/*"];
+        assert_eq!(of(&late, &documentation), of(&[], &[]));
+        for kind in [Removal::FROM_STAGES.as_slice(), &[Removal::DebugSymbols]].concat() {
+            assert_ne!(of(&[kind], &[]), of(&[], &[]), "{kind:?}");
+        }
+        // The order in which a manifest names them is nobody's business.
+        let names = [Removal::Translations, Removal::Bitcode, Removal::DebugSymbols];
+        let patterns = ["/usr/share/misc/*", "/usr/include/x.h"];
+        let mut reversed = (names, patterns);
+        reversed.0.reverse();
+        reversed.1.reverse();
+        assert_eq!(of(&names, &patterns), of(&reversed.0, &reversed.1));
+        assert_eq!(
+            of(&names, &patterns),
+            (
+                [
+                    "bitcode",
+                    "translations",
+                    "debug-symbols",
+                    "debug symbols, but kept apart"
+                ]
+                .map(str::to_owned)
+                .to_vec(),
+                ["/usr/include/x.h", "/usr/share/misc/*"]
+                    .map(str::to_owned)
+                    .to_vec()
+            )
+        );
     }
 }

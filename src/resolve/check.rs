@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::interpolate::{Variables, interpolate};
-use super::{id, value};
+use super::{id, jobs, value};
 use crate::digest::{Digest, NotADigest};
 use crate::manifest::build::{Build, NamedStep};
 use crate::manifest::extension::{Extension, SqlExtension};
@@ -348,21 +348,20 @@ impl<T> Checks<'_, T> {
         }
     }
 
-    fn arguments(&mut self, path: &str, arguments: &[String]) {
-        for (position, argument) in arguments.iter().enumerate() {
-            if let Err(wrong) = value::build_argument(argument) {
-                self.at_with_help(&format!("{path}[{position}]"), wrong, ONE_JOBSERVER.to_owned());
-            }
+    /// Arguments of `program`, or a command whose first argument is its program.
+    fn arguments(&mut self, path: &str, program: Option<&str>, arguments: &[String]) {
+        for (position, wrong) in jobs::problems(program, arguments) {
+            self.at_with_help(&format!("{path}[{position}]"), wrong, ONE_JOBSERVER.to_owned());
         }
     }
 
     fn environment(&mut self, path: &str, environment: &BTreeMap<String, String>) {
         for (name, value) in environment {
             let path = format!("{path}.{name}");
-            if let Err(wrong) = value::build_variable(name) {
+            if let Some(wrong) = jobs::of_name(name) {
                 let problem = self.manifest.problem_with_key(&path, wrong);
                 self.problems.push(problem.help(ONE_JOBSERVER));
-            } else if let Err(wrong) = value::build_argument(value) {
+            } else if let Some(wrong) = jobs::of_value(value) {
                 self.at_with_help(&path, wrong, ONE_JOBSERVER.to_owned());
             }
         }
@@ -370,21 +369,28 @@ impl<T> Checks<'_, T> {
 
     fn build(&mut self, path: &str, build: &Build) {
         if let Some(pgxs) = &build.pgxs {
-            self.arguments(&format!("{path}.pgxs.make"), &pgxs.make);
+            self.arguments(&format!("{path}.pgxs.make"), Some("make"), &pgxs.make);
             self.environment(&format!("{path}.pgxs.environment"), &pgxs.environment);
             if let Some(directory) = &pgxs.directory {
                 self.at(&format!("{path}.pgxs.directory"), value::relative_path(directory));
             }
         }
         if let Some(autoconf) = &build.autoconf {
-            self.arguments(&format!("{path}.autoconf.make"), &autoconf.make);
-            self.arguments(&format!("{path}.autoconf.install"), &autoconf.install);
+            self.arguments(&format!("{path}.autoconf.make"), Some("make"), &autoconf.make);
+            self.arguments(
+                &format!("{path}.autoconf.install"),
+                Some("make"),
+                &autoconf.install,
+            );
+            self.arguments(&format!("{path}.autoconf.configure"), None, &autoconf.configure);
             self.environment(&format!("{path}.autoconf.environment"), &autoconf.environment);
         }
         if let Some(cmake) = &build.cmake {
+            self.arguments(&format!("{path}.cmake.configure"), None, &cmake.configure);
             self.environment(&format!("{path}.cmake.environment"), &cmake.environment);
         }
         if let Some(meson) = &build.meson {
+            self.arguments(&format!("{path}.meson.configure"), None, &meson.configure);
             self.environment(&format!("{path}.meson.environment"), &meson.environment);
         }
         self.steps(
@@ -401,7 +407,7 @@ impl<T> Checks<'_, T> {
         let has_ninja_tree = steps.iter().any(is_for_ninja);
         for (position, step) in steps.iter().enumerate() {
             self.ninja(&format!("{path}[{position}].run"), step, has_ninja_tree);
-            self.arguments(&format!("{path}[{position}].run"), &step.run);
+            self.arguments(&format!("{path}[{position}].run"), None, &step.run);
             self.environment(&format!("{path}[{position}].environment"), &step.environment);
             if let Some(directory) = &step.directory {
                 self.at(
@@ -523,6 +529,7 @@ impl Checks<'_, Postgresql> {
         if let Some(upstream) = &manifest.upstream {
             self.upstream("upstream", upstream, &[manifest.major], extensions);
         }
+        self.arguments("configure", None, &manifest.configure);
         self.environment("environment", &manifest.environment);
         self.package_names("development", &manifest.development);
         self.package_names("jit.development", &manifest.jit.development);

@@ -6,6 +6,7 @@
 
 mod check;
 mod interpolate;
+mod jobs;
 mod preload;
 mod select;
 mod value;

@@ -142,27 +142,6 @@ pub fn setting_value(text: &str) -> Result<(), String> {
     }
 }
 
-/// Variables by which make, cmake, ninja, cargo and setuptools are told how many jobs to run.
-const JOB_VARIABLES: [&str; 8] = [
-    "CARGO_BUILD_JOBS",
-    "CMAKE_BUILD_PARALLEL_LEVEL",
-    "GNUMAKEFLAGS",
-    "MAKEFLAGS",
-    "MAX_JOBS",
-    "MFLAGS",
-    "NINJAFLAGS",
-    "NINJA_FLAGS",
-];
-
-/// An argument of a build or the value of a variable, which may be a script for a shell: how many jobs run is the
-/// jobserver's to say.
-pub fn build_argument(text: &str) -> Result<(), String> {
-    match words(text).find(|word| counts_jobs(word)) {
-        None => Ok(()),
-        Some(word) => Err(format!("`{word}` takes processors away from other builds")),
-    }
-}
-
 /// The words of a script for a shell.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_whitespace() || ";|&()\"'`".contains(c))
@@ -185,36 +164,6 @@ pub fn is_for_ninja(text: &str) -> bool {
         let word = word.strip_prefix("-G").unwrap_or(word);
         word.rsplit('=').next() == Some("Ninja")
     })
-}
-
-/// The name of an environment variable of a build.
-pub fn build_variable(name: &str) -> Result<(), String> {
-    if JOB_VARIABLES.contains(&name) {
-        Err(format!("`{name}` takes processors away from other builds"))
-    } else {
-        Ok(())
-    }
-}
-
-/// Whether a word of a command line says how many jobs run: `-j8`, `-kj`, `-j$N`, `--jobs=8`, `-l4`, `MAKEFLAGS=…`.
-fn counts_jobs(word: &str) -> bool {
-    let is_number = |text: &str| text.chars().all(|c| c.is_ascii_digit());
-    // Letters of make that take no argument may stand before it.
-    let after_letters = word
-        .strip_prefix('-')
-        .map(|letters| letters.trim_start_matches(|c| "BRSbdeikmnpqrstvw".contains(c)));
-    let short = after_letters
-        .and_then(|rest| rest.strip_prefix('j'))
-        .is_some_and(|rest| is_number(rest) || rest.starts_with('$'));
-    let load = word
-        .strip_prefix("-l")
-        .is_some_and(|rest| !rest.is_empty() && is_number(rest));
-    let option = word.split('=').next().unwrap_or(word);
-    let long = ["--jobs", "--parallel", "--load-average", "--max-load"].contains(&option);
-    let variable = word
-        .split_once('=')
-        .is_some_and(|(name, _)| JOB_VARIABLES.contains(&name));
-    short || load || long || variable
 }
 
 #[cfg(test)]
@@ -257,31 +206,6 @@ mod tests {
             &["a b", "A", "a.b.c", "1a"],
         );
         check(
-            build_argument,
-            &[
-                "-DX=1",
-                "install",
-                "-joke",
-                "-lz",
-                "ls -l",
-                "make all && make install",
-                "-obj8",
-            ],
-            &[
-                "-j8",
-                "-j",
-                "-kj4",
-                "--jobs=2",
-                "MAKEFLAGS=-j3",
-                "--parallel",
-                "-l4",
-                "make -j\"$(nproc)\" all",
-                "set -e; make -j$JOBS",
-                "env CMAKE_BUILD_PARALLEL_LEVEL=8 cmake --build .",
-                "(ninja -j8)",
-            ],
-        );
-        check(
             script,
             &["-GNinja", "cmake --build build", "ninja_files.sh", "make all"],
             &["ninja -C build", "cd x && /usr/bin/ninja", "(samu)"],
@@ -296,11 +220,6 @@ mod tests {
             assert!(is_for_ninja(text), "{text}");
         }
         assert!(!is_for_ninja("ninja") && !is_for_ninja("-GUnix Makefiles"));
-        check(
-            build_variable,
-            &["CFLAGS", "MAKE"],
-            &["MAKEFLAGS", "CMAKE_BUILD_PARALLEL_LEVEL", "NINJAFLAGS"],
-        );
     }
 
     #[test]

@@ -6,16 +6,20 @@
 //! development package changes the keys of those components that see it, and of no others.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Context, merge};
+use anyhow::{Result, anyhow, bail};
+
+use super::{Context, lock, merge};
 use crate::artifact::{Inputs, Key, Recipe};
 use crate::command::Command;
-use crate::failure::Failure;
+use crate::failure::{Cause, Failure};
 use crate::host::dpkg::{self, Dpkg};
 use crate::host::{Host, Log};
-use crate::store::{Artifact, Pending, Wanted};
+use crate::layout;
+use crate::store::{self, Artifact, Pending, Wanted};
 
 /// What is known of every artifact of an installation, by the component's slug.
 #[derive(Debug, Default)]
@@ -57,7 +61,10 @@ impl<'a> Known<'a> {
 
     /// What is looked for.
     pub fn wanted(&self) -> Wanted<'_> {
-        wanted(self.key, &self.inputs)
+        Wanted {
+            key: self.key,
+            inputs: &self.inputs,
+        }
     }
 
     /// The artifact, where it is there.
@@ -120,9 +127,67 @@ impl<'a> Artifacts<'a> {
     }
 }
 
-fn wanted(key: Key, inputs: &Inputs) -> Wanted<'_> {
-    let place = merge::place;
-    Wanted { key, inputs, place }
+/// Forgets the artifact of a component that was refused, where it is one: whoever it came from, it is built the next time.
+pub fn refused(component: &str, context: &Context<'_>, error: anyhow::Error) -> anyhow::Error {
+    let known = context.state.artifacts().of(component);
+    match known.filter(|known| known.at_hand().is_some()) {
+        Some(known) => anyhow!("{error:#}{}", refuse(known, context, &format!("{error:#}"))),
+        None => error,
+    }
+}
+
+/// The same of every artifact from the cache of another machine that a failure names, or names a file of: what was built
+/// elsewhere may be the reason, and what is built here tells.
+pub fn suspected(context: &Context<'_>, failure: Failure) -> Failure {
+    if failure.cause == Cause::Interrupted {
+        return failure;
+    }
+    let message = failure.to_string();
+    let inventory = lock(&context.state.inventory);
+    let is_named = |slug: &str, known: &Known<'_>| {
+        let mut files = inventory.iter().filter(|file| file.component == slug);
+        names(&message, &known.inputs.component) || files.any(|file| names(&message, &file.path))
+    };
+    let known = context.state.artifacts().known.iter();
+    let notes: String = known
+        .filter(|(_, known)| known.at_hand().is_some_and(|artifact| artifact.entry.fetched))
+        .filter(|(slug, known)| is_named(slug, known))
+        .map(|(_, known)| refuse(known, context, &message))
+        .collect();
+    Failure::new(failure.cause, format_args!("{message}{notes}"))
+}
+
+/// Takes an artifact out of the cache; returns what is to be said of that, as a line of its own.
+fn refuse(known: &Known<'_>, context: &Context<'_>, why: &str) -> String {
+    let component = &known.inputs.component;
+    let refused = context.store().and_then(|store| store.refuse(known.key, why));
+    match refused {
+        Ok(()) => {
+            format!("\n  {component} came from a cache and is not kept any more; run again to build it")
+        }
+        Err(error) => format!("\n  {component} came from a cache, and cannot be taken out of it: {error:#}"),
+    }
+}
+
+/// Whether a text has `name` in it, and not only as a part of a longer one.
+fn names(text: &str, name: &str) -> bool {
+    let goes_on = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+    text.match_indices(name)
+        .any(|(at, _)| !text[..at].ends_with(goes_on) && !text[at + name.len()..].starts_with(goes_on))
+}
+
+/// Judges a packed tree by unpacking it where its component would be staged.
+fn judge(packed: &Path, component: &str, context: &Context<'_>) -> Result<()> {
+    let (host, stage) = (context.host, layout::stage(component));
+    host.remove(&stage)?;
+    store::unpack(packed, &host.path(&stage))?;
+    let findings = merge::judge(host, &stage, component, &lock(&context.state.inventory))?;
+    host.remove(&stage)?;
+    match findings.as_slice() {
+        [] => Ok(()),
+        [first] => bail!("{first}"),
+        [first, more @ ..] => bail!("{first}; {} more", more.len()),
+    }
 }
 
 /// Looks up the artifact of every recipe. `simulation` is the command that asks apt what it would install.
@@ -145,7 +210,9 @@ pub fn look_up(
             let line = format!("       the artifact of {component} is not used, but made again: {why}");
             context.reporter.line(&line);
         };
-        let state = match context.store()?.obtain(wanted(key, &inputs), damaged) {
+        let wanted = Wanted { key, inputs: &inputs };
+        let judge = |packed: &Path| judge(packed, &recipe.slug, context);
+        let state = match context.store()?.obtain(wanted, &judge, damaged) {
             Some(artifact) => State::AtHand(artifact),
             None => State::Missing,
         };

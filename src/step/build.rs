@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
-use super::artifacts::Known;
+use super::artifacts::{self, Known};
 use super::failed::FailedBuild;
 use super::files::ROOT_FILE;
 use super::tokens::Tokens;
@@ -18,7 +18,7 @@ use crate::host::archive::{self, Limits};
 use crate::host::cmd::Settings;
 use crate::host::dpkg::Dpkg;
 use crate::host::fs::{self, FileKind};
-use crate::host::tree::utf8;
+use crate::host::tree::{is_below, utf8};
 use crate::host::{Host, Log};
 use crate::layout;
 use crate::plan::{Build, Part};
@@ -61,6 +61,12 @@ fn make(build: &Build, known: &Known<'_>, context: &Context<'_>, log: &Log) -> R
             context.host.remove(layout::stage(&build.component))?;
             let stage = context.host.path(layout::stage(&build.component));
             context.store()?.restore(&artifact, &stage)?;
+            // A server may be restored before its libraries are installed; of it the gate tells the same.
+            if artifact.entry.fetched && build.part == Part::Whole {
+                has_its_libraries(build, context)
+                    .map_err(|error| artifacts::refused(&build.component, context, error))
+                    .because(Cause::Build)?;
+            }
             Ok(Done::cached(format!("cached, {}", bytes(artifact.entry.bytes))))
         }
         (None, Part::First) => {
@@ -187,24 +193,9 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
     let pending = known.pending();
     let stage = layout::stage(&build.component);
     let dpkg = host.dpkg()?;
-    let libraries = linked(host, &dpkg, &stage)?;
+    let linked = Linked::of(host, &dpkg, &stage, &is_installed(context))?;
     let seen = &known.inputs.packages;
-    let undeclared = libraries
-        .iter()
-        .filter(|(package, _)| !seen.contains_key(*package));
-    let undeclared: Vec<String> = undeclared
-        .map(|(package, (file, library))| {
-            format!("\n  {file} links {library} of {package}, which none of its build packages brings")
-        })
-        .collect();
-    if !undeclared.is_empty() {
-        let message = format!(
-            "{} was compiled with what its manifest does not name:{}\n  hint: add the development package of each to `packages.build`",
-            build.name,
-            undeclared.concat()
-        );
-        return Err(Failure::new(Cause::Build, message));
-    }
+    linked.is_known_to(seen, &build.name).because(Cause::Build)?;
     // A package that is there in another version than was computed would make a lie of the key.
     let other = seen.iter().find(|(name, version)| {
         dpkg.packages
@@ -214,10 +205,14 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
     if let Some((name, version)) = other {
         return Ok(format!(", not kept: it was not built with {name} {version}"));
     }
+    // Whoever takes it from a cache has to find every library.
+    if let Some(missing) = linked.missing.first() {
+        return Ok(format!(", not kept: {missing}"));
+    }
     let Some(pending) = pending else {
         return Ok(String::new());
     };
-    let libraries: BTreeSet<String> = libraries.into_keys().collect();
+    let libraries: BTreeSet<String> = linked.packages.into_keys().collect();
     let component = &known.inputs.component;
     match context
         .store()?
@@ -229,27 +224,118 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
     }
 }
 
-/// The Debian packages with libraries that ELF files of a stage are linked to: by package, one file and its library.
-fn linked(host: &Host, dpkg: &Dpkg, stage: &str) -> Result<BTreeMap<String, (String, String)>, Failure> {
-    let mut files = Vec::new();
-    for entry in fs::tree(&host.path(stage))? {
-        let path = format!("{stage}/{}", utf8(&entry.path)?);
-        if entry.kind == FileKind::File
-            && let Some(elf) = host.elf(&path)?
-        {
-            files.push((path, elf));
+/// Fails where a file of what was restored links a library that is nowhere: its entry has not named every package.
+fn has_its_libraries(build: &Build, context: &Context<'_>) -> anyhow::Result<()> {
+    let (host, stage) = (context.host, layout::stage(&build.component));
+    let linked = Linked::of(host, &host.dpkg()?, &stage, &is_installed(context))?;
+    ensure!(
+        linked.missing.is_empty(),
+        "{}: the artifact does not say all that it needs:\n  {}",
+        build.name,
+        linked.missing.join("\n  ")
+    );
+    Ok(())
+}
+
+/// Whether a path is a component's.
+fn is_installed(context: &Context<'_>) -> impl Fn(&str) -> bool {
+    |path| lock(&context.state.inventory).find(path).is_some()
+}
+
+/// What ELF files of a stage are linked to. What a library needs in turn is its package's business.
+#[derive(Debug, Default)]
+struct Linked {
+    /// The Debian packages with the libraries: by package, one file and its library.
+    packages: BTreeMap<String, (String, String)>,
+    /// Libraries that neither a package nor a component has, a line each.
+    unowned: Vec<String>,
+    /// Libraries that are neither on the machine nor in the stage, a line each.
+    missing: Vec<String>,
+}
+
+impl Linked {
+    /// Of the files of `stage`; `is_installed` knows the paths of components.
+    fn of(
+        host: &Host,
+        dpkg: &Dpkg,
+        stage: &str,
+        is_installed: &dyn Fn(&str) -> bool,
+    ) -> anyhow::Result<Self> {
+        let (mut files, mut staged) = (Vec::new(), BTreeSet::new());
+        for entry in fs::tree(&host.path(stage))? {
+            let path = format!("{stage}/{}", utf8(&entry.path)?);
+            staged.extend(path.rsplit('/').next().map(str::to_owned));
+            if entry.kind == FileKind::File
+                && let Some(elf) = host.elf(&path)?
+            {
+                files.push((path, elf));
+            }
         }
-    }
-    let closure = gate::follow(host, dpkg, files)?;
-    let mut linked = BTreeMap::new();
-    for ((library, _), needed) in closure.found {
-        // What a library needs in turn is its package's business.
-        if let (Some(package), [file, _]) = (needed.package, needed.chain.0.as_slice()) {
-            let file = file.strip_prefix(stage).unwrap_or(file).to_owned();
-            linked.entry(package).or_insert((file, library));
+        let in_root = |path: &String| path.strip_prefix(stage).unwrap_or(path).to_owned();
+        let closure = gate::follow(host, dpkg, files)?;
+        let mut linked = Self::default();
+        for ((library, real_path), needed) in closure.found {
+            let [file, _] = needed.chain.0.as_slice() else {
+                continue;
+            };
+            let is_component =
+                || is_below(&real_path, stage) || is_installed(&real_path) || is_installed(&needed.path);
+            match needed.package {
+                Some(package) => {
+                    linked.packages.entry(package).or_insert((in_root(file), library));
+                }
+                None if is_component() => {}
+                None => linked
+                    .unowned
+                    .push(format!("{} links {}", in_root(file), needed.path)),
+            }
         }
+        for missing in closure.missing {
+            if let [file, library] = missing.chain.0.as_slice()
+                && !staged.contains(library)
+            {
+                linked
+                    .missing
+                    .push(format!("{} links {library}, which is nowhere", in_root(file)));
+            }
+        }
+        Ok(linked)
     }
-    Ok(linked)
+
+    /// Fails where something is linked that is in no key: what no package of `seen` brings, nor a component.
+    fn is_known_to(&self, seen: &BTreeMap<String, String>, name: &str) -> anyhow::Result<()> {
+        let undeclared: Vec<String> = self
+            .packages
+            .iter()
+            .filter(|(package, _)| !seen.contains_key(*package))
+            .map(|(package, (file, library))| {
+                format!("\n  {file} links {library} of {package}, which none of its build packages brings")
+            })
+            .collect();
+        let unowned = self.unowned.iter();
+        let unowned: Vec<String> = unowned
+            .map(|link| format!("\n  {link}, which no package and no component has"))
+            .collect();
+        let hints = [
+            (
+                &undeclared,
+                "\n  hint: add the development package of each to `packages.build`",
+            ),
+            (
+                &unowned,
+                "\n  hint: what no package has is in no key: install it as a Debian package that `packages.build` names, or \
+                 take it out of the base image",
+            ),
+        ];
+        let hints = hints.iter().filter(|(findings, _)| !findings.is_empty());
+        let hints: String = hints.map(|(_, hint)| *hint).collect();
+        let findings = [undeclared, unowned].concat().concat();
+        ensure!(
+            findings.is_empty(),
+            "{name} was compiled with what its manifest does not name:{findings}{hints}"
+        );
+        Ok(())
+    }
 }
 
 /// Keeps what `pgsetup shell` needs to open the directory of a failed build, and says so.
@@ -304,6 +390,7 @@ mod tests {
     use super::*;
     use crate::artifact::RECIPES_VERSION;
     use crate::host::cmd::FIXED_VARIABLES;
+    use crate::manifest::image::Removal;
     use crate::step::licence::is_text;
 
     #[test]
@@ -360,7 +447,7 @@ mod tests {
         let variables: String = variables
             .map(|(name, value)| format!("{name}={value}\n"))
             .collect();
-        let early = strip::EARLY.map(crate::manifest::image::Removal::name).join(", ");
+        let early = Removal::FROM_STAGES.map(Removal::name).join(", ");
         let names = [
             "COPYING",
             "COPYRIGHT-x",

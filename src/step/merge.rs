@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use super::prune;
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
 use crate::host::elf::{Elf, Machine};
@@ -46,35 +47,7 @@ pub fn merge(
     announce: &dyn Fn(&[String]) -> Result<()>,
 ) -> Result<Vec<InstalledFile>> {
     let tree = fs::tree(&host.path(stage))?;
-    let dpkg = host.dpkg()?;
-    let check = Check {
-        host,
-        stage,
-        component,
-        installed,
-        dpkg: &dpkg,
-        machine: machine(host)?,
-    };
-    let mut findings = Vec::new();
-    let mut entries: Vec<(String, &Entry)> = Vec::new();
-    let mut misplaced: Option<String> = None;
-    for entry in &tree {
-        let path = format!("/{}", utf8(&entry.path)?);
-        // Parents come before children, so one line for a misplaced directory stands for all that is in it.
-        if !misplaced.as_ref().is_some_and(|top| is_below(&path, top))
-            && let Some(finding) = place(&path, &entry.kind)
-        {
-            findings.push(format!("{path}: {finding}"));
-            misplaced = Some(path.clone());
-        }
-        for finding in check.findings(&path, entry)? {
-            findings.push(format!("{path}: {finding}"));
-        }
-        entries.push((path, entry));
-    }
-    if !entries.iter().any(|(_, entry)| entry.kind != FileKind::Directory) {
-        findings.push(format!("{stage}: no file was installed into it"));
-    }
+    let findings = findings(host, stage, component, installed, &tree, Links::LeadSomewhere)?;
     if !findings.is_empty() {
         let mut message = format!("{component}: what was built cannot be installed");
         for finding in findings {
@@ -83,7 +56,10 @@ pub fn merge(
         }
         bail!(message);
     }
-
+    let mut entries: Vec<(String, &Entry)> = Vec::new();
+    for entry in &tree {
+        entries.push((format!("/{}", utf8(&entry.path)?), entry));
+    }
     let paths: Vec<String> = entries.iter().map(|(path, _)| path.clone()).collect();
     announce(&paths)?;
     let mut files = Vec::new();
@@ -94,6 +70,44 @@ pub fn merge(
         }
     }
     Ok(files)
+}
+
+/// What [`merge`] would find wrong with `stage`, a line each, as far as that is known before anything is there that the tree
+/// may lean on: what its links lead to may come yet.
+///
+/// # Errors
+/// The tree cannot be read.
+pub fn judge(host: &Host, stage: &str, component: &str, installed: &Inventory) -> Result<Vec<String>> {
+    let tree = fs::tree(&host.path(stage))?;
+    findings(
+        host,
+        stage,
+        component,
+        installed,
+        &tree,
+        Links::MayLeadToWhatComes,
+    )
+}
+
+/// Everything that is wrong with a staged tree, a line each.
+fn findings(
+    host: &Host,
+    stage: &str,
+    component: &str,
+    installed: &Inventory,
+    tree: &[Entry],
+    links: Links,
+) -> Result<Vec<String>> {
+    let check = Check {
+        host,
+        stage,
+        component,
+        installed,
+        dpkg: &host.dpkg()?,
+        machine: machine(host)?,
+        links,
+    };
+    check.tree(tree)
 }
 
 /// The record of what stands at one path; `None` for nothing, and for what is neither file, directory nor link.
@@ -215,9 +229,42 @@ struct Check<'a> {
     installed: &'a Inventory,
     dpkg: &'a Dpkg,
     machine: Option<Machine>,
+    links: Links,
+}
+
+/// What is asked of links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    /// What they lead to is there.
+    LeadSomewhere,
+    /// It may not be there yet.
+    MayLeadToWhatComes,
 }
 
 impl Check<'_> {
+    /// Everything that is wrong with the tree, a line each.
+    fn tree(&self, tree: &[Entry]) -> Result<Vec<String>> {
+        let mut findings = Vec::new();
+        let mut misplaced: Option<String> = None;
+        for entry in tree {
+            let path = format!("/{}", utf8(&entry.path)?);
+            // Parents come before children, so one line for a misplaced directory stands for all that is in it.
+            if !misplaced.as_ref().is_some_and(|top| is_below(&path, top))
+                && let Some(finding) = place(&path, &entry.kind)
+            {
+                findings.push(format!("{path}: {finding}"));
+                misplaced = Some(path.clone());
+            }
+            for finding in self.findings(&path, entry)? {
+                findings.push(format!("{path}: {finding}"));
+            }
+        }
+        if !tree.iter().any(|entry| entry.kind != FileKind::Directory) {
+            findings.push(format!("{}: no file was installed into it", self.stage));
+        }
+        Ok(findings)
+    }
+
     fn findings(&self, path: &str, entry: &Entry) -> Result<Vec<String>> {
         let mut findings = Vec::new();
         if entry.kind == FileKind::Other {
@@ -252,10 +299,10 @@ impl Check<'_> {
     fn collision(&self, path: &str, entry: &Entry) -> Result<Option<String>> {
         if let Some(known) = self.installed.find(path) {
             let both_directories = known.content == Content::Directory && entry.kind == FileKind::Directory;
-            let same = known.component == self.component;
-            return Ok(
-                (!both_directories && !same).then(|| format!("is a file of {} already", known.component))
-            );
+            let fits = both_directories
+                || known.component == self.component
+                || path.starts_with(prune::DEBUG_SYMBOLS) && self.is_content_of(path, known)?;
+            return Ok((!fits).then(|| format!("is a file of {} already", known.component)));
         }
         let found = self.host.look(path)?;
         if entry.kind == FileKind::Directory {
@@ -286,6 +333,15 @@ impl Check<'_> {
         Ok((!is_same).then(|| "is in the image already, with other content and without an owner".to_owned()))
     }
 
+    /// Whether the stage has the content of a file that is installed. Symbols are named for the program they are of, so two
+    /// components with the same program bring the same file, which stays with the first.
+    fn is_content_of(&self, path: &str, known: &InstalledFile) -> Result<bool> {
+        let Content::File { sha256, .. } = &known.content else {
+            return Ok(false);
+        };
+        Ok(*sha256 == self.host.sha256(&format!("{}{path}", self.stage))?)
+    }
+
     fn link(&self, path: &str, target: &str) -> Result<Option<String>> {
         if RUN_TIME.iter().any(|place| target.starts_with(place)) {
             return Ok(None);
@@ -310,6 +366,7 @@ impl Check<'_> {
         }
         Ok(match self.host.real_path(&absolute)? {
             Some(_) => None,
+            None if self.links == Links::MayLeadToWhatComes => None,
             None => Some(format!("links to {target}, which does not exist")),
         })
     }
@@ -481,6 +538,35 @@ mod tests {
         assert_eq!(
             machine.host.read("/usr/bin/dpkg").unwrap().as_deref(),
             Some("dpkg")
+        );
+    }
+
+    #[test]
+    fn symbols_of_a_program_that_two_components_have_stay_with_the_first() {
+        let mut machine = Machine::new();
+        let symbols = "/usr/lib/debug/.build-id/ab/cdef.debug";
+        let stage = |machine: &Machine, text: &str| machine.write(&format!("/stage{symbols}"), text);
+        stage(&machine, "symbols");
+        machine.merge("first").unwrap();
+        machine.merge("second").unwrap();
+        assert_eq!(machine.installed.find(symbols).unwrap().component, "first");
+        stage(&machine, "others");
+        let error = machine.merge("second").unwrap_err().to_string();
+        assert!(
+            error.contains("cdef.debug: is a file of first already"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_a_tree_may_lean_on_later_is_no_finding_before_it_is_merged() {
+        let machine = Machine::new();
+        machine.write("/stage/usr/bin/dpkg", "2");
+        symlink("/usr/bin/python3", machine.host.path("/stage/usr/bin/python")).unwrap();
+        let findings = judge(&machine.host, "/stage", "citus", &machine.installed).unwrap();
+        assert_eq!(
+            findings,
+            ["/usr/bin/dpkg: is a file of the Debian package dpkg already"]
         );
     }
 

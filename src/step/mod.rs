@@ -21,7 +21,7 @@ pub mod prove;
 pub mod prune;
 pub mod purge;
 mod receipt;
-mod repair;
+pub mod repair;
 pub mod strip;
 pub mod times;
 pub mod tokens;
@@ -214,6 +214,7 @@ pub fn perform(step: &Step, context: &Context<'_>) -> Result<Option<Done>, Failu
 fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Failure> {
     let (host, state) = (context.host, &context.state);
     let done = |()| String::new();
+    let suspected = |failure| artifacts::suspected(context, failure);
     let note = match &step.action {
         Action::RecordBase => {
             let take = || PackagesBefore::take(host, state.earlier.get());
@@ -267,13 +268,15 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
         Action::Install { component, part } => install(component, *part, context)?,
         Action::Prune(policy) => clean::prune(policy, context)?,
         Action::RemoveBuildPackages { keep, declared } => {
-            clean::remove_build_packages(keep, declared, context, log)?
+            clean::remove_build_packages(keep, declared, context, log).map_err(suspected)?
         }
         Action::RemoveLeftovers(policy) => clean::remove_leftovers(policy, context)?,
-        Action::CheckLibraries { declared } => clean::check_libraries(declared, context)?,
+        Action::CheckLibraries { declared } => {
+            clean::check_libraries(declared, context).map_err(suspected)?
+        }
         Action::KeepProgram => program::install(context)?,
         Action::Uninstall { component } => uninstall(component, context)?,
-        Action::TryOut(try_out) => prove::image(try_out, context, log)?,
+        Action::TryOut(try_out) => prove::image(try_out, context, log).map_err(suspected)?,
         Action::InitialiseTemplate(server) => prove::template(server, context, log)?,
         Action::TestExtension(test) => prove::extension(test, context, log)?,
         Action::PrepareUpgrade(test) => prove::prepare_upgrade(test, context, log)?,
@@ -304,17 +307,6 @@ fn uninstall(component: &str, context: &Context<'_>) -> Result<String, Failure> 
     Ok(format!("{} files", files.len()))
 }
 
-/// Forgets the artifact of a stage that was refused, where it is one: whoever it came from, it is built the next time.
-fn refused<T>(component: &str, context: &Context<'_>, error: anyhow::Error) -> anyhow::Result<T> {
-    let known = context.state.artifacts().of(component);
-    if let Some(known) = known.filter(|known| known.at_hand().is_some()) {
-        context.store()?.forget(known.key)?;
-        let note = "it came from a cache and is not kept any more; run again to build it";
-        return Err(anyhow::anyhow!("{error:#}\n  {note}"));
-    }
-    Err(error)
-}
-
 /// Moves the stage of a component into the root.
 fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String, Failure> {
     let stage = layout::stage(component);
@@ -332,7 +324,7 @@ fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String,
                 .note_new(context.host, paths.iter().map(String::as_str))
         },
     )
-    .or_else(|error| refused(component, context, error))
+    .map_err(|error| artifacts::refused(component, context, error))
     .because(Cause::Build)?;
     context.host.remove(&stage)?;
     if part != Part::First {

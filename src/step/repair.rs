@@ -36,7 +36,8 @@ const UNFINISHED_FILES: [(&str, &str, &str); 14] = [
 /// Files of /etc that the tools of shadow lock, each by `NAME.lock`, which is a link to `NAME.PID`.
 pub const ACCOUNTS: [&str; 6] = ["passwd", "group", "shadow", "gshadow", "subuid", "subgid"];
 
-fn unsettled(host: &Host) -> anyhow::Result<Vec<String>> {
+/// The packages that dpkg was cut off amid.
+pub fn unsettled(host: &Host) -> anyhow::Result<Vec<String>> {
     let conditions = host.conditions()?;
     let unsettled = conditions
         .into_iter()
@@ -102,7 +103,8 @@ pub fn packages(host: &Host, log: &Log, say: &dyn Fn(&str)) -> Result<Vec<String
     ))
 }
 
-fn names(packages: &[String]) -> String {
+/// The names of packages for people, at most [`NAMES`] of them.
+pub fn names(packages: &[String]) -> String {
     let shown = packages
         .iter()
         .take(NAMES)

@@ -8,9 +8,11 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 
+use super::build::VARIABLES;
 use super::files::ROOT_DIRECTORY;
 use super::prune;
 use crate::command::Command;
+use crate::host::cmd::Settings;
 use crate::host::elf::ElfKind;
 use crate::host::fs::{self, FileKind};
 use crate::host::tree::utf8;
@@ -19,14 +21,6 @@ use crate::manifest::image::Removal;
 
 /// As many files as one call of `strip` gets; far from the limits of a command line.
 const BATCH: usize = 200;
-/// Kinds that are removed from a stage. The others are needed until everything is built.
-pub const EARLY: [Removal; 4] = [
-    Removal::Bitcode,
-    Removal::ByteCode,
-    Removal::Documentation,
-    Removal::Translations,
-];
-
 /// How programs are stripped. Debian strips the same way (`dh_strip`): what is left is what the dynamic linker reads.
 pub const OF_PROGRAMS: &str = "--strip-all";
 /// The same of libraries.
@@ -79,7 +73,9 @@ pub fn strip(
         if entry.kind == FileKind::File {
             result.before += entry.size;
         }
-        if prune::kind(&path).is_some_and(|kind| EARLY.contains(&kind) && removals.contains(&kind)) {
+        if prune::kind(&path)
+            .is_some_and(|kind| Removal::FROM_STAGES.contains(&kind) && removals.contains(&kind))
+        {
             host.remove(&inside)?;
             result.removed += 1;
             emptied.extend(inside.rsplit_once('/').map(|(directory, _)| directory.to_owned()));
@@ -111,6 +107,14 @@ pub fn strip(
     Ok(result)
 }
 
+/// Tools run as builds do: those of the caller's PATH are in no key.
+fn settings() -> Settings<'static> {
+    Settings {
+        variables: &VARIABLES,
+        ..Settings::default()
+    }
+}
+
 /// Copies the symbols of an ELF file to where a debugger looks for them by the build's identifier (GDB's manual,
 /// "Debugging Information in Separate Files").
 fn separate(host: &Host, log: &Log, file: &str, debug: &str) -> Result<()> {
@@ -124,7 +128,9 @@ fn separate(host: &Host, log: &Log, file: &str, debug: &str) -> Result<()> {
         .arg("--")
         .arg(file)
         .arg(format!("{directory}/{rest}.debug"));
-    host.run(&command, log).context("objcopy failed").map(drop)
+    host.run_with(&command, log, settings())
+        .context("objcopy failed")
+        .map(drop)
 }
 
 fn run(host: &Host, log: &Log, option: &str, files: &[String]) -> Result<()> {
@@ -133,7 +139,7 @@ fn run(host: &Host, log: &Log, option: &str, files: &[String]) -> Result<()> {
             .args(OF_BOTH)
             .arg("--")
             .args(batch.iter().cloned());
-        host.run(&command, log).context("strip failed")?;
+        host.run_with(&command, log, settings()).context("strip failed")?;
     }
     Ok(())
 }

@@ -37,10 +37,12 @@ pub fn image_time() -> Result<Option<SystemTime>> {
     let Some(text) = host::variable("SOURCE_DATE_EPOCH") else {
         return Ok(None);
     };
-    let seconds = text
-        .parse()
-        .with_context(|| format!("SOURCE_DATE_EPOCH is `{text}`, which is no number"))?;
-    Ok(Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)))
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let time = seconds.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(seconds));
+    let complaint = || {
+        format!("SOURCE_DATE_EPOCH is `{text}`, which is no number of seconds since 1970, such as 1767225600")
+    };
+    time.with_context(complaint).map(Some)
 }
 
 fn settle_to(host: &Host, since: SystemTime, time: SystemTime, inventory: &Inventory) -> Result<usize> {

@@ -142,6 +142,27 @@ fn comments_tests_settings_and_addresses_of_a_manifest_change_no_key() {
 }
 
 #[test]
+fn what_goes_only_from_the_image_changes_no_key_and_what_goes_from_stages_does() {
+    let machine = installed_before();
+    let again = |prune: &str, built: &[&str]| {
+        machine.image(&["alpha", "beta"], "");
+        let path = machine.path("manifests/image.yaml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, text.replace("{remove: [package-lists]}", prune)).unwrap();
+        succeeded(&machine, &[]);
+        assert_eq!(compiled(&machine), built, "{prune}");
+        machine.fresh();
+    };
+    let late = "remove: [logs, development, package-lists, static-libraries], paths: [/opt/x]";
+    again(&format!("{{{late}, package_paths: [/usr/share/man/*]}}"), &[]);
+    again("{remove: [documentation]}", &["alpha", "beta"]);
+    again(
+        "{remove: [package-lists], package_paths: [/usr/include/x/*]}",
+        &["alpha", "beta"],
+    );
+}
+
+#[test]
 fn a_changed_flag_is_built_again_with_its_own_packages_only_and_the_difference_is_named() {
     let machine = installed_before();
     let path = machine.path("manifests/alpha.yaml");
@@ -288,10 +309,38 @@ fn what_was_built_with_another_version_than_was_computed_is_not_kept() {
 }
 
 #[test]
-fn a_library_of_a_package_that_the_manifest_does_not_name_fails_the_build() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
-    // The package is there, but nothing that alpha names depends on it.
+fn a_library_that_is_in_no_key_fails_the_build() {
+    let cases = [
+        // The package is there, but nothing that alpha names depends on it.
+        (
+            true,
+            "links libstray.so.1 of libstray1, which none of its build packages brings\n\
+             \x20 hint: add the development package of each to `packages.build`\n",
+        ),
+        (
+            false,
+            "links /usr/lib/libstray.so.1, which no package and no component has\n\
+             \x20 hint: what no package has is in no key: install it as a Debian package that `packages.build` names, or \
+             take it out of the base image\n",
+        ),
+    ];
+    for (has_package, expected) in cases {
+        let machine = linking_what_it_does_not_name();
+        if has_package {
+            libstray_is_a_packages(&machine);
+        }
+        let ran = machine.install(&[]);
+        assert_eq!(ran.status, 6, "{}", ran.err);
+        let expected = format!(
+            "alpha was compiled with what its manifest does not name:\n\
+             \x20 /usr/lib/postgresql/18/lib/alpha.so {expected}"
+        );
+        assert!(ran.err.contains(&expected), "{}", ran.err);
+    }
+}
+
+/// A machine on which libstray1 is an installed package.
+fn libstray_is_a_packages(machine: &Machine) {
     let status = machine.root("/var/lib/dpkg/status");
     let mut text = std::fs::read_to_string(&status).unwrap();
     text.push_str("Package: libstray1\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\n");
@@ -300,6 +349,12 @@ fn a_library_of_a_package_that_the_manifest_does_not_name_fails_the_build() {
         "/var/lib/dpkg/info/libstray1.list",
         "/.\n/usr/lib/libstray.so.1\n",
     );
+}
+
+/// A machine on which alpha links a library that it does not name.
+fn linking_what_it_does_not_name() -> Machine {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
     let recipe = Recipe {
         make: &[
             "@mkdir -p $(ROOT)/usr/lib",
@@ -317,13 +372,7 @@ fn a_library_of_a_package_that_the_manifest_does_not_name_fails_the_build() {
         ..Recipe::default()
     };
     machine.extension("alpha", recipe);
-    let ran = machine.install(&[]);
-    assert_eq!(ran.status, 6, "{}", ran.err);
-    let expected = "alpha was compiled with what its manifest does not name:\n\
-                    \x20 /usr/lib/postgresql/18/lib/alpha.so links libstray.so.1 of libstray1, which none of its build \
-                    packages brings\n\
-                    \x20 hint: add the development package of each to `packages.build`\n";
-    assert!(ran.err.contains(expected), "{}", ran.err);
+    machine
 }
 
 #[test]

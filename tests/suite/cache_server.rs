@@ -230,7 +230,10 @@ fn answer(stream: TcpStream, server: &Mutex<Shared>) -> std::io::Result<()> {
 
 /// Answers one request in a wrong way and closes the connection.
 fn misbehave(writer: &mut TcpStream, trick: Trick, mut content: Vec<u8>) -> std::io::Result<()> {
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        content.len()
+    );
     match trick {
         Trick::Status(status) => write!(
             writer,

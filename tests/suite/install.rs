@@ -656,6 +656,47 @@ fn a_signal_ends_builds_that_do_not_want_to_end() {
 }
 
 #[test]
+fn a_signal_amid_dpkg_says_what_was_cut_off_and_that_the_next_run_repairs_it() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    machine.extension("alpha", Recipe::default());
+    let (stub, real) = (machine.path("bin/apt-get"), machine.path("bin/apt-get-real"));
+    std::fs::rename(&stub, &real).unwrap();
+    let script = "#!/usr/bin/env bash\n\
+                  if [[ \"$*\" == 'install --yes'* && ! -e $TRACE/hangs ]]; then\n\
+                  printf 'Package: make\\nStatus: install ok half-configured\\nArchitecture: all\\nVersion: 1\\n\\n' \
+                  >>\"$ROOT/var/lib/dpkg/status\"\n\
+                  touch \"$TRACE/hangs\"; sleep 1000\n\
+                  fi\n\
+                  exec \"$0-real\" \"$@\"\n";
+    std::fs::write(&stub, script).unwrap();
+    std::fs::set_permissions(&stub, std::fs::metadata(&real).unwrap().permissions()).unwrap();
+    let child = machine.start_until(&[], "hangs");
+    let ran = stopped_by(&machine, child, "TERM");
+    ended_with(&machine, &ran, 130);
+    let said = "dpkg was stopped amid make; the next installation repairs that before anything else";
+    assert!(ran.err.contains(said), "{}", ran.err);
+    assert_eq!(page(&machine, &ran), STOPPED);
+    let ran = machine.install(&[]);
+    ended_with(&machine, &ran, 0);
+    assert!(ran.err.contains("repairing make"), "{}", ran.err);
+}
+
+#[test]
+fn a_date_of_the_image_that_is_none_is_told_before_anything_begins() {
+    let machine = Machine::new();
+    for date in ["yesterday", "-1", "18446744073709551615"] {
+        let mut command = machine.command(&[]);
+        let ran: Ran = command.env("SOURCE_DATE_EPOCH", date).output().unwrap().into();
+        ended_with(&machine, &ran, 2);
+        let said =
+            format!("pgsetup: SOURCE_DATE_EPOCH is `{date}`, which is no number of seconds since 1970");
+        assert!(ran.err.starts_with(&said), "{}", ran.err);
+        assert_eq!(machine.trace("apt-get"), "");
+    }
+}
+
+#[test]
 fn a_signal_ends_downloads_too() {
     for more in [&[][..], &["--skip-unavailable"]] {
         let machine = Machine::new();
@@ -803,6 +844,37 @@ fn commands_see_proxies_and_nothing_else_of_the_callers_environment() {
         "TMPDIR=/tmp",
     ] {
         assert!(environment.lines().any(|other| other == line), "{environment}");
+    }
+}
+
+#[test]
+fn what_is_built_is_stripped_by_the_distributions_tools_and_not_by_the_callers() {
+    for (prune, tool) in [
+        ("{remove: [debug-symbols]}", "strip"),
+        ("{remove: [debug-symbols], keep_debug_symbols: true}", "objcopy"),
+    ] {
+        let machine = Machine::new();
+        machine.image(&["alpha"], "");
+        let image = std::fs::read_to_string(machine.path("manifests/image.yaml")).unwrap();
+        machine.manifest("image.yaml", &image.replace("{remove: [package-lists]}", prune));
+        let recipe = Recipe {
+            make: &["@cc -g -shared -nostdlib -Wl,--build-id -o alpha.so alpha.c"],
+            rules: "\tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/lib alpha.so\n",
+            files: &[("alpha.c", "int alpha(void) { return 1; }\n")],
+            ..Recipe::default()
+        };
+        machine.extension("alpha", recipe);
+        let (stub, called) = (machine.path("bin").join(tool), machine.path("trace/called"));
+        std::fs::write(&stub, format!("#!/bin/sh\ntouch {}\n", called.display())).unwrap();
+        std::fs::set_permissions(stub, PermissionsExt::from_mode(0o755)).unwrap();
+        // The stub of chroot changes no root, so this machine's tool does not find the file.
+        let ran = machine.install(&[]);
+        ended_with(&machine, &ran, 1);
+        let said = format!(
+            "{tool}: '/var/tmp/pgsetup/stage/alpha-1.0/usr/lib/postgresql/18/lib/alpha.so': No such file"
+        );
+        assert!(ran.err.contains(&said), "{}", ran.err);
+        assert!(!called.exists());
     }
 }
 

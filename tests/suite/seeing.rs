@@ -45,12 +45,41 @@ fn the_end_of_an_installation_is_a_table_with_processor_time_and_the_critical_pa
 }
 
 #[test]
+fn the_end_of_an_installation_that_failed_is_the_table_of_what_ran_before_the_reason() {
+    let machine = Machine::new();
+    machine.image(&["alpha"], "");
+    let recipe = Recipe {
+        make: &["@sleep 0.6; false"],
+        ..Recipe::default()
+    };
+    machine.extension("alpha", recipe);
+    let ran = machine.install(&[]);
+    assert_eq!(ran.status, 6, "{}", ran.err);
+    let at = |text: &str| ran.err.find(text).unwrap_or_else(|| panic!("{}", ran.err));
+    let [table, reason] = ["\n  step ", "\npgsetup: build alpha 1.0 failed: "].map(at);
+    assert!(table < reason, "{}", ran.err);
+    let table = &ran.err[table..reason];
+    let build = table
+        .lines()
+        .find(|line| line.contains(" build alpha 1.0 "))
+        .unwrap();
+    assert!(build.ends_with(" s  failed"), "{table}");
+    assert!(table.contains("\n* the critical path, "), "{table}");
+}
+
+#[test]
 fn a_trace_has_every_step_with_its_commands_and_the_running_jobs_also_of_a_run_that_failed() {
-    for (make, status) in [("@sleep 0.3", 0), ("@sleep 0.3; false", 6)] {
+    // Two jobs at a time, and a third that has to wait.
+    let jobs = "one two three:\n\t@sleep 0.4\n";
+    for (make, status) in [
+        ("@+$(MAKE) one two three", 0),
+        ("@+$(MAKE) one two three; false", 6),
+    ] {
         let machine = Machine::new();
         machine.image(&["alpha"], "");
         let recipe = Recipe {
             make: &[make],
+            rules: jobs,
             ..Recipe::default()
         };
         machine.extension("alpha", recipe);
@@ -86,8 +115,8 @@ fn a_trace_has_every_step_with_its_commands_and_the_running_jobs_also_of_a_run_t
         let counts: Vec<u64> = counts
             .map(|event| event["args"]["jobs"].as_u64().unwrap())
             .collect();
-        assert!(counts.contains(&1), "{counts:?}");
-        assert!(counts.iter().all(|count| *count <= 2), "{counts:?}");
+        assert_eq!(counts.iter().max(), Some(&2), "{counts:?}");
+        assert!(counts.windows(2).all(|two| two[0] != two[1]), "{counts:?}");
     }
 }
 

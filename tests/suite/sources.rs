@@ -461,6 +461,52 @@ fn processes_share_a_cache() {
 }
 
 #[test]
+fn a_cache_that_cannot_be_used_is_told_of_with_what_to_do() {
+    let (server, to, cache) = (
+        Server::start(),
+        tempfile::tempdir().unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let content = content(1, 1000);
+    let source = Source {
+        name: "one".to_owned(),
+        urls: vec![server.put("/one-1.tar.gz", &content, &[Act::Serve])],
+        content: &content,
+    };
+    let selection = selection(&[source]);
+    // A directory that nobody has touched for long, where the download would be.
+    let partial = cache
+        .path()
+        .join("partial")
+        .join(crate::machine::digest(&content));
+    std::fs::create_dir_all(&partial).unwrap();
+    let touched = Command::new("touch")
+        .args(["--date", "2020-01-01"])
+        .arg(&partial)
+        .status();
+    assert!(touched.unwrap().success());
+    let told = |cache: &Path| {
+        let ran = fetch(selection.path(), to.path(), &["--cache", cache.to_str().unwrap()]);
+        assert_ne!(ran.status, 0);
+        ran.err
+    };
+    let err = told(cache.path());
+    let said = format!(
+        "{} is a directory, where the cache has a file: remove it",
+        partial.display()
+    );
+    assert!(err.contains(&said), "{err}");
+    let file = to.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let err = told(&file);
+    let said = format!("cannot use the cache {}: ", file.display());
+    assert!(
+        err.contains(&said) && err.contains("--cache DIR takes another directory"),
+        "{err}"
+    );
+}
+
+#[test]
 fn the_cache_is_listed_and_pruned_by_size() {
     let (server, to, cache) = (
         Server::start(),

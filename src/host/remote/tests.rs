@@ -37,7 +37,14 @@ fn a_secret_is_a_token_or_a_user_with_a_password_and_is_never_shown() {
     let basic = authorization("Aladdin:open sesame\n").unwrap();
     assert_eq!(basic, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     assert!(!format!("{token:?} {basic:?}").contains("abc"), "{token:?}");
-    for wrong in ["", " \n", "a\nb"] {
+    for wrong in [
+        "",
+        " \n",
+        "a\nb",
+        "user:pass\nmore",
+        "user:pass\rmore",
+        "user:pa\tss",
+    ] {
         let error = authorization(wrong).unwrap_err();
         assert!(error.to_string().contains("secret file"), "{error}");
     }
@@ -187,7 +194,11 @@ fn what_is_judged_to_be_wrong_is_not_kept() {
     let (_, notes) = fetched(&quick(&url), written.key, &cache, &slow);
     assert!(notes.contains("is used up"), "{notes}");
     let (found, notes) = fetched(&quick(&url), written.key, &cache, &CONTENT);
-    assert_eq!((found, notes), (Some(written), String::new()));
+    let fetched = Entry {
+        fetched: true,
+        ..written
+    };
+    assert_eq!((found, notes), (Some(fetched), String::new()));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::resolve::value;
 impl<T> Checks<'_, T> {
     /// How upstream's tests are run, at `path`.
     pub fn upstream(&mut self, path: &str, upstream: &Upstream, majors: &[u16], names: &[&str]) {
-        self.arguments(&format!("{path}.targets"), &upstream.targets);
-        self.arguments(&format!("{path}.make"), &upstream.make);
+        self.arguments(&format!("{path}.targets"), Some("make"), &upstream.targets);
+        self.arguments(&format!("{path}.make"), Some("make"), &upstream.make);
         let is_make = !upstream.targets.is_empty() || !upstream.make.is_empty();
         if is_make && !upstream.steps.is_empty() {
             let message = "`steps` are run instead of `make`, which then takes neither `targets` nor `make`";
