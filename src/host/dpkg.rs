@@ -30,6 +30,9 @@ pub struct Package {
     pub version: String,
     /// The source package it was built from.
     pub source: String,
+    /// The version of that.
+    #[serde(default)]
+    pub source_version: String,
     /// Installed size in bytes as the package declares it.
     pub size: u64,
     /// True for what dpkg will not remove.
@@ -358,18 +361,25 @@ fn package(fields: &BTreeMap<String, String>, native: &str) -> Package {
     let architecture = field(fields, "Architecture");
     let mut needs = relation(&field(fields, "Pre-Depends"));
     needs.extend(relation(&field(fields, "Depends")));
+    let version = field(fields, "Version");
     let source = field(fields, "Source");
+    // `NAME`, or `NAME (VERSION)` where the version is another one than the package's.
+    let (source, source_version) = match source.split_once('(') {
+        Some((source, rest)) => (source.trim(), rest.trim_end_matches(')').trim()),
+        None => (source.trim(), version.as_str()),
+    };
     Package {
         name: if architecture == native || architecture == "all" {
             plain.clone()
         } else {
             format!("{plain}:{architecture}")
         },
-        version: field(fields, "Version"),
-        source: match source.split_whitespace().next() {
-            Some(source) => source.to_owned(),
-            None => plain,
+        source: match source {
+            "" => plain,
+            source => source.to_owned(),
         },
+        source_version: source_version.to_owned(),
+        version,
         size: field(fields, "Installed-Size").parse::<u64>().unwrap_or(0) * 1024,
         essential: field(fields, "Essential") == "yes",
         automatic: false,
@@ -475,6 +485,7 @@ Version: 1
 Package: late
 Status: install ok installed
 Architecture: all
+Source: other
 Depends: postfix
 Version: 1
 
@@ -555,8 +566,13 @@ Version: 1
         let marked = |name: &str| dpkg.packages[name].automatic;
         assert!(marked("late") && marked("libc6:i386"));
         assert!(!marked("server") && !marked("libc6"));
-        assert_eq!(dpkg.packages["server"].source, "source");
-        assert_eq!(dpkg.packages["init"].source, "init");
+        let source = |name: &str| {
+            let package = &dpkg.packages[name];
+            format!("{} {}", package.source, package.source_version)
+        };
+        assert_eq!(source("server"), "source 2:1.0");
+        assert_eq!(source("late"), "other 1");
+        assert_eq!(source("init"), "init 1");
         assert!(dpkg.packages["dpkg"].essential);
         assert_eq!(dpkg.packages["dpkg"].size, 10 * 1024);
     }
