@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Context, Result};
+use glob::Pattern;
 use serde::{Deserialize, Serialize};
 
 use super::Host;
@@ -49,7 +50,7 @@ pub struct Package {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// Patterns in their order, with whether they leave out or take in.
-    rules: Vec<(bool, String)>,
+    rules: Vec<(bool, Pattern)>,
 }
 
 impl LeftOut {
@@ -57,7 +58,7 @@ impl LeftOut {
         for line in text.lines() {
             let rule = |name: &str| {
                 let rest = line.trim().strip_prefix(name)?.trim_start();
-                Some(rest.strip_prefix('=').unwrap_or(rest).trim().to_owned())
+                Some(pattern(rest.strip_prefix('=').unwrap_or(rest).trim()))
             };
             if let Some(pattern) = rule("path-exclude") {
                 self.rules.push((true, pattern));
@@ -69,25 +70,20 @@ impl LeftOut {
 
     /// Whether dpkg leaves out a path: the last rule that fits decides.
     pub fn has(&self, path: &str) -> bool {
-        let fits = |(_, pattern): &&(bool, String)| fits(pattern.as_bytes(), path.as_bytes());
-        self.rules
-            .iter()
-            .rev()
-            .find(fits)
-            .is_some_and(|(excludes, _)| *excludes)
+        let mut rules = self.rules.iter().rev();
+        let last = rules.find(|(_, pattern)| pattern.matches(path));
+        last.is_some_and(|(excludes, _)| *excludes)
     }
 }
 
-/// Whether `path` is what `pattern` stands for: `*` is any text, slashes included, and `?` any character, as dpkg
-/// calls fnmatch(3).
-fn fits(pattern: &[u8], path: &[u8]) -> bool {
-    match (pattern.split_first(), path.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => (0..=path.len()).any(|from| fits(rest, &path[from..])),
-        (Some((b'?', rest)), Some((_, below))) => fits(rest, below),
-        (Some((wanted, rest)), Some((byte, below))) => wanted == byte && fits(rest, below),
-        _ => false,
+/// A pattern as dpkg calls fnmatch(3): `*` is any text, slashes included, and several of them are no more. What is no
+/// pattern fits nothing.
+fn pattern(text: &str) -> Pattern {
+    let mut text = text.to_owned();
+    while text.contains("**") {
+        text = text.replace("**", "*");
     }
+    Pattern::new(&text).unwrap_or_default()
 }
 
 /// The installed packages and their files.
@@ -538,6 +534,10 @@ Version: 1
     fn of_dpkgs_patterns_the_last_that_fits_decides() {
         let mut left_out = LeftOut::default();
         left_out.read("# x\npath-exclude /usr/share/doc/*\npath-include=/usr/share/doc/*/copyright\n");
+        left_out.read("path-exclude=/usr/share/man/[!m]**/x.?\n");
+        assert!(left_out.has("/usr/share/man/de/man1/x.1"));
+        assert!(!left_out.has("/usr/share/man/man1/x.1"));
+        assert!(!left_out.has("/usr/share/man/de/man1/x.10"));
         assert!(left_out.has("/usr/share/doc/libc6/changelog.gz"));
         assert!(left_out.has("/usr/share/doc/libc6"));
         assert!(!left_out.has("/usr/share/doc/libc6/copyright"));
