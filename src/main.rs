@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | `cli` | command line types | do anything |
 //! | `manifest` | YAML as written, with places; one file for each kind | open files |
-//! | `target`, `digest`, `layout`, `command` | small parsed types: machines, digests, paths, command lines | do IO |
+//! | `target`, `digest`, `layout`, `pattern`, `command` | small parsed types: machines, digests, paths, command lines | do IO |
 //! | `resolve` | manifests + target + selection -> `Resolved`, or every problem | do IO, know the time |
 //! | `artifact` | the key of what is built, and what it stands for in a cache | do IO |
 //! | `plan` | `Resolved` -> `Plan`; recipes; text, JSON, dot | do IO, fail |
@@ -51,6 +51,7 @@ mod inventory;
 mod layout;
 mod manifest;
 mod outcome;
+mod pattern;
 mod plan;
 mod reapi;
 mod receipt;

@@ -118,6 +118,9 @@ pub struct DeclaredName {
 pub struct Base {
     /// The distribution, `debian:bookworm`.
     pub distribution: String,
+    /// The number of its release, `12`, as `/etc/os-release` has it; empty for one that is not out.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
     /// Debian's name of the architecture.
     pub architecture: String,
     /// The packages it had, with the versions they have now.
@@ -158,6 +161,16 @@ pub struct PackageVersion {
     pub architecture: String,
     /// The source package it was built from.
     pub source: String,
+    /// The version of that, where it is another one than the package's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_version: Option<String>,
+}
+
+impl PackageVersion {
+    /// The version of the source package.
+    pub fn source_version(&self) -> &str {
+        self.source_version.as_ref().unwrap_or(&self.version)
+    }
 }
 
 /// A Debian package that stays.
@@ -399,6 +412,8 @@ pub struct Facts<'a> {
     pub inputs: &'a BTreeMap<String, Inputs>,
     /// The archive with symbols for debuggers.
     pub debug_symbols: Option<DebugSymbols>,
+    /// The number of the distribution's release; empty where it has none.
+    pub distribution_version: String,
     /// Seconds since 1970 that the image is said to be from.
     pub created: u64,
 }
@@ -431,6 +446,7 @@ impl Receipt {
             created: facts.created,
             base: Base {
                 distribution: target.distribution.clone(),
+                version: facts.distribution_version,
                 architecture: target.architecture.name().to_owned(),
                 packages: base.map(package_version).collect(),
                 unpackaged: facts.before.unpackaged.iter().cloned().collect(),
@@ -616,6 +632,7 @@ fn package_version(package: &Package) -> PackageVersion {
         version: package.version.clone(),
         architecture: package.architecture.clone(),
         source: package.source.clone(),
+        source_version: (package.source_version != package.version).then(|| package.source_version.clone()),
     }
 }
 
@@ -824,6 +841,7 @@ pub mod tests {
             version: version.to_owned(),
             architecture: "amd64".to_owned(),
             source: name.to_owned(),
+            source_version: version.to_owned(),
             size: 1024,
             ..Package::default()
         };
@@ -853,6 +871,7 @@ pub mod tests {
             privileged: Vec::new(),
             inputs: &BTreeMap::new(),
             debug_symbols: None,
+            distribution_version: "12".to_owned(),
             created: 1_767_225_600,
         };
         Receipt::build(&resolved, facts)

@@ -29,7 +29,24 @@ pub fn spdx(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Value {
         "licenseDeclared": "NOASSERTION",
         "copyrightText": "NOASSERTION",
     })];
-    let mut relationships = vec![relationship("SPDXRef-DOCUMENT", "DESCRIBES", image)];
+    // Scanners know the distribution by this beginning of the identifier.
+    let system = "SPDXRef-OperatingSystem";
+    let (distribution, version) = operating_system(receipt);
+    packages.push(json!({
+        "SPDXID": system,
+        "name": distribution,
+        "versionInfo": version,
+        "primaryPackagePurpose": "OPERATING-SYSTEM",
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": false,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": "NOASSERTION",
+        "copyrightText": "NOASSERTION",
+    }));
+    let mut relationships = vec![
+        relationship("SPDXRef-DOCUMENT", "DESCRIBES", image),
+        relationship(image, "CONTAINS", system),
+    ];
     for component in &receipt.components {
         let id = spdx_id("Component", &component.id());
         packages.push(spdx_component(&id, component));
@@ -55,7 +72,8 @@ pub fn spdx(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Value {
             "name": package.name,
             "versionInfo": package.version,
             "supplier": "Organization: Debian",
-            "sourceInfo": format!("built from the Debian source package {}", package.source),
+            // In the words of trivy, which reads them.
+            "sourceInfo": format!("built package from: {} {}", package.source, package.source_version()),
             "downloadLocation": "NOASSERTION",
             "filesAnalyzed": false,
             "licenseConcluded": "NOASSERTION",
@@ -117,8 +135,15 @@ fn own_licences(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Vec<Valu
 /// The CycloneDX 1.6 document.
 pub fn cyclonedx(receipt: &Receipt) -> Value {
     let root = format!("image:{}", receipt.image);
-    let mut components = Vec::new();
-    let mut references = Vec::new();
+    let (distribution, version) = operating_system(receipt);
+    let system = format!("os:{distribution}");
+    let mut components = vec![json!({
+        "type": "operating-system",
+        "bom-ref": system,
+        "name": distribution,
+        "version": version,
+    })];
+    let mut references = vec![system];
     let mut dependencies = Vec::new();
     for component in &receipt.components {
         let reference = reference(component);
@@ -146,7 +171,7 @@ pub fn cyclonedx(receipt: &Receipt) -> Value {
             "version": package.version,
             "purl": purl,
             "supplier": {"name": "Debian"},
-            "properties": [{"name": "pgsetup:debian:source", "value": package.source}],
+            "properties": source_properties(package),
         }));
         references.push(purl);
     }
@@ -346,25 +371,52 @@ fn component_purl(component: &Component) -> String {
     }
 }
 
+/// The distribution as scanners call it: `debian` and `12`, or `debian` and its name where it has no number yet.
+fn operating_system(receipt: &Receipt) -> (&str, &str) {
+    let base = &receipt.base;
+    let (name, release) = base.distribution.split_once(':').unwrap_or(("debian", ""));
+    let version = Some(base.version.as_str()).filter(|version| !version.is_empty());
+    (name, version.unwrap_or(release))
+}
+
 fn debian_purl(receipt: &Receipt, package: &PackageVersion) -> String {
-    let (vendor, release) = receipt
-        .base
-        .distribution
-        .split_once(':')
-        .unwrap_or(("debian", ""));
+    let (vendor, version) = operating_system(receipt);
     let name = package.name.split(':').next().unwrap_or_default();
-    let distribution = if release.is_empty() {
-        String::new()
-    } else {
-        format!("&distro={}", percent(release))
+    let distribution = format!("{vendor}-{version}");
+    // As syft writes it: with a version where that is another one.
+    let upstream = match &package.source_version {
+        Some(version) => format!("{}@{version}", package.source),
+        None => package.source.clone(),
     };
     format!(
-        "pkg:deb/{vendor}/{}@{}?arch={}{distribution}&upstream={}",
+        "pkg:deb/{vendor}/{}@{}?arch={}&distro={}&upstream={}",
         percent(name),
         percent(&package.version),
         package.architecture,
-        percent(&package.source),
+        percent(&distribution),
+        percent(&upstream),
     )
+}
+
+/// The source package of a Debian package, in properties of CycloneDX. Debian's advisories are about source packages, and
+/// trivy knows them by properties of its own only, in the parts of a version (deb-version(7)).
+fn source_properties(package: &PackageVersion) -> Vec<Value> {
+    let version = package.source_version();
+    let (epoch, rest) = version.split_once(':').unwrap_or(("", version));
+    let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
+    let properties = [
+        ("pgsetup:debian:source", package.source.as_str()),
+        ("pgsetup:debian:source-version", version),
+        ("aquasecurity:trivy:SrcName", &package.source),
+        ("aquasecurity:trivy:SrcEpoch", epoch),
+        ("aquasecurity:trivy:SrcVersion", upstream),
+        ("aquasecurity:trivy:SrcRelease", revision),
+    ];
+    properties
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .collect()
 }
 
 /// The name under which vulnerabilities of the server are filed.
@@ -558,6 +610,33 @@ mod tests {
             text.ends_with(&format!("have no text of this licence; see {homepage}")),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_debian_package_names_its_source_with_version_and_its_distribution() {
+        let mut receipt = crate::receipt::tests::example();
+        let mut package = receipt.packages().next().unwrap().clone();
+        package.name = "bsdutils".to_owned();
+        package.version = "1:2.38.1-5+deb12u3".to_owned();
+        package.source = "util-linux".to_owned();
+        package.source_version = None;
+        assert!(debian_purl(&receipt, &package).ends_with("&distro=debian-12&upstream=util-linux"));
+        package.source_version = Some("2.38.1-5".to_owned());
+        let purl = debian_purl(&receipt, &package);
+        assert!(purl.ends_with("&upstream=util-linux%402.38.1-5"), "{purl}");
+        let value = |name: &str| {
+            let properties = source_properties(&package);
+            let found = properties.iter().find(|property| property["name"] == name);
+            found.map(|property| property["value"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(value("aquasecurity:trivy:SrcVersion").as_deref(), Some("2.38.1"));
+        assert_eq!(value("aquasecurity:trivy:SrcRelease").as_deref(), Some("5"));
+        assert_eq!(value("aquasecurity:trivy:SrcEpoch"), None);
+        receipt.base.packages.push(package);
+        let spdx = spdx(&receipt, &BTreeMap::new()).to_string();
+        assert!(spdx.contains("built package from: util-linux 2.38.1-5"), "{spdx}");
+        receipt.base.version.clear();
+        assert_eq!(operating_system(&receipt), ("debian", "bookworm"));
     }
 
     #[test]

@@ -102,13 +102,20 @@ pub fn parse_distribution(text: &str) -> Result<String, String> {
 
 /// The distribution that `/etc/os-release` describes, in the form of [`Target::distribution`].
 pub fn distribution_of(os_release: &str) -> Option<String> {
-    let value = |key: &str| {
-        let line = os_release
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
-        Some(line.trim().trim_matches('"').to_owned())
-    };
-    Some(format!("{}:{}", value("ID")?, value("VERSION_CODENAME")?))
+    let (id, release) = (value(os_release, "ID")?, value(os_release, "VERSION_CODENAME")?);
+    Some(format!("{id}:{release}"))
+}
+
+/// The number of the release that `/etc/os-release` describes; `None` for one that is not out.
+pub fn version_of(os_release: &str) -> Option<String> {
+    value(os_release, "VERSION_ID").map(str::to_owned)
+}
+
+/// A value of os-release(5).
+fn value<'t>(os_release: &'t str, key: &str) -> Option<&'t str> {
+    let mut lines = os_release.lines();
+    let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+    Some(value.trim().trim_matches('"'))
 }
 
 #[cfg(test)]
@@ -135,8 +142,10 @@ mod tests {
 
     #[test]
     fn os_release_names_the_distribution() {
-        let text = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n";
+        let text = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\nID=debian\n";
         assert_eq!(distribution_of(text).unwrap(), "debian:bookworm");
+        assert_eq!(version_of(text).unwrap(), "12");
         assert_eq!(distribution_of("ID=x\n"), None);
+        assert_eq!(version_of("ID=x\n"), None);
     }
 }

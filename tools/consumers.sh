@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the libraries that the tests hand bills of materials to, below target/: they are no part of the project, and
-# where the package index of pip cannot be reached those tests are skipped by name.
+# Installs the libraries that the tests hand bills of materials to, below target/: they are no part of the project. Where
+# there is no package index for pip, or no python3 that makes environments, the tests that want them are skipped by name;
+# anything else that goes wrong is an error.
 set -Eeuo pipefail
 
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -8,18 +9,36 @@ readonly directory
 readonly environment="$directory/target/consumers"
 readonly -a libraries=("spdx-tools==0.8.5" "cyclonedx-python-lib[json-validation]==11.12.0")
 
+# usage: is_there     whether the libraries can be imported
+is_there() {
+  "$environment/bin/python" -c 'import cyclonedx.validation.json, jsonschema, spdx_tools' 2>/dev/null
+}
+
+# usage: index_answers     whether pip has an index that gives it anything
+index_answers() {
+  "$environment/bin/pip" download --quiet --no-cache-dir --retries 1 --no-deps --dest "$environment/probe" pip >/dev/null 2>&1
+}
+
 main() {
-  if "$environment/bin/python" -c 'import cyclonedx.validation.json, jsonschema, spdx_tools' 2>/dev/null; then
+  if is_there; then
     return
   fi
   if ! python3 -m venv --clear "$environment" >/dev/null 2>&1; then
     printf 'consumers: python3 cannot make an environment: apt-get install python3-venv\n' >&2
     return
   fi
-  if ! "$environment/bin/pip" install --quiet --disable-pip-version-check --retries 1 "${libraries[@]}" >&2; then
-    printf 'consumers: pip cannot install %s\n' "${libraries[*]}" >&2
-    rm -rf "$environment"
+  if "$environment/bin/pip" install --quiet --disable-pip-version-check --retries 1 "${libraries[@]}" >&2 && is_there; then
+    return
   fi
+  local status=0
+  if index_answers; then
+    printf 'consumers: the package index answers, and pip does not install %s\n' "${libraries[*]}" >&2
+    status=1
+  else
+    printf 'consumers: pip reaches no package index\n' >&2
+  fi
+  rm -rf "$environment"
+  return "$status"
 }
 
 main "$@"

@@ -22,7 +22,7 @@ main() {
   local skipped="target/tmp/skipped" status=0
   rm -f "$skipped"
   image
-  tools/consumers.sh
+  tools/consumers.sh || status=$?
   cargo test --locked || status=$?
   if [[ -s "$skipped" ]]; then
     printf '\nskipped here:\n'

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Context, Result};
+use glob::Pattern;
 use serde::{Deserialize, Serialize};
 
 use super::Host;
@@ -30,6 +31,9 @@ pub struct Package {
     pub version: String,
     /// The source package it was built from.
     pub source: String,
+    /// The version of that.
+    #[serde(default)]
+    pub source_version: String,
     /// Installed size in bytes as the package declares it.
     pub size: u64,
     /// True for what dpkg will not remove.
@@ -46,7 +50,7 @@ pub struct Package {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// Patterns in their order, with whether they leave out or take in.
-    rules: Vec<(bool, String)>,
+    rules: Vec<(bool, Pattern)>,
 }
 
 impl LeftOut {
@@ -54,7 +58,7 @@ impl LeftOut {
         for line in text.lines() {
             let rule = |name: &str| {
                 let rest = line.trim().strip_prefix(name)?.trim_start();
-                Some(rest.strip_prefix('=').unwrap_or(rest).trim().to_owned())
+                Some(pattern(rest.strip_prefix('=').unwrap_or(rest).trim()))
             };
             if let Some(pattern) = rule("path-exclude") {
                 self.rules.push((true, pattern));
@@ -66,25 +70,20 @@ impl LeftOut {
 
     /// Whether dpkg leaves out a path: the last rule that fits decides.
     pub fn has(&self, path: &str) -> bool {
-        let fits = |(_, pattern): &&(bool, String)| fits(pattern.as_bytes(), path.as_bytes());
-        self.rules
-            .iter()
-            .rev()
-            .find(fits)
-            .is_some_and(|(excludes, _)| *excludes)
+        let mut rules = self.rules.iter().rev();
+        let last = rules.find(|(_, pattern)| pattern.matches(path));
+        last.is_some_and(|(excludes, _)| *excludes)
     }
 }
 
-/// Whether `path` is what `pattern` stands for: `*` is any text, slashes included, and `?` any character, as dpkg
-/// calls fnmatch(3).
-fn fits(pattern: &[u8], path: &[u8]) -> bool {
-    match (pattern.split_first(), path.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => (0..=path.len()).any(|from| fits(rest, &path[from..])),
-        (Some((b'?', rest)), Some((_, below))) => fits(rest, below),
-        (Some((wanted, rest)), Some((byte, below))) => wanted == byte && fits(rest, below),
-        _ => false,
+/// A pattern as dpkg calls fnmatch(3): `*` is any text, slashes included, and several of them are no more. What is no
+/// pattern fits nothing.
+fn pattern(text: &str) -> Pattern {
+    let mut text = text.to_owned();
+    while text.contains("**") {
+        text = text.replace("**", "*");
     }
+    Pattern::new(&text).unwrap_or_default()
 }
 
 /// The installed packages and their files.
@@ -358,18 +357,25 @@ fn package(fields: &BTreeMap<String, String>, native: &str) -> Package {
     let architecture = field(fields, "Architecture");
     let mut needs = relation(&field(fields, "Pre-Depends"));
     needs.extend(relation(&field(fields, "Depends")));
+    let version = field(fields, "Version");
     let source = field(fields, "Source");
+    // `NAME`, or `NAME (VERSION)` where the version is another one than the package's.
+    let (source, source_version) = match source.split_once('(') {
+        Some((source, rest)) => (source.trim(), rest.trim_end_matches(')').trim()),
+        None => (source.trim(), version.as_str()),
+    };
     Package {
         name: if architecture == native || architecture == "all" {
             plain.clone()
         } else {
             format!("{plain}:{architecture}")
         },
-        version: field(fields, "Version"),
-        source: match source.split_whitespace().next() {
-            Some(source) => source.to_owned(),
-            None => plain,
+        source: match source {
+            "" => plain,
+            source => source.to_owned(),
         },
+        source_version: source_version.to_owned(),
+        version,
         size: field(fields, "Installed-Size").parse::<u64>().unwrap_or(0) * 1024,
         essential: field(fields, "Essential") == "yes",
         automatic: false,
@@ -475,6 +481,7 @@ Version: 1
 Package: late
 Status: install ok installed
 Architecture: all
+Source: other
 Depends: postfix
 Version: 1
 
@@ -527,6 +534,10 @@ Version: 1
     fn of_dpkgs_patterns_the_last_that_fits_decides() {
         let mut left_out = LeftOut::default();
         left_out.read("# x\npath-exclude /usr/share/doc/*\npath-include=/usr/share/doc/*/copyright\n");
+        left_out.read("path-exclude=/usr/share/man/[!m]**/x.?\n");
+        assert!(left_out.has("/usr/share/man/de/man1/x.1"));
+        assert!(!left_out.has("/usr/share/man/man1/x.1"));
+        assert!(!left_out.has("/usr/share/man/de/man1/x.10"));
         assert!(left_out.has("/usr/share/doc/libc6/changelog.gz"));
         assert!(left_out.has("/usr/share/doc/libc6"));
         assert!(!left_out.has("/usr/share/doc/libc6/copyright"));
@@ -555,8 +566,13 @@ Version: 1
         let marked = |name: &str| dpkg.packages[name].automatic;
         assert!(marked("late") && marked("libc6:i386"));
         assert!(!marked("server") && !marked("libc6"));
-        assert_eq!(dpkg.packages["server"].source, "source");
-        assert_eq!(dpkg.packages["init"].source, "init");
+        let source = |name: &str| {
+            let package = &dpkg.packages[name];
+            format!("{} {}", package.source, package.source_version)
+        };
+        assert_eq!(source("server"), "source 2:1.0");
+        assert_eq!(source("late"), "other 1");
+        assert_eq!(source("init"), "init 1");
         assert!(dpkg.packages["dpkg"].essential);
         assert_eq!(dpkg.packages["dpkg"].size, 10 * 1024);
     }

@@ -1,7 +1,7 @@
 //! What the dynamic linker reads of an ELF file: machine, interpreter, needed libraries, search paths.
 //!
-//! Only the headers and the dynamic segment are read, not what is in sections, so a stripped file tells as much as
-//! another. It follows nothing: finding the libraries is `closure`'s.
+//! Only the headers, the dynamic segment and the dynamic symbols are read, which `strip` leaves where they are, so a
+//! stripped file tells as much as another. It follows nothing: finding the libraries is `closure`'s.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use object::elf::{self, FileHeader32, FileHeader64};
-use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, ReadCache};
 
 use super::Host;
@@ -100,8 +100,8 @@ impl Host {
         id.with_context(context)
     }
 
-    /// The names of shared libraries that stand in a file as texts of their own: those it links, and those it may
-    /// open with `dlopen`.
+    /// The names of shared libraries that stand in a file as texts, or as ends of texts: those it links, and those it
+    /// may open with `dlopen`.
     pub fn library_names(&self, inside: &str) -> Result<BTreeSet<String>> {
         let path = self.path(inside);
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -109,29 +109,44 @@ impl Host {
     }
 }
 
-/// C strings in `bytes` that are `libNAME.so` or `libNAME.so.1`, with or without a directory.
+/// The names of libraries with which C strings in `bytes` end, with or without a directory before them.
 fn library_names(bytes: &[u8]) -> BTreeSet<String> {
-    let is_name = |name: &str| {
-        let fits = |c: char| c.is_ascii_alphanumeric() || "_+-.".contains(c);
-        let version = |version: &str| {
-            version.is_empty()
-                || version
-                    .strip_prefix('.')
-                    .is_some_and(|rest| rest.split('.').all(|part| part.parse::<u32>().is_ok()))
-        };
-        name.len() > "lib.so".len()
-            && name.starts_with("lib")
-            && name.chars().all(fits)
-            && name.rsplit_once(".so").is_some_and(|(_, rest)| version(rest))
-    };
     bytes
         .split(|byte| *byte == 0)
-        .filter(|text| text.len() < 256)
-        .filter_map(|text| std::str::from_utf8(text).ok())
-        .filter_map(|text| text.rsplit('/').next())
-        .filter(|name| is_name(name))
+        .filter_map(name_at_end)
         .map(str::to_owned)
         .collect()
+}
+
+/// The longest end of a text that is `libNAME.so` or `libNAME.so.1`. A linker writes `libfoo.so` only once where another
+/// text ends so (`ld`, of sections with `SHF_MERGE` and `SHF_STRINGS`), and what stands before a text may be no text at
+/// all. One name is enough: the end of another library's name is hardly ever one that is opened, too.
+fn name_at_end(text: &[u8]) -> Option<&str> {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(byte);
+    let word = text.rsplit(|byte| !fits(byte)).next()?;
+    let word = std::str::from_utf8(word).ok()?;
+    let is_apart = |at: usize| {
+        let after = &word[at + "lib".len()..];
+        // `libglib-2.0.so` is no `lib-2.0.so`.
+        at == 0 || after.starts_with(|c: char| c.is_ascii_alphanumeric())
+    };
+    word.match_indices("lib")
+        .filter(|(at, _)| is_apart(*at))
+        .map(|(at, _)| &word[at..])
+        .find(|name| is_library_name(name))
+}
+
+/// Whether a name that begins with `lib` is that of a shared library.
+fn is_library_name(name: &str) -> bool {
+    let is_version = |version: &str| {
+        version.is_empty()
+            || version
+                .strip_prefix('.')
+                .is_some_and(|rest| rest.split('.').all(|part| part.parse::<u32>().is_ok()))
+    };
+    // The longest name that a file may have (NAME_MAX).
+    let fits = name.len() > "lib.so".len() && name.len() < 256;
+    fits && name.rsplit_once(".so").is_some_and(|(_, rest)| is_version(rest))
 }
 
 /// The facts of the ELF file at a path of this machine, as [`Host::elf`] gives them.
@@ -278,10 +293,32 @@ fn facts<H: FileHeader<Endian = Endianness>>(data: &ReadCache<File>) -> object::
             Vec::new()
         },
         runpath,
-        opens_libraries: [&b"dlopen"[..], b"dlmopen"]
-            .iter()
-            .any(|name| strings.split(|byte| *byte == 0).any(|text| text == *name)),
+        opens_libraries: opens_libraries::<H>(header, endian, data, strings),
     })
+}
+
+/// Whether a file asks others for `dlopen` or `dlmopen`. `strings` are its dynamic ones: without a table of sections, which
+/// has the symbols, one that ends so is enough, because linkers merge ends.
+fn opens_libraries<H: FileHeader<Endian = Endianness>>(
+    header: &H,
+    endian: Endianness,
+    data: &ReadCache<File>,
+    strings: &[u8],
+) -> bool {
+    let openers = [&b"dlopen"[..], b"dlmopen"];
+    let symbols = header
+        .sections(endian, data)
+        .and_then(|sections| sections.symbols(endian, data, elf::SHT_DYNSYM))
+        .unwrap_or_default();
+    if symbols.is_empty() {
+        let mut texts = strings.split(|byte| *byte == 0);
+        return texts.any(|text| openers.iter().any(|opener| text.ends_with(opener)));
+    }
+    let asks = |symbol: &H::Sym| {
+        let name = symbols.symbol_name(endian, symbol);
+        symbol.is_undefined(endian) && name.is_ok_and(|name| openers.contains(&name))
+    };
+    symbols.iter().any(asks)
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -305,10 +342,64 @@ mod tests {
 
     #[test]
     fn names_of_libraries_are_found_among_other_texts() {
+        let found = |bytes: &[u8]| -> Vec<String> { library_names(bytes).into_iter().collect() };
         let bytes =
-            b"\x01libcurl.so.4\0libcurl.so.4\0/opt/x/libtensor.so\0use libz.so.1 here\0libm.so.6x\0lib.so\0";
-        let names: Vec<String> = library_names(bytes).into_iter().collect();
-        assert_eq!(names, ["libcurl.so.4", "libtensor.so"]);
+            b"\x01\0libcurl.so.4\0libcurl.so.4\0/opt/x/libtensor.so\0use libz.so.1 here\0libm.so.6x\0lib.so\0";
+        assert_eq!(found(bytes), ["libcurl.so.4", "libtensor.so"]);
+        for (text, expected) in [
+            (&b"preloadlibfoo.so"[..], &["libfoo.so"][..]),
+            (b"cannot open libfoo.so.1.2", &["libfoo.so.1.2"]),
+            (b"/usr/lib/x86_64-linux-gnu/libfoo.so", &["libfoo.so"]),
+            // What is no text may stand before it.
+            (b"J\xff\xff\x01libfoo.so", &["libfoo.so"]),
+            (b"libedit.so:libreadline.so.8", &["libreadline.so.8"]),
+            // Names of libraries count as wholes.
+            (b"libglib-2.0.so.0", &["libglib-2.0.so.0"]),
+            (b"libcalibrate.so", &["libcalibrate.so"]),
+            (b"libpackagekit-glib2.so.18", &["libpackagekit-glib2.so.18"]),
+            (b"libmylibfoo.so", &["libmylibfoo.so"]),
+            (b"lib_x.so", &["lib_x.so"]),
+            (b"module-glib-2.0.so", &[]),
+            (b"plpgsql.so", &[]),
+        ] {
+            assert_eq!(found(text), expected, "{}", text.escape_ascii());
+        }
+    }
+
+    /// What is read of a library that is compiled of `code`, without its table of sections where `is_bare`.
+    fn compiled(code: &str, is_bare: bool) -> (Elf, BTreeSet<String>) {
+        let directory = tempfile::tempdir().unwrap();
+        let (source, library) = (directory.path().join("it.c"), directory.path().join("it.so"));
+        std::fs::write(&source, code).unwrap();
+        let compiler = std::process::Command::new("cc")
+            .args(["-O2", "-shared", "-fPIC", "-s", "-o"])
+            .args([&library, &source])
+            .output()
+            .unwrap();
+        assert!(compiler.status.success(), "{compiler:?}");
+        let mut bytes = std::fs::read(&library).unwrap();
+        if is_bare {
+            // e_shoff, and from e_shentsize on all that speaks of sections.
+            bytes[0x28..0x30].fill(0);
+            bytes[0x3a..0x40].fill(0);
+            std::fs::write(&library, &bytes).unwrap();
+        }
+        (read(&library).unwrap().unwrap(), library_names(&bytes))
+    }
+
+    #[test]
+    fn what_a_linker_has_merged_into_longer_texts_is_found() {
+        let code = "void *dlopen(const char *, int);\n\
+                    void *my_dlopen(const char **said) { *said = \"preloadlibtensor.so.1\"; return dlopen(\"libtensor.so.1\", 1); }";
+        for is_bare in [false, true] {
+            let (elf, names) = compiled(code, is_bare);
+            assert!(elf.opens_libraries, "bare: {is_bare}");
+            assert!(names.contains("libtensor.so.1"), "{names:?}");
+        }
+        let (elf, _) = compiled("int my_dlopen(void) { return 0; }", false);
+        assert!(!elf.opens_libraries);
+        let (elf, _) = compiled("int dlopen(void) { return 0; }", false);
+        assert!(!elf.opens_libraries);
     }
 
     #[test]

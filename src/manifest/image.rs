@@ -102,7 +102,8 @@ pub struct Prune {
     /// Whether pgsetup itself stays, as /usr/local/bin/pgsetup; the image can then be verified from within.
     #[serde(default)]
     pub keep_pgsetup: bool,
-    /// Files and directories to remove besides; absolute paths. What Debian packages own stays.
+    /// Files and directories to remove besides; absolute paths, in whose names `*`, `?` and `[…]` are what they are to a
+    /// shell, and `*` hidden names as well. What Debian packages own stays.
     #[serde(default)]
     pub paths: Vec<String>,
     /// Files of Debian packages that are never unpacked, as patterns of dpkg's `path-exclude` (dpkg(1)). dpkg is told

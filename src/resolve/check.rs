@@ -1,6 +1,7 @@
 //! Checks of every manifest by itself and of all of them together, selected or not.
 
 mod proof;
+mod pruned;
 
 use std::collections::BTreeMap;
 
@@ -39,7 +40,7 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
             manifest,
             problems: &mut problems,
         }
-        .image();
+        .image(&manifests.patronis);
     }
     for manifest in &manifests.postgresql {
         let variables = postgresql_variables(&manifest.value, Architecture::Amd64);
@@ -449,7 +450,7 @@ impl<T> Checks<'_, T> {
 }
 
 impl Checks<'_, Image> {
-    fn image(&mut self) {
+    fn image(&mut self, patronis: &[Located<Patroni>]) {
         let image = &self.manifest.value;
         self.at("name", value::name(&image.name));
         self.at("base", parse_distribution(&image.base).map(drop));
@@ -496,12 +497,7 @@ impl Checks<'_, Image> {
                 );
             }
         }
-        for (position, path) in image.prune.paths.iter().enumerate() {
-            self.at(
-                &format!("prune.paths[{position}]"),
-                value::absolute_path(path, &["/usr", "/opt", "/var", "/etc"]),
-            );
-        }
+        self.pruned(patronis);
         for (position, name) in image.extensions.iter().enumerate() {
             if image.extensions[..position].contains(name) {
                 self.at(

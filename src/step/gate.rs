@@ -455,15 +455,12 @@ fn read_ld_so_conf(
                     format!("/etc/{pattern}")
                 };
                 let (directory, name) = pattern.rsplit_once('/').unwrap_or(("", &pattern));
-                // One star is all that Debian and its packages use.
-                let (start, end) = name.split_once('*').unwrap_or((name, ""));
-                for name in host.names(directory)? {
-                    let fits = name.len() >= start.len() + end.len()
-                        && name.starts_with(start)
-                        && name.ends_with(end);
-                    if fits {
-                        read_ld_so_conf(host, &format!("{directory}/{name}"), read, directories)?;
-                    }
+                // What glob(3) does not know either includes nothing.
+                let Ok(wanted) = glob::Pattern::new(name) else {
+                    continue;
+                };
+                for name in host.names(directory)?.iter().filter(|name| wanted.matches(name)) {
+                    read_ld_so_conf(host, &format!("{directory}/{name}"), read, directories)?;
                 }
             }
         }

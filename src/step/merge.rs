@@ -21,7 +21,7 @@ use crate::layout;
 /// Where a component may put files.
 const ALLOWED: [&str; 3] = ["/etc", "/opt", "/usr"];
 /// What is below them and still not a component's.
-const RESERVED: [(&str, &str); 2] = [
+const RESERVED: [(&str, &str); 5] = [
     (
         "/usr/local",
         "belongs to the administrator, and shadows the distribution's programs and libraries",
@@ -30,7 +30,14 @@ const RESERVED: [(&str, &str); 2] = [
         "/etc/ld.so.preload",
         "would load a library into every program of the image",
     ),
+    ("/etc/ld.so.cache", "is made by ldconfig"),
+    ("/etc/ld.so.conf", LD_SO_CONF),
+    ("/etc/ld.so.conf.d", LD_SO_CONF),
 ];
+/// The dynamic linker reads a cache, which nobody makes anew where a component comes from a cache of ours.
+const LD_SO_CONF: &str = "says where every program of the image looks for libraries, and only after ldconfig; a component \
+     gives its own files a search path (`-Wl,-rpath,DIRECTORY`), or its libraries are those of a package in \
+     `packages.runtime`";
 /// Targets of links that exist only while a machine runs.
 const RUN_TIME: [&str; 4] = ["/dev/", "/proc/", "/run/", "/var/run/"];
 
@@ -575,6 +582,10 @@ mod tests {
         let findings = Machine::findings(|machine| {
             machine.write("/stage/home/me/x", "");
             machine.write("/stage/usr/local/lib/x", "");
+            machine.write("/stage/etc/ld.so.cache", "");
+            machine.write("/stage/etc/ld.so.conf", "/opt/x/lib");
+            machine.write("/stage/etc/ld.so.conf.d/x.conf", "/opt/x/lib");
+            machine.write("/stage/etc/ld.so.preload", "/opt/x/lib/x.so");
             machine.write("/stage/usr/bin/suid", "");
             let suid = machine.host.path("/stage/usr/bin/suid");
             std_fs::set_permissions(suid, std_fs::Permissions::from_mode(0o4757)).unwrap();
@@ -582,6 +593,10 @@ mod tests {
         assert_eq!(
             findings,
             [
+                "/etc/ld.so.cache: must not be there: it is made by ldconfig",
+                &format!("/etc/ld.so.conf: must not be there: it {LD_SO_CONF}"),
+                &format!("/etc/ld.so.conf.d: must not be there: it {LD_SO_CONF}"),
+                "/etc/ld.so.preload: must not be there: it would load a library into every program of the image",
                 "/home: is outside of /etc, /opt, /usr",
                 "/usr/bin/suid: is set-user-id or set-group-id (mode 4757)",
                 "/usr/bin/suid: may be written by everybody (mode 4757)",

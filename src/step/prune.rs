@@ -16,6 +16,7 @@ use crate::host::tree::{is_below, utf8};
 use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::layout;
 use crate::manifest::image::{Prune, Removal};
+use crate::pattern::PathPattern;
 
 /// Where debuggers look for symbols.
 pub const DEBUG_SYMBOLS: &str = "/usr/lib/debug/.build-id/";
@@ -124,9 +125,10 @@ pub struct Pruned {
 /// Removes the files of `inventory` that `policy` names. To be done before the packages to keep are found, so that
 /// nothing stays for the sake of a file that goes.
 pub fn files(host: &Host, policy: &Prune, inventory: &mut Inventory) -> Result<Pruned> {
+    let patterns = patterns(policy.paths.iter().map(String::as_str))?;
     let goes = inventory.iter().filter(|file| {
         let by_kind = kind(&file.path).is_some_and(|kind| policy.remove.contains(&kind));
-        let by_path = policy.paths.iter().any(|pattern| matches(pattern, &file.path));
+        let by_path = patterns.iter().any(|pattern| pattern.takes(&file.path));
         let is_build_link = policy.remove.contains(&Removal::Development) && is_linker_name(file);
         file.content != Content::Directory && (by_kind || by_path || is_build_link)
     });
@@ -209,20 +211,20 @@ impl Pruned {
     fn sweep(&mut self, host: &Host, policy: &Prune, before: &PackagesBefore) -> Result<()> {
         let dpkg = host.dpkg()?;
         let has = |removal: Removal| policy.remove.contains(&removal);
-        let mut patterns: Vec<&str> = CACHES.to_vec();
+        let mut wanted: Vec<&str> = CACHES.to_vec();
         if has(Removal::Logs) {
-            patterns.extend(LOGS);
+            wanted.extend(LOGS);
         }
         if has(Removal::PackageLists) {
-            patterns.extend(PACKAGE_LISTS);
+            wanted.extend(PACKAGE_LISTS);
         }
-        patterns.extend(policy.paths.iter().map(String::as_str));
+        wanted.extend(policy.paths.iter().map(String::as_str));
         let mut paths: BTreeSet<String> = purge::temporary(host)?
             .difference(&before.temporary)
             .cloned()
             .collect();
-        for pattern in patterns {
-            paths.extend(expand(host, pattern)?);
+        for pattern in patterns(wanted)? {
+            paths.extend(expand(host, &pattern)?);
         }
         if has(Removal::ByteCode) {
             paths.extend(byte_code(host)?);
@@ -257,44 +259,29 @@ fn is_linker_name(file: &InstalledFile) -> bool {
     name.starts_with("lib") && name.strip_suffix(".so").is_some() && target.starts_with(&format!("{name}."))
 }
 
-/// True where `path` is what `pattern` names or lies below it. A star stands for any part of one name.
-fn matches(pattern: &str, path: &str) -> bool {
-    let mut names = path.split('/');
-    for wanted in pattern.trim_end_matches('/').split('/') {
-        match names.next() {
-            Some(name) if name_matches(wanted, name) => {}
-            _ => return false,
-        }
-    }
-    true
+fn patterns<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Vec<PathPattern>> {
+    let patterns = texts.into_iter().map(PathPattern::new);
+    patterns.collect::<Result<_, _>>().map_err(anyhow::Error::msg)
 }
 
-fn name_matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((start, end)) => {
-            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
-        }
-    }
-}
-
-/// The paths that a pattern stands for, a star in any of its names.
-fn expand(host: &Host, pattern: &str) -> Result<Vec<String>> {
+/// The paths that a pattern stands for.
+fn expand(host: &Host, pattern: &PathPattern) -> Result<Vec<String>> {
     let mut paths = vec![String::new()];
-    for wanted in pattern.split('/').filter(|name| !name.is_empty()) {
+    for wanted in pattern.names() {
         let mut next = Vec::new();
         for path in paths {
-            if wanted.contains('*') {
+            let name = wanted.as_str();
+            if name.contains(['*', '?', '[']) {
                 let directory = if path.is_empty() { "/" } else { &path };
                 let names = host.names(directory)?;
                 next.extend(
                     names
                         .iter()
-                        .filter(|name| name_matches(wanted, name))
+                        .filter(|name| wanted.matches(name))
                         .map(|name| format!("{path}/{name}")),
                 );
-            } else if host.exists(format!("{path}/{wanted}")) {
-                next.push(format!("{path}/{wanted}"));
+            } else if host.exists(format!("{path}/{name}")) {
+                next.push(format!("{path}/{name}"));
             }
         }
         paths = next;
@@ -400,14 +387,6 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_a_part_of_one_name() {
-        assert!(matches("/opt/x", "/opt/x/y/z"));
-        assert!(matches("/opt/*.py", "/opt/a.py"));
-        assert!(!matches("/opt/*.py", "/opt/sub/a.py"));
-        assert!(!matches("/opt/x", "/opt/xy"));
-    }
-
-    #[test]
     fn what_the_policy_names_goes_and_what_dpkg_owns_stays() {
         let root = tempfile::tempdir().unwrap();
         let host = Host::new(root.path());
@@ -442,9 +421,12 @@ mod tests {
                 Removal::Logs,
                 Removal::PackageLists,
             ],
-            paths: Vec::new(),
+            paths: vec!["/opt/x/*-[0-9]*.t?t".to_owned()],
             ..Prune::default()
         };
+        for name in ["notes-1.2.txt", "notes-x.txt"] {
+            write(&format!("/opt/x/{name}"), "x");
+        }
         write("/etc/ssl/private/ssl-cert-snakeoil.key", "x");
         write("/etc/ssl/certs/ssl-cert-snakeoil.pem", "x");
         std::os::unix::fs::symlink("ssl-cert-snakeoil.pem", host.path("/etc/ssl/certs/6d238aa3.0")).unwrap();
@@ -478,6 +460,8 @@ mod tests {
             ("/etc/ssl/private/ssl-cert-snakeoil.key", false),
             ("/etc/ssl/certs/ssl-cert-snakeoil.pem", false),
             ("/etc/ssl/certs/6d238aa3.0", false),
+            ("/opt/x/notes-1.2.txt", false),
+            ("/opt/x/notes-x.txt", true),
             ("/tmp/theirs", true),
             ("/tmp/ours", false),
             ("/var/tmp/pgsetup/log/purge.log", true),

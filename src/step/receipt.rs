@@ -18,7 +18,7 @@ use crate::plan;
 use crate::receipt::{Component, ComponentKind, DebugSymbols, Facts, IMAGE, Privileged, Receipt};
 use crate::report::bytes;
 use crate::resolve::Resolved;
-use crate::{sbom, verify};
+use crate::{sbom, target, verify};
 
 /// Writes `contents.txt` for people, `receipt.json`, `sbom.spdx.json` and `sbom.cdx.json` below
 /// [`layout::RECORDS`]. It comes last: what is recorded is the machine as it is now.
@@ -71,6 +71,8 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
                 sha256: archive.sha256,
                 size: archive.size,
             }),
+            distribution_version: target::version_of(&host.read("/etc/os-release")?.unwrap_or_default())
+                .unwrap_or_default(),
             created: seconds(created),
         },
     );

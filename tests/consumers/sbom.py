@@ -1,5 +1,7 @@
 """Validates an SPDX 2.3 and a CycloneDX 1.6 document with the libraries that read them.
 
+Each has the distribution, or no scanner knows whose advisories are about the packages.
+
 With a receipt as third argument every component of it must be in both, with purl, version, licence, digest and, where
 it was compiled from an archive, the place of that.
 """
@@ -10,6 +12,7 @@ import sys
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from cyclonedx.model.bom import Bom
+from cyclonedx.model.component import ComponentType
 from spdx_tools.spdx.model.package import PackagePurpose
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
@@ -76,6 +79,13 @@ def in_cyclonedx(component):
     return ", ".join(name for name, is_right in facts.items() if not is_right)
 
 
+systems = {
+    spdx: [package for package in document.packages if package.primary_package_purpose == PackagePurpose.OPERATING_SYSTEM],
+    cyclonedx: [component for component in bom.components if component.type == ComponentType.OPERATING_SYSTEM],
+}
+for path, found in systems.items():
+    if [system.name for system in found] != ["debian"] or not found[0].version:
+        problems.append(f"{path}: no operating system with a version: {found}")
 components = [component for path in receipts for component in json.load(open(path))["components"]]
 for component in components:
     for path, lacks in [(spdx, in_spdx(component)), (cyclonedx, in_cyclonedx(component))]:

@@ -100,6 +100,7 @@ fn what_is_pure_knows_neither_machine_nor_clock() {
         "closure.rs",
         "command.rs",
         "hint.rs",
+        "pattern.rs",
         "sbom.rs",
         "summary.rs",
         "target.rs",

@@ -28,7 +28,7 @@ struct Case {
 
 const DIRECTORY: &str = "/usr/lib/postgresql/18/lib";
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     Case {
         name: "linked",
         code: "void *yaml_get_version_string(void); void *f(void) { return yaml_get_version_string(); }",
@@ -60,6 +60,16 @@ const CASES: [Case; 8] = [
         script: "",
         packages: "dlopen_optional: [libcuda.so.1]",
         finding: "[DIR]/undeclared.so opens libtensor.so.1, which is not there and not declared; no installed package had it",
+    },
+    // The linker writes neither the symbol nor the name a second time where a longer text ends so.
+    Case {
+        name: "merged",
+        code: "void *dlopen(const char *, int); void *my_dlopen(const char **said) \
+               { *said = \"preloadlibmerged.so.1\"; return dlopen(\"libmerged.so.1\", 1); }",
+        link: "-O2",
+        script: "",
+        packages: "dlopen_optional: [libcuda.so.1]",
+        finding: "[DIR]/merged.so opens libmerged.so.1, which is not there and not declared; no installed package had it",
     },
     Case {
         name: "promised",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::contract::container::{docker, image};
-use crate::support::{project, skip};
+use crate::support::{Ran, project, skip};
 
 /// A Python that has the libraries of others; `None`, said by name, where there is none.
 pub fn python() -> Option<PathBuf> {
@@ -46,7 +46,7 @@ fn the_agreed_documents_follow_the_published_schemas() {
     ];
     if let Some((is_valid, text)) = consume(&files.map(Path::new)) {
         assert!(is_valid, "{text}");
-        assert_eq!(text, "24 packages, 14 components\n");
+        assert_eq!(text, "25 packages, 15 components\n");
     }
 }
 
@@ -66,5 +66,57 @@ fn the_image_has_documents_that_others_can_read_with_every_component_in_both() {
     });
     if let Some((is_valid, text)) = consume(&files.each_ref().map(std::path::PathBuf::as_path)) {
         assert!(is_valid, "{text}");
+    }
+}
+
+/// What comes of `tools/consumers.sh` where python3 makes environments with this script as pip, or none.
+fn consumers(pip: Option<&str>) -> Ran {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let write = |name: &str, text: &str| {
+        let file = path.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    if let Some(pip) = pip {
+        write("made/bin/pip", pip);
+        write("made/bin/python", "[ -e \"${0%/*}/libraries\" ]");
+    }
+    let environment = path.join("made");
+    // Called as `python3 -m venv --clear DIRECTORY`.
+    let make = format!("mkdir -p \"$4\" && cp -r '{}/.' \"$4\"", environment.display());
+    write("stubs/python3", &make);
+    let script = path.join("tools/consumers.sh");
+    write("tools/consumers.sh", "");
+    std::fs::copy(project().join("tools/consumers.sh"), &script).unwrap();
+    let stubs = path.join("stubs");
+    let paths = format!("{}:{}", stubs.display(), std::env::var("PATH").unwrap());
+    let ran = Command::new(script).env("PATH", paths).output();
+    Ran::from(ran.unwrap())
+}
+
+#[test]
+fn libraries_that_could_be_had_and_are_not_installed_are_an_error() {
+    let installs = "[ \"$1\" != install ] || touch \"${0%/*}/libraries\"";
+    for (pip, status, said) in [
+        (None, 0, "python3 cannot make an environment"),
+        (Some("exit 1"), 0, "pip reaches no package index"),
+        (
+            Some("[ \"$1\" = download ]"),
+            1,
+            "the package index answers, and pip does not install",
+        ),
+        // It ends well, and what it should have installed cannot be imported.
+        (
+            Some("exit 0"),
+            1,
+            "the package index answers, and pip does not install",
+        ),
+        (Some(installs), 0, ""),
+    ] {
+        let ran = consumers(pip);
+        assert_eq!(ran.status, status, "{pip:?}: {}", ran.err);
+        assert!(ran.err.contains(said), "{pip:?}: {}", ran.err);
     }
 }

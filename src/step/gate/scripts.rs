@@ -29,14 +29,10 @@ pub fn interpreter(
     let Some((program, argument)) = closure::shebang(&host.head(&file.path, 256)?) else {
         return Ok(None);
     };
-    // `#!/usr/bin/env python3` means python3; env's own options are not used in practice but for -S.
+    // `#!/usr/bin/env python3` means python3.
     let name = if program.ends_with("/env") {
         let words = argument.unwrap_or_default();
-        words
-            .split_whitespace()
-            .find(|word| !word.starts_with('-'))
-            .unwrap_or(&program)
-            .to_owned()
+        run_by_env(&words).unwrap_or(&program).to_owned()
     } else {
         program
     };
@@ -50,6 +46,36 @@ pub fn interpreter(
         .and_then(|path| dpkg.owner(path))
         .map(str::to_owned);
     Ok(Some(Interpreter { name, path, package }))
+}
+
+/// The program that env(1) runs for these words: the first after its options and the variables that it sets.
+fn run_by_env(words: &str) -> Option<&str> {
+    let mut words = words.split_whitespace();
+    while let Some(word) = words.next() {
+        // What `-S` is to split may begin in the same word.
+        let word = word.strip_prefix("--split-string=").unwrap_or(word);
+        let word = match word.strip_prefix('-') {
+            None => word,
+            Some("-argv0" | "-chdir" | "-unset") => {
+                words.next();
+                continue;
+            }
+            Some(long) if long.starts_with('-') => continue,
+            Some(letters) => match letters.split_once(['S', 'C', 'a', 'u']) {
+                Some((before, rest)) if letters[before.len()..].starts_with('S') => rest,
+                // The option's own value.
+                Some((_, "")) => {
+                    words.next();
+                    continue;
+                }
+                _ => continue,
+            },
+        };
+        if !word.is_empty() && !word.contains('=') {
+            return Some(word);
+        }
+    }
+    None
 }
 
 /// What can be done about a script without its interpreter.
@@ -97,6 +123,22 @@ mod tests {
         let expected = "what is installed needs what is not there\n  \
              /usr/lib/postgresql/18/bin/tidy is run by /usr/bin/perl5, which is not there; the package perl had it";
         assert_eq!(error, format!("{expected}{HINT}"));
+    }
+
+    #[test]
+    fn env_runs_what_comes_after_its_options_and_variables() {
+        for (words, expected) in [
+            ("python3", Some("python3")),
+            ("-S python3 -u", Some("python3")),
+            ("-Sperl -w", Some("perl")),
+            ("-iS A=1 B=2 perl", Some("perl")),
+            ("-S -u HOME -C /tmp perl -u", Some("perl")),
+            ("-S -uHOME --chdir /tmp --unset=X -- perl", Some("perl")),
+            ("--split-string=A=1 perl", Some("perl")),
+            ("-S A=1", None),
+        ] {
+            assert_eq!(run_by_env(words), expected, "{words}");
+        }
     }
 
     #[test]
