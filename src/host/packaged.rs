@@ -58,10 +58,10 @@ impl Host {
 
     /// The MD5 of a file, in hexadecimal digits.
     pub fn md5(&self, inside: &str) -> Result<String> {
-        let path = self.path(inside);
-        File::open(&path)
+        self.locate_target(inside)
+            .and_then(File::open)
             .and_then(md5)
-            .with_context(|| format!("cannot read {}", path.display()))
+            .with_context(|| format!("cannot read {}", self.path(inside).display()))
     }
 }
 

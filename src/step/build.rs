@@ -17,7 +17,7 @@ use crate::hint;
 use crate::host::archive::{self, Limits};
 use crate::host::cmd::Settings;
 use crate::host::dpkg::Dpkg;
-use crate::host::fs::{self, FileKind};
+use crate::host::fs::FileKind;
 use crate::host::tree::utf8;
 use crate::host::{Host, Log};
 use crate::layout;
@@ -59,7 +59,7 @@ fn make(build: &Build, known: &Known<'_>, context: &Context<'_>, log: &Log) -> R
         (Some(_), Part::Second) => Ok(Done::cached("restored with the first part".to_owned())),
         (Some(artifact), _) => {
             context.host.remove(layout::stage(&build.component))?;
-            let stage = context.host.path(layout::stage(&build.component));
+            let stage = context.host.reach(layout::stage(&build.component))?;
             context.store()?.restore(&artifact, &stage)?;
             Ok(Done::cached(format!("cached, {}", bytes(artifact.entry.bytes))))
         }
@@ -221,7 +221,7 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
     let component = &known.inputs.component;
     match context
         .store()?
-        .publish(pending, component, libraries, &host.path(&stage))
+        .publish(pending, component, libraries, &host.reach(&stage)?)
     {
         Ok(_) => Ok(String::new()),
         // What cannot be kept is still built.
@@ -232,7 +232,7 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
 /// The Debian packages with libraries that ELF files of a stage are linked to: by package, one file and its library.
 fn linked(host: &Host, dpkg: &Dpkg, stage: &str) -> Result<BTreeMap<String, (String, String)>, Failure> {
     let mut files = Vec::new();
-    for entry in fs::tree(&host.path(stage))? {
+    for entry in host.tree(stage)? {
         let path = format!("{stage}/{}", utf8(&entry.path)?);
         if entry.kind == FileKind::File
             && let Some(elf) = host.elf(&path)?

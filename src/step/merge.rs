@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
 use crate::host::elf::{Elf, Machine};
-use crate::host::fs::{self, Entry, FileKind};
+use crate::host::fs::{Entry, FileKind};
 use crate::host::tree::{components, is_below, utf8};
 use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::layout;
@@ -45,7 +45,7 @@ pub fn merge(
     installed: &mut Inventory,
     announce: &dyn Fn(&[String]) -> Result<()>,
 ) -> Result<Vec<InstalledFile>> {
-    let tree = fs::tree(&host.path(stage))?;
+    let tree = host.tree(stage)?;
     let dpkg = host.dpkg()?;
     let check = Check {
         host,
@@ -175,7 +175,7 @@ fn put(
             return Ok(installed.find(path).cloned());
         }
         FileKind::File => Content::File {
-            sha256: host.install_file(&host.path(stage).join(&entry.path), path, mode)?,
+            sha256: host.install_file(&host.reach(stage)?.join(&entry.path), path, mode)?,
             size: entry.size,
         },
         FileKind::Link(target) => {
