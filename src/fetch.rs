@@ -64,7 +64,7 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     sources.vendor.insert(0, directory.clone());
     let own_cache = directory.join(PARTIAL);
     let cache = args.cache.as_ref().unwrap_or(&own_cache);
-    let supply = crate::install::supply(&sources, cache, Path::new("/"))?;
+    let supply = crate::install::supply(&sources, cache, &Host::new(Path::new("/")))?;
     let begin = Instant::now();
     let (rows, failures) = obtain_all(&items, &supply, args, reporter)?;
     reporter

@@ -159,7 +159,7 @@ fn resolve_and_perform(
     }
     // The plan's own step would say the same, beside others that have begun already.
     user::exist(host, &resolved.user)?;
-    let supply = supply(&args.sources, &args.cache, &args.root)?;
+    let supply = supply(&args.sources, &args.cache, host)?;
     let left_out = if args.skip_unavailable {
         unavailable(&resolved, &supply, reporter)?
     } else {
@@ -267,7 +267,7 @@ fn remote(
 }
 
 /// Where sources come from, by the command line.
-pub fn supply(args: &SourceArgs, cache: &Path, root: &Path) -> Result<Supply, Failure> {
+pub fn supply(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Supply, Failure> {
     for directory in &args.vendor {
         if !directory.is_dir() {
             let message = format!("--vendor {}: there is no such directory", directory.display());
@@ -291,7 +291,7 @@ pub fn supply(args: &SourceArgs, cache: &Path, root: &Path) -> Result<Supply, Fa
         cache,
         client,
         offline: args.offline,
-        debian: DebianArchive::read(root),
+        debian: DebianArchive::read(host),
         content_mirrors: args.mirror.clone(),
     })?)
 }

@@ -127,7 +127,7 @@ fn plan(args: &PlanArgs, reporter: &Reporter) -> Result<(), Failure> {
 
 /// `pgsetup verify`.
 fn verify(args: &VerifyArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let found = verify::verify(&host::Host::new(&args.root)).because(Cause::Test)?;
+    let found = verify::verify(&host::Host::new(&args.root))?;
     let text = match args.format {
         VerifyFormat::Text => verify::text(&found),
         VerifyFormat::Json => verify::json(&found)?,

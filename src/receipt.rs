@@ -16,6 +16,7 @@ use crate::host::dpkg::Package;
 use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::resolve::{self, Place, Resolved};
 use crate::step::purge::{PackagesBefore, Purged};
+use crate::verify::Account;
 
 /// The version of this document's schema. It is raised when a reader of the last one would misread it; new
 /// optional fields do not raise it.
@@ -70,6 +71,32 @@ pub struct Receipt {
     pub packages_size: u64,
     /// Every file, link and directory that was installed, by component and path.
     pub files: Vec<File>,
+    /// What neither a component nor a package has: files and links where programs and libraries are searched for, and the
+    /// base's programs and libraries that no package has. Absent where an earlier pgsetup wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpackaged: Option<Vec<File>>,
+    /// The documents beside this one. Absent where an earlier pgsetup wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<Vec<File>>,
+    /// What packages brought and dpkg does not record. Absent where an earlier pgsetup wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package_record: Option<PackageRecord>,
+}
+
+/// What packages brought and dpkg does not record, by path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PackageRecord {
+    /// Symbolic links, with their targets as written.
+    pub links: BTreeMap<String, String>,
+    /// Mode and owner of files and directories below /etc and /usr, as `0755 0:0`, where they are neither a file of `0644 0:0`
+    /// nor a directory of `0755 0:0`.
+    pub rights: BTreeMap<String, String>,
+    /// SHA-256 of dpkg's own lists and scripts.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub lists: BTreeMap<String, Sha256>,
+    /// SHA-256 of configuration files.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub configuration: BTreeMap<String, Sha256>,
 }
 
 /// The archive with the symbols that were taken from programs and libraries.
@@ -338,6 +365,9 @@ pub struct User {
     pub home: String,
     /// Login shell.
     pub shell: String,
+    /// Groups besides its own. Absent where an earlier pgsetup wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Vec<String>>,
 }
 
 /// A directory of the image.
@@ -395,6 +425,31 @@ pub struct File {
     pub target: Option<String>,
 }
 
+impl From<&InstalledFile> for File {
+    fn from(file: &InstalledFile) -> Self {
+        let (mut sha256, mut size, mut target) = (None, None, None);
+        let mut mode = Some(octal(file.mode));
+        match &file.content {
+            Content::Directory => {}
+            Content::File {
+                sha256: digest,
+                size: bytes,
+            } => (sha256, size) = (Some(*digest), Some(*bytes)),
+            Content::Link { target: place } => (target, mode) = (Some(place.clone()), None),
+        }
+        Self {
+            path: file.path.clone(),
+            component: file.component.clone(),
+            mode,
+            uid: file.uid,
+            gid: file.gid,
+            sha256,
+            size,
+            target,
+        }
+    }
+}
+
 /// What the installation found out, besides what was resolved before it.
 #[derive(Debug)]
 pub struct Facts<'a> {
@@ -408,6 +463,12 @@ pub struct Facts<'a> {
     pub purged: &'a Purged,
     /// Set-id files and directories open to everybody.
     pub privileged: Vec<Privileged>,
+    /// What neither a component nor a package has.
+    pub unpackaged: &'a [InstalledFile],
+    /// What packages brought and dpkg does not record.
+    pub package_record: PackageRecord,
+    /// The user's account as it is; `None` where there is none.
+    pub account: Option<Account>,
     /// The inputs of builds, by the component's slug.
     pub inputs: &'a BTreeMap<String, Inputs>,
     /// The archive with symbols for debuggers.
@@ -468,13 +529,7 @@ impl Receipt {
                 .collect(),
             postgresql: postgresql(resolved),
             previous: resolved.previous.iter().map(older_server).collect(),
-            user: User {
-                name: resolved.user.name.clone(),
-                uid: resolved.user.uid,
-                gid: resolved.user.gid,
-                home: resolved.user.home.clone(),
-                shell: resolved.user.shell.clone(),
-            },
+            user: user(resolved, facts.account),
             directories: resolved
                 .directories
                 .iter()
@@ -485,6 +540,9 @@ impl Receipt {
             debug_symbols: facts.debug_symbols,
             files_size: facts.inventory.size(),
             files,
+            unpackaged: Some(facts.unpackaged.iter().map(Into::into).collect()),
+            documents: None,
+            package_record: Some(facts.package_record),
         }
     }
 
@@ -644,26 +702,28 @@ fn names(resolved: &Resolved) -> BTreeMap<String, String> {
     names.collect()
 }
 
-fn file(file: &InstalledFile, names: &BTreeMap<String, String>) -> File {
-    let (mut sha256, mut size, mut target) = (None, None, None);
-    let mut mode = Some(octal(file.mode));
-    match &file.content {
-        Content::Directory => {}
-        Content::File {
-            sha256: digest,
-            size: bytes,
-        } => (sha256, size) = (Some(*digest), Some(*bytes)),
-        Content::Link { target: place } => (target, mode) = (Some(place.clone()), None),
+fn file(installed: &InstalledFile, names: &BTreeMap<String, String>) -> File {
+    let mut file: File = installed.into();
+    if let Some(name) = names.get(&file.component) {
+        file.component.clone_from(name);
     }
-    File {
-        path: file.path.clone(),
-        component: names.get(&file.component).unwrap_or(&file.component).clone(),
-        mode,
-        uid: file.uid,
-        gid: file.gid,
-        sha256,
-        size,
-        target,
+    file
+}
+
+/// The user as the root has it: where it was there before, it may have another home than the manifest says.
+fn user(resolved: &Resolved, account: Option<Account>) -> User {
+    let user = &resolved.user;
+    let (home, shell, groups) = match account {
+        Some(account) => (account.home, account.shell, Some(account.groups)),
+        None => (user.home.clone(), user.shell.clone(), None),
+    };
+    User {
+        name: user.name.clone(),
+        uid: user.uid,
+        gid: user.gid,
+        home,
+        shell,
+        groups,
     }
 }
 
@@ -869,6 +929,9 @@ pub mod tests {
                 ..Purged::default()
             },
             privileged: Vec::new(),
+            unpackaged: &[],
+            package_record: PackageRecord::default(),
+            account: None,
             inputs: &BTreeMap::new(),
             debug_symbols: None,
             distribution_version: "12".to_owned(),

@@ -108,7 +108,7 @@ fn resolve_and_test(
     let mut resolved = crate::resolved_by(&places, &selection, reporter)?;
     permitted(args, host, &resolved)?;
     // Nothing is obtained of what is there: no cache is opened, which need not be this user's, and no client made.
-    let supply = (!args.installed).then(|| install::supply(&args.sources, &args.cache, &args.root));
+    let supply = (!args.installed).then(|| install::supply(&args.sources, &args.cache, host));
     let supply = supply.transpose()?;
     let mut left_out = resolved.left_out.clone();
     if let Some(supply) = supply.as_ref().filter(|_| args.skip_unavailable) {

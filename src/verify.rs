@@ -4,36 +4,39 @@
 //! difference, and the others are looked at all the same. It works as root and as the image's user; what the latter may not
 //! read is listed as unchecked, never passed over. Printing is `report`'s.
 
+mod accounts;
 mod document;
 mod packages;
+mod recorded;
 mod rights;
+mod unpackaged;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::closure::Missing;
 use crate::control;
+use crate::failure::{Because, Cause, Failure};
+use crate::host::Host;
 use crate::host::dpkg::Dpkg;
-use crate::host::elf::{Elf, ElfKind};
+use crate::host::elf::Elf;
 use crate::host::fs::FileKind;
-use crate::host::tree::{Found, is_below};
+use crate::host::tree::{Found, is_forbidden};
 use crate::host::unread::{Unread, Unreadable};
-use crate::host::{self, Host};
 use crate::layout;
 use crate::receipt::{File, Receipt, octal};
 use crate::resolve;
 use crate::step::gate;
 
+pub use accounts::{Account, account};
 use document::{Aspect, Difference, Unchecked};
 pub use document::{Verification, json, text};
 pub use packages::altered;
+pub use recorded::package_record;
 pub use rights::privileged;
-
-/// Places of what does not last.
-const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/var/cache/pgsetup"];
+pub use unpackaged::{unpackaged, unpackaged_record};
 
 /// A part of a verification that needs all of something: of dpkg's database, of the tree.
 type Part<'a> = fn(&mut Verifier<'a>) -> Result<()>;
@@ -41,26 +44,22 @@ type Part<'a> = fn(&mut Verifier<'a>) -> Result<()>;
 /// Compares the machine with its receipt.
 ///
 /// # Errors
-/// Where there is no receipt, or where it cannot be read.
-pub fn verify(host: &Host) -> Result<Verification> {
-    let path = format!("{}/receipt.json", layout::RECORDS);
-    let Some(text) = host.read(&path)? else {
-        anyhow::bail!(
-            "{}: there is no receipt, so nothing to compare with",
-            host.path(&path).display()
-        );
-    };
-    let receipt = Receipt::from_json(&text)?;
+/// Where there is no receipt, or where it cannot be read: nothing is known of differences then.
+pub fn verify(host: &Host) -> Result<Verification, Failure> {
+    let receipt = receipt(host)?;
     let mut verifier = Verifier {
         host,
         receipt: &receipt,
         found: Verification::of(&receipt.image),
     };
     // Where one of these ends early, the others go on.
-    let parts: [(&str, Part<'_>); 5] = [
+    let parts: [(&str, Part<'_>); 8] = [
         ("additional files", Verifier::additions),
+        ("programs and libraries of nobody", Verifier::strangers),
+        ("what came later", Verifier::later),
         ("directories", Verifier::directories),
         ("packages", Verifier::packages),
+        ("links, owners and modes of packages", Verifier::recorded),
         ("libraries", Verifier::libraries),
         ("rights", Verifier::privileges),
     ];
@@ -80,23 +79,31 @@ pub fn verify(host: &Host) -> Result<Verification> {
     Ok(found)
 }
 
-/// Programs and libraries that no Debian package has, apart from this program itself and what is temporary.
-pub fn unpackaged(host: &Host, dpkg: &Dpkg) -> Result<BTreeMap<String, Elf>> {
-    let own = host::own_program().filter(|_| host.is_system());
-    let mut unpackaged = BTreeMap::new();
-    host.walk(&mut |path, found| {
-        let is_temporary = TEMPORARY.iter().any(|place| is_below(path, place));
-        let is_own = own.as_deref() == Some(Path::new(path));
-        if found.kind == FileKind::File && !is_temporary && !is_own && dpkg.owner(path).is_none()
-            // What this user may not read, he may not load either.
-            && let Ok(Some(elf)) = host.elf(path)
-            && elf.kind != ElfKind::Object
-        {
-            unpackaged.insert(path.to_owned(), elf);
+/// The receipt of the machine.
+fn receipt(host: &Host) -> Result<Receipt, Failure> {
+    if host
+        .look("/")?
+        .is_none_or(|root| root.kind != FileKind::Directory)
+    {
+        let message = format!("{}: there is no such directory", host.path("/").display());
+        return Err(Failure::new(Cause::Usage, message));
+    }
+    let path = format!("{}/receipt.json", layout::RECORDS);
+    let place = host.path(&path);
+    match host.read(&path) {
+        Ok(Some(text)) => Receipt::from_json(&text)
+            .with_context(|| place.display().to_string())
+            .because(Cause::Usage),
+        Ok(None) => {
+            let message = format!(
+                "{}: there is no receipt, so nothing to compare with",
+                place.display()
+            );
+            Err(Failure::new(Cause::Usage, message))
         }
-        Ok(())
-    })?;
-    Ok(unpackaged)
+        Err(error) if is_forbidden(&error) => Err(error).because(Cause::Permission),
+        Err(error) => Err(error).because(Cause::Internal),
+    }
 }
 
 struct Verifier<'a> {
@@ -112,6 +119,13 @@ impl Verifier<'_> {
             aspect,
             explanation: explanation.into(),
         });
+    }
+
+    /// A path of nobody; once, wherever it was found.
+    fn differs_if_new(&mut self, path: &str, explanation: &str) {
+        if self.found.differences.iter().all(|one| one.subject != path) {
+            self.differs(Aspect::Content, path, explanation);
+        }
     }
 
     fn unchecked(&mut self, subject: &str, reason: impl Into<String>) {
@@ -141,6 +155,12 @@ impl Verifier<'_> {
         }
     }
 
+    /// Something that this receipt has not got: it was written by an earlier pgsetup.
+    fn unrecorded(&mut self, subject: &str) {
+        let reason = format!("the receipt does not tell of it; {} wrote it", self.receipt.tool);
+        self.unchecked(subject, reason);
+    }
+
     fn all_unread(&mut self, unread: Unread) {
         for (path, why) in unread.0 {
             self.unread(&path, why);
@@ -149,7 +169,12 @@ impl Verifier<'_> {
 
     /// Each installed path, with content, owner and mode.
     fn files(&mut self) {
-        for file in &self.receipt.files {
+        let receipt = self.receipt;
+        if receipt.documents.is_none() {
+            self.unrecorded("bills of materials");
+        }
+        let others = receipt.documents.iter().chain(&receipt.unpackaged).flatten();
+        for file in receipt.files.iter().chain(others) {
             self.found.checked.files += 1;
             let found = self.host.look(&file.path);
             match self.take(&file.path, found) {
@@ -184,11 +209,17 @@ impl Verifier<'_> {
         if let Some(content) = content {
             self.differs(Aspect::Content, &file.path, content);
         }
-        if let Some(mode) = &file.mode
-            && *mode != octal(found.mode)
-        {
-            let explanation = format!("has mode {}, the receipt says {mode}", octal(found.mode));
-            self.differs(Aspect::Rights, &file.path, explanation);
+        let mode = octal(found.mode);
+        match &file.mode {
+            Some(expected) if *expected != mode => {
+                let explanation = format!("has mode {mode}, the receipt says {expected}");
+                self.differs(Aspect::Rights, &file.path, explanation);
+            }
+            None if file.target.is_none() => {
+                let explanation = format!("has mode {mode}, and the receipt says none");
+                self.differs(Aspect::Rights, &file.path, explanation);
+            }
+            _ => {}
         }
         if (found.uid, found.gid) != (file.uid, file.gid) {
             let explanation = format!(
@@ -201,38 +232,40 @@ impl Verifier<'_> {
 
     /// Paths in directories of ours that nobody installed.
     fn additions(&mut self) -> Result<()> {
-        let known: BTreeSet<&str> = self.receipt.files.iter().map(|file| file.path.as_str()).collect();
+        let documents = self.receipt.documents.as_deref().unwrap_or_default();
+        let own = format!("{}/receipt.json", layout::RECORDS);
+        let known: BTreeSet<&str> = self
+            .receipt
+            .files
+            .iter()
+            .chain(documents)
+            .map(|file| file.path.as_str())
+            .chain([own.as_str()])
+            .collect();
         let is_directory = |file: &&File| file.sha256.is_none() && file.target.is_none();
         // Not directories that others use, too.
         let ours = ["/usr/lib/postgresql/", "/usr/share/postgresql/", "/opt/"];
         let directories = self.receipt.files.iter().filter(is_directory);
         let directories = directories.filter(|file| ours.iter().any(|top| file.path.starts_with(top)));
+        // An earlier pgsetup has not recorded its documents.
+        let records = self.receipt.documents.iter().map(|_| layout::RECORDS);
         let dpkg = self.host.dpkg()?;
-        let mut added = BTreeMap::new();
-        for directory in directories {
-            let names = self.host.names(&directory.path);
-            for name in self.take(&directory.path, names).unwrap_or_default() {
-                let path = format!("{}/{name}", directory.path);
+        for directory in directories.map(|file| file.path.as_str()).chain(records) {
+            let names = self.host.names(directory);
+            for name in self.take(directory, names).unwrap_or_default() {
+                let path = format!("{directory}/{name}");
                 if !known.contains(path.as_str()) && dpkg.owner(&path).is_none() {
-                    added.insert(path, "is there, and not in the receipt");
+                    self.differs(Aspect::Content, &path, "is there, and not in the receipt");
                 }
             }
         }
-        let strangers: Vec<(String, Elf)> = unpackaged(self.host, &dpkg)?
-            .into_iter()
-            .filter(|(path, _)| !known.contains(path.as_str()))
-            .filter(|(path, _)| !self.receipt.base.unpackaged.contains(path))
-            .collect();
-        for (path, _) in &strangers {
-            added
-                .entry(path.clone())
-                .or_insert("is a program or library that neither the receipt nor a package has");
-        }
-        for (path, explanation) in added {
-            self.differs(Aspect::Content, &path, explanation);
-        }
+        Ok(())
+    }
+
+    /// Follows ELF files that are in no receipt.
+    fn follow(&mut self, dpkg: &Dpkg, files: Vec<(String, Elf)>) -> Result<()> {
         let mut unread = Unread::default();
-        for missing in gate::follow_readable(self.host, &dpkg, strangers, &mut unread)?.missing {
+        for missing in gate::follow_readable(self.host, dpkg, files, &mut unread)?.missing {
             self.missing(&missing);
         }
         self.all_unread(unread);
@@ -387,48 +420,6 @@ impl Verifier<'_> {
                 };
                 let subject = resolve::id(&sql.name, older_major);
                 self.differs(Aspect::Postgresql, &subject, explanation);
-            }
-        }
-    }
-
-    /// The image's user is there, nobody has a password, and nobody but root is root.
-    fn accounts(&mut self) {
-        let user = &self.receipt.user;
-        let mut has_user = false;
-        let accounts = self.host.read("/etc/passwd");
-        let accounts = self.take("/etc/passwd", accounts).flatten().unwrap_or_default();
-        for line in accounts.lines() {
-            let fields: Vec<&str> = line.split(':').collect();
-            let [name, password, uid, gid, ..] = fields.as_slice() else {
-                continue;
-            };
-            if *name == user.name {
-                has_user = true;
-                if (*uid, *gid) != (user.uid.to_string().as_str(), user.gid.to_string().as_str()) {
-                    let explanation =
-                        format!("has ids {uid}:{gid}, the receipt says {}:{}", user.uid, user.gid);
-                    self.differs(Aspect::Account, name, explanation);
-                }
-            }
-            if *uid == "0" && *name != "root" {
-                self.differs(Aspect::Account, name, "has user id 0");
-            }
-            if !matches!(*password, "x" | "*" | "!") {
-                self.differs(Aspect::Account, name, "has a password in /etc/passwd");
-            }
-        }
-        if !has_user {
-            self.differs(Aspect::Account, &user.name, "does not exist");
-        }
-        let passwords = self.host.read("/etc/shadow");
-        let passwords = self.take("/etc/shadow", passwords).flatten();
-        for line in passwords.unwrap_or_default().lines() {
-            let mut fields = line.split(':');
-            let (Some(name), Some(password)) = (fields.next(), fields.next()) else {
-                continue;
-            };
-            if !password.starts_with(['!', '*']) {
-                self.differs(Aspect::Account, name, "has a password, or none is needed");
             }
         }
     }

@@ -1,11 +1,13 @@
 //! Where the Debian archive is that apt is configured to use.
 //!
 //! A `debian:` mirror is a path in that archive, so that it works behind whatever a company has put in front of
-//! Debian. Read from `/etc/apt` below a root directory, in both formats of sources.list(5): one line each, and
+//! Debian. Read from `/etc/apt`, in both formats of sources.list(5): one line each, and
 //! deb822. Third-party repositories are no Debian archive and are left out; so are addresses that are not http.
 
-use std::fs;
-use std::path::Path;
+use super::Host;
+
+/// The directory of apt's configuration.
+const APT: &str = "/etc/apt";
 
 /// The Debian archive of a system.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,22 +19,19 @@ pub struct DebianArchive {
 }
 
 impl DebianArchive {
-    /// The archive of the system below `root`. Nothing configured, or nothing readable, is an empty answer:
+    /// The archive of the host. Nothing configured, or nothing readable, is an empty answer:
     /// whether that matters is known only when no other place has had the file.
-    pub fn read(root: &Path) -> Self {
-        let apt = root.join("etc/apt");
+    pub fn read(host: &Host) -> Self {
         let mut found = Vec::new();
-        for (file, deb822) in source_files(&apt) {
-            let Ok(text) = fs::read_to_string(&file) else {
-                continue;
-            };
+        for (file, deb822) in source_files(host) {
+            let text = text(host, &file);
             found.extend(if deb822 {
                 parse_deb822(&text)
             } else {
                 parse_lines(&text)
             });
         }
-        let codename = codename(root);
+        let codename = codename(host);
         let mut bases = Vec::new();
         // The security archive has few packages and is asked last.
         for security in [false, true] {
@@ -40,14 +39,14 @@ impl DebianArchive {
                 .iter()
                 .filter(|entry| entry.is_debian(&codename) && entry.is_security() == security)
             {
-                for base in entry.addresses(root) {
+                for base in entry.addresses(host) {
                     if !bases.contains(&base) {
                         bases.push(base);
                     }
                 }
             }
         }
-        let proxy = proxy(&apt);
+        let proxy = proxy(host);
         Self { bases, proxy }
     }
 }
@@ -91,16 +90,14 @@ impl Entry {
         self.uri.contains("security")
     }
 
-    fn addresses(&self, root: &Path) -> Vec<String> {
+    fn addresses(&self, host: &Host) -> Vec<String> {
         let direct = |uri: &str| {
             let uri = uri.strip_prefix("mirror+").unwrap_or(uri).trim_end_matches('/');
             (uri.starts_with("http://") || uri.starts_with("https://")).then(|| uri.to_owned())
         };
         // Debian's cloud images name a file that lists mirrors, one a line.
         if let Some(list) = self.uri.strip_prefix("mirror+file:") {
-            let list = root.join(list.trim_start_matches('/'));
-            let text = fs::read_to_string(list).unwrap_or_default();
-            return text
+            return text(host, list)
                 .lines()
                 .filter_map(|line| direct(line.split_whitespace().next()?))
                 .collect();
@@ -121,22 +118,23 @@ const RELEASES: [&str; 7] = [
 ];
 
 /// The files of sources.list(5) that exist, in apt's order, with true for those in deb822.
-fn source_files(apt: &Path) -> Vec<(std::path::PathBuf, bool)> {
-    let mut files = vec![(apt.join("sources.list"), false)];
-    let mut parts: Vec<_> = fs::read_dir(apt.join("sources.list.d"))
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    parts.sort();
-    for path in parts {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("list") => files.push((path, false)),
-            Some("sources") => files.push((path, true)),
+fn source_files(host: &Host) -> Vec<(String, bool)> {
+    let mut files = vec![(format!("{APT}/sources.list"), false)];
+    let directory = format!("{APT}/sources.list.d");
+    for name in host.names(&directory).unwrap_or_default() {
+        let path = format!("{directory}/{name}");
+        match name.rsplit_once('.') {
+            Some((_, "list")) => files.push((path, false)),
+            Some((_, "sources")) => files.push((path, true)),
             _ => {}
         }
     }
     files
+}
+
+/// The text of a file; empty where there is none, or none that can be read.
+fn text(host: &Host, inside: &str) -> String {
+    host.read(inside).ok().flatten().unwrap_or_default()
 }
 
 /// `deb [options] uri suite component…`, one a line.
@@ -215,31 +213,31 @@ fn stanza_entries(stanza: &[(String, String)]) -> Vec<Entry> {
 }
 
 /// `VERSION_CODENAME` of os-release(5).
-fn codename(root: &Path) -> String {
-    let text = fs::read_to_string(root.join("etc/os-release"))
-        .or_else(|_| fs::read_to_string(root.join("usr/lib/os-release")))
-        .unwrap_or_default();
-    text.lines()
+fn codename(host: &Host) -> String {
+    let places = ["/etc/os-release", "/usr/lib/os-release"].map(|place| text(host, place));
+    let text = places.into_iter().find(|text| !text.is_empty());
+    text.unwrap_or_default()
+        .lines()
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
         .map(|name| name.trim_matches('"').to_owned())
         .unwrap_or_default()
 }
 
 /// `Acquire::http::Proxy` of apt.conf(5): the last one wins, as with apt.
-fn proxy(apt: &Path) -> Option<String> {
-    let mut parts: Vec<_> = fs::read_dir(apt.join("apt.conf.d"))
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_none_or(|extension| extension == "conf"))
+fn proxy(host: &Host) -> Option<String> {
+    let directory = format!("{APT}/apt.conf.d");
+    let names = host.names(&directory).unwrap_or_default();
+    let is_read = |name: &&String| name.rsplit_once('.').is_none_or(|(_, suffix)| suffix == "conf");
+    let mut parts: Vec<String> = names
+        .iter()
+        .filter(is_read)
+        .map(|name| format!("{directory}/{name}"))
         .collect();
-    parts.sort();
-    parts.push(apt.join("apt.conf"));
+    parts.push(format!("{APT}/apt.conf"));
     // The last one wins, as it does for apt.
     let values = parts
         .iter()
-        .filter_map(|path| fs::read_to_string(path).ok())
-        .flat_map(|text| parse_settings(&text))
+        .flat_map(|path| parse_settings(&text(host, path)))
         .filter(|(name, _)| name.eq_ignore_ascii_case("acquire::http::proxy"))
         .map(|(_, value)| value);
     values
@@ -309,10 +307,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let path = root.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
         }
-        DebianArchive::read(root.path())
+        DebianArchive::read(&Host::new(root.path()))
     }
 
     fn bases(files: &[(&str, &str)]) -> Vec<String> {

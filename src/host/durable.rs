@@ -26,8 +26,8 @@ pub struct Original {
 impl Host {
     /// Writes a file that only its owner may read, in one move; makes its directory, also for its owner alone.
     pub fn write_durably(&self, inside: &str, text: &str) -> Result<()> {
-        let path = self.path(inside);
         let write = || -> io::Result<()> {
+            let path = self.locate(inside)?;
             let directory = path.parent().unwrap_or(Path::new("/"));
             fs::create_dir_all(directory)?;
             fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
@@ -39,24 +39,24 @@ impl Host {
             file.persist(&path)?;
             File::open(directory)?.sync_all()
         };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        write().with_context(|| format!("cannot write {}", self.path(inside).display()))
     }
 
     /// Adds a line to a file of an existing directory.
     pub fn append_durably(&self, inside: &str, line: &str) -> Result<()> {
-        let path = self.path(inside);
         let append = || -> io::Result<()> {
+            let path = self.locate_target(inside)?;
             let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
             file.write_all(format!("{line}\n").as_bytes())?;
             file.sync_data()
         };
-        append().with_context(|| format!("cannot write {}", path.display()))
+        append().with_context(|| format!("cannot write {}", self.path(inside).display()))
     }
 
     /// A file with all that belongs to it; `None` where there is none.
     pub fn original(&self, inside: &str) -> Result<Option<Original>> {
-        let path = self.path(inside);
         let read = || -> io::Result<Original> {
+            let path = self.locate_target(inside)?;
             let metadata = fs::metadata(&path)?;
             Ok(Original {
                 bytes: fs::read(&path)?,
@@ -72,14 +72,14 @@ impl Host {
         match read() {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", self.path(inside).display())),
         }
     }
 
     /// Puts a file back as it was, in one move, its time included.
     pub fn put_back(&self, inside: &str, file: &Original) -> Result<()> {
-        let path = self.path(inside);
         let put = || -> io::Result<()> {
+            let path = self.locate(inside)?;
             let directory = path.parent().unwrap_or(Path::new("/"));
             let mut new = tempfile::Builder::new()
                 .prefix(TEMPORARY)
@@ -96,6 +96,6 @@ impl Host {
             new.persist(&path)?;
             Ok(())
         };
-        put().with_context(|| format!("cannot put back {}", path.display()))
+        put().with_context(|| format!("cannot put back {}", self.path(inside).display()))
     }
 }

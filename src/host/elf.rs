@@ -85,14 +85,18 @@ impl Host {
     /// The facts of the ELF file at a path inside the root; `None` where the path is no regular file or the file is
     /// no ELF file. A file that begins like one and is broken is an error.
     pub fn elf(&self, inside: &str) -> Result<Option<Elf>> {
-        read(&self.path(inside))
+        match self.locate_target(inside) {
+            Ok(path) => read(&path),
+            Err(error) if leads_nowhere(&error) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", self.path(inside).display())),
+        }
     }
 
     /// The identifier of a build that the linker wrote into the ELF file at a path (`--build-id`), as hexadecimal digits.
     pub fn build_id(&self, inside: &str) -> Result<Option<String>> {
-        let path = self.path(inside);
-        let context = || format!("cannot read {}", path.display());
-        let bytes = std::fs::read(&path).with_context(context)?;
+        let context = || format!("cannot read {}", self.path(inside).display());
+        let bytes = self.locate_target(inside).and_then(std::fs::read);
+        let bytes = bytes.with_context(context)?;
         let id = match bytes.get(4) {
             Some(class) if *class == elf::ELFCLASS64.0 => build_id::<FileHeader64<Endianness>>(&bytes),
             _ => build_id::<FileHeader32<Endianness>>(&bytes),
@@ -103,8 +107,8 @@ impl Host {
     /// The names of shared libraries that stand in a file as texts, or as ends of texts: those it links, and those it
     /// may open with `dlopen`.
     pub fn library_names(&self, inside: &str) -> Result<BTreeSet<String>> {
-        let path = self.path(inside);
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = self.locate_target(inside).and_then(std::fs::read);
+        let bytes = bytes.with_context(|| format!("cannot read {}", self.path(inside).display()))?;
         Ok(library_names(&bytes))
     }
 }

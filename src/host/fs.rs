@@ -26,23 +26,24 @@ pub struct Ownership {
 impl Host {
     /// The text of a file, or `None` where it does not exist.
     pub fn read(&self, inside: &str) -> Result<Option<String>> {
-        let path = self.path(inside);
-        match fs::read_to_string(&path) {
+        match self.locate_target(inside).and_then(fs::read_to_string) {
             Ok(text) => Ok(Some(text)),
             Err(error) if leads_nowhere(&error) => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", self.path(inside).display())),
         }
     }
 
     /// True where something is at the path, were it a dangling link.
     pub fn exists(&self, inside: impl AsRef<Path>) -> bool {
-        self.path(inside).symlink_metadata().is_ok()
+        self.locate(inside)
+            .and_then(|path| path.symlink_metadata())
+            .is_ok()
     }
 
     /// Writes a whole file by way of a temporary name, with its owner and mode; makes its directory.
     pub fn write(&self, inside: &str, text: &str, ownership: Ownership) -> Result<()> {
-        let path = self.path(inside);
         let write = || -> io::Result<()> {
+            let path = self.locate(inside)?;
             let directory = path.parent().unwrap_or(Path::new("/"));
             fs::create_dir_all(directory)?;
             let file = tempfile::Builder::new()
@@ -53,25 +54,28 @@ impl Host {
             file.persist(&path)?;
             Ok(())
         };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        write().with_context(|| format!("cannot write {}", self.path(inside).display()))
     }
 
     /// Makes a directory and those above it, with its owner and mode, also where it exists already.
     pub fn make_directory(&self, inside: &str, ownership: Ownership) -> Result<()> {
-        let path = self.path(inside);
         let make = || -> io::Result<()> {
+            let path = self.locate_target(inside)?;
             fs::create_dir_all(&path)?;
             self.own(&path, ownership)
         };
-        make().with_context(|| format!("cannot make the directory {}", path.display()))
+        make().with_context(|| format!("cannot make the directory {}", self.path(inside).display()))
     }
 
     /// An empty directory at the path, whatever was there.
     pub fn empty_directory(&self, inside: &str) -> Result<PathBuf> {
         self.remove(inside)?;
-        let path = self.path(inside);
-        fs::create_dir_all(&path).with_context(|| format!("cannot make the directory {}", path.display()))?;
-        Ok(path)
+        let make = || -> io::Result<PathBuf> {
+            let path = self.locate(inside)?;
+            fs::create_dir_all(&path)?;
+            Ok(path)
+        };
+        make().with_context(|| format!("cannot make the directory {}", self.path(inside).display()))
     }
 
     /// Makes a directory empty and leaves it there, because something may be mounted on it; where there is none,
@@ -87,14 +91,21 @@ impl Host {
 
     /// Removes a file, link or tree; nothing there is no error.
     pub fn remove(&self, inside: impl AsRef<Path>) -> Result<()> {
-        let path = self.path(inside);
-        let removed = match path.symlink_metadata() {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&path),
-            Ok(_) => fs::remove_file(&path),
+        let remove = || -> io::Result<()> {
+            let path = self.locate(&inside)?;
+            match path.symlink_metadata() {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+                Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&path),
+                Ok(_) => fs::remove_file(&path),
+            }
         };
-        removed.with_context(|| format!("cannot remove {}", path.display()))
+        remove().with_context(|| format!("cannot remove {}", self.path(&inside).display()))
+    }
+
+    /// Everything below the directory `top`, parents before children, in the order of names. `top` itself is not in it.
+    pub fn tree(&self, top: &str) -> Result<Vec<Entry>> {
+        tree(&self.reach(top)?)
     }
 
     /// Sets owner and mode. In a tree that is not the running system and belongs to an ordinary user, owners

@@ -15,6 +15,7 @@ pub mod durable;
 pub mod elf;
 pub mod fs;
 pub mod http;
+pub mod inside;
 pub mod interrupted;
 pub mod occupation;
 pub mod pack;
@@ -66,7 +67,8 @@ impl Host {
         self.is_system() && !is_root()
     }
 
-    /// The path on this machine of `inside`, which is a path inside the root.
+    /// The path on this machine of `inside`, which is a path inside the root, as it is written: for messages. What is opened
+    /// is [`Host::reach`]ed, for a link on the way may lead out of the root.
     pub fn path(&self, inside: impl AsRef<Path>) -> PathBuf {
         let inside = inside.as_ref();
         self.root.join(inside.strip_prefix("/").unwrap_or(inside))

@@ -59,9 +59,12 @@ impl Host {
     /// # Errors
     /// Another pgsetup works here, or package tools have not ended within ten minutes.
     pub fn occupy(&self, directory: &str, work: &str, waiting: &dyn Fn(&str)) -> Result<Occupation> {
-        let directory = self.path(directory);
-        let context = || format!("cannot lock {}", directory.display());
-        let lock = directory.join("lock");
+        let context = || format!("cannot lock {}", self.path(directory).display());
+        let located = |name: &str| {
+            self.locate_target(format!("{directory}/{name}"))
+                .with_context(context)
+        };
+        let lock = located("lock")?;
         let own = locked(&lock, &|| open(&lock)).with_context(context)?;
         let own = own.with_context(|| {
             format!(
@@ -69,7 +72,7 @@ impl Host {
                 self.root.display()
             )
         })?;
-        let work = self.path(work);
+        let work = self.locate_target(work).with_context(context)?;
         let mounted = locked(&work, &|| {
             fs::create_dir_all(&work)?;
             File::open(&work)
@@ -82,8 +85,12 @@ impl Host {
                 work.display()
             )
         })?;
-        let commands = open(&directory.join("commands")).with_context(context)?;
-        let dpkg_works = || DPKG_LOCKS.iter().any(|inside| is_held(&self.path(inside)));
+        let commands = open(&located("commands")?).with_context(context)?;
+        let dpkg_works = || {
+            DPKG_LOCKS
+                .iter()
+                .any(|inside| self.locate_target(inside).is_ok_and(|path| is_held(&path)))
+        };
         end_holders(&commands, &work, &dpkg_works, waiting)?;
         let commands = rustix::io::fcntl_dupfd_cloexec(&commands, FIRST_DESCRIPTOR).with_context(context)?;
         rustix::io::fcntl_setfd(&commands, FdFlags::empty()).with_context(context)?;
@@ -99,7 +106,9 @@ impl Host {
     fn wait_for_package_tools(&self, waiting: &dyn Fn(&str)) -> Result<()> {
         let began = Instant::now();
         for inside in PACKAGE_LOCKS {
-            let path = self.path(inside);
+            let path = self
+                .locate_target(inside)
+                .with_context(|| format!("cannot look at {inside}"))?;
             let mut told = false;
             while is_held(&path) {
                 if !told {
@@ -283,18 +292,17 @@ mod tests {
 
     #[test]
     fn two_roots_that_share_their_working_directory_are_one_too_many() {
-        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        fs::create_dir(one.path().join("work")).unwrap();
-        std::os::unix::fs::symlink(one.path().join("work"), other.path().join("work")).unwrap();
-        let occupy = |root: &Path| Host::new(root).occupy("/state", "/work", &|_| ());
-        let first = occupy(one.path()).unwrap();
-        let error = occupy(other.path()).unwrap_err().to_string();
-        let words = format!("another pgsetup works in {}", other.path().join("work").display());
+        let one = tempfile::tempdir().unwrap();
+        let other = one.path().join("other");
+        let occupy = |root: &Path, work: &str| Host::new(root).occupy("/state", work, &|_| ());
+        let first = occupy(one.path(), "/other/work").unwrap();
+        let error = occupy(&other, "/work").unwrap_err().to_string();
+        let words = format!("another pgsetup works in {}", other.join("work").display());
         assert!(
             error.starts_with(&words) && error.contains("sharing=private"),
             "{error}"
         );
         drop(first);
-        occupy(other.path()).unwrap();
+        occupy(&other, "/work").unwrap();
     }
 }

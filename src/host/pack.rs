@@ -32,7 +32,7 @@ pub fn pack<'p>(host: &Host, files: impl Iterator<Item = &'p str>, directory: &P
     let write = || -> io::Result<()> {
         let mut archive = tar::Builder::new(GzEncoder::new(partial.as_file(), Compression::default()));
         for name in names {
-            let mut file = std::fs::File::open(host.path(name))?;
+            let mut file = std::fs::File::open(host.locate_target(name)?)?;
             if !file.metadata()?.is_file() {
                 continue;
             }

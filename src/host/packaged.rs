@@ -56,12 +56,36 @@ impl Host {
         Ok(packaged)
     }
 
+    /// What dpkg goes by: its lists of what packages have, their scripts, and what is diverted.
+    pub fn package_lists(&self) -> Result<BTreeSet<String>> {
+        let directory = format!("{DATABASE}/info");
+        let names = self.names(&directory)?;
+        let lists = names.iter().map(|name| format!("{directory}/{name}"));
+        Ok(lists.chain([format!("{DATABASE}/diversions")]).collect())
+    }
+
+    /// The configuration files of installed packages: what an administrator may change (deb-conffiles(5)).
+    pub fn configuration_files(&self, dpkg: &Dpkg) -> Result<BTreeSet<String>> {
+        let mut paths = BTreeSet::new();
+        for name in self.names(&format!("{DATABASE}/info"))? {
+            let Some(stem) = name.strip_suffix(".conffiles") else {
+                continue;
+            };
+            let package = dpkg.plain_name(stem);
+            let text = self.read(&format!("{DATABASE}/info/{name}"))?.unwrap_or_default();
+            // Some have a flag before the path.
+            let listed = text.lines().filter_map(|line| line.split_whitespace().last());
+            paths.extend(listed.map(|path| dpkg.place(&package, path)));
+        }
+        Ok(paths)
+    }
+
     /// The MD5 of a file, in hexadecimal digits.
     pub fn md5(&self, inside: &str) -> Result<String> {
-        let path = self.path(inside);
-        File::open(&path)
+        self.locate_target(inside)
+            .and_then(File::open)
             .and_then(md5)
-            .with_context(|| format!("cannot read {}", path.display()))
+            .with_context(|| format!("cannot read {}", self.path(inside).display()))
     }
 }
 

@@ -24,9 +24,9 @@ pub struct Symbols {
 impl Host {
     /// The dynamic symbols of the ELF file at a path inside the root, links followed.
     pub fn symbols(&self, inside: &str) -> Result<Symbols> {
-        let path = self.path(inside);
-        let context = || format!("cannot read the symbols of {}", path.display());
-        let data = ReadCache::new(File::open(&path).with_context(context)?);
+        let context = || format!("cannot read the symbols of {}", self.path(inside).display());
+        let file = self.locate_target(inside).and_then(File::open);
+        let data = ReadCache::new(file.with_context(context)?);
         let is_64 = object::ReadRef::read_bytes_at(&data, 4, 1) == Ok(&[elf::ELFCLASS64.0]);
         let symbols = if is_64 {
             symbols::<FileHeader64<Endianness>>(&data)

@@ -1,7 +1,4 @@
-//! What stands in the root: links followed inside it, digests, and files put in their place in one move.
-//!
-//! Paths are texts, absolute and inside the root. A link is followed as a process in the root would follow it, so a
-//! tree below some directory is never left by way of an absolute link.
+//! What stands in the root: what is at a path, digests, and files put in their place in one move.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -15,8 +12,6 @@ use super::fs::FileKind;
 use crate::digest::{Hashes, Sha256};
 use anyhow::{Context, Result, bail};
 
-/// As many links as Linux follows before it gives up (`MAXSYMLINKS`).
-const MOST_LINKS: usize = 40;
 /// How the names of files begin that pgsetup writes and then renames.
 pub const TEMPORARY: &str = ".pgsetup-";
 
@@ -38,78 +33,52 @@ pub struct Found {
 impl Host {
     /// What stands at the path itself, links not followed; `None` where nothing does.
     pub fn look(&self, inside: &str) -> Result<Option<Found>> {
-        look_at(&self.path(inside))
+        match self.locate(inside).and_then(|path| look_at(&path)) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if leads_nowhere(&error) => Ok(None),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot look at {}", self.path(inside).display()))
+            }
+        }
     }
 
     /// The names in a directory, sorted; none where there is no such directory.
     pub fn names(&self, inside: &str) -> Result<Vec<String>> {
-        let path = self.path(inside);
-        match entries(&path) {
+        match self.locate_target(inside).and_then(|path| entries(&path)) {
             Ok(names) => Ok(names
                 .iter()
                 .map(|name| name.to_string_lossy().into_owned())
                 .collect()),
             Err(error) if leads_nowhere(&error) => Ok(Vec::new()),
-            Err(error) => Err(error).with_context(|| format!("cannot read the directory {}", path.display())),
+            Err(error) => Err(error)
+                .with_context(|| format!("cannot read the directory {}", self.path(inside).display())),
         }
-    }
-
-    /// The path that `inside` stands for when every link on the way is followed within the root; `None` where
-    /// nothing is there.
-    pub fn real_path(&self, inside: &str) -> Result<Option<String>> {
-        let mut ahead: Vec<String> = components(inside).rev().map(str::to_owned).collect();
-        let mut done: Vec<String> = Vec::new();
-        let mut links = 0;
-        while let Some(name) = ahead.pop() {
-            if name == ".." {
-                done.pop();
-                continue;
-            }
-            done.push(name);
-            match self.look(&join(&done))?.map(|found| found.kind) {
-                None => return Ok(None),
-                Some(FileKind::Link(target)) => {
-                    links += 1;
-                    if links > MOST_LINKS {
-                        return Ok(None);
-                    }
-                    done.pop();
-                    let target = target.to_string_lossy().into_owned();
-                    if target.starts_with('/') {
-                        done.clear();
-                    }
-                    ahead.extend(components(&target).rev().map(str::to_owned));
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(Some(join(&done)))
     }
 
     /// The SHA-256 of a file.
     pub fn sha256(&self, inside: &str) -> Result<Sha256> {
-        let path = self.path(inside);
-        File::open(&path)
+        self.locate_target(inside)
+            .and_then(File::open)
             .and_then(Sha256::of_reader)
-            .with_context(|| format!("cannot read {}", path.display()))
+            .with_context(|| format!("cannot read {}", self.path(inside).display()))
     }
 
     /// The first `most` bytes of a file.
     pub fn head(&self, inside: &str, most: u64) -> Result<Vec<u8>> {
-        let path = self.path(inside);
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
-            File::open(&path)?.take(most).read_to_end(&mut bytes)?;
+            let file = File::open(self.locate_target(inside)?)?;
+            file.take(most).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
-        read().with_context(|| format!("cannot read {}", path.display()))
+        read().with_context(|| format!("cannot read {}", self.path(inside).display()))
     }
 
     /// Copies a file of this machine to `inside` by way of a temporary name in the same directory, so that nobody
     /// ever sees half of it. Owner is root, and the time is now: a packed stage has none of its own. Returns the SHA-256 of what was written.
     pub fn install_file(&self, from: &Path, inside: &str, mode: u32) -> Result<Sha256> {
-        let to = self.path(inside);
         let install = || -> io::Result<Sha256> {
+            let to = self.locate(inside)?;
             let mut source = File::open(from)?;
             let mut target = tempfile::Builder::new()
                 .prefix(TEMPORARY)
@@ -120,13 +89,16 @@ impl Host {
             target.persist(&to)?;
             Ok(sha256)
         };
-        install().with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+        install().with_context(|| {
+            let to = self.path(inside);
+            format!("cannot copy {} to {}", from.display(), to.display())
+        })
     }
 
     /// Makes a symbolic link in one move. Owner is root.
     pub fn install_link(&self, target: &Path, inside: &str) -> Result<()> {
-        let to = self.path(inside);
         let install = || -> io::Result<()> {
+            let to = self.locate(inside)?;
             // A name of its own, for `symlink` cannot replace and `rename` can.
             let near = tempfile::Builder::new()
                 .prefix(TEMPORARY)
@@ -136,39 +108,44 @@ impl Host {
             self.give_to_root(&temporary)?;
             fs::rename(&temporary, &to)
         };
-        install().with_context(|| format!("cannot make the link {}", to.display()))
+        install().with_context(|| format!("cannot make the link {}", self.path(inside).display()))
     }
 
     /// Makes one directory with mode 0755, owned by root. One that exists stays as it is.
     pub fn install_directory(&self, inside: &str) -> Result<()> {
-        let to = self.path(inside);
         let install = || -> io::Result<()> {
+            let to = self.locate(inside)?;
             match fs::create_dir(&to) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists && to.is_dir() => return Ok(()),
+                Err(error)
+                    if error.kind() == ErrorKind::AlreadyExists && self.locate_target(inside)?.is_dir() =>
+                {
+                    return Ok(());
+                }
                 made => made?,
             }
             self.give_to_root(&to)?;
             fs::set_permissions(&to, Permissions::from_mode(0o755))
         };
-        install().with_context(|| format!("cannot make the directory {}", to.display()))
+        install().with_context(|| format!("cannot make the directory {}", self.path(inside).display()))
     }
 
     /// Removes a directory where it is empty; true when it is gone.
     pub fn remove_empty_directory(&self, inside: &str) -> Result<bool> {
-        let path = self.path(inside);
-        match fs::remove_dir(&path) {
+        match self.locate(inside).and_then(fs::remove_dir) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(false),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-            Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot remove {}", self.path(inside).display()))
+            }
         }
     }
 
     /// Sets the time of a file, directory or link to `time` where it was changed at `since` or later; true when it was.
     /// Nothing there is no error.
     pub fn set_time_back(&self, inside: &str, since: SystemTime, time: SystemTime) -> Result<bool> {
-        let path = self.path(inside);
         let set = || -> io::Result<bool> {
+            let path = self.locate(inside)?;
             let metadata = match path.symlink_metadata() {
                 Err(error) if leads_nowhere(&error) => return Ok(false),
                 metadata => metadata?,
@@ -191,7 +168,7 @@ impl Host {
             rustix::fs::utimensat(rustix::fs::CWD, &path, &times, flags)?;
             Ok(true)
         };
-        set().with_context(|| format!("cannot set the time of {}", path.display()))
+        set().with_context(|| format!("cannot set the time of {}", self.path(inside).display()))
     }
 
     /// The directories and files of the running system on which something else is mounted: volumes, caches and
@@ -210,7 +187,8 @@ impl Host {
     pub fn capabilities(&self, inside: &str) -> Option<String> {
         let mut value = [0_u8; 64];
         // File systems without such attributes, and files without this one, answer with an error.
-        let length = rustix::fs::lgetxattr(self.path(inside), "security.capability", &mut value[..]).ok()?;
+        let length =
+            rustix::fs::lgetxattr(self.locate(inside).ok()?, "security.capability", &mut value[..]).ok()?;
         Some(value[..length].iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
@@ -243,13 +221,15 @@ impl Host {
                     continue;
                 }
                 let found = match look_at(&path) {
-                    Ok(Some(found)) => found,
-                    Ok(None) => continue,
-                    Err(error) if is_forbidden(&error) => {
+                    Ok(found) => found,
+                    Err(error) if leads_nowhere(&error) => continue,
+                    Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                         unreadable.push(inside);
                         continue;
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        return Err(error).with_context(|| format!("cannot look at {}", path.display()));
+                    }
                 };
                 visit(&inside, &found)?;
                 if found.kind == FileKind::Directory {
@@ -290,32 +270,25 @@ pub fn is_below(path: &str, top: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What stands at a path of this machine, links not followed; `None` where nothing does.
-fn look_at(path: &Path) -> Result<Option<Found>> {
-    let look = || -> io::Result<Found> {
-        let metadata = path.symlink_metadata()?;
-        let kind = if metadata.is_dir() {
-            FileKind::Directory
-        } else if metadata.is_file() {
-            FileKind::File
-        } else if metadata.is_symlink() {
-            FileKind::Link(fs::read_link(path)?)
-        } else {
-            FileKind::Other
-        };
-        Ok(Found {
-            kind,
-            mode: metadata.mode() & 0o7777,
-            uid: metadata.uid(),
-            gid: metadata.gid(),
-            size: metadata.len(),
-        })
+/// What stands at a path of this machine, links not followed.
+fn look_at(path: &Path) -> io::Result<Found> {
+    let metadata = path.symlink_metadata()?;
+    let kind = if metadata.is_dir() {
+        FileKind::Directory
+    } else if metadata.is_file() {
+        FileKind::File
+    } else if metadata.is_symlink() {
+        FileKind::Link(fs::read_link(path)?)
+    } else {
+        FileKind::Other
     };
-    match look() {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if leads_nowhere(&error) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
-    }
+    Ok(Found {
+        kind,
+        mode: metadata.mode() & 0o7777,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+        size: metadata.len(),
+    })
 }
 
 /// The names in a directory of this machine, sorted.
@@ -370,35 +343,9 @@ pub fn components(path: &str) -> impl DoubleEndedIterator<Item = &str> {
     path.split('/').filter(|name| !name.is_empty() && *name != ".")
 }
 
-fn join(names: &[String]) -> String {
-    format!("/{}", names.join("/"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn links_are_followed_inside_the_root() {
-        let root = tempfile::tempdir().unwrap();
-        let host = Host::new(root.path());
-        fs::create_dir_all(host.path("/usr/lib/deep")).unwrap();
-        fs::write(host.path("/usr/lib/libx.so.1.2"), "x").unwrap();
-        symlink("usr/lib", host.path("/lib")).unwrap();
-        symlink("/usr/lib/libx.so.1.2", host.path("/usr/lib/deep/libx.so.1")).unwrap();
-        symlink("round", host.path("/usr/round")).unwrap();
-        let real = |path: &str| host.real_path(path).unwrap();
-        assert_eq!(
-            real("/lib/deep/../deep/libx.so.1"),
-            Some("/usr/lib/libx.so.1.2".into())
-        );
-        assert_eq!(
-            real("/../usr/./lib/libx.so.1.2"),
-            Some("/usr/lib/libx.so.1.2".into())
-        );
-        assert_eq!(real("/usr/round"), None);
-        assert_eq!(real("/usr/lib/liby.so"), None);
-    }
 
     #[test]
     fn an_installed_file_replaces_what_was_there_and_tells_its_digest() {

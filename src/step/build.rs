@@ -17,7 +17,7 @@ use crate::hint;
 use crate::host::archive::{self, Limits};
 use crate::host::cmd::Settings;
 use crate::host::dpkg::Dpkg;
-use crate::host::fs::{self, FileKind};
+use crate::host::fs::FileKind;
 use crate::host::tree::{is_below, utf8};
 use crate::host::{Host, Log};
 use crate::layout;
@@ -59,7 +59,7 @@ fn make(build: &Build, known: &Known<'_>, context: &Context<'_>, log: &Log) -> R
         (Some(_), Part::Second) => Ok(Done::cached("restored with the first part".to_owned())),
         (Some(artifact), _) => {
             context.host.remove(layout::stage(&build.component))?;
-            let stage = context.host.path(layout::stage(&build.component));
+            let stage = context.host.reach(layout::stage(&build.component))?;
             context.store()?.restore(&artifact, &stage)?;
             // A server may be restored before its libraries are installed; of it the gate tells the same.
             if artifact.entry.fetched && build.part == Part::Whole {
@@ -216,7 +216,7 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
     let component = &known.inputs.component;
     match context
         .store()?
-        .publish(pending, component, libraries, &host.path(&stage))
+        .publish(pending, component, libraries, &host.reach(&stage)?)
     {
         Ok(_) => Ok(String::new()),
         // What cannot be kept is still built.
@@ -262,7 +262,7 @@ impl Linked {
         is_installed: &dyn Fn(&str) -> bool,
     ) -> anyhow::Result<Self> {
         let (mut files, mut staged) = (Vec::new(), BTreeSet::new());
-        for entry in fs::tree(&host.path(stage))? {
+        for entry in host.tree(stage)? {
             let path = format!("{stage}/{}", utf8(&entry.path)?);
             staged.extend(path.rsplit('/').next().map(str::to_owned));
             if entry.kind == FileKind::File

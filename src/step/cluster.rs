@@ -135,7 +135,7 @@ impl<'a> Cluster<'a> {
     /// It ends, or does not answer in time; with the end of its log.
     pub fn start(&self) -> Result<Running<'_>, Failure> {
         if self.server_log.get().is_none() {
-            let path = self.host.path(format!("{}/server.log", self.directory));
+            let path = self.host.reach(format!("{}/server.log", self.directory))?;
             let opened = Log::open(&path);
             let log = opened.map_err(|error| anyhow::anyhow!("cannot write the server's log: {error}"))?;
             // Nobody else has set it meanwhile: a cluster belongs to one thread.

@@ -116,7 +116,7 @@ fn download(
         host.run(command, log).map_err(|error| pip_failure(&error))?;
     }
     for distribution in missing {
-        let path = host.path(&fetch.directory).join(&distribution.file);
+        let path = host.reach(&fetch.directory)?.join(&distribution.file);
         if !path.is_file() {
             let message = format!(
                 "pip downloaded another file of {} {} than {}: name that one in the manifest",

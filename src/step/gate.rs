@@ -21,7 +21,7 @@ use crate::resolve::Declared;
 use scripts::Interpreter;
 
 /// Where the kernel and a shell look for a program that is named without a directory.
-const PATH: [&str; 6] = [
+pub const PATH: [&str; 6] = [
     "/usr/local/sbin",
     "/usr/local/bin",
     "/usr/sbin",

@@ -46,7 +46,7 @@ pub fn is_text(name: &str) -> bool {
 /// its own. Both are directories inside the root. Returns what was copied.
 pub fn keep(host: &Host, source: &str, stage: &str, component: &str) -> Result<Vec<String>> {
     let mut kept = Vec::new();
-    for entry in fs::tree(&host.path(source))? {
+    for entry in host.tree(source)? {
         let Some(path) = entry.path.to_str().filter(|_| entry.kind == FileKind::File) else {
             continue;
         };
@@ -64,7 +64,7 @@ pub fn keep(host: &Host, source: &str, stage: &str, component: &str) -> Result<V
             made = format!("{made}/{part}");
             host.install_directory(&made)?;
         }
-        host.install_file(&host.path(format!("{source}/{path}")), &to, 0o644)?;
+        host.install_file(&host.reach(format!("{source}/{path}"))?, &to, 0o644)?;
         kept.push(path.to_owned());
     }
     Ok(kept)
@@ -84,7 +84,9 @@ pub fn texts(host: &Host, inventory: &Inventory, component: &str) -> String {
         let name = file.path.rsplit('/').next().unwrap_or_default();
         let is_file = matches!(file.content, Content::File { .. });
         if is_file && is_text(name) && file.path.starts_with(&below) {
-            let text = fs::read_foreign(&host.path(&file.path), LONGEST).unwrap_or_default();
+            let text = host.reach(&file.path).ok();
+            let text = text.and_then(|path| fs::read_foreign(&path, LONGEST));
+            let text = text.unwrap_or_default();
             texts.push_str(&format!("{}:\n\n{}\n\n", file.path, text.trim_end()));
         }
     }

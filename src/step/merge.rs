@@ -13,7 +13,7 @@ use super::prune;
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
 use crate::host::elf::{Elf, Machine};
-use crate::host::fs::{self, Entry, FileKind};
+use crate::host::fs::{Entry, FileKind};
 use crate::host::tree::{components, is_below, utf8};
 use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::layout;
@@ -53,7 +53,7 @@ pub fn merge(
     installed: &mut Inventory,
     announce: &dyn Fn(&[String]) -> Result<()>,
 ) -> Result<Vec<InstalledFile>> {
-    let tree = fs::tree(&host.path(stage))?;
+    let tree = host.tree(stage)?;
     let findings = findings(host, stage, component, installed, &tree, Links::LeadSomewhere)?;
     if !findings.is_empty() {
         let mut message = format!("{component}: what was built cannot be installed");
@@ -85,7 +85,7 @@ pub fn merge(
 /// # Errors
 /// The tree cannot be read.
 pub fn judge(host: &Host, stage: &str, component: &str, installed: &Inventory) -> Result<Vec<String>> {
-    let tree = fs::tree(&host.path(stage))?;
+    let tree = host.tree(stage)?;
     findings(
         host,
         stage,
@@ -196,7 +196,7 @@ fn put(
             return Ok(installed.find(path).cloned());
         }
         FileKind::File => Content::File {
-            sha256: host.install_file(&host.path(stage).join(&entry.path), path, mode)?,
+            sha256: host.install_file(&host.reach(stage)?.join(&entry.path), path, mode)?,
             size: entry.size,
         },
         FileKind::Link(target) => {

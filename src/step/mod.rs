@@ -199,7 +199,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Performs one step; returns what came of it, or `None` where it cannot be done yet.
 pub fn perform(step: &Step, context: &Context<'_>) -> Result<Option<Done>, Failure> {
-    let path = context.host.path(layout::log(&context.manner.logs, &step.name));
+    let path = context
+        .host
+        .reach(layout::log(&context.manner.logs, &step.name))?;
     let log =
         Log::open(&path).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
     let before = usage::of_this_thread();

@@ -11,7 +11,7 @@ use super::licence;
 use super::purge::{self, PackagesBefore};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
-use crate::host::fs::{self, FileKind};
+use crate::host::fs::FileKind;
 use crate::host::tree::{is_below, utf8};
 use crate::inventory::{Content, InstalledFile, Inventory};
 use crate::layout;
@@ -188,7 +188,7 @@ impl Pruned {
         };
         let mut inside = vec![(path.to_owned(), found.kind == FileKind::Directory)];
         if found.kind == FileKind::Directory {
-            for entry in fs::tree(&host.path(path))? {
+            for entry in host.tree(path)? {
                 let is_directory = entry.kind == FileKind::Directory;
                 inside.push((format!("{path}/{}", utf8(&entry.path)?), is_directory));
             }
@@ -310,7 +310,7 @@ fn byte_code(host: &Host) -> Result<Vec<String>> {
         if !host.exists(top) {
             continue;
         }
-        for entry in fs::tree(&host.path(top))? {
+        for entry in host.tree(top)? {
             let is_directory = entry.kind == FileKind::Directory;
             if is_directory && entry.path.ends_with("__pycache__") {
                 paths.push(format!("{top}/{}", utf8(&entry.path)?));

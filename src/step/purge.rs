@@ -49,7 +49,7 @@ impl PackagesBefore {
         let dpkg = host.dpkg()?;
         let unpackaged = match earlier {
             Some(earlier) => earlier.base.unpackaged.iter().cloned().collect(),
-            None => verify::unpackaged(host, &dpkg)?.into_keys().collect(),
+            None => verify::unpackaged(host, &dpkg)?.elf_files.into_keys().collect(),
         };
         let altered = match earlier {
             Some(earlier) => earlier.base.altered(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::files::ROOT_FILE;
 use super::purge::{self, PackagesBefore};
@@ -12,7 +12,7 @@ use crate::failure::{Cause, Failure};
 use crate::host::dpkg::Dpkg;
 use crate::host::fs::FileKind;
 use crate::host::{self, Host};
-use crate::inventory::Inventory;
+use crate::inventory::{InstalledFile, Inventory};
 use crate::layout;
 use crate::plan;
 use crate::receipt::{Component, ComponentKind, DebugSymbols, Facts, IMAGE, Privileged, Receipt};
@@ -20,7 +20,7 @@ use crate::report::bytes;
 use crate::resolve::Resolved;
 use crate::{sbom, target, verify};
 
-/// Writes `contents.txt` for people, `receipt.json`, `sbom.spdx.json` and `sbom.cdx.json` below
+/// Writes `contents.txt` for people, `sbom.spdx.json`, `sbom.cdx.json`, and `receipt.json` with the digests of these, below
 /// [`layout::RECORDS`]. It comes last: what is recorded is the machine as it is now.
 ///
 /// # Errors
@@ -51,6 +51,8 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
     let (privileged, _) = verify::privileged(host)?;
     unaccounted(host, &privileged, before, &dpkg, resolved)
         .map_err(|error| Failure::new(Cause::Test, error))?;
+    let is_known = |path: &str| inventory.find(path).is_some();
+    let unpackaged = verify::unpackaged_record(host, &dpkg, &before.unpackaged, is_known)?;
     let began = state.unfinished.get().map_or_else(host::now, |one| one.began);
     let created = times::image_time()?.unwrap_or(began);
     let receipt = Receipt::build(
@@ -61,6 +63,9 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
             packages: &dpkg.packages,
             purged,
             privileged,
+            unpackaged: &unpackaged,
+            package_record: verify::package_record(host, &dpkg)?,
+            account: verify::account(host, &resolved.user.name)?,
             inputs: &state.artifacts().inputs(),
             debug_symbols: state.debug_symbols.get().map(|archive| DebugSymbols {
                 file: archive
@@ -76,30 +81,37 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
             created: seconds(created),
         },
     );
-    let receipt = match state.earlier.get() {
+    let mut receipt = match state.earlier.get() {
         Some(earlier) => receipt.after(earlier),
         None => receipt,
     };
     let licences = licences(&receipt, &inventory, context);
     let documents = [
         ("contents.txt", plan::leaves(resolved).join("\n") + "\n"),
-        ("receipt.json", receipt.to_json()?),
         ("sbom.spdx.json", text(&sbom::spdx(&receipt, &licences))?),
         ("sbom.cdx.json", text(&sbom::cyclonedx(&receipt))?),
     ];
-    let paths = documents
-        .each_ref()
-        .map(|(name, _)| format!("{}/{name}", layout::RECORDS));
-    state.note_new(host, paths.iter().map(String::as_str))?;
+    let mut written = Vec::new();
     for (name, text) in documents {
-        host.write(&format!("{}/{name}", layout::RECORDS), &text, ROOT_FILE)?;
+        written.extend(document(context, name, &text)?);
     }
-    agrees(host).map_err(|error| Failure::new(Cause::Test, error))?;
+    // The last one: it has the digests of the others.
+    receipt.documents = Some(written.iter().map(Into::into).collect());
+    document(context, "receipt.json", &receipt.to_json()?)?;
+    agrees(host)?;
     Ok(format!(
         "{} of files, {} of packages besides the base's",
         bytes(receipt.files_size),
         bytes(receipt.packages_size)
     ))
+}
+
+/// Writes a document of the image's own records. Returns what stands there now.
+fn document(context: &Context<'_>, name: &str, text: &str) -> Result<Option<InstalledFile>> {
+    let path = format!("{}/{name}", layout::RECORDS);
+    context.state.note_new(context.host, [path.as_str()])?;
+    context.host.write(&path, text, ROOT_FILE)?;
+    merge::record(context.host, IMAGE, &path)
 }
 
 /// The licence texts of what was compiled, by its id. Says of what has brought none that it is so.
@@ -128,7 +140,7 @@ fn seconds(time: SystemTime) -> u64 {
 
 /// Fails where the machine is not what its receipt says: a directory has lost its owner, an account has a password, a
 /// file is there that nobody brought.
-fn agrees(host: &Host) -> Result<()> {
+fn agrees(host: &Host) -> Result<(), Failure> {
     let differences = verify::verify(host)?.differences;
     if differences.is_empty() {
         return Ok(());
@@ -137,10 +149,11 @@ fn agrees(host: &Host) -> Result<()> {
         .iter()
         .map(|difference| format!("\n  {}: {}", difference.subject, difference.explanation))
         .collect();
-    bail!(
+    let message = format!(
         "what is installed is not what the receipt says:{}",
         lines.concat()
-    )
+    );
+    Err(Failure::new(Cause::Test, message))
 }
 
 /// Fails where a set-id file, or something that everybody may write, came from nowhere. A package of the distribution

@@ -14,7 +14,7 @@ use super::prune;
 use crate::command::Command;
 use crate::host::cmd::Settings;
 use crate::host::elf::ElfKind;
-use crate::host::fs::{self, FileKind};
+use crate::host::fs::FileKind;
 use crate::host::tree::utf8;
 use crate::host::{Host, Log};
 use crate::manifest::image::Removal;
@@ -64,7 +64,7 @@ pub fn strip(
     let mut libraries = Vec::new();
     let strips_symbols = removals.contains(&Removal::DebugSymbols);
     let mut emptied = BTreeSet::new();
-    for entry in fs::tree(&host.path(stage))? {
+    for entry in host.tree(stage)? {
         if entry.kind == FileKind::Directory {
             continue;
         }
@@ -99,7 +99,7 @@ pub fn strip(
     }
     run(host, log, OF_PROGRAMS, &programs)?;
     run(host, log, OF_LIBRARIES, &libraries)?;
-    for entry in fs::tree(&host.path(stage))? {
+    for entry in host.tree(stage)? {
         if entry.kind == FileKind::File {
             result.after += entry.size;
         }
@@ -185,7 +185,8 @@ mod tests {
         let removals = [Removal::Bitcode, Removal::Documentation, Removal::Translations];
         let result = strip(&host, &log, stage, &removals, None).unwrap();
         assert_eq!((result.removed, result.before, result.after), (3, 5, 2));
-        let left: Vec<String> = fs::tree(&host.path(stage))
+        let left: Vec<String> = host
+            .tree(stage)
             .unwrap()
             .iter()
             .filter(|entry| entry.kind == FileKind::File)

@@ -146,7 +146,7 @@ impl Unfinished {
             .occupy(UNFINISHED, layout::WORK, say)
             .because(Cause::Internal)?;
         let found = Record::read(host)?;
-        let log = Log::open(&host.path(layout::log(&layout::logs(), "repair packages")))
+        let log = Log::open(&host.reach(layout::log(&layout::logs(), "repair packages"))?)
             .because(Cause::Internal)?;
         if let Some(found) = &found {
             say("an installation here did not come to its end; going on from what was here before it");

@@ -52,7 +52,7 @@ impl<'a> Desk<'a> {
         let known = directory.path().join("known");
         Ok(Self {
             client: Client::new(&options).because(Cause::Usage)?,
-            supply: crate::install::supply(args, cache.unwrap_or(&known), Path::new("/"))?,
+            supply: crate::install::supply(args, cache.unwrap_or(&known), &Host::new(Path::new("/")))?,
             cache: Cache::open(&directory.path().join("unknown")).because(Cause::Internal)?,
             offline: args.offline,
             directory,

@@ -11,6 +11,7 @@ use super::{Verifier, name_of};
 use crate::host::dpkg::Dpkg;
 use crate::host::fs::FileKind;
 use crate::host::packaged::Packaged;
+use crate::host::tree::is_below;
 use crate::host::{self, Host};
 
 /// Files of packages that base images leave out without telling dpkg.
@@ -29,8 +30,11 @@ impl Verifier<'_> {
         let dpkg = self.host.dpkg()?;
         self.contents(&dpkg)?;
         let left_out = self.host.left_out()?;
+        let links = self.receipt.package_record.as_ref().map(|record| &record.links);
         for (path, package) in dpkg.files() {
-            let is_left_out = left_out.has(path) || LEFT_OUT.iter().any(|place| path.starts_with(place));
+            let is_left_out = left_out.has(path) || LEFT_OUT.iter().any(|place| is_below(path, place));
+            // Links are compared on their own.
+            let is_left_out = is_left_out || links.is_some_and(|links| links.contains_key(path));
             if path.starts_with("/usr/") && !is_left_out && !self.host.exists(path) {
                 let explanation = format!("is missing; the package {package} has it");
                 self.differs(Aspect::Package, path, explanation);
@@ -81,7 +85,11 @@ impl Verifier<'_> {
             let package = &file.package;
             let explanation = match found {
                 Instead::Content(_) => format!("has another content than the package {package} brought"),
-                Instead::Kind(kind) => format!("is {kind}, the package {package} brought a file"),
+                // Named as a link, with where it leads.
+                Instead::Kind(FileKind::Link(_)) if self.receipt.package_record.is_some() => continue,
+                Instead::Kind(kind) => {
+                    format!("is {}, the package {package} brought a file", name_of(&kind))
+                }
             };
             self.differs(Aspect::Content, &file.path, explanation);
         }
@@ -94,14 +102,14 @@ enum Instead {
     /// A file of this MD5.
     Content(String),
     /// No file at all.
-    Kind(&'static str),
+    Kind(FileKind),
 }
 
 impl fmt::Display for Instead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Content(md5) => f.write_str(md5),
-            Self::Kind(kind) => f.write_str(kind),
+            Self::Kind(kind) => f.write_str(name_of(kind)),
         }
     }
 }
@@ -142,6 +150,6 @@ fn instead(host: &Host, file: &Packaged) -> Result<Option<Instead>> {
         Some(FileKind::File) => Some(host.md5(&file.path)?)
             .filter(|md5| *md5 != file.md5)
             .map(Instead::Content),
-        Some(kind) => Some(Instead::Kind(name_of(&kind))),
+        Some(kind) => Some(Instead::Kind(kind)),
     })
 }

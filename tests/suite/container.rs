@@ -367,6 +367,14 @@ fn pgsetup_finds_the_image_as_its_receipt_says() {
         // What the image's user may not read is said, never passed over.
         let may_read_passwords = !ran.out.contains("not checked: /etc/shadow");
         assert_eq!(may_read_passwords, user == "root", "{}", ran.text());
+        // Copied after the receipt was written.
+        for path in ["/entrypoint.sh", "/opt/container"] {
+            assert!(
+                ran.out.contains(&format!("not checked: {path}: ")),
+                "{}",
+                ran.text()
+            );
+        }
     }
 }
 
@@ -457,6 +465,46 @@ fn whatever_is_done_to_the_image_verify_names_it() {
                 "cp {directory}/rum.so {directory}/more.so && sed -i s/libc.so.6/libq.so.6/ {directory}/more.so"
             ),
             format!("libq.so.6: is not there; needed by {directory}/more.so -> libq.so.6"),
+        ),
+        (
+            "ln --symbolic --force /tmp/evil /usr/bin/captoinfo".to_owned(),
+            "/usr/bin/captoinfo: links to /tmp/evil, the receipt says tic".to_owned(),
+        ),
+        (
+            "ln --symbolic --force /tmp/evil /etc/alternatives/awk".to_owned(),
+            "/etc/alternatives/awk: links to /tmp/evil, the receipt says /usr/bin/mawk".to_owned(),
+        ),
+        (
+            "chmod 0775 /usr/bin/sort /usr/lib".to_owned(),
+            "/usr/bin/sort: has mode and owner 0775 0:0, the receipt says 0755 0:0".to_owned(),
+        ),
+        (
+            ":".to_owned(),
+            "/usr/lib: has mode and owner 0775 0:0, the receipt says 0755 0:0".to_owned(),
+        ),
+        (
+            "mv /usr/share/bash-completion /usr/share/other && ln --symbolic other /usr/share/bash-completion".to_owned(),
+            "/usr/share/bash-completion: is a link to other, the receipt says it is none".to_owned(),
+        ),
+        (
+            "rm /var/lib/dpkg/info/tar.md5sums /usr/share/pgsetup/sbom.spdx.json".to_owned(),
+            "/var/lib/dpkg/info/tar.md5sums: is missing, the receipt has it".to_owned(),
+        ),
+        (
+            ":".to_owned(),
+            "/usr/share/pgsetup/sbom.spdx.json: is missing".to_owned(),
+        ),
+        (
+            "printf '#!/bin/sh\\n' | install --mode=0755 /dev/stdin /usr/local/bin/stranger".to_owned(),
+            "/usr/local/bin/stranger: is found where programs or libraries are searched for".to_owned(),
+        ),
+        (
+            "touch /etc/ld.so.preload".to_owned(),
+            "/etc/ld.so.preload: is found where programs or libraries are searched for".to_owned(),
+        ),
+        (
+            "usermod --shell /bin/sh postgres".to_owned(),
+            "postgres: has the shell /bin/sh, the receipt says /bin/bash".to_owned(),
         ),
         (
             "usermod --password '$6$x$y' postgres".to_owned(),

@@ -3,7 +3,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::support::{Ran, pgsetup};
@@ -15,6 +15,20 @@ const LIBC_LIST: &str = "/var/lib/dpkg/info/libc6.list";
 const LIBC_TEXT: &str = "/usr/share/libc/text";
 const LIBRARY: &str = "/usr/lib/postgresql/18/lib/citus.so";
 const CONTROL: &str = "/usr/share/postgresql/18/extension/citus.control";
+const RECEIPT: &str = "/usr/share/pgsetup/receipt.json";
+const BILL: &str = "/usr/share/pgsetup/sbom.spdx.json";
+/// A link of libc6, beside the file that it leads to.
+const LIBC_LINK: &str = "/usr/share/libc/link";
+const LIBC_SUMS: &str = "/var/lib/dpkg/info/libc6.md5sums";
+/// Configuration files of libc6.
+const LIBC_CONFIGURATION: [&str; 2] = ["/etc/gai.conf", "/etc/ld.so.conf.d/libc.conf"];
+/// Links that no package has, as update-alternatives(1) makes them.
+const ALTERNATIVE: [(&str, &str); 2] = [
+    ("/usr/bin/awk", "/etc/alternatives/awk"),
+    ("/etc/alternatives/awk", "/usr/bin/mawk"),
+];
+/// A script of the base that no package has.
+const SCRIPT: &str = "/usr/local/bin/of-the-base";
 
 /// A small image with its receipt: the server is this machine's `/bin/sh`, which needs libc and the dynamic linker.
 struct Image {
@@ -45,12 +59,30 @@ impl Image {
             b"root:x:0:0::/root:/bin/bash\npostgres:x:999:999::/:/bin/sh\n",
             0o644,
         );
+        image.write("/etc/group", b"root:x:0:\nssl-cert:x:101:postgres\n", 0o644);
         image.write("/etc/shadow", b"root:*:1::::::\npostgres:!:1::::::\n", 0o644);
         symlink("citus.so", image.path("/usr/lib/postgresql/18/lib/link.so")).unwrap();
         image.copy_libraries();
         image.write(LIBC_TEXT, b"abc", 0o644);
         let digests = b"900150983cd24fb0d6963f7d28e17f72  usr/share/libc/text\n";
-        image.write("/var/lib/dpkg/info/libc6.md5sums", digests, 0o644);
+        image.write(LIBC_SUMS, digests, 0o644);
+        symlink("text", image.path(LIBC_LINK)).unwrap();
+        for path in LIBC_CONFIGURATION {
+            image.write(path, b"/usr/local/lib\n", 0o644);
+        }
+        let configuration = LIBC_CONFIGURATION.join("\n");
+        image.write(
+            "/var/lib/dpkg/info/libc6.conffiles",
+            configuration.as_bytes(),
+            0o644,
+        );
+        image.write(SCRIPT, b"#!/bin/sh\n", 0o755);
+        std::fs::create_dir(image.path("/etc/alternatives")).unwrap();
+        std::fs::create_dir_all(image.path("/usr/bin")).unwrap();
+        for (link, target) in ALTERNATIVE {
+            symlink(target, image.path(link)).unwrap();
+        }
+        image.write(BILL, b"{}", 0o644);
         image.install_packages(&[("dpkg", "1.21"), ("libc6", "2.36")]);
         image.write_receipt();
         image
@@ -86,7 +118,8 @@ impl Image {
     fn copy_libraries(&self) {
         let output = std::process::Command::new("ldd").arg("/bin/sh").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let mut list = format!("/.\n{LIBC_TEXT}\n");
+        let mut list = format!("/.\n/usr/share/libc\n{LIBC_TEXT}\n{LIBC_LINK}\n");
+        list.extend(LIBC_CONFIGURATION.map(|path| format!("{path}\n")));
         for word in text.split_whitespace().filter(|word| word.starts_with('/')) {
             self.write(word, &std::fs::read(word).unwrap(), 0o755);
             list.push_str(&format!("{word}\n"));
@@ -96,7 +129,6 @@ impl Image {
 
     /// The receipt of what is there now.
     fn write_receipt(&self) {
-        let mut files = Vec::new();
         let installed = [
             ("/usr/lib/postgresql/18", "postgresql"),
             ("/usr/lib/postgresql/18/bin", "postgresql"),
@@ -108,26 +140,9 @@ impl Image {
             ("/usr/share/postgresql/18/extension/citus--14.0-1.sql", "citus"),
             ("/etc/postgresql/image.conf", "image"),
         ];
-        for (path, component) in installed {
-            let metadata = self.path(path).symlink_metadata().unwrap();
-            let mut file = json!({
-                "path": path,
-                "component": component,
-                "uid": metadata.uid(),
-                "gid": metadata.gid(),
-            });
-            if metadata.is_symlink() {
-                file["target"] = json!(std::fs::read_link(self.path(path)).unwrap());
-            } else {
-                file["mode"] = json!(format!("{:04o}", metadata.mode() & 0o7777));
-            }
-            if metadata.is_file() {
-                let bytes = std::fs::read(self.path(path)).unwrap();
-                file["sha256"] = json!(hexadecimal(&Sha256::digest(&bytes)));
-                file["size"] = json!(bytes.len());
-            }
-            files.push(file);
-        }
+        let files = installed.map(|(path, component)| self.record(path, component));
+        let alternatives = ALTERNATIVE.map(|(link, _)| link);
+        let unpackaged = alternatives.iter().chain([&SCRIPT]);
         let receipt = json!({
             "schema_version": 1,
             "tool": "pgsetup 0",
@@ -153,27 +168,94 @@ impl Image {
                 "preload": ["citus"],
                 "settings": [],
             },
-            "user": {"name": "postgres", "uid": 999, "gid": 999, "home": "/", "shell": "/bin/sh"},
+            "user": {"name": "postgres", "uid": 999, "gid": 999, "home": "/", "shell": "/bin/sh", "groups": ["ssl-cert"]},
             "directories": [],
             "privileged": [],
             "files_size": 0,
             "packages_size": 0,
             "files": files,
+            "unpackaged": unpackaged.map(|path| self.record(path, "image")).collect::<Vec<_>>(),
+            "documents": [self.record(BILL, "image")],
+            "package_record": self.package_record(),
         });
-        self.write(
-            "/usr/share/pgsetup/receipt.json",
-            receipt.to_string().as_bytes(),
-            0o644,
-        );
+        self.write(RECEIPT, receipt.to_string().as_bytes(), 0o644);
+    }
+
+    /// A path as receipts have it.
+    fn record(&self, path: &str, component: &str) -> Value {
+        let metadata = self.path(path).symlink_metadata().unwrap();
+        let mut file = json!({
+            "path": path,
+            "component": component,
+            "uid": metadata.uid(),
+            "gid": metadata.gid(),
+        });
+        if metadata.is_symlink() {
+            file["target"] = json!(std::fs::read_link(self.path(path)).unwrap());
+        } else {
+            file["mode"] = json!(format!("{:04o}", metadata.mode() & 0o7777));
+        }
+        if metadata.is_file() {
+            let bytes = std::fs::read(self.path(path)).unwrap();
+            file["sha256"] = self.digest(path);
+            file["size"] = json!(bytes.len());
+        }
+        file
+    }
+
+    fn digest(&self, path: &str) -> Value {
+        let bytes = std::fs::read(self.path(path)).unwrap();
+        json!(hexadecimal(&Sha256::digest(&bytes)))
+    }
+
+    fn package_record(&self) -> Value {
+        let list = std::fs::read_to_string(self.path(LIBC_LIST)).unwrap();
+        let rights = |path: &str| {
+            let metadata = self.path(path).symlink_metadata().unwrap();
+            format!(
+                "{:04o} {}:{}",
+                metadata.mode() & 0o7777,
+                metadata.uid(),
+                metadata.gid()
+            )
+        };
+        let files = list.lines().filter(|path| ![LIBC_LINK, "/."].contains(path));
+        let rights: Map<String, Value> = files.map(|path| (path.to_owned(), json!(rights(path)))).collect();
+        let lists = ["list", "md5sums", "conffiles"].map(|kind| format!("/var/lib/dpkg/info/libc6.{kind}"));
+        let digests = |paths: &[&str]| -> Map<String, Value> {
+            paths
+                .iter()
+                .map(|path| ((*path).to_owned(), self.digest(path)))
+                .collect()
+        };
+        json!({
+            "links": {LIBC_LINK: "text"},
+            "rights": rights,
+            "lists": digests(&lists.each_ref().map(String::as_str)),
+            "configuration": digests(&LIBC_CONFIGURATION),
+        })
+    }
+
+    /// Changes the receipt.
+    fn change_receipt(&self, change: impl FnOnce(&mut Value)) {
+        let text = std::fs::read(self.path(RECEIPT)).unwrap();
+        let mut document: Value = serde_json::from_slice(&text).unwrap();
+        change(&mut document);
+        self.write(RECEIPT, document.to_string().as_bytes(), 0o644);
+    }
+
+    /// Removes what is at the path and makes a link there.
+    fn link(&self, path: &str, target: impl AsRef<Path>) {
+        let path = self.path(path);
+        if path.symlink_metadata().is_ok() {
+            std::fs::remove_file(&path).unwrap();
+        }
+        symlink(target, path).unwrap();
     }
 
     /// Writes into the receipt that the base had a file of a package with this MD5.
     fn write_altered(&self, path: &str, md5: &str) {
-        let receipt = "/usr/share/pgsetup/receipt.json";
-        let text = std::fs::read(self.path(receipt)).unwrap();
-        let mut document: Value = serde_json::from_slice(&text).unwrap();
-        document["base"]["altered"] = json!([{"path": path, "found": md5}]);
-        self.write(receipt, document.to_string().as_bytes(), 0o644);
+        self.change_receipt(|receipt| receipt["base"]["altered"] = json!([{"path": path, "found": md5}]));
     }
 
     fn verify(&self, more: &[&str]) -> Ran {
@@ -216,7 +298,7 @@ fn an_untouched_image_is_what_its_receipt_says() {
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
     assert!(
         ran.out
-            .contains("example: 9 files, 2 packages with 1 files, 1 programs and libraries, 1 extensions"),
+            .contains("example: 13 files, 2 packages with 1 files, 1 programs and libraries, 1 extensions"),
         "{}",
         ran.out
     );
@@ -253,7 +335,7 @@ fn what_the_base_had_changed_is_no_difference_until_it_changes_again() {
     assert_eq!(image.verify(&[]).status, 7);
 }
 
-/// Something that is done to an image, and how the line begins that names it.
+/// Something that is done to an image, and what is said of it: how the line begins that names it.
 type Deed<'a> = (&'a dyn Fn(&Image), String);
 
 /// Fails where one of several deeds is not named, when all of them were done to one image.
@@ -481,6 +563,9 @@ fn a_file_that_a_package_lost_is_named() {
         |image| {
             let list = std::fs::read_to_string(image.path(LIBC_LIST)).unwrap();
             image.write(LIBC_LIST, format!("{list}/usr/lib/gone.so\n").as_bytes(), 0o644);
+            image.change_receipt(|receipt| {
+                receipt["package_record"]["lists"][LIBC_LIST] = image.digest(LIBC_LIST);
+            });
         },
         "/usr/lib/gone.so: is missing; the package libc6 has it",
     );
@@ -529,14 +614,19 @@ fn a_password_and_a_second_root_are_named() {
         );
         image.write(
             "/etc/passwd",
-            b"root:x:0:0::/root:/bin/bash\npostgres:x:998:999::/:/bin/sh\ntoor:x:0:0::/:/bin/sh\n",
+            b"root:x:0:0::/root:/bin/bash\npostgres:x:998:999::/tmp:/bin/bash\ntoor:x:0:0::/:/bin/sh\n",
             0o644,
         );
+        let groups = b"root:x:0:\nshadow:x:42:other,postgres\nssl-cert:x:101:postgres\n";
+        image.write("/etc/group", groups, 0o644);
     });
     assert_eq!(
         differences,
         [
             "postgres: has ids 998:999, the receipt says 999:999",
+            "postgres: has the home /tmp, the receipt says /",
+            "postgres: has the shell /bin/bash, the receipt says /bin/sh",
+            "postgres: is in the groups: shadow, ssl-cert; the receipt says: ssl-cert",
             "root: has a password, or none is needed",
             "toor: has user id 0",
         ]
@@ -563,14 +653,236 @@ fn the_json_form_has_the_same_and_says_its_version() {
 
 #[test]
 fn an_image_without_a_receipt_is_no_verified_image() {
-    let image = Image::new();
-    std::fs::remove_file(image.path("/usr/share/pgsetup/receipt.json")).unwrap();
-    let ran = image.verify(&[]);
-    assert_eq!(ran.status, 7);
-    assert!(
-        ran.err
-            .contains("there is no receipt, so nothing to compare with"),
-        "{}",
-        ran.err
+    let cases: [Deed<'_>; 3] = [
+        (
+            &|image| std::fs::remove_file(image.path(RECEIPT)).unwrap(),
+            "there is no receipt, so nothing to compare with".to_owned(),
+        ),
+        (
+            &|image| image.write(RECEIPT, b"{", 0o644),
+            "this is not a receipt of pgsetup".to_owned(),
+        ),
+        (
+            &|image| std::fs::remove_dir_all(image.root.path()).unwrap(),
+            "there is no such directory".to_owned(),
+        ),
+    ];
+    for (deed, expected) in cases {
+        let image = Image::new();
+        deed(&image);
+        let ran = image.verify(&[]);
+        // 7 is for differences, and of these nothing is known.
+        assert_eq!(ran.status, 2, "{}{}", ran.out, ran.err);
+        assert!(ran.err.contains(&expected), "{}", ran.err);
+    }
+}
+
+#[test]
+fn what_leads_elsewhere_or_has_other_rights_is_named_in_packages_as_well() {
+    named_together(&[
+        (
+            &|image| image.link(LIBC_LINK, "evil"),
+            format!("{LIBC_LINK}: links to evil, the receipt says text"),
+        ),
+        (
+            &|image| image.link("/etc/alternatives/awk", "/tmp/evil"),
+            "/etc/alternatives/awk: links to /tmp/evil, the receipt says /usr/bin/mawk".to_owned(),
+        ),
+        (
+            &|image| image.change_mode(LIBC_TEXT, 0o664),
+            format!("{LIBC_TEXT}: has mode and owner 0664 "),
+        ),
+        (
+            &|image| image.change_mode("/usr/share/libc", 0o775),
+            "/usr/share/libc: has mode and owner 0775 ".to_owned(),
+        ),
+    ]);
+    only_difference_after(
+        |image| std::fs::remove_file(image.path(LIBC_LINK)).unwrap(),
+        &format!("{LIBC_LINK}: is missing, the receipt says a link to text"),
     );
+    only_difference_after(
+        |image| image.link(LIBC_TEXT, "/tmp/evil"),
+        &format!("{LIBC_TEXT}: is a link to /tmp/evil, the receipt says it is none"),
+    );
+    only_difference_after(
+        |image| {
+            std::fs::rename(image.path("/usr/share/libc"), image.path("/usr/share/other")).unwrap();
+            image.link("/usr/share/libc", "other");
+        },
+        "/usr/share/libc: is a link to other, the receipt says it is none",
+    );
+}
+
+#[test]
+fn what_dpkg_goes_by_is_compared_so_that_nobody_can_silence_it() {
+    named_together(&[
+        (
+            &|image| {
+                image.write(LIBC_TEXT, b"abd", 0o644);
+                let digests = b"4911e516e5aa21d327512e0c8b197616  usr/share/libc/text\n";
+                image.write(LIBC_SUMS, digests, 0o644);
+            },
+            format!("{LIBC_SUMS}: has another content than the receipt says; packages are compared by it"),
+        ),
+        (
+            &|image| image.write("/var/lib/dpkg/info/libc6.postinst", b"#!/bin/sh\n", 0o755),
+            "/var/lib/dpkg/info/libc6.postinst: is there, and not in the receipt".to_owned(),
+        ),
+    ]);
+    only_difference_after(
+        |image| std::fs::remove_file(image.path(LIBC_SUMS)).unwrap(),
+        &format!("{LIBC_SUMS}: is missing, the receipt has it"),
+    );
+}
+
+#[test]
+fn the_documents_beside_the_receipt_are_compared() {
+    named_together(&[
+        (
+            &|image| image.write(BILL, b"[]", 0o644),
+            format!("{BILL}: has the digest "),
+        ),
+        (
+            &|image| image.write("/usr/share/pgsetup/more.json", b"{}", 0o644),
+            "/usr/share/pgsetup/more.json: is there, and not in the receipt".to_owned(),
+        ),
+    ]);
+    only_difference_after(
+        |image| std::fs::remove_file(image.path(BILL)).unwrap(),
+        &format!("{BILL}: is missing"),
+    );
+}
+
+#[test]
+fn what_is_searched_for_by_its_name_belongs_to_somebody() {
+    let of_nobody =
+        "is found where programs or libraries are searched for, and neither the receipt nor a package has it";
+    let linker = LIBC_CONFIGURATION[1];
+    named_together(&[
+        (
+            &|image| image.write("/usr/local/bin/ls", b"#!/bin/sh\n", 0o755),
+            format!("/usr/local/bin/ls: {of_nobody}"),
+        ),
+        (
+            &|image| image.link("/usr/bin/cat", "/tmp/evil"),
+            format!("/usr/bin/cat: {of_nobody}"),
+        ),
+        (
+            &|image| image.link("/usr/lib/libz.so.1", "/tmp/evil"),
+            format!("/usr/lib/libz.so.1: {of_nobody}"),
+        ),
+        (
+            &|image| image.write("/etc/ld.so.preload", b"/tmp/evil\n", 0o644),
+            format!("/etc/ld.so.preload: {of_nobody}"),
+        ),
+        (
+            &|image| image.write("/etc/ld.so.conf.d/evil.conf", b"/tmp\n", 0o644),
+            format!("/etc/ld.so.conf.d/evil.conf: {of_nobody}"),
+        ),
+        (
+            &|image| image.write(linker, b"/tmp\n", 0o644),
+            format!("{linker}: has another content than the receipt says; the dynamic linker reads it"),
+        ),
+        (
+            &|image| image.write(SCRIPT, b"#!/bin/false\n", 0o755),
+            format!("{SCRIPT}: has the digest "),
+        ),
+    ]);
+}
+
+#[test]
+fn what_the_receipt_cannot_know_is_unchecked_and_no_difference() {
+    let image = Image::new();
+    image.write(LIBC_CONFIGURATION[0], b"changed\n", 0o644);
+    image.write("/entrypoint.sh", b"#!/bin/sh\n", 0o755);
+    image.write("/opt/container/entrypoint.d/run.sh", b"#!/bin/sh\n", 0o755);
+    // The administrator's, and no program.
+    image.write("/usr/local/bin/README", b"text\n", 0o644);
+    std::fs::create_dir(image.path("/srv")).unwrap();
+    let ran = image.verify(&[]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    for expected in [
+        "not checked: /etc/gai.conf: has another content than the receipt says: configuration is the administrator's\n",
+        "not checked: /entrypoint.sh: neither the receipt nor a package has it\n",
+        "not checked: /opt/container: neither the receipt nor a package has it\n",
+    ] {
+        assert!(ran.out.contains(expected), "{expected}{}", ran.out);
+    }
+    for other in ["README", "/srv", "/opt:"] {
+        assert!(!ran.out.contains(other), "{other}: {}", ran.out);
+    }
+}
+
+#[test]
+fn what_a_receipt_of_an_earlier_pgsetup_does_not_tell_is_unchecked() {
+    let image = Image::new();
+    image.change_receipt(|receipt| {
+        for key in ["unpackaged", "documents", "package_record"] {
+            receipt.as_object_mut().unwrap().remove(key);
+        }
+        receipt["user"].as_object_mut().unwrap().remove("groups");
+    });
+    let ran = image.verify(&[]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    for subject in [
+        "bills of materials",
+        "groups of the user",
+        "links, owners, modes and lists of packages",
+        "scripts and links where programs and libraries are searched for",
+    ] {
+        let line = format!("not checked: {subject}: the receipt does not tell of it; pgsetup 0 wrote it\n");
+        assert!(ran.out.contains(&line), "{line}{}", ran.out);
+    }
+}
+
+#[test]
+fn a_file_without_a_mode_in_the_receipt_is_named() {
+    let without = |receipt: &mut Value| {
+        let files = receipt["files"].as_array_mut().unwrap();
+        let file = files.iter_mut().find(|file| file["path"] == LIBRARY).unwrap();
+        file.as_object_mut().unwrap().remove("mode");
+    };
+    only_difference_after(
+        |image| image.change_receipt(without),
+        &format!("{LIBRARY}: has mode 0644, and the receipt says none"),
+    );
+}
+
+#[test]
+fn a_directory_that_is_called_like_documentation_is_not_left_out() {
+    let added = "/usr/share/docker-evil/text";
+    only_difference_after(
+        |image| {
+            let list = std::fs::read_to_string(image.path(LIBC_LIST)).unwrap();
+            image.write(
+                LIBC_LIST,
+                format!("{list}{added}\n/usr/share/doc/libc6\n").as_bytes(),
+                0o644,
+            );
+            image.change_receipt(|receipt| {
+                receipt["package_record"]["lists"][LIBC_LIST] = image.digest(LIBC_LIST);
+            });
+        },
+        &format!("{added}: is missing; the package libc6 has it"),
+    );
+}
+
+#[test]
+fn a_link_out_of_the_root_leads_to_what_is_in_the_root() {
+    let outside = tempfile::tempdir().unwrap();
+    named_together(&[(
+        &|image| {
+            let place = outside.path().join("postgresql");
+            let copied = std::process::Command::new("cp")
+                .args(["--archive", "--force", "--no-target-directory"])
+                .args([image.path("/usr/lib/postgresql"), place.clone()])
+                .status();
+            assert!(copied.unwrap().success());
+            std::fs::remove_dir_all(image.path("/usr/lib/postgresql")).unwrap();
+            image.link("/usr/lib/postgresql", &place);
+        },
+        // What it leads to on this machine is all as the receipt says.
+        format!("{PROGRAM}: is missing; postgresql brought it"),
+    )]);
 }

@@ -7,7 +7,6 @@ use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::Log;
 use crate::host::cmd::{self, CommandError};
-use crate::host::fs;
 use crate::manifest::extension::KnownFailure;
 use crate::outcome::Verdict;
 use crate::plan::UpstreamTest;
@@ -174,7 +173,7 @@ fn failed_by_driver(line: &str) -> Option<usize> {
 /// The files of differences below the source tree, as far as they are worth reading.
 fn differences(test: &UpstreamTest, context: &Context<'_>) -> Result<String, Failure> {
     let mut shown = String::new();
-    for entry in fs::tree(&context.host.path(&test.directory))? {
+    for entry in context.host.tree(&test.directory)? {
         if entry.path.file_name().is_none_or(|name| name != DIFFERENCES) {
             continue;
         }
