@@ -179,6 +179,7 @@ fn image(directory: &Path) {
         ("it.c", "int main(void) { return 0; }"),
         ("src/Makefile", part),
         ("src/backend/Makefile", part),
+        ("src/include/Makefile", part),
         ("src/interfaces/Makefile", part),
         ("src/bin/Makefile", part),
         ("src/pl/plpgsql/src/Makefile", part),

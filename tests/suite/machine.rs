@@ -192,6 +192,7 @@ impl Machine {
         for directory in [
             "src",
             "src/backend",
+            "src/include",
             "src/interfaces",
             "src/bin",
             "src/pl/plpgsql/src",
