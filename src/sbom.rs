@@ -426,11 +426,12 @@ fn cpe(component: &Component) -> Option<String> {
         .then(|| format!("cpe:2.3:a:postgresql:postgresql:{version}:*:*:*:*:*:*:*"))
 }
 
-/// Percent-encoding as package URLs want it (purl-spec): everything but letters, digits, `.`, `-`, `_`, `~`.
+/// Percent-encoding as package URLs want it (purl-spec): everything but letters, digits, `.`, `-`, `_`, `~` and
+/// the colon.
 fn percent(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b".-_~".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
             // Writing to a String cannot fail.
@@ -641,7 +642,7 @@ mod tests {
 
     #[test]
     fn versions_of_debian_are_encoded_in_package_urls() {
-        assert_eq!(percent("1:2.36-9+deb12u1~x"), "1%3A2.36-9%2Bdeb12u1~x");
+        assert_eq!(percent("1:2.36-9+deb12u1~x"), "1:2.36-9%2Bdeb12u1~x");
         assert_eq!(
             uuid(&"0123456789abcdef".repeat(4)),
             "urn:uuid:01234567-89ab-8def-a123-456789abcdef"

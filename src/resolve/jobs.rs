@@ -1,8 +1,9 @@
 //! Whether a manifest says how many jobs a build runs, which is the jobserver's to say.
 //!
-//! The rule is about words, and about whose they are: `-j8` is make's number of jobs, and nothing of tar's. A word belongs to the
-//! last program of the table before it, in the same command; a shell's script is read as far as where its commands end. Variables
-//! that tell programs their jobs, and `-flto=8` of GCC, count wherever they stand. One job is no harm to others.
+//! The rule is about words, and about whose they are: `-j8` is make's number of jobs, and nothing of tar's or of sed's script. A
+//! command's first word is its program; behind one that only runs another, and behind words of a shell, that is the last one of
+//! the table. A shell's script is read as far as where its commands end. Variables that tell programs their jobs, and `-flto=8`
+//! of GCC, count wherever they stand. One job is no harm to others.
 //!
 //! What a word becomes only when it runs (`make $FLAGS`) no rule sees; of a make that is caught then, by what it says itself
 //! (`hint::forced_jobs`).
@@ -19,6 +20,13 @@ const VARIABLES: [&str; 8] = [
     "MFLAGS",
     "NINJAFLAGS",
     "NINJA_FLAGS",
+];
+
+/// Words that a command begins with and whose program comes after them: of a shell, and programs that run another one.
+const BEFORE_A_PROGRAM: [&str; 27] = [
+    "!", "bash", "busybox", "ccache", "chroot", "command", "dash", "do", "elif", "else", "env", "exec",
+    "fakeroot", "find", "if", "ionice", "nice", "nohup", "setarch", "setpriv", "sh", "stdbuf", "then",
+    "time", "timeout", "until", "while",
 ];
 
 /// A program that is told by options how many jobs it runs.
@@ -84,7 +92,7 @@ const PROGRAMS: [Program; 6] = [
 /// each argument.
 pub fn problems(program: Option<&str>, arguments: &[String]) -> Vec<(usize, String)> {
     let mut reader = Reader {
-        programs: vec![program.and_then(known)],
+        commands: vec![program.and_then(known).map_or(Command::Begins, Command::Is)],
         in_backticks: false,
     };
     let mut problems = Vec::new();
@@ -155,20 +163,48 @@ fn assignment(word: &str) -> Option<(&str, &str)> {
     is_name.then_some((name, value))
 }
 
+/// What is known of a command after some of its words.
+#[derive(Debug, Clone, Copy, Default)]
+enum Command {
+    /// Its program comes next.
+    #[default]
+    Begins,
+    /// Its program comes somewhere.
+    Leads,
+    /// Its program is this one, or one that this one runs.
+    Is(&'static Program),
+    /// Its program is none of the table, and its words are nobody else's.
+    IsOther,
+}
+
+impl Command {
+    /// The same after one more word, which is no assignment.
+    fn after(self, word: &str) -> Self {
+        let name = word.rsplit('/').next().unwrap_or(word);
+        match (self, known(word)) {
+            (Self::IsOther, _) => self,
+            (_, Some(program)) => Self::Is(program),
+            (Self::Begins, None) if BEFORE_A_PROGRAM.contains(&name) => Self::Leads,
+            (Self::Begins, None) => Self::IsOther,
+            (Self::Leads | Self::Is(_), None) => self,
+        }
+    }
+}
+
 /// Follows words, and knows whose they are.
 struct Reader {
-    /// The program of the command that is read, below it those of the commands around it. Never empty.
-    programs: Vec<Option<&'static Program>>,
+    /// The command that is read, below it those around it. Never empty.
+    commands: Vec<Command>,
     in_backticks: bool,
 }
 
 impl Reader {
-    fn program(&mut self) -> &mut Option<&'static Program> {
-        if self.programs.is_empty() {
-            self.programs.push(None);
+    fn command(&mut self) -> &mut Command {
+        if self.commands.is_empty() {
+            self.commands.push(Command::Begins);
         }
-        let last = self.programs.len() - 1;
-        &mut self.programs[last]
+        let last = self.commands.len() - 1;
+        &mut self.commands[last]
     }
 
     /// Reads one argument, which may be a script; `next` comes after it.
@@ -178,7 +214,9 @@ impl Reader {
         let tokens = tokens(&argument);
         // All of it is the variable's value then, and not the program's options.
         let is_variable = matches!(tokens.first(), Some(Token::Word(word)) if assignment(word).is_some());
-        let outer = is_variable.then(|| std::mem::take(self.program()));
+        // And commands of its own, where a shell is told them.
+        let is_script = tokens.len() > 1 && matches!(self.command(), Command::Leads);
+        let outer = (is_variable || is_script).then(|| std::mem::take(self.command()));
         let mut wrong = None;
         for (position, token) in tokens.iter().enumerate() {
             let next = match tokens.get(position + 1) {
@@ -190,7 +228,7 @@ impl Reader {
             wrong = wrong.or(found);
         }
         if let Some(outer) = outer {
-            *self.program() = outer;
+            *self.command() = outer;
         }
         wrong
     }
@@ -198,31 +236,30 @@ impl Reader {
     fn token(&mut self, token: Token<'_>, next: Option<&str>) -> Option<String> {
         match token {
             Token::Word(word) => return self.word(word, next),
-            Token::End => *self.program() = None,
-            Token::Close => drop(self.programs.pop()),
-            Token::Backtick if self.in_backticks => drop(self.programs.pop()),
-            Token::Open | Token::Backtick => self.programs.push(None),
+            Token::End => *self.command() = Command::Begins,
+            Token::Close => drop(self.commands.pop()),
+            Token::Backtick if self.in_backticks => drop(self.commands.pop()),
+            Token::Open | Token::Backtick => self.commands.push(Command::Begins),
         }
         self.in_backticks ^= token == Token::Backtick;
         None
     }
 
     fn word(&mut self, word: &str, next: Option<&str>) -> Option<String> {
-        if let Some(program) = known(word) {
-            *self.program() = Some(program);
-            return None;
-        }
         if let Some((name, value)) = assignment(word) {
-            let program = known(value);
-            if program.is_some() {
-                *self.program() = program;
+            if let Some(program) = known(value) {
+                *self.command() = Command::Is(program);
             }
             return (VARIABLES.contains(&name) || uses_threads(value)).then(|| takes(word));
         }
+        let command = self.command();
+        *command = command.after(word);
         if uses_threads(word) {
             return Some(takes(word));
         }
-        let program = (*self.program())?;
+        let Command::Is(program) = *command else {
+            return None;
+        };
         if word.starts_with("--") {
             return self.long(program, word, next);
         }
@@ -291,7 +328,7 @@ mod tests {
     use super::*;
 
     /// Commands, a word for each argument, that run as many jobs as they are given tokens.
-    const HARMLESS: [&[&str]; 20] = [
+    const HARMLESS: [&[&str]; 26] = [
         &["make", "all"],
         &["make", "-j1"],
         &["make", "-j", "1", "install"],
@@ -312,10 +349,17 @@ mod tests {
         &["cmake", "-S", ".", "-DX=1"],
         &["ninja", "-C", "build"],
         &["meson", "setup", "build"],
+        // Words of others that only look like programs.
+        &["sed", "-i", "s/make -j8/make/", "Makefile"],
+        &["unzip", "-d", "third_party/cmake", "-j", "a.zip"],
+        &["git", "-C", "deps/meson", "log", "-j"],
+        &["sh", "-c", "sed -i 's,make -j ,make ,' Makefile && make"],
+        &["sh", "-c", "for d in make cmake; do tar -xjf $d; done"],
+        &["sh", "-c", "cp a.h include/ninja -l4; make"],
     ];
 
     /// Commands that run more, with the word that is told.
-    const GREEDY: [(&[&str], &str); 36] = [
+    const GREEDY: [(&[&str], &str); 39] = [
         (&["make", "-j8"], "-j8"),
         (&["make", "-j"], "-j"),
         (&["make", "-j", "8"], "-j"),
@@ -342,6 +386,9 @@ mod tests {
         (&["sh", "-c", "make -C `pwd` -j8"], "-j8"),
         (&["sh", "-c", "tar -xj; (make -j8)"], "-j8"),
         (&["sh", "-c", "$(MAKE) -j8"], "-j8"),
+        (&["sh", "-c", "for d in a b; do make -C $d -j8; done"], "-j8"),
+        (&["sh", "-c", "if test -f x; then CC=gcc make -j8; fi"], "-j8"),
+        (&["/usr/bin/nice", "-n", "5", "make", "-j8"], "-j8"),
         (&["sh", "-c", "MAKEFLAGS=-j8 make"], "MAKEFLAGS=-j8"),
         (&["xargs", "-P8", "cc"], "-P8"),
         (&["xargs", "-0P", "0"], "-0P"),

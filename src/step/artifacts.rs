@@ -148,13 +148,31 @@ pub fn suspected(context: &Context<'_>, failure: Failure) -> Failure {
         let mut files = inventory.iter().filter(|file| file.component == slug);
         names(&message, &known.inputs.component) || files.any(|file| names(&message, &file.path))
     };
-    let known = context.state.artifacts().known.iter();
-    let notes: String = known
+    let artifacts = context.state.artifacts();
+    let named = artifacts
+        .known
+        .iter()
         .filter(|(_, known)| known.at_hand().is_some_and(|artifact| artifact.entry.fetched))
-        .filter(|(slug, known)| is_named(slug, known))
-        .map(|(_, known)| refuse(known, context, &message))
+        .filter(|(slug, known)| is_named(slug, known));
+    // What was compiled against it is no better.
+    let suspects: BTreeMap<Key, &Known<'_>> = named
+        .flat_map(|(_, known)| with_dependents(known, artifacts))
+        .map(|known| (known.key, known))
+        .collect();
+    let is_new = |known: &&&Known<'_>| !message.contains(&refusal(known));
+    let notes: String = suspects
+        .values()
+        .filter(is_new)
+        .map(|known| refuse(known, context, &message))
         .collect();
     Failure::new(failure.cause, format_args!("{message}{notes}"))
+}
+
+/// An artifact, and what was compiled against it.
+fn with_dependents<'k, 'a>(known: &'k Known<'a>, artifacts: &'k Artifacts<'a>) -> Vec<&'k Known<'a>> {
+    let all = artifacts.known.values();
+    let leans_on_it = |other: &&Known<'_>| other.inputs.postgresql == Some(known.key);
+    std::iter::once(known).chain(all.filter(leans_on_it)).collect()
 }
 
 /// Takes an artifact out of the cache; returns what is to be said of that, as a line of its own.
@@ -162,11 +180,15 @@ fn refuse(known: &Known<'_>, context: &Context<'_>, why: &str) -> String {
     let component = &known.inputs.component;
     let refused = context.store().and_then(|store| store.refuse(known.key, why));
     match refused {
-        Ok(()) => {
-            format!("\n  {component} came from a cache and is not kept any more; run again to build it")
-        }
-        Err(error) => format!("\n  {component} came from a cache, and cannot be taken out of it: {error:#}"),
+        Ok(()) => format!("\n  {}", refusal(known)),
+        Err(error) => format!("\n  the artifact of {component} cannot be taken out of the cache: {error:#}"),
     }
+}
+
+/// What is said of an artifact that was taken out.
+fn refusal(known: &Known<'_>) -> String {
+    let component = &known.inputs.component;
+    format!("the artifact of {component} is not kept any more; run again to build it")
 }
 
 /// Whether a text has `name` in it, and not only as a part of a longer one.
@@ -180,7 +202,7 @@ fn names(text: &str, name: &str) -> bool {
 fn judge(packed: &Path, component: &str, context: &Context<'_>) -> Result<()> {
     let (host, stage) = (context.host, layout::stage(component));
     host.remove(&stage)?;
-    store::unpack(packed, &host.path(&stage))?;
+    store::unpack(packed, &host.reach(&stage)?)?;
     let findings = merge::judge(host, &stage, component, &lock(&context.state.inventory))?;
     host.remove(&stage)?;
     match findings.as_slice() {

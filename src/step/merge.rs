@@ -21,7 +21,7 @@ use crate::layout;
 /// Where a component may put files.
 const ALLOWED: [&str; 3] = ["/etc", "/opt", "/usr"];
 /// What is below them and still not a component's.
-const RESERVED: [(&str, &str); 5] = [
+const RESERVED: [(&str, &str); 6] = [
     (
         "/usr/local",
         "belongs to the administrator, and shadows the distribution's programs and libraries",
@@ -30,6 +30,7 @@ const RESERVED: [(&str, &str); 5] = [
         "/etc/ld.so.preload",
         "would load a library into every program of the image",
     ),
+    (layout::RECORDS, "has the image's own records"),
     ("/etc/ld.so.cache", "is made by ldconfig"),
     ("/etc/ld.so.conf", LD_SO_CONF),
     ("/etc/ld.so.conf.d", LD_SO_CONF),

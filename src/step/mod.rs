@@ -266,8 +266,8 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
             build::unpack(&layout::source(component), sources, context)?;
             String::new()
         }
-        Action::Build(build) => return build::build(build, context, log),
-        Action::Install { component, part } => install(component, *part, context)?,
+        Action::Build(build) => return build::build(build, context, log).map_err(suspected),
+        Action::Install { component, part } => install(component, *part, context).map_err(suspected)?,
         Action::Prune(policy) => clean::prune(policy, context)?,
         Action::RemoveBuildPackages { keep, declared } => {
             clean::remove_build_packages(keep, declared, context, log).map_err(suspected)?
@@ -284,7 +284,7 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
         Action::PrepareUpgrade(test) => prove::prepare_upgrade(test, context, log)?,
         Action::TestUpgrade(test) => prove::finish_upgrade(test, context, log)?,
         Action::TestUpstream(test) => prove::upstream(test, context, log)?,
-        Action::WriteReceipt(resolved) => receipt::write(resolved, context)?,
+        Action::WriteReceipt(resolved) => receipt::write(resolved, context).map_err(suspected)?,
     };
     Ok(Some(note.into()))
 }

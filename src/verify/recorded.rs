@@ -9,7 +9,7 @@ use super::document::Aspect;
 use super::{Verifier, name_of, rights};
 use crate::digest::Sha256;
 use crate::host::Host;
-use crate::host::dpkg::Dpkg;
+use crate::host::dpkg::{Dpkg, Package};
 use crate::host::fs::FileKind;
 use crate::host::tree::{Found, is_below, utf8};
 use crate::host::unread::Unread;
@@ -121,7 +121,19 @@ impl Verifier<'_> {
             return Ok(());
         };
         let mut unread = Unread::default();
-        let now = now(self.host, &self.host.dpkg()?, &mut unread)?;
+        let dpkg = self.host.dpkg()?;
+        let mut now = now(self.host, &dpkg, &mut unread)?;
+        let mut expected = expected.clone();
+        // Of another package than the receipt's no more can be said than that it is another one.
+        let others = self.other_packages(&dpkg);
+        let is_others = |path: &str| dpkg.owner(path).is_some_and(|package| others.contains(package));
+        for links in [&mut now.links, &mut expected.links] {
+            links.retain(|path, _| !is_others(path));
+        }
+        now.rights.retain(|path, _| !is_others(path));
+        for lists in [&mut now.lists, &mut expected.lists] {
+            lists.retain(|path, _| !others.contains(package_of_list(path)));
+        }
         let configuration: BTreeSet<&String> = now
             .configuration
             .keys()
@@ -152,6 +164,20 @@ impl Verifier<'_> {
         }
         self.all_unread(unread);
         Ok(())
+    }
+
+    /// Packages that are not there as the receipt has them.
+    fn other_packages(&self, dpkg: &Dpkg) -> BTreeSet<String> {
+        let recorded = self.receipt.packages();
+        let mut others: BTreeMap<&str, &str> = recorded
+            .map(|package| (package.name.as_str(), package.version.as_str()))
+            .collect();
+        let is_other =
+            |package: &&Package| others.remove(package.name.as_str()) != Some(package.version.as_str());
+        let installed = dpkg.packages.values().filter(is_other);
+        let mut names: BTreeSet<String> = installed.map(|package| package.name.clone()).collect();
+        names.extend(others.into_keys().map(str::to_owned));
+        names
     }
 
     fn links(
@@ -198,6 +224,13 @@ impl Verifier<'_> {
             self.differs(Aspect::Rights, path, explanation);
         }
     }
+}
+
+/// The package that one of dpkg's lists is of: its file is `NAME.list` or `NAME:ARCHITECTURE.list`.
+fn package_of_list(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let name = name.rsplit_once('.').map_or(name, |(name, _)| name);
+    name.split_once(':').map_or(name, |(name, _)| name)
 }
 
 /// Files that are not those of the receipt: path, and what is the matter with it.

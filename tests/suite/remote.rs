@@ -330,7 +330,7 @@ fn what_is_known_for_a_lie_only_when_it_is_installed_fails_once_and_is_built_the
         let machine = linking_machine();
         let ran = machine.install(&["--artifact-cache", &server.url]);
         assert_eq!(ran.status, status, "{}", ran.err);
-        let refused = "\n  alpha 1.0 came from a cache and is not kept any more; run again to build it\n";
+        let refused = "\n  the artifact of alpha 1.0 is not kept any more; run again to build it\n";
         assert!(
             ran.err.contains(words) && ran.err.contains(refused),
             "{}",

@@ -575,6 +575,14 @@ fn a_file_that_a_package_lost_is_named() {
 fn a_package_that_came_or_changed_is_named() {
     let differences = differences_after(|image| {
         image.install_packages(&[("dpkg", "1.21"), ("gcc", "12"), ("libc6", "2.37")]);
+        // What it has brought is told with it.
+        image.write("/usr/share/gcc/run", b"x", 0o755);
+        image.link("/usr/share/gcc/link", "run");
+        let list = b"/.\n/usr/share/gcc\n/usr/share/gcc/run\n/usr/share/gcc/link\n";
+        image.write("/var/lib/dpkg/info/gcc.list", list, 0o644);
+        image.write("/var/lib/dpkg/info/gcc:amd64.postinst", b"#!/bin/sh\n", 0o755);
+        image.link(LIBC_LINK, "other");
+        image.change_mode(LIBC_TEXT, 0o755);
     });
     assert_eq!(
         differences,

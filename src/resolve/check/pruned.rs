@@ -26,8 +26,9 @@ const FILES: [(&str, &str); 7] = [
     ),
 ];
 const ACCOUNTS: &str = "has the accounts of the image";
-/// Directories of which nothing may go, and what they are.
-const RECORDS: [(&str, &str); 3] = [
+/// Files and directories of which nothing may go, and what they are.
+const WHOLE: [(&str, &str); 4] = [
+    ("/etc/alternatives", "leads to programs of packages"),
     ("/var/lib/dpkg", "is dpkg's record of what is installed"),
     (layout::RECORDS, "has the receipt and the bills of materials"),
     (
@@ -59,13 +60,21 @@ fn needed(image: &Image, patronis: &[Located<Patroni>]) -> Vec<(String, String)>
             let path = format!("/usr/lib/postgresql/{major}/{part}");
             needed.push((path, "is what no server works without".to_owned()));
         }
-        let share = format!("/usr/share/postgresql/{major}");
-        needed.push((share, "is what a cluster is made of".to_owned()));
+        let share = ["postgres.bki", "timezone", "timezonesets"];
+        for part in share {
+            let path = format!("/usr/share/postgresql/{major}/{part}");
+            needed.push((path, "is what a cluster is made of".to_owned()));
+        }
+        let plpgsql = format!("/usr/lib/postgresql/{major}/lib/plpgsql.so");
+        needed.push((plpgsql, "is what every cluster has".to_owned()));
     }
     needed.extend(FILES.map(|(path, what)| (path.to_owned(), what.to_owned())));
     if image.patroni {
-        let directories = patronis.iter().map(|one| one.value.directory.clone());
-        needed.extend(directories.map(|directory| (directory, "is Patroni's".to_owned())));
+        let programs = ["bin/patroni", "bin/python", "lib"];
+        for patroni in patronis {
+            let part = |part| format!("{}/{part}", patroni.value.directory);
+            needed.extend(programs.map(|it| (part(it), "is Patroni's".to_owned())));
+        }
     }
     needed.push((
         image.user.home.clone(),
@@ -84,7 +93,7 @@ fn needed(image: &Image, patronis: &[Located<Patroni>]) -> Vec<(String, String)>
 fn spares(text: &str, pattern: &PathPattern, needed: &[(String, String)]) -> Result<(), String> {
     let mut needed = needed.iter().map(|(path, what)| (path.as_str(), what.as_str()));
     let taken = needed.find(|(path, _)| pattern.takes(path));
-    let reached = || RECORDS.into_iter().find(|(path, _)| pattern.reaches(path));
+    let reached = || WHOLE.into_iter().find(|(path, _)| pattern.reaches(path));
     match taken.or_else(reached) {
         None => Ok(()),
         Some((path, what)) => {
