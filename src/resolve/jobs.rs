@@ -181,12 +181,14 @@ impl Command {
     /// The same after one more word, which is no assignment.
     fn after(self, word: &str) -> Self {
         let name = word.rsplit('/').next().unwrap_or(word);
+        if matches!(self, Self::IsOther) {
+            return self;
+        }
         match (self, known(word)) {
-            (Self::IsOther, _) => self,
             (_, Some(program)) => Self::Is(program),
             (Self::Begins, None) if BEFORE_A_PROGRAM.contains(&name) => Self::Leads,
             (Self::Begins, None) => Self::IsOther,
-            (Self::Leads | Self::Is(_), None) => self,
+            (command, None) => command,
         }
     }
 }
