@@ -9,7 +9,7 @@ use std::{fs, io};
 use anyhow::{Context, Result};
 
 use super::Host;
-use super::tree::{TEMPORARY, leads_nowhere};
+use super::tree::{TEMPORARY, leads_nowhere, open};
 use crate::digest::Hashes;
 
 /// Who owns a file, and what may be done with it.
@@ -26,7 +26,8 @@ pub struct Ownership {
 impl Host {
     /// The text of a file, or `None` where it does not exist.
     pub fn read(&self, inside: &str) -> Result<Option<String>> {
-        match self.locate_target(inside).and_then(fs::read_to_string) {
+        let path = self.locate_target(inside);
+        match path.and_then(open).and_then(io::read_to_string) {
             Ok(text) => Ok(Some(text)),
             Err(error) if leads_nowhere(&error) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", self.path(inside).display())),

@@ -3,7 +3,6 @@
 //! MD5 is what Debian has. It tells damage and clumsy tampering; what is installed besides packages has SHA-256.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, Read};
 
 use anyhow::{Context, Result};
@@ -11,6 +10,7 @@ use md5::{Digest as _, Md5};
 
 use super::Host;
 use super::dpkg::{DATABASE, Dpkg};
+use super::tree::open;
 use crate::digest::{each_piece, to_hexadecimal};
 
 /// A file as its package has it.
@@ -83,7 +83,7 @@ impl Host {
     /// The MD5 of a file, in hexadecimal digits.
     pub fn md5(&self, inside: &str) -> Result<String> {
         self.locate_target(inside)
-            .and_then(File::open)
+            .and_then(open)
             .and_then(md5)
             .with_context(|| format!("cannot read {}", self.path(inside).display()))
     }

@@ -11,6 +11,7 @@ use object::read::elf::{FileHeader, Sym};
 use object::{Endianness, ReadCache};
 
 use super::Host;
+use super::tree::open;
 
 /// The dynamic symbols of an ELF file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ impl Host {
     /// The dynamic symbols of the ELF file at a path inside the root, links followed.
     pub fn symbols(&self, inside: &str) -> Result<Symbols> {
         let context = || format!("cannot read the symbols of {}", self.path(inside).display());
-        let file = self.locate_target(inside).and_then(File::open);
+        let file = self.locate_target(inside).and_then(open);
         let data = ReadCache::new(file.with_context(context)?);
         let is_64 = object::ReadRef::read_bytes_at(&data, 4, 1) == Ok(&[elf::ELFCLASS64.0]);
         let symbols = if is_64 {

@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 use std::time::SystemTime;
+
+use rustix::fs::OFlags;
 
 use super::Host;
 use super::fs::FileKind;
@@ -58,7 +60,7 @@ impl Host {
     /// The SHA-256 of a file.
     pub fn sha256(&self, inside: &str) -> Result<Sha256> {
         self.locate_target(inside)
-            .and_then(File::open)
+            .and_then(open)
             .and_then(Sha256::of_reader)
             .with_context(|| format!("cannot read {}", self.path(inside).display()))
     }
@@ -67,7 +69,7 @@ impl Host {
     pub fn head(&self, inside: &str, most: u64) -> Result<Vec<u8>> {
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
-            let file = File::open(self.locate_target(inside)?)?;
+            let file = open(self.locate_target(inside)?)?;
             file.take(most).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
@@ -247,6 +249,20 @@ impl Host {
             lchown(path, Some(0), Some(0))?;
         }
         Ok(())
+    }
+}
+
+/// Opens a regular file for reading. Nothing else is waited for: a pipe that somebody has put in its place has no end.
+pub(super) fn open(path: impl AsRef<Path>) -> io::Result<File> {
+    let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(without_waiting)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"))
     }
 }
 

@@ -93,10 +93,12 @@ pub fn text(found: &Verification) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     for difference in &found.differences {
-        let _ = writeln!(text, "{}: {}", difference.subject, difference.explanation);
+        let line = format!("{}: {}", difference.subject, difference.explanation);
+        let _ = writeln!(text, "{}", in_one_line(&line));
     }
     for unchecked in &found.unchecked {
-        let _ = writeln!(text, "not checked: {}: {}", unchecked.subject, unchecked.reason);
+        let line = format!("not checked: {}: {}", unchecked.subject, unchecked.reason);
+        let _ = writeln!(text, "{}", in_one_line(&line));
     }
     let checked = &found.checked;
     let _ = writeln!(
@@ -115,6 +117,15 @@ pub fn text(found: &Verification) -> String {
         }
     );
     text
+}
+
+/// A text of whose names somebody else may have made up some: none begins a line of its own, or speaks to a terminal.
+fn in_one_line(text: &str) -> String {
+    let shown = |c: char| {
+        let escaped = c.is_control().then(|| c.escape_default().to_string());
+        escaped.unwrap_or_else(|| c.to_string())
+    };
+    text.chars().map(shown).collect()
 }
 
 /// The result as a JSON document.

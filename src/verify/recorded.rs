@@ -21,6 +21,16 @@ const STEADY: [&str; 8] = [
     "/bin", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/sbin", "/usr",
 ];
 
+/// What no package brings as it is, and whose owner decides over all the rest.
+const OF_THE_BASE: [&str; 6] = [
+    "/etc/group",
+    "/etc/gshadow",
+    "/etc/passwd",
+    "/etc/shadow",
+    "/opt",
+    "/root",
+];
+
 /// What says where the dynamic linker searches. Of all configuration files of packages these are not for an
 /// administrator to change in an image: whatever is run loads what they say.
 const LINKER: [&str; 2] = ["/etc/ld.so.conf", "/etc/ld.so.conf.d"];
@@ -94,6 +104,11 @@ fn now(host: &Host, dpkg: &Dpkg, unread: &mut Unread) -> Result<Now> {
         } else if STEADY.iter().any(|place| is_below(path, place)) {
             now.rights.insert(path.to_owned(), Rights::of(&found));
         }
+    }
+    for path in OF_THE_BASE.into_iter().filter(|path| !mounted.contains(*path)) {
+        let found = unread.take(host, path, host.look(path)).flatten();
+        now.rights
+            .extend(found.map(|found| (path.to_owned(), Rights::of(&found))));
     }
     now.lists = digests(host, host.package_lists()?, unread);
     now.configuration = digests(host, host.configuration_files(dpkg)?, unread);

@@ -33,6 +33,9 @@ const LIBRARIES: [&str; 9] = [
     "/usr/local/lib",
 ];
 
+/// How directories begin below which the distribution's Python finds modules, compiled ones and what it runs at each start.
+const MODULES: [&str; 2] = ["/usr/lib/python3", "/usr/local/lib/python3"];
+
 /// What the dynamic linker reads (ld.so(8)), and what links to programs lead to by Debian's rules
 /// (update-alternatives(1)).
 const STEERING: [&str; 5] = [
@@ -92,6 +95,7 @@ fn is_searched(path: &str, found: &Found) -> bool {
     gate::PATH.contains(&directory) && is_program
         || is_link && is_below_one(&LIBRARIES)
         || is_below_one(&STEERING)
+        || MODULES.iter().any(|start| path.starts_with(start))
 }
 
 /// What the receipt records of it, without what components have. A program or library that the base had not is nobody's.

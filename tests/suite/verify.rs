@@ -701,6 +701,10 @@ fn what_leads_elsewhere_or_has_other_rights_is_named_in_packages_as_well() {
             format!("{LIBC_TEXT}: has mode and owner 0664 "),
         ),
         (
+            &|image| image.change_mode("/etc/passwd", 0o666),
+            "/etc/passwd: has mode and owner 0666 ".to_owned(),
+        ),
+        (
             &|image| image.change_mode("/usr/share/libc", 0o775),
             "/usr/share/libc: has mode and owner 0775 ".to_owned(),
         ),
@@ -796,7 +800,47 @@ fn what_is_searched_for_by_its_name_belongs_to_somebody() {
             &|image| image.write(SCRIPT, b"#!/bin/false\n", 0o755),
             format!("{SCRIPT}: has the digest "),
         ),
+        // Before Patroni's own modules.
+        (
+            &|image| image.write("/usr/lib/python3.11/dateutil.py", b"print()\n", 0o644),
+            format!("/usr/lib/python3.11/dateutil.py: {of_nobody}"),
+        ),
     ]);
+}
+
+#[test]
+fn what_is_no_regular_file_any_more_is_named_and_not_waited_for() {
+    let pipe = |image: &Image, inside: &str| {
+        let path = image.path(inside);
+        std::fs::remove_file(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+    };
+    named_together(&[
+        (
+            &|image| pipe(image, "/etc/passwd"),
+            "/etc/passwd: cannot read ".to_owned(),
+        ),
+        (
+            &|image| pipe(image, "/usr/share/postgresql/18/extension/citus.control"),
+            "/usr/share/postgresql/18/extension/citus.control: is a device, a pipe or a socket".to_owned(),
+        ),
+        (&|image| pipe(image, LIBC_TEXT), format!("{LIBC_TEXT}: ")),
+    ]);
+    let image = Image::new();
+    pipe(&image, "/usr/share/pgsetup/receipt.json");
+    let ran = image.verify(&[]);
+    assert!(ran.err.contains("it is no regular file"), "{}", ran.err);
+}
+
+#[test]
+fn a_name_speaks_neither_to_a_terminal_nor_for_pgsetup() {
+    let differences = differences_after(|image| {
+        image.write("/usr/local/bin/x\nexample: no difference\x1b[1A", b"", 0o755);
+    });
+    assert_eq!(differences.len(), 1, "{differences:#?}");
+    let name = r"/usr/local/bin/x\nexample: no difference\u{1b}[1A: is found";
+    assert!(differences[0].starts_with(name), "{differences:#?}");
 }
 
 #[test]
