@@ -43,6 +43,64 @@ fn line_25_a_failed_script_leaves_nothing_that_is_served() {
 }
 
 #[test]
+fn line_25_starting_over_leaves_a_wal_directory_alone_that_the_failed_start_was_not_given() {
+    needs_image!();
+    let (volume, wal) = (Volume::new(), Volume::new());
+    wal.shell(&format!("touch {DATA}/precious; chown -R 999:999 {DATA}"));
+    let failing = [&volume.as_data(), "--env", PASSWORD];
+    let container = Container::create(&failing, &[]);
+    container.copy_script("a.sql", 0o644, "SELECT 1 / 0;");
+    assert_eq!(container.run().status, 1);
+    drop(container);
+    let mounted = format!("--volume={}:/wal", wal.0);
+    let again = [
+        &volume.as_data(),
+        &mounted,
+        START_OVER,
+        "--env",
+        PASSWORD,
+        "--env=POSTGRES_INITDB_WALDIR=/wal",
+    ];
+    let ran = Container::to_the_end(&again, &[]);
+    assert_eq!(ran.status, 1, "initdb wants an empty directory: {ran:?}");
+    assert_eq!(wal.shell(&format!("ls {DATA}")).trim(), "precious");
+
+    // Its own it empties.
+    wal.shell(&format!("rm {DATA}/precious"));
+    let container = Container::create(&again, &[]);
+    container.copy_script("a.sql", 0o644, "SELECT 1 / 0;");
+    assert_eq!(container.run().status, 1);
+    drop(container);
+    assert_ne!(wal.shell(&format!("ls {DATA}")).trim(), "");
+    let container = Container::serving(&again, &[]);
+    assert_eq!(container.shell("readlink $PGDATA/pg_wal").ok(), "/wal");
+}
+
+#[test]
+fn a_cluster_of_the_official_images_place_is_not_overlooked_and_none_is_made_where_it_goes_with_the_container()
+ {
+    needs_image!();
+    let volume = Volume::new();
+    let above = format!("--volume={}:/var/lib/postgresql", volume.0);
+    let ran = Container::to_the_end(&[&above, "--env", PASSWORD], &[]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.err.contains("another one without a name"), "{ran:?}");
+    let place = "--env=PGDATA=/var/lib/postgresql/18/docker";
+    volume.shell(&format!("mkdir -p {DATA}/18/docker; chown -R 999:999 {DATA}"));
+    let container = Container::serving(&[&above, place, "--env", PASSWORD], &[]);
+    assert_eq!(container.end_by("TERM"), 0);
+    drop(container);
+    let ran = Container::to_the_end(&[&above, "--env", PASSWORD], &[]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(
+        ran.err.contains("Set PGDATA=/var/lib/postgresql/18/docker"),
+        "{ran:?}"
+    );
+    let container = Container::serving(&[&above, place], &[]);
+    assert!(container.log().contains("Skipping initialization"));
+}
+
+#[test]
 fn line_25_a_script_that_exits_with_success_is_a_failure_too() {
     needs_image!();
     let container = Container::create(&["--env", PASSWORD], &[]);

@@ -29,3 +29,28 @@ Upgrade it with the command \`upgrade\` (docker run … IMAGE upgrade), which ke
 Either start it with an image of PostgreSQL $found, or upgrade: dump with pg_dumpall under $found and load into an empty
 directory under $PG_MAJOR, or run pg_upgrade in an image that has both, which this image's command \`upgrade\` does (\`previous\` of its manifest, or \`make image PREVIOUS=…\`)."
 }
+
+# usage: check_place
+# A new cluster must not be made beside the one that somebody has mounted, or where it is lost with the container: the official
+# image of PostgreSQL 18 has its data in MAJOR/docker below a volume at the directory above.
+check_place() {
+  local above found
+  above="$(dirname "$PGDATA")"
+  for found in "$above"/*/docker/PG_VERSION; do
+    [[ -s "$found" ]] || continue
+    problem "$PGDATA is empty, and ${found%/PG_VERSION} holds a cluster, as the official image has it. Nothing was changed.
+Set PGDATA=${found%/PG_VERSION} to use that one, or another PGDATA than $PGDATA for a new one."
+    return 0
+  done
+  ! is_unnamed_volume_below "$above" || problem "a volume is mounted at $above, and $PGDATA is another one without a name, which is removed with the container.
+Mount yours at $PGDATA, or set PGDATA to another directory below $above."
+}
+
+# usage: is_unnamed_volume_below DIRECTORY
+# Whether something is mounted at the directory, and at PGDATA a volume that the engine has named by 64 digits itself (proc(5), mountinfo).
+is_unnamed_volume_below() {
+  awk -v above="$1" -v data="$PGDATA" '
+    $5 == above { mounted = 1 }
+    $5 == data { unnamed = match($4, "/[0-9a-f]+/_data$") && RLENGTH == 71 }
+    END { exit !(mounted && unnamed) }' /proc/self/mountinfo
+}

@@ -13,7 +13,10 @@ check_standalone() {
   check_citus_node
   data_directory_state
   case "$REPLY" in
-    absent) check_initialisation ;;
+    absent)
+      check_place
+      check_initialisation
+      ;;
     foreign) problem "$PGDATA is not empty and holds no PostgreSQL cluster (there is no PG_VERSION); it is left as it is" ;;
     incomplete) check_incomplete ;;
   esac

@@ -25,15 +25,17 @@ withdraw_initialisation() {
 }
 
 # usage: discard_incomplete
-# Empties the data directory, and the WAL directory, of an initialisation that did not end. Both were empty when it began.
+# Empties the data directory of an initialisation that did not end, and the WAL directory that its initdb was given, whatever the
+# environment names now. Both were empty when it began.
 discard_incomplete() {
   initialising_marker
-  local marker="$REPLY"
+  local marker="$REPLY" wal
   say "removing the incomplete cluster in $PGDATA, as POSTGRES_ON_FAILED_INIT=start-over asks for"
+  # First what a link leads to, and then the link.
+  for wal in "$PGDATA/pg_wal" "$marker/data/pg_wal"; do
+    [[ ! -L "$wal" || ! -d "$wal" ]] || find "$wal/" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm --recursive --force {} +
+  done
   find "$PGDATA" -mindepth 1 -maxdepth 1 ! -name lost+found ! -path "$marker" -exec rm --recursive --force {} +
-  if [[ -n "$POSTGRES_INITDB_WALDIR" ]]; then
-    find "$POSTGRES_INITDB_WALDIR" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm --recursive --force {} +
-  fi
   # The marker goes last: until then the directory stays recognisable as incomplete.
   rm --recursive --force "$marker"
 }
