@@ -39,7 +39,6 @@ LABEL org.opencontainers.image.title="pgsetup PostgreSQL ${PG}" \
 ENV PG_MAJOR=${PG_MAJOR} \
     PGDATA=/var/lib/postgresql/data \
     LANG=C.UTF-8 \
-    PYTHONDONTWRITEBYTECODE=1 \
     PATH=/usr/lib/postgresql/${PG_MAJOR}/bin:/opt/patroni/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 FROM base AS setup
