@@ -17,6 +17,17 @@ pub const DPKG_CONFIGURATION: &str = "/etc/dpkg/dpkg.cfg.d/pgsetup";
 /// Where pgsetup itself is in an image that keeps it.
 pub const PROGRAM: &str = "/usr/local/bin/pgsetup";
 
+/// Where Debian packages have what only people read (Debian policy 12); base images often do without.
+pub const DOCUMENTATION: [&str; 7] = [
+    "/usr/share/doc",
+    "/usr/share/doc-base",
+    "/usr/share/groff",
+    "/usr/share/info",
+    "/usr/share/lintian",
+    "/usr/share/locale",
+    "/usr/share/man",
+];
+
 /// The unpacked sources of a component.
 pub fn source(slug: &str) -> String {
     format!("{WORK}/source/{slug}")

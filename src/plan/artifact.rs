@@ -1,24 +1,15 @@
 //! What of each artifact's key is decided by manifests.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::{python, recipe};
 use crate::artifact::{Inputs, Key, Recipe, SourceInput};
 use crate::command::Command;
+use crate::layout;
 use crate::manifest::image::{Prune, Removal};
 use crate::manifest::postgresql::Origin;
 use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved, Source};
-
-/// Where Debian packages have what only people read (Debian policy 12).
-const DOCUMENTATION: [&str; 7] = [
-    "/usr/share/doc/",
-    "/usr/share/doc-base/",
-    "/usr/share/groff/",
-    "/usr/share/info/",
-    "/usr/share/lintian/",
-    "/usr/share/locale/",
-    "/usr/share/man/",
-];
 
 /// The recipe of everything that is built: each server before what is compiled against it, the image's own first.
 pub fn recipes(resolved: &Resolved) -> Vec<Recipe> {
@@ -74,7 +65,11 @@ fn removed(prune: &Prune) -> Vec<String> {
 
 /// The files of packages that no build sees, although their versions say that it does. No build reads documentation.
 fn excluded(prune: &Prune) -> Vec<String> {
-    let is_read = |pattern: &&String| !DOCUMENTATION.iter().any(|top| pattern.starts_with(top));
+    let is_read = |pattern: &&String| {
+        !layout::DOCUMENTATION
+            .iter()
+            .any(|top| Path::new(pattern).starts_with(top))
+    };
     let excluded: BTreeSet<String> = prune.package_paths.iter().filter(is_read).cloned().collect();
     excluded.into_iter().collect()
 }

@@ -387,6 +387,23 @@ mod tests {
     use crate::resolve::Selection;
 
     #[test]
+    fn headers_are_precompiled_but_where_what_is_compiled_names_them() {
+        let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+        let (mut manifests, _) = crate::manifest::parse(&crate::host::fs::manifests(&[place]).unwrap());
+        let selection = Selection {
+            target: Some("debian:bookworm/amd64".parse().unwrap()),
+            ..Selection::default()
+        };
+        for (keeps, expected) in [(false, 1), (true, 0)] {
+            manifests.images[0].value.prune.keep_debug_symbols = keeps;
+            let plan = build(&crate::resolve::resolve(&manifests, &selection).unwrap());
+            let commands = plan.steps.iter().flat_map(|step| step.action.commands());
+            let is_it = |command: &Command| command.to_string().contains("postgres.h.gch");
+            assert_eq!(commands.filter(is_it).count(), expected, "symbols kept: {keeps}");
+        }
+    }
+
+    #[test]
     fn what_commands_make_outside_of_a_stage_is_said_in_the_plan() {
         let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
         let (manifests, problems) = crate::manifest::parse(&crate::host::fs::manifests(&[place]).unwrap());

@@ -13,16 +13,7 @@ use crate::host::fs::FileKind;
 use crate::host::packaged::Packaged;
 use crate::host::tree::is_below;
 use crate::host::{self, Host};
-
-/// Files of packages that base images leave out without telling dpkg.
-const LEFT_OUT: [&str; 6] = [
-    "/usr/share/doc",
-    "/usr/share/groff",
-    "/usr/share/info",
-    "/usr/share/lintian",
-    "/usr/share/locale",
-    "/usr/share/man",
-];
+use crate::layout;
 
 impl Verifier<'_> {
     /// Packages, their files, and what these hold.
@@ -32,7 +23,8 @@ impl Verifier<'_> {
         let left_out = self.host.left_out()?;
         let links = self.receipt.package_record.as_ref().map(|record| &record.links);
         for (path, package) in dpkg.files() {
-            let is_left_out = left_out.has(path) || LEFT_OUT.iter().any(|place| is_below(path, place));
+            let is_left_out =
+                left_out.has(path) || layout::DOCUMENTATION.iter().any(|place| is_below(path, place));
             // Links are compared on their own.
             let is_left_out = is_left_out || links.is_some_and(|links| links.contains_key(path));
             if path.starts_with("/usr/") && !is_left_out && !self.host.exists(path) {

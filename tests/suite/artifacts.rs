@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::machine::{Machine, Recipe, digest, files_below, wait_for};
+use crate::machine::{Machine, Recipe, digest, files_below, linking_a_stray, wait_for};
 use crate::support::{Ran, pgsetup};
 
 /// A machine on which alpha and beta were installed once, and which is bare again.
@@ -355,23 +355,7 @@ fn libstray_is_a_packages(machine: &Machine) {
 fn linking_what_it_does_not_name() -> Machine {
     let machine = Machine::new();
     machine.image(&["alpha"], "");
-    let recipe = Recipe {
-        make: &[
-            "@mkdir -p $(ROOT)/usr/lib",
-            "@cc -shared -nostdlib -Wl,-soname,libstray.so.1 -o $(ROOT)/usr/lib/libstray.so.1 stray.c",
-            "@cc -shared -nostdlib -Wl,--no-as-needed -o alpha.so alpha.c $(ROOT)/usr/lib/libstray.so.1",
-        ],
-        rules: "\tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/lib alpha.so\n",
-        files: &[
-            ("stray.c", "int stray(void) { return 1; }\n"),
-            (
-                "alpha.c",
-                "extern int stray(void); int alpha(void) { return stray(); }\n",
-            ),
-        ],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", recipe);
+    machine.extension("alpha", linking_a_stray());
     machine
 }
 

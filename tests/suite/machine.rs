@@ -68,6 +68,26 @@ pub struct Recipe<'a> {
     pub acts: &'a [Act],
 }
 
+/// An extension whose library links one that no build package of it brings.
+pub fn linking_a_stray() -> Recipe<'static> {
+    Recipe {
+        make: &[
+            "@echo alpha >>$(TRACE)/compiled; mkdir -p $(ROOT)/usr/lib",
+            "@cc -shared -nostdlib -Wl,-soname,libstray.so.1 -o $(ROOT)/usr/lib/libstray.so.1 stray.c",
+            "@cc -shared -nostdlib -Wl,--no-as-needed -o alpha.so alpha.c $(ROOT)/usr/lib/libstray.so.1",
+        ],
+        rules: "\tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/lib alpha.so\n",
+        files: &[
+            ("stray.c", "int stray(void) { return 1; }\n"),
+            (
+                "alpha.c",
+                "extern int stray(void); int alpha(void) { return stray(); }\n",
+            ),
+        ],
+        ..Recipe::default()
+    }
+}
+
 impl Machine {
     /// A bare Debian bookworm with a manifest of the server and an image of no extension.
     pub fn new() -> Self {

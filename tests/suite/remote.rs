@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cache_server::{CacheServer, Seen, Trick};
-use crate::machine::{Machine, Recipe, archive_of, files_below, wait_for};
+use crate::machine::{Machine, Recipe, archive_of, files_below, linking_a_stray, wait_for};
 use crate::support::{Ran, skip};
 
 /// What is built: PostgreSQL and two extensions. Each notes its build.
@@ -271,21 +271,8 @@ fn a_cache_whose_lies_agree_with_each_other_breaks_nothing_and_leaves_nothing() 
 fn linking_machine() -> Machine {
     let machine = machine();
     let recipe = Recipe {
-        make: &[
-            "@echo alpha >>$(TRACE)/compiled; mkdir -p $(ROOT)/usr/lib",
-            "@cc -shared -nostdlib -Wl,-soname,libstray.so.1 -o $(ROOT)/usr/lib/libstray.so.1 stray.c",
-            "@cc -shared -nostdlib -Wl,--no-as-needed -o alpha.so alpha.c $(ROOT)/usr/lib/libstray.so.1",
-        ],
-        rules: "\tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/lib alpha.so\n",
-        files: &[
-            ("stray.c", "int stray(void) { return 1; }\n"),
-            (
-                "alpha.c",
-                "extern int stray(void); int alpha(void) { return stray(); }\n",
-            ),
-        ],
         packages: &["libstray1"],
-        ..Recipe::default()
+        ..linking_a_stray()
     };
     machine.extension("alpha", recipe);
     libstray_is_a_packages(&machine);
