@@ -223,3 +223,39 @@ fn the_exchange_of_two_clusters_can_be_repeated() {
 fn a_password_file_is_quoted_as_libpq_reads_it() {
     assert_eq!(shell("quote_pgpass \"$TEXT\"", &[("TEXT", r"a:b\c")]), r"a\:b\\c");
 }
+
+#[test]
+fn a_file_that_holds_no_value_is_named() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let place = |name: &str| {
+        directory
+            .path()
+            .join(name)
+            .to_str()
+            .expect("a UTF-8 path")
+            .to_owned()
+    };
+    for (name, contents) in [
+        ("lines", "two\nlines\n\n"),
+        ("empty", "\n"),
+        ("utf16", "s\0e\0c\0r\0e\0t\0"),
+    ] {
+        std::fs::write(place(name), contents).expect("a file is written");
+    }
+    let read =
+        "file_env VALUE default; printf '<%s>' \"$VALUE\" \"${empty_files[VALUE]:-}\" \"${problems[@]}\"";
+    let given = |file: &str| shell(read, &[("VALUE_FILE", file)]);
+    assert_eq!(given(&place("lines")), "<two\nlines><>");
+    assert_eq!(given(&place("empty")), format!("<><{}>", place("empty")));
+    for (file, reason) in [
+        (place("utf16"), "contains a zero byte"),
+        (place(""), "is a directory"),
+        (place("absent"), "does not exist"),
+    ] {
+        let said = given(&file);
+        assert!(
+            said.contains(&format!("VALUE_FILE is '{file}'")) && said.contains(reason),
+            "{said}"
+        );
+    }
+}

@@ -108,9 +108,66 @@ fn line_25_a_script_that_exits_with_success_is_a_failure_too() {
     let ran = container.run();
     assert_eq!(ran.status, 1, "{ran:?}");
     assert!(
+        ran.err
+            .contains("ended with status 0 by: /docker-entrypoint-initdb.d/a.sh"),
+        "{ran:?}"
+    );
+    assert!(
         ran.err.contains("not completely initialised and is not served"),
         "{ran:?}"
     );
+}
+
+#[test]
+fn a_script_may_restart_the_server_or_stop_it_cleanly() {
+    needs_image!();
+    let container = Container::create(&["--env", PASSWORD], &[]);
+    container.copy_script(
+        "1.sh",
+        0o755,
+        "#!/bin/bash\nset -e\npsql -c 'ALTER SYSTEM SET max_connections = 77'\npg_ctl restart -D \"$PGDATA\"\n",
+    );
+    container.copy_script(
+        "2.sql",
+        0o644,
+        "CREATE TABLE seen AS SELECT current_setting('max_connections');",
+    );
+    container.start();
+    container.wait_until_serving();
+    assert_eq!(container.sql("TABLE seen"), "77");
+    drop(container);
+
+    let container = Container::create(&["--env", PASSWORD], &[]);
+    container.copy_script("1.sh", 0o644, "pg_ctl stop --mode=fast\n");
+    container.start();
+    container.wait_until_serving();
+    drop(container);
+
+    let container = Container::create(&["--env", PASSWORD], &[]);
+    container.copy_script("1.sh", 0o644, "pg_ctl stop --mode=immediate\n");
+    let ran = container.run();
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.err.contains("was not shut down cleanly"), "{ran:?}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_refused_for_its_own_reason() {
+    needs_image!();
+    let volume = Volume::new();
+    volume.shell(&format!("chown 999:999 {DATA}"));
+    for (contents, option, reason) in [
+        (None, ":ro", "mounted read-only"),
+        (Some(""), "", "PG_VERSION is missing or empty"),
+        (Some("eighteen"), "", "which is no version of PostgreSQL"),
+    ] {
+        if let Some(contents) = contents {
+            volume.shell(&format!("printf '{contents}' > {DATA}/PG_VERSION"));
+        }
+        let mounted = format!("{}{option}", volume.as_data());
+        let ran = Container::to_the_end(&[&mounted, "--env", PASSWORD], &[]);
+        assert_eq!(ran.status, 1, "{ran:?}");
+        assert!(ran.err.contains(reason), "{reason}: {ran:?}");
+    }
 }
 
 #[test]

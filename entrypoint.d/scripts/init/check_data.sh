@@ -5,8 +5,18 @@
 # A directory of someone else's is the commonest trouble with volumes, and PostgreSQL's own message comes late.
 check_access() {
   [[ -d "$PGDATA" ]] || return 0
-  [[ -r "$PGDATA" && -w "$PGDATA" && -x "$PGDATA" ]] || problem "$PGDATA belongs to uid $(stat --format=%u "$PGDATA") (mode $(stat --format=%a "$PGDATA")) and cannot be used by uid $(id -u).
+  [[ ! -r "$PGDATA" || ! -w "$PGDATA" || ! -x "$PGDATA" ]] || return 0
+  if is_read_only "$PGDATA"; then
+    problem "$PGDATA is on a file system that is mounted read-only: mount the volume without \`:ro\`"
+  else
+    problem "$PGDATA belongs to uid $(stat --format=%u "$PGDATA") (mode $(stat --format=%a "$PGDATA")) and cannot be used by uid $(id -u).
 Give the volume to uid $(id -u), or start with --user root once, and its owner is corrected."
+  fi
+}
+
+# usage: is_read_only DIRECTORY
+is_read_only() {
+  [[ ",$(findmnt --noheadings --output OPTIONS --target "$1")," == *,ro,* ]]
 }
 
 # usage: check_major_version
@@ -20,6 +30,11 @@ check_major_version() {
   [[ -s "$PGDATA/PG_VERSION" ]] || return 0
   found="$(<"$PGDATA/PG_VERSION")"
   [[ "$found" != "$PG_MAJOR" ]] || return 0
+  if [[ ! "$found" =~ ^[0-9]+(\.[0-9]+)?$ ]]; then
+    problem "$PGDATA/PG_VERSION contains '${found:0:40}', which is no version of PostgreSQL: the data directory is damaged. Nothing was changed.
+Take it from a backup, or write the major version into the file if you know it."
+    return 0
+  fi
   if [[ -x "$(server_programs "$found")/postgres" ]]; then
     problem "$PGDATA holds data of PostgreSQL $found, and this image is PostgreSQL $PG_MAJOR. Nothing was changed.
 Upgrade it with the command \`upgrade\` (docker run … IMAGE upgrade), which keeps the old cluster; \`upgrade --check\` only looks."

@@ -9,9 +9,10 @@ check_password() {
     *) problem "POSTGRES_HOST_AUTH_METHOD is '$method', which is no authentication method of pg_hba.conf" ;;
   esac
   if [[ -z "$POSTGRES_PASSWORD" && "$method" != trust ]]; then
+    # shellcheck disable=SC2154  # of lib/environment.sh
     problem "Database is uninitialized and superuser password is not specified.
 You must specify POSTGRES_PASSWORD to a non-empty value for the superuser,
-for example \"-e POSTGRES_PASSWORD=password\" on \"docker run\", or name a file in POSTGRES_PASSWORD_FILE.
+for example \"-e POSTGRES_PASSWORD=password\" on \"docker run\", or name a file in POSTGRES_PASSWORD_FILE${empty_files[POSTGRES_PASSWORD]+ (${empty_files[POSTGRES_PASSWORD]} is empty)}.
 POSTGRES_HOST_AUTH_METHOD=trust allows all connections without a password. This is *not* recommended."
   elif [[ "$POSTGRES_PASSWORD" == *$'\n'* ]]; then
     problem "POSTGRES_PASSWORD has more than one line"

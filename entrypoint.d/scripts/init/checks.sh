@@ -17,7 +17,7 @@ check_standalone() {
       check_place
       check_initialisation
       ;;
-    foreign) problem "$PGDATA is not empty and holds no PostgreSQL cluster (there is no PG_VERSION); it is left as it is" ;;
+    foreign) problem "$PGDATA is not empty and holds no PostgreSQL cluster (PG_VERSION is missing or empty); it is left as it is" ;;
     incomplete) check_incomplete ;;
   esac
 }

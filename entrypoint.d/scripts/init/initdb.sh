@@ -30,11 +30,9 @@ create_cluster() {
 # name that has some is given afterwards, by name_quoted_user.
 initdb_user() {
   if [[ "$POSTGRES_USER" == *'"'* ]]; then
-    printf 'postgres
-'
+    printf 'postgres\n'
   else
-    printf '%s
-' "$POSTGRES_USER"
+    printf '%s\n' "$POSTGRES_USER"
   fi
 }
 

@@ -16,7 +16,13 @@ report_failure() {
   local status=$?
   # initdb has removed what it made, and nothing else has been done: a corrected start may begin afresh.
   [[ "$initialisation_stage" != initdb ]] || withdraw_initialisation
-  ((status == 0)) || warn "the initialisation failed (status $status) in: $initialisation_stage"
+  [[ -n "$initialisation_stage" ]] || return 0
+  if ((status)); then
+    warn "the initialisation failed (status $status) in: $initialisation_stage"
+  else
+    warn "the initialisation was ended with status 0 by: $initialisation_stage
+A script that is not executable runs inside the initialisation and ends it with \`exit\`: end such a script with \`return\`, or make it executable."
+  fi
 }
 trap report_failure EXIT
 
@@ -35,4 +41,5 @@ run_user_scripts
 initialisation_stage='stop of the temporary server'
 stop_temporary_server
 end_initialisation
+initialisation_stage=''
 printf '\nPostgreSQL init process complete; ready for start up.\n\n'

@@ -24,10 +24,23 @@ start_temporary_server() {
 }
 
 # usage: stop_temporary_server
-# A fast stop. A server that does not end cleanly fails the initialisation.
+# A fast stop. A server that does not end cleanly fails the initialisation. A script may have restarted the server, which is then no
+# child of this shell any more, or have stopped it.
 stop_temporary_server() {
-  kill -s INT "$temporary_server"
+  if read_postmaster_file && [[ "$postmaster_pid" != "$temporary_server" ]]; then
+    pg_ctl --pgdata="$PGDATA" --mode=fast --silent stop
+  elif [[ -e "$PGDATA/postmaster.pid" ]]; then
+    kill -s INT "$temporary_server"
+  fi
   wait "$temporary_server"
+  check_clean_stop
   rmdir "$temporary_socket"
   unset PGHOST PGPASSWORD
+}
+
+# usage: check_clean_stop
+check_clean_stop() {
+  local state
+  state="$(LC_ALL=C pg_controldata "$PGDATA" | sed --quiet 's/^Database cluster state: *//p')"
+  [[ "$state" == 'shut down' ]] || die "the temporary server was not shut down cleanly; its state is: $state"
 }

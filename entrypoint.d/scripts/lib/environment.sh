@@ -1,6 +1,9 @@
 # shellcheck shell=bash
 # Reads the environment: VAR or VAR_FILE, and defaults. Reports mistakes through `problem`, so that all of them appear at once.
 
+# The files that were empty, by variable: an empty value is right for some variables and not for others.
+declare -A empty_files=()
+
 # usage: file_env VARIABLE [DEFAULT]
 # Exports VARIABLE from itself, from the file named by VARIABLE_FILE, or from DEFAULT, and unsets VARIABLE_FILE.
 file_env() {
@@ -10,13 +13,29 @@ file_env() {
     problem "both $variable and $file_variable are set (but are exclusive)"
   elif [[ -n "${!variable:-}" ]]; then
     value="${!variable}"
-  elif [[ -n "$file" && ! -r "$file" ]]; then
-    problem "$file_variable is '$file', which does not exist or cannot be read by uid $(id -u)"
   elif [[ -n "$file" ]]; then
-    value="$(<"$file")"
+    value_from_file "$variable" "$file"
+    value="$REPLY"
   fi
   export "$variable=$value"
   unset "$file_variable"
+}
+
+# usage: value_from_file VARIABLE FILE
+# Sets REPLY to what is in the file, without line feeds at its end.
+value_from_file() {
+  REPLY=''
+  if [[ -d "$2" ]]; then
+    problem "$1_FILE is '$2', which is a directory; an engine makes one where the file to mount does not exist"
+  elif [[ ! -r "$2" ]]; then
+    problem "$1_FILE is '$2', which does not exist or cannot be read by uid $(id -u)"
+  # Ends at a zero byte or, failing, at the end of the file.
+  elif IFS= read -r -d '' REPLY <"$2"; then
+    problem "$1_FILE is '$2', which contains a zero byte; a variable cannot, and it is mostly a file in UTF-16"
+  fi
+  while [[ "$REPLY" == *$'\n' ]]; do REPLY="${REPLY%$'\n'}"; done
+  # shellcheck disable=SC2034  # for whoever finds the value missing
+  [[ -n "$REPLY" ]] || empty_files["$1"]="$2"
 }
 
 # usage: one_of VARIABLE DEFAULT ALLOWED...
