@@ -73,13 +73,17 @@ impl Cache {
         self.partial(&name, false, || ())
     }
 
-    /// Writes the entry of an artifact whose file is in the cache. That its key was refused once counts no more.
+    /// Writes the entry of an artifact whose file is in the cache. Of one that was made here it counts no more that its key was
+    /// refused once.
     ///
     /// # Errors
     /// It cannot be written.
     pub fn keep_artifact(&self, entry: &Entry) -> io::Result<()> {
         let directory = self.dir().join(ENTRIES);
         replace(&directory, &entry.key.to_string(), entry.to_json().as_bytes())?;
+        if entry.fetched {
+            return Ok(());
+        }
         remove_if_there(&self.dir().join(REFUSED).join(entry.key.to_string()))
     }
 
@@ -165,6 +169,12 @@ mod tests {
         assert!(matches!(cache.artifact(key), Found::Nothing));
         // Until it is made here, however often the cache is pruned.
         prune(directory.path(), Keep::default()).unwrap_or_default();
+        assert_eq!(cache.refused_artifact(key).as_deref(), Some("it lies"));
+        let fetched = Entry {
+            fetched: true,
+            ..entry
+        };
+        cache.keep_artifact(&fetched).unwrap();
         assert_eq!(cache.refused_artifact(key).as_deref(), Some("it lies"));
         kept(&cache, key);
         assert_eq!(cache.refused_artifact(key), None);

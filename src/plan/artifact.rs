@@ -111,7 +111,7 @@ fn extension(resolved: &Resolved, extension: &Extension, against: &Against<'_>) 
 }
 
 fn patroni(resolved: &Resolved, patroni: &Patroni, against: &Against<'_>) -> Recipe {
-    let installation = python::installation(patroni, against.postgresql);
+    let commands = python::installation(patroni, against.postgresql).map(|part| part.commands);
     let sources = patroni.distributions.iter().map(|distribution| SourceInput {
         accepted: vec![distribution.sha256.to_string()],
         strip: 0,
@@ -120,7 +120,7 @@ fn patroni(resolved: &Resolved, patroni: &Patroni, against: &Against<'_>) -> Rec
         resolved,
         &patroni.component,
         sources.collect(),
-        &installation.commands,
+        &commands.concat(),
     );
     let mut packages = [&patroni.packages.build[..], &patroni.packages.runtime].concat();
     if against.postgresql.origin == Origin::Apt {

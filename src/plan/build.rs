@@ -159,13 +159,12 @@ impl<'a> Builder<'a> {
 
     /// What need not be built.
     fn artifacts(&mut self, record: Id) -> Id {
-        let update = Command::new("apt-get", ["update", "--quiet", "--error-on=any"]);
         let update = self.step(
             "update package lists",
             Lane::Dpkg,
             3,
             &[record],
-            Action::Run(vec![update]),
+            Action::Run(vec![update_package_lists()]),
         );
         let names = self.packages.iter().map(|package| package.name.as_str());
         let look_up = Action::LookUpArtifacts {
@@ -391,7 +390,7 @@ impl<'a> Builder<'a> {
         };
         let mut needs = fetched(sources, &extension.component.slug());
         needs.extend([tools.all, server.development]);
-        let (_, installed) = self.built(&extension.component.title(), 10, &needs, build);
+        let (_, installed) = self.built(&extension.component.title(), weight(extension), &needs, build);
         self.because(installed, format!("selected; {}", brings(extension)));
         installed
     }
@@ -427,20 +426,28 @@ impl<'a> Builder<'a> {
         (build, install)
     }
 
+    /// Patroni's environment. What comes as wheels is installed while the server is configured, which leaves processors idle.
     fn patroni(&mut self, patroni: &Patroni, tools: &Tools, server: &Server<'_>) -> Id {
         let title = patroni.component.title();
-        let postgresql = server.postgresql;
-        let fetch = Action::FetchDistributions(python::fetch(patroni, postgresql));
-        let name = format!("fetch {title} and what it needs");
-        let fetch = self.step(name, Lane::Net, 5, &[tools.all, server.development], fetch);
-        let installation = python::installation(patroni, postgresql);
-        let build = Build {
+        let [wheels, archives] = python::fetches(patroni, server.postgresql);
+        let [of_wheels, of_archives] = python::installation(patroni, server.postgresql);
+        let name = format!("fetch {title} and the wheels it needs");
+        let fetch = Action::FetchDistributions(wheels);
+        let wheels = self.step(name, Lane::Net, 5, &[tools.all], fetch);
+        let name = format!("fetch the archives {title} needs");
+        let fetch = Action::FetchDistributions(archives);
+        let archives = self.step(name, Lane::Net, 5, &[tools.all, server.development], fetch);
+        let part = |part: Part, installation: python::Installation| Build {
+            part,
             files: installation.files,
             places: vec![patroni.directory.clone()],
             commands: installation.commands,
             ..self.build_of(&patroni.component)
         };
-        let (_, installed) = self.built(&title, 30, &[fetch], build);
+        let (first, second) = (part(Part::First, of_wheels), part(Part::Second, of_archives));
+        let name = format!("build the environment of {title}");
+        let environment = self.step(name, Lane::Cpu, 5, &[wheels], Action::Build(first));
+        let (_, installed) = self.built(&title, 25, &[environment, archives], second);
         for distribution in &patroni.distributions {
             self.because(
                 installed,
@@ -552,10 +559,31 @@ pub(super) struct Server<'p> {
     pub(super) all: Id,
 }
 
+/// Seconds, roughly, that compiling an extension takes. What has a configuration of its own is large, and begins with what
+/// one processor does alone.
+fn weight(extension: &Extension) -> u32 {
+    match extension.build.pgxs {
+        Some(_) => 10,
+        None => 40,
+    }
+}
+
 /// The downloads of a component.
 fn fetched(sources: &[(String, Vec<Id>)], slug: &str) -> Vec<Id> {
     let own = sources.iter().filter(|(name, _)| name == slug);
     own.flat_map(|(_, ids)| ids.iter().copied()).collect()
+}
+
+/// Brings apt's lists up to date, without the descriptions of packages in many languages, which nobody reads.
+pub fn update_package_lists() -> Command {
+    let options = [
+        "update",
+        "--quiet",
+        "--error-on=any",
+        "-o",
+        "Acquire::Languages=none",
+    ];
+    Command::new("apt-get", options)
 }
 
 /// Asks apt what an installation of all these packages would bring.

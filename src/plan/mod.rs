@@ -21,7 +21,7 @@ use crate::manifest::image::{Prune, User};
 use crate::resolve::{Declared, Directory, Distribution, Extension, Resolved, Source};
 use crate::target::Target;
 
-pub use build::{build, leaves};
+pub use build::{build, leaves, update_package_lists};
 pub use prove::{Tests, tests};
 pub use python::requirements;
 
@@ -217,10 +217,9 @@ impl PackageInstallation {
 pub enum Part {
     /// All of it.
     Whole,
-    /// What others need to be compiled, of a component that is large. Its archives are unpacked by a step of their own,
-    /// while the packages that it is built with are installed.
+    /// What can be built before the rest can, or what others need to be compiled. Archives are unpacked by a step of their own.
     First,
-    /// All the rest, in the tree that the first part was built in.
+    /// All the rest, in the tree that the first part was built in, and into the stage of which it may have been installed.
     Second,
 }
 

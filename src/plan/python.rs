@@ -4,6 +4,9 @@
 //! wheel that Debian ships (python3-pip-whl), with Debian's own interpreter, and works on the environment from the
 //! outside.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use super::DistributionFetch;
 use crate::command::Command;
 use crate::layout;
@@ -46,41 +49,61 @@ pub fn requirements<'d>(distributions: impl IntoIterator<Item = &'d Distribution
     distributions.into_iter().map(line).collect()
 }
 
-/// Downloads what is not at hand. pip reads the metadata of an archive, for which psycopg's asks `pg_config`.
-pub fn fetch(patroni: &Patroni, postgresql: &Postgresql) -> DistributionFetch {
-    let (directory, requirements) = (
-        below_work("distributions"),
-        below_work("missing-requirements.txt"),
-    );
-    let certificates = below_work("certificates.pem");
-    let download = pip(
-        patroni,
-        &[
-            "download",
-            "--no-deps",
-            "--no-build-isolation",
-            "--require-hashes",
-        ],
-    )
-    .args([
-        "--dest",
-        &directory,
-        "--requirement",
-        &requirements,
-        "--cert",
-        &certificates,
-    ]);
-    DistributionFetch {
-        component: patroni.component.slug(),
-        distributions: patroni.distributions.clone(),
-        directory,
-        requirements,
-        certificates,
-        commands: vec![with_server(download, postgresql)],
-    }
+/// The wheels, which are installed as they are, and the archives, which have to be made wheels first.
+fn by_kind(patroni: &Patroni) -> (Vec<Distribution>, Vec<Distribution>) {
+    let extension =
+        |distribution: &Distribution| Path::new(&distribution.file).extension().map(OsStr::to_owned);
+    let distributions = patroni.distributions.iter().cloned();
+    distributions.partition(|distribution| extension(distribution).is_some_and(|kind| kind == "whl"))
 }
 
-/// How Patroni's environment is made.
+/// Downloads of what is not at hand: of wheels, and of archives. pip reads the metadata of an archive, for which psycopg's asks
+/// `pg_config`; so only the second waits for the server.
+pub fn fetches(patroni: &Patroni, postgresql: &Postgresql) -> [DistributionFetch; 2] {
+    let fetch = |kind: &str, distributions: Vec<Distribution>| {
+        let (directory, requirements) = (below_work(kind), below_work(&format!("missing-{kind}.txt")));
+        let certificates = below_work("certificates.pem");
+        let download = pip(
+            patroni,
+            &[
+                "download",
+                "--no-deps",
+                "--no-build-isolation",
+                "--require-hashes",
+            ],
+        )
+        .args([
+            "--dest",
+            &directory,
+            "--requirement",
+            &requirements,
+            "--cert",
+            &certificates,
+        ]);
+        DistributionFetch {
+            component: patroni.component.slug(),
+            distributions,
+            directory,
+            requirements,
+            certificates,
+            commands: vec![download],
+        }
+    };
+    let (wheels, archives) = by_kind(patroni);
+    let mut of_archives = fetch(ARCHIVES, archives);
+    for command in &mut of_archives.commands {
+        *command = with_server(command.clone(), postgresql);
+    }
+    [fetch(WHEELS, wheels), of_archives]
+}
+
+/// Directories for what is fetched, and for the wheels that archives become.
+const WHEELS: &str = "wheels";
+const ARCHIVES: &str = "archives";
+const BUILT: &str = "built-wheels";
+
+/// A part of what makes Patroni's environment.
+#[derive(Debug, Default)]
 pub struct Installation {
     /// Files that are written for the commands: path and text.
     pub files: Vec<(String, String)>,
@@ -88,77 +111,84 @@ pub struct Installation {
     pub commands: Vec<Command>,
 }
 
-/// Installs Patroni from the files that were fetched, without a connection: archives become wheels first, which
-/// wants Debian's setuptools, and then only wheels are installed.
+/// Installs Patroni from the files that were fetched, without a connection, in two parts: an environment with what comes as
+/// wheels, for which nothing but Python is needed; then what comes as archives, which become wheels first, which wants
+/// Debian's setuptools and the server.
 ///
 /// An environment knows its own path, and it is staged like everything that is built: so its real place holds a
 /// link into the stage while it is made.
-pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> Installation {
-    let (files, wheels) = (below_work("distributions"), below_work("wheels"));
-    let requirements = below_work("requirements.txt");
+pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> [Installation; 2] {
     let environment = &patroni.directory;
     let staged = format!("{}{environment}", layout::stage(&patroni.component.slug()));
     let above = staged
         .rsplit_once('/')
         .map_or(staged.as_str(), |(above, _)| above);
-    let interpreter = format!("{environment}/bin/python");
-    let wheel = pip(
-        patroni,
-        &[
-            "wheel",
-            "--no-index",
-            "--no-deps",
-            "--no-build-isolation",
-            "--require-hashes",
+    let mut first = Installation {
+        commands: vec![
+            // What an interrupted installation has left.
+            Command::new("rm", ["--recursive", "--force", environment]),
+            Command::new(&patroni.interpreter, ["-m", "venv", "--without-pip", environment]),
+            Command::new("mkdir", ["--parents", above]),
+            Command::new("mv", [environment, &staged]),
+            Command::new("ln", ["--symbolic", &staged, environment]),
         ],
-    )
-    .args([
-        "--find-links",
-        &files,
-        "--wheel-dir",
-        &wheels,
-        "--requirement",
-        &requirements,
-    ]);
-    let install = pip(
-        patroni,
-        &[
-            "--python",
-            &interpreter,
-            "install",
-            "--no-index",
-            "--no-deps",
-            "--no-compile",
-        ],
-    )
-    .args(["--find-links", &wheels])
-    .args(
-        patroni
-            .distributions
-            .iter()
-            .map(|d| format!("{}=={}", d.name, d.version)),
-    );
-    let mut commands = vec![
-        with_server(wheel, postgresql),
-        // What an interrupted installation has left.
-        Command::new("rm", ["--recursive", "--force", environment]),
-        Command::new(&patroni.interpreter, ["-m", "venv", "--without-pip", environment]),
-        Command::new("mkdir", ["--parents", above]),
-        Command::new("mv", [environment, &staged]),
-        Command::new("ln", ["--symbolic", &staged, environment]),
-        install,
-    ];
+        ..Installation::default()
+    };
+    let (wheels, archives) = by_kind(patroni);
+    if !wheels.is_empty() {
+        let list = below_work("wheels.txt");
+        first
+            .commands
+            .push(install(patroni, WHEELS).args(["--require-hashes", "--requirement", &list]));
+        first.files.push((list, requirements(&wheels)));
+    }
+    let mut second = Installation::default();
+    if !archives.is_empty() {
+        let list = below_work("archives.txt");
+        let wheel = pip(
+            patroni,
+            &[
+                "wheel",
+                "--no-index",
+                "--no-deps",
+                "--no-build-isolation",
+                "--require-hashes",
+            ],
+        )
+        .args([
+            "--find-links",
+            &below_work(ARCHIVES),
+            "--wheel-dir",
+            &below_work(BUILT),
+            "--requirement",
+            &list,
+        ]);
+        let names = archives.iter().map(|d| format!("{}=={}", d.name, d.version));
+        second.commands.extend([
+            with_server(wheel, postgresql),
+            install(patroni, BUILT).args(names),
+        ]);
+        second.files.push((list, requirements(&archives)));
+    }
     if !patroni.imports.is_empty() {
         let imports: Vec<String> = patroni
             .imports
             .iter()
             .map(|module| format!("import {module}"))
             .collect();
-        commands.push(Command::new(&interpreter, ["-c", &imports.join("; ")]));
+        let interpreter = format!("{environment}/bin/python");
+        second
+            .commands
+            .push(Command::new(&interpreter, ["-c", &imports.join("; ")]));
     }
-    commands.push(Command::new("rm", [environment]));
-    Installation {
-        files: vec![(requirements, self::requirements(&patroni.distributions))],
-        commands,
-    }
+    second.commands.push(Command::new("rm", [environment]));
+    [first, second]
+}
+
+/// pip, installing wheels of a directory into the environment.
+fn install(patroni: &Patroni, directory: &str) -> Command {
+    let interpreter = format!("{}/bin/python", patroni.directory);
+    pip(patroni, &["--python", &interpreter, "install"])
+        .args(["--no-index", "--no-deps", "--no-compile", "--find-links"])
+        .arg(below_work(directory))
 }

@@ -116,19 +116,18 @@ fn tells_places_in_headers(postgresql: &Postgresql) -> bool {
 /// gcc 12 every object file of PostgreSQL 18.6 is the same with and without, byte for byte. Upstream's other build, by
 /// Meson, precompiles the same two (src/include/pch).
 fn precompiled_headers() -> Command {
-    let compile = |header: &str, variant: &str, options: &str| {
-        format!("$(COMPILE.c) {options} -x c-header -o {header}.gch/{variant} {header}")
-    };
-    let of_header = |(header, variants): &(&str, &[(&str, &str)])| {
-        let variants = variants.iter();
-        let compiled: Vec<String> = variants
-            .map(|(variant, options)| compile(header, variant, options))
-            .collect();
-        format!("mkdir -p {header}.gch && {}", compiled.join(" && "))
-    };
-    let rules: Vec<String> = PRECOMPILED.iter().map(of_header).collect();
-    let rule = format!("--eval=precompiled: ; -{}", rules.join(" && "));
-    Command::new("make", ["--directory", "src/include", &rule, "precompiled"])
+    let compiled = PRECOMPILED.iter().flat_map(|(header, variants)| {
+        variants.iter().map(move |(variant, options)| {
+            let target = format!("{header}.gch/{variant}");
+            let compile = format!("$(COMPILE.c) {options} -x c-header -o $@ {header}");
+            let rule = format!("--eval={target}: ; -mkdir -p $(@D) && {compile}");
+            (target, rule)
+        })
+    });
+    let (targets, rules): (Vec<String>, Vec<String>) = compiled.unzip();
+    Command::new("make", ["--directory", "src/include"])
+        .args(rules)
+        .args(targets)
 }
 
 /// The commands that make the system user. Its password is locked, as useradd leaves it.

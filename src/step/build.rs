@@ -103,7 +103,10 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     let host = context.host;
     host.remove(layout::failed(&build.component))?;
     let stage = layout::stage(&build.component);
-    host.empty_directory(&stage)?;
+    // The second part adds to what the first has staged, where that has not been installed already.
+    if build.part != Part::Second || !host.exists(&stage) {
+        host.empty_directory(&stage)?;
+    }
     let _token = context.tokens.of_build().because(Cause::Internal)?;
     if build.part == Part::Whole {
         unpack(&layout::source(&build.component), &build.sources, context)?;

@@ -11,6 +11,7 @@ use crate::host::dpkg::Dpkg;
 use crate::host::interrupted::Condition;
 use crate::host::tree::TEMPORARY;
 use crate::host::{Host, Log};
+use crate::plan::update_package_lists;
 
 /// How many packages a message names.
 const NAMES: usize = 6;
@@ -67,10 +68,7 @@ pub fn packages(host: &Host, log: &Log, say: &dyn Fn(&str)) -> Result<Vec<String
     }
     if !unsettled(host)?.is_empty() {
         // The lists may be gone, or older than the archive.
-        host.run(
-            &Command::new("apt-get", ["update", "--quiet", "--error-on=any"]),
-            log,
-        )?;
+        host.run(&update_package_lists(), log)?;
         let options = [
             "install",
             "--yes",
