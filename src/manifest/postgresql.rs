@@ -31,6 +31,9 @@ pub struct Postgresql {
     /// Arguments of `./configure` besides the directories, for `source: archive`.
     #[serde(default)]
     pub configure: Vec<String>,
+    /// Directories of the archive that are neither compiled nor installed, for `source: archive`: what no image keeps.
+    #[serde(default)]
+    pub leave_out: Vec<String>,
     /// Arguments and Debian packages that are added when the image asks for just-in-time compilation.
     #[serde(default)]
     pub jit: Jit,

@@ -42,10 +42,11 @@ pub fn postgresql_parts(postgresql: &Postgresql) -> Server {
         run(Command::new("make", ["--directory", directory]).args(targets.iter().copied()))
     };
     let install = |directory: &str, targets: &[&str]| make(directory, targets).arg(destdir(&slug));
-    let mut development = vec![
+    let mut development: Vec<Command> = postgresql.leave_out.iter().map(|d| run(leave_out(d))).collect();
+    development.extend([
         run(configure(postgresql)),
         make("src/backend", &["generated-headers"]),
-    ];
+    ]);
     if !tells_places_in_headers(postgresql) {
         development.push(run(precompiled_headers()));
     }
@@ -79,6 +80,12 @@ pub fn postgresql_parts(postgresql: &Postgresql) -> Server {
             run(Command::new("make", ["install-world-bin"]).arg(destdir(&slug))),
         ],
     }
+}
+
+/// Gives a directory a makefile that has nothing to do for any target.
+fn leave_out(directory: &str) -> Command {
+    let makefile = format!("{directory}/Makefile");
+    Command::new("sh", ["-c", "echo '%: ;' >\"$0\"", &makefile])
 }
 
 /// The headers that the server's files begin with, and the options that these are compiled with besides those of all: in

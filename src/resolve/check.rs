@@ -526,6 +526,12 @@ impl Checks<'_, Postgresql> {
             self.upstream("upstream", upstream, &[manifest.major], extensions);
         }
         self.arguments("configure", None, &manifest.configure);
+        for (position, directory) in manifest.leave_out.iter().enumerate() {
+            self.at(
+                &format!("leave_out[{position}]"),
+                value::relative_path(directory),
+            );
+        }
         self.environment("environment", &manifest.environment);
         self.package_names("development", &manifest.development);
         self.package_names("jit.development", &manifest.jit.development);

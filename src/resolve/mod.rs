@@ -291,6 +291,8 @@ pub struct Postgresql {
     pub source: Option<Source>,
     /// Arguments of `./configure` besides the directories.
     pub configure: Vec<String>,
+    /// Directories of the archive that are neither compiled nor installed.
+    pub leave_out: Vec<String>,
     /// Environment of the build.
     pub environment: BTreeMap<String, String>,
     /// Its own regression tests.

@@ -305,6 +305,7 @@ fn postgresql(
         origin: value.source,
         source,
         configure,
+        leave_out: value.leave_out,
         environment: value.environment,
         upstream: value.upstream,
         packages,
