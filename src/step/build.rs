@@ -108,11 +108,14 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
         host.empty_directory(&stage)?;
     }
     let _token = context.tokens.of_build().because(Cause::Internal)?;
+    let source = layout::source(&build.component);
     if build.part == Part::Whole {
-        unpack(&layout::source(&build.component), &build.sources, context)?;
+        unpack(&source, &build.sources, context)?;
     }
-    // Before anything is compiled: what builds make is no text of upstream's.
-    licence::keep(host, &layout::source(&build.component), &stage, &build.name)?;
+    // Before anything is compiled: what builds make is no text of upstream's. Distributions have theirs inside.
+    if host.exists(&source) {
+        licence::keep(host, &source, &stage, &build.name)?;
+    }
     for (path, text) in &build.files {
         host.write(path, text, ROOT_FILE)?;
     }
