@@ -527,10 +527,7 @@ impl Checks<'_, Postgresql> {
         }
         self.arguments("configure", None, &manifest.configure);
         for (position, directory) in manifest.leave_out.iter().enumerate() {
-            self.at(
-                &format!("leave_out[{position}]"),
-                value::relative_path(directory),
-            );
+            self.at(&format!("leave_out[{position}]"), value::relative_path(directory));
         }
         self.environment("environment", &manifest.environment);
         self.package_names("development", &manifest.development);
