@@ -102,12 +102,13 @@ requests==2.34.2 --hash=sha256:2a0d60c172f83ac6ab31e4554906c0f3b3588d37b5cb939b1
 charset-normalizer==3.5.2 --hash=sha256:b6b751274acb69d77b3323d6b7dbaa3c7fdfc1eb829b7eb61d262f32e1af9685
 idna==3.20 --hash=sha256:ab7ae7122974553370f0bdb919e1a960b2cd1bc1ef0276416d896db81c14582c
 certifi==2026.10.18 --hash=sha256:73191c47aaa79da394e8fee2dbc2ec827432cab56311122c9e47abf79e390f62
+kazoo==2.11.0 --hash=sha256:aa6be17159540dae4087661b8d4e24c7b58d4dc26170a2d5b8468b06712d84a9
 psycopg==3.2.13 --hash=sha256:a481374514f2da627157f767a9336705ebefe93ea7a0522a6cbacba165da179a
 psycopg-c==3.2.13 --hash=sha256:3f8d69a563f198198aaf3333e3830c68368a4e45cd60faeabca9949f958f6480
 typing-extensions==4.16.0 --hash=sha256:481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8
 REQUIREMENTS
   python3 -m pip --quiet --python /opt/patroni/bin/python install --no-index --no-deps --no-compile wheels/*.whl
-  /opt/patroni/bin/python -c 'import patroni.dcs.etcd3, patroni.dcs.consul, patroni.dcs.kubernetes, psycopg_c.pq'
+  /opt/patroni/bin/python -c 'import patroni.dcs.etcd3, patroni.dcs.consul, patroni.dcs.kubernetes, patroni.dcs.zookeeper, psycopg_c.pq'
 }
 
 image() {
