@@ -259,3 +259,18 @@ fn a_file_that_holds_no_value_is_named() {
         );
     }
 }
+
+#[test]
+fn a_databases_name_is_quoted_as_libpq_reads_it() {
+    for (name, expected) in [
+        ("app", "dbname='app'"),
+        (r"a=b'c", r"dbname='a=b\'c'"),
+        (r"back\slash & more", r"dbname='back\\slash & more'"),
+        ("postgresql://elsewhere/x", "dbname='postgresql://elsewhere/x'"),
+    ] {
+        assert_eq!(
+            shell("conninfo_of_database \"$NAME\"", &[("NAME", name)]),
+            expected
+        );
+    }
+}

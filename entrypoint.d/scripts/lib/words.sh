@@ -30,3 +30,12 @@ quote_pgpass() {
   local text="${1//\\/\\\\}"
   printf '%s' "${text//:/\\:}"
 }
+
+# usage: conninfo_of_database NAME
+# Prints the value of `--dbname` that means the database NAME and nothing else. libpq takes a bare name with an equals sign, or one that begins
+# with postgresql://, for a whole connection string (the manual, "Connection Strings"); what stands in quotes in such a string is not
+# looked into again.
+conninfo_of_database() {
+  local name="${1//\\/\\\\}"
+  printf "dbname='%s'" "${name//\'/\\\'}"
+}
