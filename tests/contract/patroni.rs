@@ -42,8 +42,10 @@ pub struct Cluster {
     /// In the order in which they were added.
     pub members: Vec<Container>,
     _etcd: Container,
-    network: Network,
-    store: String,
+    /// Theirs and their store's.
+    pub network: Network,
+    /// The option that names the store.
+    pub store: String,
 }
 
 impl Cluster {
@@ -431,4 +433,26 @@ fn patroni_8_quorum_and_strict_synchronous_modes_hold() {
         strict.members[standby].sql("SELECT to_regclass('confirmed')"),
         "confirmed"
     );
+}
+
+#[test]
+fn patroni_1_citus_distributes_the_database_that_the_scripts_fill() {
+    needs_image!();
+    let has_citus = ["bash", "-c", "ls /usr/lib/postgresql/*/lib/citus.so"];
+    if let Some(why) = etcd_image().err().or_else(no_patroni) {
+        return skip(&why);
+    }
+    if Container::to_the_end(&[], &has_citus).status != 0 {
+        return skip("the image has no Citus");
+    }
+    let mut cluster = Cluster::new();
+    let coordinator = cluster.add(&[
+        REPLICATES,
+        "--env=PATRONI_CITUS_GROUP=0",
+        "--env=PATRONI_CITUS_DATABASE=a b",
+    ]);
+    let first = &cluster.members[coordinator];
+    first.wait_for("psql -U postgres -d 'a b' -Atc 'SELECT groupid FROM pg_dist_node' | grep 0");
+    let made = "psql -U postgres -d 'a b' -Atc 'SELECT name FROM made_once'";
+    assert_eq!(first.shell(made).ok(), "a b");
 }

@@ -13,6 +13,14 @@ split_words() {
   mapfile -d '' -t into < <(xargs --no-run-if-empty printf '%s\0' <<<"$2")
 }
 
+# usage: trim VARIABLE
+# Takes blanks and line feeds from both ends of its value, which the file that it goes to does not see either.
+trim() {
+  local value="${!1}"
+  value="${value#"${value%%[![:space:]]*}"}"
+  printf -v "$1" '%s' "${value%"${value##*[![:space:]]}"}"
+}
+
 # usage: quote_setting TEXT
 # Prints TEXT as a quoted value of postgresql.conf.
 quote_setting() {

@@ -13,6 +13,7 @@ check_patroni() {
   check_memory
   check_tls
   [[ -z "$CITUS_ROLE" ]] || problem "CITUS_ROLE is for a server without Patroni; under Patroni the role follows from PATRONI_CITUS_GROUP"
+  check_citus_strays
   check_citus
   patroni_user_file "$@"
   [[ -n "$REPLY" ]] || check_generated_patroni
@@ -25,20 +26,28 @@ check_patroni() {
 check_generated_patroni() {
   local -a arguments
   [[ -n "${PATRONI_SCOPE:-}" ]] || problem "PATRONI_SCOPE is not set: it is the cluster's name"
-  [[ -n "${!PATRONI_ETCD*}${!PATRONI_CONSUL*}${!PATRONI_KUBERNETES*}${!PATRONI_ZOOKEEPER*}${!PATRONI_EXHIBITOR*}${!PATRONI_RAFT*}" ]] ||
-    problem "Patroni has no store to agree in: set PATRONI_ETCD3_HOSTS, PATRONI_KUBERNETES_*, PATRONI_CONSUL_HOST or PATRONI_ZOOKEEPER_HOSTS"
-  [[ -n "$PATRONI_SUPERUSER_PASSWORD" ]] ||
-    problem "the superuser has no password: set PATRONI_SUPERUSER_PASSWORD or POSTGRES_PASSWORD, or name a file in either with _FILE"
-  [[ -n "$PATRONI_REPLICATION_PASSWORD" ]] ||
-    problem "replication has no password: set PATRONI_REPLICATION_PASSWORD or PATRONI_REPLICATION_PASSWORD_FILE"
+  check_patroni_stores
+  check_method
+  method_is_trust || check_patroni_passwords
   if ! split_words arguments "$POSTGRES_INITDB_ARGS"; then
     problem "POSTGRES_INITDB_ARGS has an unmatched quote: $POSTGRES_INITDB_ARGS"
   fi
   [[ " ${arguments[*]}" != *' -'[!-]* && "${arguments[*]}" != [!-]* ]] ||
     problem "POSTGRES_INITDB_ARGS may hold only long options under Patroni, as --name=value or --name: $POSTGRES_INITDB_ARGS"
+  [[ "$POSTGRES_DB" == "${PATRONI_CITUS_DATABASE:-$POSTGRES_DB}" ]] ||
+    problem "POSTGRES_DB is '$POSTGRES_DB', and PATRONI_CITUS_DATABASE is '$PATRONI_CITUS_DATABASE': the scripts would fill one database and Citus distribute the other. Leave POSTGRES_DB out"
   check_patroni_times
   check_user_scripts
   check_hooks
+}
+
+# usage: check_patroni_passwords
+# The same rule as for a server alone.
+check_patroni_passwords() {
+  [[ -n "$PATRONI_SUPERUSER_PASSWORD" ]] ||
+    problem "the superuser has no password: set PATRONI_SUPERUSER_PASSWORD or POSTGRES_PASSWORD, or name a file in either with _FILE"
+  [[ -n "$PATRONI_REPLICATION_PASSWORD" ]] ||
+    problem "replication has no password: set PATRONI_REPLICATION_PASSWORD or PATRONI_REPLICATION_PASSWORD_FILE"
 }
 
 # usage: check_patroni_times
