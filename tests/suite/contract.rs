@@ -23,6 +23,8 @@ mod patroni;
 mod patroni_configuration;
 #[path = "../contract/patroni_end.rs"]
 mod patroni_end;
+#[path = "../contract/patroni_mistakes.rs"]
+mod patroni_mistakes;
 #[path = "../contract/process.rs"]
 mod process;
 #[path = "../contract/safety.rs"]

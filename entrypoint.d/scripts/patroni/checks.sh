@@ -5,8 +5,11 @@
 # usage: check_patroni patroni|postgres [ARG...]
 check_patroni() {
   command -v patroni >/dev/null || problem "this image was built without Patroni"
-  [[ "$1" == patroni || $# == 1 ]] ||
+  if [[ "$1" == patroni ]]; then
+    check_patroni_arguments "$@"
+  elif (($# > 1)); then
     problem "PATRONI_SCOPE is set, so Patroni starts PostgreSQL, and cannot be given the arguments '${*:2}': put settings into Patroni's configuration"
+  fi
   check_access
   check_major_version
   check_preload
@@ -16,7 +19,11 @@ check_patroni() {
   check_citus_strays
   check_citus
   patroni_user_file "$@"
-  [[ -n "$REPLY" ]] || check_generated_patroni
+  if [[ -n "$REPLY" ]]; then
+    check_patroni_file "$REPLY"
+  else
+    check_generated_patroni
+  fi
   data_directory_state
   [[ "$REPLY" != incomplete ]] || check_incomplete_patroni
 }
