@@ -133,6 +133,16 @@ fn patroni_5_a_mounted_file_that_cannot_be_used_is_not_passed_over() {
     );
     container.start();
     container.wait_for("[[ $(</var/run/postgresql/.patroni-rest) == 'http 127.0.0.1 8009' ]]");
+
+    // Variables do not override this one for Patroni, so the health check does not follow them either.
+    let text = COMPLETE.replace(":8008", ":8010").trim_end().replace('\n', ", ");
+    let options = [
+        &format!("--env=PATRONI_CONFIGURATION={{{text}}}"),
+        "--env=PATRONI_RESTAPI_LISTEN=:8011",
+    ];
+    let container = Container::create(&options, &["patroni"]);
+    container.start();
+    container.wait_for("[[ $(</var/run/postgresql/.patroni-rest) == 'http 127.0.0.1 8010' ]]");
 }
 
 #[test]
@@ -187,6 +197,8 @@ fn patroni_4_stores_methods_and_databases_that_do_not_fit_are_refused() {
         "--env=PATRONI_CITUS_GROUP=0",
         "--env=CITUS_COORDINATOR_HOST=a",
         "--env=CITUS_ROLE=coordinator",
+        "--env=PATRONI_ETCD3_CACERT=/nowhere.pem",
+        "--env=PATRONI_RESTAPI_KEYFILE=/etc",
     ];
     let said = refused(&options, &[], None);
     for mistake in [
@@ -195,6 +207,8 @@ fn patroni_4_stores_methods_and_databases_that_do_not_fit_are_refused() {
         "POSTGRES_DB is 'app', and PATRONI_CITUS_DATABASE is 'other'",
         "CITUS_ROLE is for a server without Patroni",
         "CITUS_COORDINATOR_HOST is set, and CITUS_ROLE is coordinator",
+        "PATRONI_ETCD3_CACERT is '/nowhere.pem', which is no file that uid 999 can read",
+        "PATRONI_RESTAPI_KEYFILE is '/etc', which is no file",
     ] {
         assert!(said.contains(mistake), "{mistake}: {said}");
     }

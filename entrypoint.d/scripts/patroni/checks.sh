@@ -18,6 +18,7 @@ check_patroni() {
   [[ -z "$CITUS_ROLE" ]] || problem "CITUS_ROLE is for a server without Patroni; under Patroni the role follows from PATRONI_CITUS_GROUP"
   check_citus_strays
   check_citus
+  check_patroni_certificates
   patroni_user_file "$@"
   if [[ -n "$REPLY" ]]; then
     check_patroni_file "$REPLY"

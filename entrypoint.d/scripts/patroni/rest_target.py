@@ -1,7 +1,7 @@
 """Prints where Patroni's REST interface can be asked from inside the container: "scheme host port".
 
-Reads the configuration file (or the directory of them, or PATRONI_CONFIGURATION) and the variables that override it, as Patroni does. Only
-reads.
+Reads as Patroni does: the configuration file, or the directory of them, and the variables that override it; or PATRONI_CONFIGURATION, which
+they do not override. Only reads.
 """
 
 import os
@@ -24,8 +24,9 @@ def main():
     restapi = {}
     for text in texts(sys.argv[1]):
         restapi.update(yaml.safe_load(text).get("restapi") or {})
-    listen = os.environ.get("PATRONI_RESTAPI_LISTEN") or restapi.get("listen") or "0.0.0.0:8008"
-    certificate = os.environ.get("PATRONI_RESTAPI_CERTFILE") or restapi.get("certfile")
+    variables = {} if sys.argv[1] == "environment" else os.environ
+    listen = variables.get("PATRONI_RESTAPI_LISTEN") or restapi.get("listen") or "0.0.0.0:8008"
+    certificate = variables.get("PATRONI_RESTAPI_CERTFILE") or restapi.get("certfile")
     host, _, port = listen.rpartition(":")
     host = host.split(",")[0].strip().strip("[]")
     print("https" if certificate else "http", LOOPBACK.get(host, host), port)

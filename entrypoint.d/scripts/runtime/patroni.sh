@@ -45,6 +45,6 @@ patroni_configuration() {
     warn_of_trust
     write_patroni_file
   else
-    say "Patroni's configuration is yours (${REPLY}); the image's settings are not added to it"
+    say "Patroni's configuration is yours (${REPLY/#environment/PATRONI_CONFIGURATION}); the image's settings are not added to it"
   fi
 }
