@@ -38,7 +38,15 @@ fn patroni_5_a_broken_file_is_named_with_its_fault() {
     let file = "/etc/my.yml";
     let lacks_store = COMPLETE.replace("etcd3", "etcd33");
     let two_stores = format!("{COMPLETE}consul: {{host: 'localhost:2'}}\n");
-    let cases: [(u32, &str, &[&str]); 7] = [
+    let elsewhere = COMPLETE.replace("/var/lib/postgresql/data", "/data");
+    let cases: [(u32, &str, &[&str]); 8] = [
+        (
+            0o644,
+            &elsewhere,
+            &[
+                "/etc/my.yml has postgresql.data_dir /data, and PGDATA is /var/lib/postgresql/data: set PGDATA=/data as well",
+            ],
+        ),
         (
             0o600,
             COMPLETE,
@@ -199,6 +207,7 @@ fn patroni_4_stores_methods_and_databases_that_do_not_fit_are_refused() {
         "--env=CITUS_ROLE=coordinator",
         "--env=PATRONI_ETCD3_CACERT=/nowhere.pem",
         "--env=PATRONI_RESTAPI_KEYFILE=/etc",
+        "--env=PATRONI_POSTGRESQL_DATA_DIR=/data",
     ];
     let said = refused(&options, &[], None);
     for mistake in [
@@ -209,6 +218,7 @@ fn patroni_4_stores_methods_and_databases_that_do_not_fit_are_refused() {
         "CITUS_COORDINATOR_HOST is set, and CITUS_ROLE is coordinator",
         "PATRONI_ETCD3_CACERT is '/nowhere.pem', which is no file that uid 999 can read",
         "PATRONI_RESTAPI_KEYFILE is '/etc', which is no file",
+        "PATRONI_POSTGRESQL_DATA_DIR is '/data', and PGDATA is '/var/lib/postgresql/data'",
     ] {
         assert!(said.contains(mistake), "{mistake}: {said}");
     }

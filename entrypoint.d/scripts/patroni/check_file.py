@@ -52,6 +52,12 @@ def faults(name, stores):
         variable = "" if name == "environment" else "PATRONI_" + key.upper().replace(".", "_")
         if not os.environ.get(variable) and not any(value(one, key) for one in configurations):
             yield f"{what} has no {key}, which Patroni needs: put it there" + (f" or set {variable}" if variable else "")
+    directories = [found for found in (value(one, "postgresql.data_dir") for one in configurations) if found]
+    own = os.environ["PGDATA"]
+    overridden = name != "environment" and os.environ.get("PATRONI_POSTGRESQL_DATA_DIR")
+    if directories and not overridden and os.path.normpath(str(directories[-1])) != os.path.normpath(own):
+        # What the entrypoint checks, locks and stops is PGDATA.
+        yield f"{what} has postgresql.data_dir {directories[-1]}, and PGDATA is {own}: set PGDATA={directories[-1]} as well"
     named = {store: store for store in STORES if any(store in one for one in configurations)}
     for store in stores:
         named.setdefault(store.removeprefix("PATRONI_").removesuffix("_*").lower(), store)

@@ -19,6 +19,8 @@ check_patroni() {
   check_citus_strays
   check_citus
   check_patroni_certificates
+  [[ "${PATRONI_POSTGRESQL_DATA_DIR:-$PGDATA}" == "$PGDATA" ]] ||
+    problem "PATRONI_POSTGRESQL_DATA_DIR is '$PATRONI_POSTGRESQL_DATA_DIR', and PGDATA is '$PGDATA', which is checked and locked: set PGDATA alone"
   patroni_user_file "$@"
   if [[ -n "$REPLY" ]]; then
     check_patroni_file "$REPLY"
