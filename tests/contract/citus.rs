@@ -134,6 +134,33 @@ fn citus_2_a_worker_that_lost_its_data_does_not_pass_for_the_one_that_had_it() {
 }
 
 #[test]
+fn citus_1_a_database_may_be_named_like_a_connection_string() {
+    needs_image!();
+    if let Some(why) = no_citus() {
+        return skip(&why);
+    }
+    let name = "a=b'c";
+    let volume = Volume::new();
+    let before = Container::serving(&["--env=POSTGRES_PASSWORD=secret", &volume.as_data()], &[]);
+    before.sql(&format!("CREATE DATABASE \"{name}\""));
+    assert_eq!(before.end_by("TERM"), 0);
+    drop(before);
+    let database = format!("--env=POSTGRES_DB={name}");
+    let options = [
+        "--env=POSTGRES_PASSWORD=secret",
+        "--env=CITUS_ROLE=coordinator",
+        &database,
+        &volume.as_data(),
+    ];
+    let coordinator = Container::serving(&options, &[]);
+    coordinator.wait_for(
+        "PGDATABASE=\"a=b'c\" psql -U postgres -Atc 'SELECT count(*) FROM pg_dist_node WHERE groupid = 0' | grep 1",
+    );
+    let log = coordinator.log();
+    assert!(log.contains("Citus: this coordinator is registered as"), "{log}");
+}
+
+#[test]
 fn citus_3_mistakes_are_reported_together() {
     needs_image!();
     let ran = Container::to_the_end(&["--env=CITUS_ROLE=worker", "--env=CITUS_NODE_PORT=five"], &[]);
@@ -145,6 +172,41 @@ fn citus_3_mistakes_are_reported_together() {
     ] {
         assert!(ran.err.contains(mistake), "{mistake}: {ran:?}");
     }
+    let strays = Container::to_the_end(
+        &[
+            "--env=POSTGRES_PASSWORD=secret",
+            "--env=CITUS_COORDINATOR_HOST=a",
+            "--env=CITUS_COORDINATOR_PORT=99999",
+            "--env=CITUS_NODE_NAME=b",
+        ],
+        &[],
+    );
+    assert_eq!(strays.status, 1, "{strays:?}");
+    for mistake in [
+        "CITUS_COORDINATOR_HOST is set, and CITUS_ROLE is not",
+        "CITUS_COORDINATOR_PORT is set, and CITUS_ROLE is not",
+        "CITUS_COORDINATOR_PORT is '99999', but must be a number from 1 to 65535",
+        "CITUS_NODE_NAME is set, and CITUS_ROLE is not",
+    ] {
+        assert!(strays.err.contains(mistake), "{mistake}: {strays:?}");
+    }
+    let level = Container::create(
+        &[
+            "--env=POSTGRES_PASSWORD=secret",
+            "--env=CITUS_ROLE=coordinator",
+            "--volume=/etc/postgresql/conf.d",
+        ],
+        &[],
+    );
+    level.copy("/etc/postgresql/conf.d/own.conf", 0o644, "wal_level = minimal\n");
+    let level = level.run();
+    assert_eq!(level.status, 1, "{level:?}");
+    assert!(
+        level
+            .err
+            .contains("wal_level is minimal (/etc/postgresql/conf.d/own.conf:1), but Citus"),
+        "{level:?}"
+    );
     let under_patroni = Container::to_the_end(
         &["--env=CITUS_ROLE=coordinator", "--env=PATRONI_SCOPE=a"],
         &["--explain"],

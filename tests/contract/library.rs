@@ -220,6 +220,42 @@ fn the_exchange_of_two_clusters_can_be_repeated() {
 }
 
 #[test]
+fn what_kubernetes_sets_for_services_is_not_given_by_anybody() {
+    let script = "forget_service_links CITUS_ PATRONI_; given_variables CITUS_; printf '%s ' \"${REPLY_VARIABLES[@]}\"; \
+                  given_variables PATRONI_; printf '%s ' \"${REPLY_VARIABLES[@]}\"";
+    let variables = [
+        ("CITUS_COORDINATOR_PORT", "tcp://10.0.0.1:5432"),
+        ("CITUS_COORDINATOR_PORT_5432_TCP", "tcp://10.0.0.1:5432"),
+        ("CITUS_COORDINATOR_PORT_5432_TCP_PROTO", "tcp"),
+        ("CITUS_COORDINATOR_SERVICE_HOST", "10.0.0.1"),
+        ("CITUS_COORDINATOR_SERVICE_PORT_SQL", "5432"),
+        ("CITUS_COORDINATOR_HOST", "citus-coordinator"),
+        ("PATRONI_CONSUL_PORT", "8500"),
+        ("PATRONI_SCOPE", ""),
+    ];
+    assert_eq!(
+        shell(script, &variables),
+        "CITUS_COORDINATOR_HOST PATRONI_CONSUL_PORT "
+    );
+}
+
+#[test]
+fn ports_are_numbers_that_a_port_can_have() {
+    let script = "for port in 1 5432 65535 0 00 65536 99999 123456 -1 5432a '' 08; do ! is_port \"$port\" || printf '%s ' \"$port\"; done";
+    assert_eq!(shell(script, &[]), "1 5432 65535 08 ");
+}
+
+#[test]
+fn blanks_around_a_value_are_taken_away() {
+    for (value, expected) in [(" trust\t\n", "trust"), ("a b", "a b"), ("  ", ""), ("", "")] {
+        assert_eq!(
+            shell("trim VALUE; printf '%s' \"$VALUE\"", &[("VALUE", value)]),
+            expected
+        );
+    }
+}
+
+#[test]
 fn a_password_file_is_quoted_as_libpq_reads_it() {
     assert_eq!(shell("quote_pgpass \"$TEXT\"", &[("TEXT", r"a:b\c")]), r"a\:b\\c");
 }
@@ -256,6 +292,21 @@ fn a_file_that_holds_no_value_is_named() {
         assert!(
             said.contains(&format!("VALUE_FILE is '{file}'")) && said.contains(reason),
             "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_databases_name_is_quoted_as_libpq_reads_it() {
+    for (name, expected) in [
+        ("app", "dbname='app'"),
+        (r"a=b'c", r"dbname='a=b\'c'"),
+        (r"back\slash & more", r"dbname='back\\slash & more'"),
+        ("postgresql://elsewhere/x", "dbname='postgresql://elsewhere/x'"),
+    ] {
+        assert_eq!(
+            shell("conninfo_of_database \"$NAME\"", &[("NAME", name)]),
+            expected
         );
     }
 }

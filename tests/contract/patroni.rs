@@ -11,7 +11,7 @@ use super::process::leave_orphans;
 use crate::support::skip;
 
 /// An image with `etcd` in it, or why there is none.
-fn etcd_image() -> Result<&'static str, String> {
+pub fn etcd_image() -> Result<&'static str, String> {
     static IMAGE: OnceLock<Result<String, String>> = OnceLock::new();
     IMAGE
         .get_or_init(|| {
@@ -32,22 +32,25 @@ fn etcd_image() -> Result<&'static str, String> {
 }
 
 /// Why the image under test cannot be tried under Patroni, if so.
-fn no_patroni() -> Option<String> {
+pub fn no_patroni() -> Option<String> {
     let asked = Container::to_the_end(&[], &["patroni", "--version"]);
     (asked.status != 0).then(|| format!("the image has no Patroni: {}", asked.err.trim()))
 }
 
 /// Members of one cluster and their store.
-struct Cluster {
-    members: Vec<Container>,
+pub struct Cluster {
+    /// In the order in which they were added.
+    pub members: Vec<Container>,
     _etcd: Container,
-    network: Network,
-    store: String,
+    /// Theirs and their store's.
+    pub network: Network,
+    /// The option that names the store.
+    pub store: String,
 }
 
 impl Cluster {
     /// A store, and no members yet.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let network = Network::new();
         let on_network = format!("--network={}", network.0);
         let urls = [
@@ -72,7 +75,7 @@ impl Cluster {
     }
 
     /// Makes a member and starts it.
-    fn add(&mut self, options: &[&str]) -> usize {
+    pub fn add(&mut self, options: &[&str]) -> usize {
         let name = format!("--hostname=p{}", self.members.len());
         let on_network = format!("--network={}", self.network.0);
         let fixed = [
@@ -96,14 +99,15 @@ impl Cluster {
 
     /// Waits until the member sees itself in a state that `patronictl list` prints.
     #[track_caller]
-    fn wait_for(&self, member: usize, state: &str) {
+    pub fn wait_for(&self, member: usize, state: &str) {
         self.members[member].wait_for(&format!(
             "patronictl list --format=tsv | grep -P '^(?:.*\\t)?p{member}\\t.*\\t{state}\\t'"
         ));
     }
 }
 
-const REPLICATES: &str = "--env=PATRONI_REPLICATION_PASSWORD=replicates";
+/// The password that members replicate with.
+pub const REPLICATES: &str = "--env=PATRONI_REPLICATION_PASSWORD=replicates";
 
 #[test]
 fn patroni_1_line_27_members_from_the_environment_alone_and_their_health() {
@@ -247,7 +251,9 @@ fn patroni_5_a_file_of_ones_own_is_used_as_it_is() {
         return skip(&why);
     }
     let container = Container::create(&["--env=PATRONI_SCOPE=test"], &["--explain"]);
-    container.copy("/etc/postgresql/patroni.yml", 0o644, "scope: mine\n");
+    let own = "scope: mine\nname: me\netcd3: {host: 'etcd:2379'}\nrestapi: {listen: ':8008'}\n\
+               postgresql: {listen: '*:5432', data_dir: /var/lib/postgresql/data}\n";
+    container.copy("/etc/postgresql/patroni.yml", 0o644, own);
     let ran = container.run();
     assert_eq!(ran.status, 0, "{ran:?}");
     assert!(ran.out.contains("from /etc/postgresql/patroni.yml"), "{ran:?}");
@@ -427,4 +433,26 @@ fn patroni_8_quorum_and_strict_synchronous_modes_hold() {
         strict.members[standby].sql("SELECT to_regclass('confirmed')"),
         "confirmed"
     );
+}
+
+#[test]
+fn patroni_1_citus_distributes_the_database_that_the_scripts_fill() {
+    needs_image!();
+    let has_citus = ["bash", "-c", "ls /usr/lib/postgresql/*/lib/citus.so"];
+    if let Some(why) = etcd_image().err().or_else(no_patroni) {
+        return skip(&why);
+    }
+    if Container::to_the_end(&[], &has_citus).status != 0 {
+        return skip("the image has no Citus");
+    }
+    let mut cluster = Cluster::new();
+    let coordinator = cluster.add(&[
+        REPLICATES,
+        "--env=PATRONI_CITUS_GROUP=0",
+        "--env=PATRONI_CITUS_DATABASE=a b",
+    ]);
+    let first = &cluster.members[coordinator];
+    first.wait_for("psql -U postgres -d 'a b' -Atc 'SELECT groupid FROM pg_dist_node' | grep 0");
+    let made = "psql -U postgres -d 'a b' -Atc 'SELECT name FROM made_once'";
+    assert_eq!(first.shell(made).ok(), "a b");
 }

@@ -122,6 +122,22 @@ fn line_07_trust_is_warned_of() {
 }
 
 #[test]
+fn line_07_trust_is_warned_of_with_blanks_around_it_and_with_an_option() {
+    needs_image!();
+    for method in [" trust ", "trust # for now"] {
+        let variable = format!("--env=POSTGRES_HOST_AUTH_METHOD={method}");
+        let container = Container::serving(&[&variable], &[]);
+        let log = container.log();
+        assert!(
+            log.contains("WARNING: POSTGRES_HOST_AUTH_METHOD has been set"),
+            "'{method}': {log}"
+        );
+        let last = container.shell("tail -n 1 $PGDATA/pg_hba.conf").ok();
+        assert_eq!(last, format!("host all all all {}", method.trim()));
+    }
+}
+
+#[test]
 fn line_08_root_corrects_owners_and_steps_down() {
     needs_image!();
     let volume = Volume::new();

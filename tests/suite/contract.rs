@@ -21,6 +21,10 @@ mod library;
 mod patroni;
 #[path = "../contract/patroni_configuration.rs"]
 mod patroni_configuration;
+#[path = "../contract/patroni_end.rs"]
+mod patroni_end;
+#[path = "../contract/patroni_mistakes.rs"]
+mod patroni_mistakes;
 #[path = "../contract/process.rs"]
 mod process;
 #[path = "../contract/safety.rs"]

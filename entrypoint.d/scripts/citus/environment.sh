@@ -1,22 +1,5 @@
 # shellcheck shell=bash
-# The environment of a Citus node that stands alone, without Patroni: CITUS_ROLE and what belongs to it.
-
-# usage: check_citus_node
-# Changes nothing; reports through `problem`.
-check_citus_node() {
-  local variable
-  [[ -n "$CITUS_ROLE" ]] || return 0
-  preload_library_exists citus || problem "CITUS_ROLE is set, but this image was built without Citus"
-  [[ "$CITUS_ROLE" != worker || -n "${CITUS_COORDINATOR_HOST:-}" ]] ||
-    problem "CITUS_ROLE is worker, and CITUS_COORDINATOR_HOST is not set: it is where the worker registers"
-  for variable in CITUS_COORDINATOR_PORT CITUS_NODE_PORT; do
-    [[ "${!variable:-1}" =~ ^[0-9]+$ ]] || problem "$variable is '${!variable}', but must be a number"
-  done
-  # A problem of its own only where a new cluster has not asked for the password already.
-  data_directory_state
-  [[ "$REPLY" != complete || -n "$POSTGRES_PASSWORD" || "$POSTGRES_HOST_AUTH_METHOD" == trust ]] ||
-    problem "CITUS_ROLE is set, and the nodes log in to each other: set POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE, the same on all of them"
-}
+# The environment of a Citus node that stands alone, without Patroni: what CITUS_ROLE and the password are turned into.
 
 # usage: citus_settings
 # Moving shards without stopping writes needs logical decoding; Patroni sets the same for Citus.

@@ -12,7 +12,7 @@ own_node_address() {
 
 # usage: own_sql [PSQL_ARG...]
 own_sql() {
-  psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --no-password --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
+  psql --no-psqlrc --quiet --no-align --tuples-only --set ON_ERROR_STOP=1 --no-password --username "$POSTGRES_USER" --dbname "$(conninfo_of_database "$POSTGRES_DB")" \
     --host "$postmaster_socket_directory" --port "$postmaster_port" "$@"
 }
 

@@ -10,7 +10,8 @@ check_standalone() {
   check_preload
   check_memory
   check_tls
-  check_citus_node
+  check_without_patroni
+  check_citus_node "$@"
   data_directory_state
   case "$REPLY" in
     absent)

@@ -53,11 +53,13 @@ one_of() {
 # usage: read_environment
 # The variables that both kinds of start understand.
 read_environment() {
+  forget_service_links PATRONI_ CITUS_
   file_env POSTGRES_PASSWORD
   file_env POSTGRES_USER postgres
-  file_env POSTGRES_DB "$POSTGRES_USER"
+  file_env POSTGRES_DB "${PATRONI_CITUS_DATABASE:-$POSTGRES_USER}"
   file_env POSTGRES_INITDB_ARGS
   export POSTGRES_HOST_AUTH_METHOD="${POSTGRES_HOST_AUTH_METHOD:-}" POSTGRES_INITDB_WALDIR="${POSTGRES_INITDB_WALDIR:-}"
+  trim POSTGRES_HOST_AUTH_METHOD
   one_of POSTGRES_ON_FAILED_INIT refuse refuse start-over
   one_of POSTGRES_AUTO_MEMORY on on off
   one_of POSTGRES_LOG stderr stderr file

@@ -13,6 +13,14 @@ split_words() {
   mapfile -d '' -t into < <(xargs --no-run-if-empty printf '%s\0' <<<"$2")
 }
 
+# usage: trim VARIABLE
+# Takes blanks and line feeds from both ends of its value, which the file that it goes to does not see either.
+trim() {
+  local value="${!1}"
+  value="${value#"${value%%[![:space:]]*}"}"
+  printf -v "$1" '%s' "${value%"${value##*[![:space:]]}"}"
+}
+
 # usage: quote_setting TEXT
 # Prints TEXT as a quoted value of postgresql.conf.
 quote_setting() {
@@ -29,4 +37,13 @@ quote_yaml() { printf "'%s'" "${1//\'/\'\'}"; }
 quote_pgpass() {
   local text="${1//\\/\\\\}"
   printf '%s' "${text//:/\\:}"
+}
+
+# usage: conninfo_of_database NAME
+# Prints the value of `--dbname` that means the database NAME and nothing else. libpq takes a bare name with an equals sign, or one that begins
+# with postgresql://, for a whole connection string (the manual, "Connection Strings"); what stands in quotes in such a string is not
+# looked into again.
+conninfo_of_database() {
+  local name="${1//\\/\\\\}"
+  printf "dbname='%s'" "${name//\'/\\\'}"
 }

@@ -5,64 +5,30 @@
 # usage: check_patroni patroni|postgres [ARG...]
 check_patroni() {
   command -v patroni >/dev/null || problem "this image was built without Patroni"
-  [[ "$1" == patroni || $# == 1 ]] ||
+  if [[ "$1" == patroni ]]; then
+    check_patroni_arguments "$@"
+  elif (($# > 1)); then
     problem "PATRONI_SCOPE is set, so Patroni starts PostgreSQL, and cannot be given the arguments '${*:2}': put settings into Patroni's configuration"
+  fi
   check_access
   check_major_version
   check_preload
   check_memory
   check_tls
   [[ -z "$CITUS_ROLE" ]] || problem "CITUS_ROLE is for a server without Patroni; under Patroni the role follows from PATRONI_CITUS_GROUP"
+  check_citus_strays
   check_citus
+  check_patroni_certificates
+  [[ "${PATRONI_POSTGRESQL_DATA_DIR:-$PGDATA}" == "$PGDATA" ]] ||
+    problem "PATRONI_POSTGRESQL_DATA_DIR is '$PATRONI_POSTGRESQL_DATA_DIR', and PGDATA is '$PGDATA', which is checked and locked: set PGDATA alone"
   patroni_user_file "$@"
-  [[ -n "$REPLY" ]] || check_generated_patroni
+  if [[ -n "$REPLY" ]]; then
+    check_patroni_file "$REPLY"
+  else
+    check_generated_patroni
+  fi
   data_directory_state
   [[ "$REPLY" != incomplete ]] || check_incomplete_patroni
-}
-
-# usage: check_generated_patroni
-# What a generated configuration needs from the environment.
-check_generated_patroni() {
-  local -a arguments
-  [[ -n "${PATRONI_SCOPE:-}" ]] || problem "PATRONI_SCOPE is not set: it is the cluster's name"
-  [[ -n "${!PATRONI_ETCD*}${!PATRONI_CONSUL*}${!PATRONI_KUBERNETES*}${!PATRONI_ZOOKEEPER*}${!PATRONI_EXHIBITOR*}${!PATRONI_RAFT*}" ]] ||
-    problem "Patroni has no store to agree in: set PATRONI_ETCD3_HOSTS, PATRONI_KUBERNETES_*, PATRONI_CONSUL_HOST or PATRONI_ZOOKEEPER_HOSTS"
-  [[ -n "$PATRONI_SUPERUSER_PASSWORD" ]] ||
-    problem "the superuser has no password: set PATRONI_SUPERUSER_PASSWORD or POSTGRES_PASSWORD, or name a file in either with _FILE"
-  [[ -n "$PATRONI_REPLICATION_PASSWORD" ]] ||
-    problem "replication has no password: set PATRONI_REPLICATION_PASSWORD or PATRONI_REPLICATION_PASSWORD_FILE"
-  if ! split_words arguments "$POSTGRES_INITDB_ARGS"; then
-    problem "POSTGRES_INITDB_ARGS has an unmatched quote: $POSTGRES_INITDB_ARGS"
-  fi
-  [[ " ${arguments[*]}" != *' -'[!-]* && "${arguments[*]}" != [!-]* ]] ||
-    problem "POSTGRES_INITDB_ARGS may hold only long options under Patroni, as --name=value or --name: $POSTGRES_INITDB_ARGS"
-  check_patroni_times
-  check_user_scripts
-  check_hooks
-}
-
-# usage: check_patroni_times
-check_patroni_times() {
-  local variable
-  for variable in PATRONI_TTL PATRONI_LOOP_WAIT PATRONI_RETRY_TIMEOUT; do
-    if ! [[ "${!variable}" =~ ^[1-9][0-9]{0,5}$ ]]; then
-      problem "$variable is '${!variable}', but must be a number of seconds"
-      return 0
-    fi
-  done
-  ((PATRONI_TTL >= 20 && PATRONI_RETRY_TIMEOUT >= 3 && PATRONI_LOOP_WAIT + 2 * PATRONI_RETRY_TIMEOUT <= PATRONI_TTL)) ||
-    problem "PATRONI_TTL=$PATRONI_TTL, PATRONI_LOOP_WAIT=$PATRONI_LOOP_WAIT and PATRONI_RETRY_TIMEOUT=$PATRONI_RETRY_TIMEOUT do not fit: TTL must be 20 or more, RETRY_TIMEOUT 3 or more, and LOOP_WAIT + 2 * RETRY_TIMEOUT at most TTL"
-}
-
-# usage: check_citus
-check_citus() {
-  case "${PATRONI_CITUS_GROUP:+group}${PATRONI_CITUS_DATABASE:+database}" in
-    '') return 0 ;;
-    groupdatabase) ;;
-    *) problem "PATRONI_CITUS_GROUP and PATRONI_CITUS_DATABASE belong together, and one of them is not set" ;;
-  esac
-  [[ "${PATRONI_CITUS_GROUP:-0}" =~ ^[0-9]+$ ]] || problem "PATRONI_CITUS_GROUP is '$PATRONI_CITUS_GROUP', but must be a number: 0 is the coordinator"
-  preload_library_exists citus || problem "PATRONI_CITUS_GROUP is set, but this image was built without Citus"
 }
 
 # usage: check_incomplete_patroni

@@ -3,7 +3,8 @@
 
 # usage: patroni_user_file COMMAND [ARG...]
 # Sets REPLY to the user's file, the first of: the command line's, PATRONI_CONFIGURATION (Patroni reads it by itself; REPLY is then
-# "environment"), /etc/patroni/patroni.yml, and /etc/postgresql/patroni.yml unless the entrypoint wrote that. Else to nothing.
+# "environment"), /etc/patroni/patroni.yml, and /etc/postgresql/patroni.yml unless the entrypoint wrote that. Else to nothing. One that
+# cannot be read is the user's as well: to pass over it would be to start with another configuration than was given.
 patroni_user_file() {
   local file arg
   REPLY=''
@@ -18,7 +19,7 @@ patroni_user_file() {
     return 0
   fi
   for file in /etc/patroni/patroni.yml /etc/postgresql/patroni.yml; do
-    if [[ -r "$file" ]] && ! was_generated "$file"; then
+    if [[ -e "$file" || -L "$file" ]] && ! was_generated "$file"; then
       REPLY="$file"
       return 0
     fi
@@ -30,7 +31,8 @@ generated_mark() { printf '# Written by the entrypoint at each start, and overwr
 
 # usage: was_generated FILE
 was_generated() {
-  local line
+  local line=''
+  [[ -f "$1" && -r "$1" ]] || return 1
   read -r line <"$1" || true
   [[ "$line" == "$(generated_mark)"* ]]
 }

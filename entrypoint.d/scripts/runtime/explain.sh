@@ -23,7 +23,9 @@ explain_patroni() {
   explain_line start "Patroni, which starts PostgreSQL $PG_MAJOR, as uid $(id -u)"
   explain_data
   patroni_user_file "$@"
-  if [[ -n "$REPLY" ]]; then
+  if [[ "$REPLY" == environment ]]; then
+    explain_line settings 'from PATRONI_CONFIGURATION alone: other variables of Patroni do not override it'
+  elif [[ -n "$REPLY" ]]; then
     explain_line settings "from $REPLY, and from PATRONI_* variables, which override it"
   else
     explain_line settings 'from this file, and from PATRONI_* variables, which override it:'

@@ -1,6 +1,5 @@
 # shellcheck shell=bash
-# One member of a Patroni cluster: from the environment to a running Patroni, which starts PostgreSQL. Patroni is exec'ed: as process 1 it
-# forks itself, reaps what it is handed, and forwards signals (patroni/__main__.py).
+# One member of a Patroni cluster: from the environment to a running Patroni, which starts PostgreSQL.
 
 # usage: run_patroni patroni|postgres [ARG...]
 run_patroni() {
@@ -24,10 +23,10 @@ run_patroni() {
   unset POSTGRES_PASSWORD
   keep_byte_code
   if [[ "$file" == environment ]]; then
-    exec patroni
+    supervise_patroni patroni
   fi
   link_patronictl "$file"
-  exec patroni "$file"
+  supervise_patroni patroni "$file"
 }
 
 # usage: keep_byte_code
@@ -43,8 +42,9 @@ keep_byte_code() {
 patroni_configuration() {
   patroni_user_file "$@"
   if [[ -z "$REPLY" ]]; then
+    warn_of_trust
     write_patroni_file
   else
-    say "Patroni's configuration is yours (${REPLY}); the image's settings are not added to it"
+    say "Patroni's configuration is yours (${REPLY/#environment/PATRONI_CONFIGURATION}); the image's settings are not added to it"
   fi
 }
