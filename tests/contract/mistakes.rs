@@ -23,6 +23,51 @@ fn refused_untouched(files: &[(&str, &str)], options: &[&str], command: &[&str],
 }
 
 #[test]
+fn line_09_an_arbitrary_uid_works_in_a_writable_directory_of_roots() {
+    needs_image!();
+    let volume = Volume::new();
+    volume.shell(&format!(
+        "chown 0:0 {DATA}; chmod 2777 {DATA}; mkdir {DATA}/lost+found"
+    ));
+    let mount = format!("{}:nocopy", volume.as_data());
+    let options = ["--user=12345:0", &mount, "--env", PASSWORD];
+    let first = Container::serving(&options, &[]);
+    assert_eq!(first.sql("SHOW data_directory"), format!("{DATA}/pgdata"));
+    assert_eq!(first.health().status, 0);
+    first.sql("CREATE TABLE kept AS SELECT 1 AS i");
+    assert_eq!(first.end_by("TERM"), 0);
+    drop(first);
+    let second = Container::serving(&options, &[]);
+    assert_eq!(second.sql("SELECT i FROM kept"), "1");
+    assert!(second.log().contains("Skipping initialization"));
+    assert_eq!(second.end_by("TERM"), 0);
+    drop(second);
+    let ran = Container::to_the_end(&["--user=4444:0", &mount], &[]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.err.contains("data/pgdata belongs to uid 12345"), "{ran:?}");
+    let root = Container::serving(&["--user=root", &mount], &[]);
+    assert_eq!(root.sql("SELECT i FROM kept"), "1");
+    assert_eq!(root.health().status, 0, "{}", root.log());
+}
+
+#[test]
+fn line_09_a_directory_of_someone_elses_that_holds_something_is_refused_before_initdb() {
+    needs_image!();
+    let volume = Volume::new();
+    volume.shell(&format!(
+        "touch {DATA}/precious; chown 0:0 {DATA}; chmod 777 {DATA}"
+    ));
+    let mount = format!("{}:nocopy", volume.as_data());
+    let ran = Container::to_the_end(&["--user=12345:0", &mount, "--env", PASSWORD], &[]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(
+        ran.err.contains("belongs to uid 0") && ran.err.contains("owns its data directory"),
+        "{ran:?}"
+    );
+    assert_eq!(volume.shell(&format!("ls -A {DATA}")).trim(), "precious");
+}
+
+#[test]
 fn line_31_a_library_may_be_named_as_postgresql_names_its_own() {
     needs_image!();
     let libraries = "--env=POSTGRES_PRELOAD_LIBRARIES=$libdir/auto_explain,$libdir/pgaudit";
