@@ -259,3 +259,30 @@ fn a_file_that_holds_no_value_is_named() {
         );
     }
 }
+
+#[test]
+fn secrets_are_masked_and_what_is_beside_them_is_not() {
+    for (text, expected) in [
+        ("host=h password=a user=u", "host=h password=*** user=u"),
+        (r"password = 'it\'s a' user=u", "password = *** user=u"),
+        ("sslpassword=\"a b\" x=1", "sslpassword=*** x=1"),
+        ("x: 'password=''a b'' user=u'", "x: 'password=*** user=u'"),
+        (
+            "postgresql://u:p@h:5432/d?password=a&x=1",
+            "postgresql://u:***@h:5432/d?password=***&x=1",
+        ),
+        ("ssl_passphrase_command: 'echo a'", "ssl_passphrase_command: ***"),
+        ("password_encryption=md5", "password_encryption=md5"),
+        ("https://h:80/a@b", "https://h:80/a@b"),
+    ] {
+        assert_eq!(
+            shell("mask_secrets <<<\"$TEXT\"", &[("TEXT", text)]).trim(),
+            expected,
+            "{text}"
+        );
+    }
+    assert_eq!(
+        shell("mask_setting app.jwt_secret 'a b'; mask_setting port 5432", &[]),
+        "app.jwt_secret=***port=5432"
+    );
+}

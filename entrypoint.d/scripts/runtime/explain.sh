@@ -8,7 +8,7 @@ explain_standalone() {
   check_standalone "${@:2}"
   server_command "${@:2}"
   explain_line start "PostgreSQL $PG_MAJOR alone, as uid $(id -u)"
-  explain_line command "$(printf '%q ' "${REPLY_COMMAND[@]}")"
+  explain_line command "$(mask_words "${REPLY_COMMAND[@]}")"
   explain_data
   printf 'settings, each with its origin:\n'
   effective_settings "${@:2}"
@@ -27,7 +27,7 @@ explain_patroni() {
     explain_line settings "from $REPLY, and from PATRONI_* variables, which override it"
   else
     explain_line settings 'from this file, and from PATRONI_* variables, which override it:'
-    patroni_text | sed 's/^/  /'
+    patroni_text | mask_secrets | sed 's/^/  /'
   fi
   stop_on_problems
 }
@@ -45,7 +45,7 @@ explain_upgrade() {
 
 # usage: explain_other COMMAND [ARG...]
 explain_other() {
-  explain_line command "$(printf '%q ' "$@")"
+  explain_line command "$(mask_words "$@")"
   explain_line start 'the command as it stands; nothing is initialised'
 }
 
