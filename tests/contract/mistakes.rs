@@ -23,6 +23,34 @@ fn refused_untouched(files: &[(&str, &str)], options: &[&str], command: &[&str],
 }
 
 #[test]
+fn line_30_options_of_initdb_that_contradict_the_environment_are_found_before_it() {
+    needs_image!();
+    refused_untouched(
+        &[],
+        &[
+            "--env=POSTGRES_INITDB_ARGS=-kU app --pgd /elsewhere --waldir=/wal",
+            "--env=POSTGRES_INITDB_WALDIR=/var/lib/postgresql/data/pg_wal",
+        ],
+        &[],
+        &[
+            "Set POSTGRES_USER=app instead",
+            "Set PGDATA=/elsewhere instead",
+            "the write-ahead log is given twice",
+            "POSTGRES_INITDB_WALDIR is '/var/lib/postgresql/data/pg_wal', which is in the data directory",
+        ],
+    );
+    refused_untouched(
+        &[],
+        &["--env=POSTGRES_INITDB_ARGS=-X/var/lib/postgresql/data/../data/wal"],
+        &[],
+        &[
+            "--waldir in POSTGRES_INITDB_ARGS is",
+            "which is in the data directory",
+        ],
+    );
+}
+
+#[test]
 fn line_09_an_arbitrary_uid_works_in_a_writable_directory_of_roots() {
     needs_image!();
     let volume = Volume::new();
