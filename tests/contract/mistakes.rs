@@ -23,6 +23,30 @@ fn refused_untouched(files: &[(&str, &str)], options: &[&str], command: &[&str],
 }
 
 #[test]
+fn line_30_methods_that_no_line_of_pg_hba_can_have_are_found_before_initdb() {
+    needs_image!();
+    for (method, reason) in [
+        (
+            "ldap",
+            "that method needs options: ldapurl or ldapserver or ldapbasedn",
+        ),
+        (
+            "ldap ldapserver=x",
+            "that method needs options: ldapurl or ldapbasedn or ldapprefix or ldapsuffix",
+        ),
+        (
+            "radius radiussecrets=x",
+            "that method needs options: radiusservers",
+        ),
+        ("cert", "it is for lines `hostssl`"),
+        ("peer", "it is for lines `local`"),
+    ] {
+        let method = format!("--env=POSTGRES_HOST_AUTH_METHOD={method}");
+        refused_untouched(&[], &[&method], &[], &[reason, "mount a pg_hba.conf of your own"]);
+    }
+}
+
+#[test]
 fn line_30_options_of_initdb_that_contradict_the_environment_are_found_before_it() {
     needs_image!();
     refused_untouched(

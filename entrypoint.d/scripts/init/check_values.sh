@@ -4,10 +4,6 @@
 # usage: check_password
 check_password() {
   local method="${POSTGRES_HOST_AUTH_METHOD%% *}"
-  case "$method" in
-    '' | trust | reject | scram-sha-256 | md5 | password | gss | sspi | ident | peer | ldap | radius | cert | pam | bsd | oauth) ;;
-    *) problem "POSTGRES_HOST_AUTH_METHOD is '$method', which is no authentication method of pg_hba.conf" ;;
-  esac
   if [[ -z "$POSTGRES_PASSWORD" && "$method" != trust ]]; then
     # shellcheck disable=SC2154  # of lib/environment.sh
     problem "Database is uninitialized and superuser password is not specified.

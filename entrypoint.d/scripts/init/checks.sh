@@ -15,10 +15,10 @@ check_standalone() {
   case "$REPLY" in
     absent)
       check_place
-      check_initialisation
+      check_initialisation "$@"
       ;;
     foreign) problem "$PGDATA is not empty and holds no PostgreSQL cluster (PG_VERSION is missing or empty); it is left as it is" ;;
-    incomplete) check_incomplete ;;
+    incomplete) check_incomplete "$@" ;;
   esac
 }
 
@@ -37,17 +37,18 @@ check_data_argument() {
     problem "the command line names the data directory $directory, and PGDATA is $PGDATA: set PGDATA=$directory instead"
 }
 
-# usage: check_initialisation
+# usage: check_initialisation [POSTGRES_ARG...]
 check_initialisation() {
   check_password
+  check_auth_method
   check_initdb_arguments
   check_user_scripts
 }
 
-# usage: check_incomplete
+# usage: check_incomplete [POSTGRES_ARG...]
 check_incomplete() {
   if [[ "$POSTGRES_ON_FAILED_INIT" == start-over ]]; then
-    check_initialisation
+    check_initialisation "$@"
     return
   fi
   problem "the initialisation of $PGDATA did not complete: an init script failed, or the container was stopped meanwhile.
