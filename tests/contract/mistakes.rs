@@ -75,6 +75,38 @@ fn line_30_options_of_initdb_that_contradict_the_environment_are_found_before_it
 }
 
 #[test]
+fn line_25_a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begins_afresh() {
+    needs_image!();
+    let (volume, wal) = (Volume::new(), Volume::new());
+    wal.shell(&format!("chown -R 999:999 {DATA}"));
+    let mounted = format!("--volume={}:/wal", wal.0);
+    let options = [
+        &volume.as_data(),
+        &mounted,
+        "--env",
+        PASSWORD,
+        "--env=POSTGRES_INITDB_WALDIR=/wal",
+    ];
+    let container = Container::create(&options, &["-c", "hba_file=/nowhere"]);
+    container.copy_script("a.sh", 0o755, "#!/bin/bash\necho 'it has begun'\n");
+    let ran = container.run();
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(
+        ran.err
+            .contains("failed (status 1) in: start of the temporary server")
+            && ran.err.contains("a corrected start begins afresh"),
+        "{ran:?}"
+    );
+    assert!(!ran.text().contains("it has begun"), "{ran:?}");
+    for of in [&volume, &wal] {
+        assert_eq!(of.shell(&format!("ls -A {DATA}")), "");
+    }
+    drop(container);
+    let container = Container::serving(&options, &[]);
+    assert_eq!(container.shell("readlink $PGDATA/pg_wal").ok(), "/wal");
+}
+
+#[test]
 fn line_09_an_arbitrary_uid_works_in_a_writable_directory_of_roots() {
     needs_image!();
     let volume = Volume::new();
