@@ -23,6 +23,117 @@ fn refused_untouched(files: &[(&str, &str)], options: &[&str], command: &[&str],
 }
 
 #[test]
+fn line_30_settings_on_the_command_line_that_the_server_refuses_are_found_before_initdb() {
+    needs_image!();
+    refused_untouched(
+        &[],
+        &[],
+        &["-c", "shared_buffers=lots", "--wal-levle=x", "-c", "work_mem=1"],
+        &[
+            "'shared_buffers=lots', which PostgreSQL",
+            "invalid value for parameter \"shared_buffers\"",
+            "'wal_levle=x', which PostgreSQL",
+            "1 kB is outside the valid range",
+        ],
+    );
+    refused_untouched(
+        &[],
+        &[],
+        &["-c", "wal_level=minimal"],
+        &["WAL streaming", "\"wal_level\" to be"],
+    );
+    refused_untouched(
+        &[],
+        &[],
+        &[
+            "-c",
+            "max_connections=5",
+            "-c",
+            "superuser_reserved_connections=6",
+        ],
+        &["must be less than"],
+    );
+    refused_untouched(&[], &[], &["-x"], &["invalid option -- 'x'"]);
+    refused_untouched(
+        &[],
+        &[],
+        &["-c", "shared_preload_libraries=none_such"],
+        &["could not access file \"none_such\""],
+    );
+}
+
+#[test]
+fn line_30_mistakes_in_mounted_files_are_found_before_initdb() {
+    needs_image!();
+    let directory = ["--volume=/etc/postgresql/conf.d"];
+    let file = "/etc/postgresql/conf.d/own.conf";
+    refused_untouched(
+        &[(file, "work_mem = 4MB\nwal_levle = x\nshared_buffers = lots\n")],
+        &directory,
+        &["-c", "port=none"],
+        &[
+            "'port=none', which PostgreSQL",
+            "unrecognized configuration parameter \"wal_levle\" in file \"/etc/postgresql/conf.d/own.conf\" line 2",
+        ],
+    );
+    refused_untouched(
+        &[(file, "shared_buffers = lots\n")],
+        &directory,
+        &[],
+        &["invalid value for parameter \"shared_buffers\": \"lots\""],
+    );
+    refused_untouched(
+        &[(file, "work_mem = 4MB\nthis is nothing\n")],
+        &directory,
+        &[],
+        &["syntax error in file \"/etc/postgresql/conf.d/own.conf\" line 2"],
+    );
+    refused_untouched(
+        &[("/own.conf", "wal_levle = x\n")],
+        &[],
+        &["-c", "config_file=/own.conf"],
+        &["in file \"/own.conf\" line 1"],
+    );
+}
+
+#[test]
+fn line_30_tls_files_that_do_not_fit_are_found_before_initdb() {
+    needs_image!();
+    let options = [
+        "--env=POSTGRES_TLS_CERT_FILE=/tls.crt",
+        "--env=POSTGRES_TLS_KEY_FILE=/tls.key",
+    ];
+    let certificate = ("/tls.crt", include_str!("tls.crt"));
+    let other = ("/tls.key", include_str!("other.key"));
+    refused_untouched(&[certificate, other], &options, &[], &["key values mismatch"]);
+    let nonsense = ("/tls.key", "nonsense");
+    refused_untouched(
+        &[certificate, nonsense],
+        &options,
+        &[],
+        &["could not load private key file \"/tls.key\""],
+    );
+    let (certificate, key) = (
+        ("/own.crt", include_str!("tls.crt")),
+        ("/own.key", include_str!("tls.key")),
+    );
+    let named = [
+        "-c",
+        "ssl=on",
+        "-c",
+        "ssl_cert_file=/own.crt",
+        "-c",
+        "ssl_key_file=/own.key",
+    ];
+    refused_untouched(
+        &[certificate, key],
+        &[],
+        &named,
+        &["private key file \"/own.key\" has group or world access"],
+    );
+}
+
+#[test]
 fn line_30_methods_that_no_line_of_pg_hba_can_have_are_found_before_initdb() {
     needs_image!();
     for (method, reason) in [
@@ -72,6 +183,21 @@ fn line_30_options_of_initdb_that_contradict_the_environment_are_found_before_it
             "which is in the data directory",
         ],
     );
+}
+
+#[test]
+fn settings_that_only_fit_what_initdb_is_told_are_taken() {
+    needs_image!();
+    let container = Container::serving(
+        &[
+            "--env",
+            PASSWORD,
+            "--env=POSTGRES_INITDB_ARGS=-c max_wal_senders=0 --set=work_mem=5MB",
+        ],
+        &["-c", "wal_level=minimal", "-c", "citus.shard_count=7", "-D", DATA],
+    );
+    assert_eq!(container.sql("SHOW wal_level"), "minimal");
+    assert_eq!(container.sql("SHOW work_mem"), "5MB");
 }
 
 #[test]
@@ -149,6 +275,48 @@ fn line_09_a_directory_of_someone_elses_that_holds_something_is_refused_before_i
         "{ran:?}"
     );
     assert_eq!(volume.shell(&format!("ls -A {DATA}")).trim(), "precious");
+}
+
+#[test]
+fn config_1_explain_shows_no_secret_and_ends_with_1_for_a_setting_that_is_refused() {
+    needs_image!();
+    let volume = Volume::new();
+    let command = [
+        "--explain",
+        "-c",
+        "primary_conninfo=host=h password='top secret' user=u",
+        "-c",
+        "ssl_passphrase_command=echo top secret",
+        "-c",
+        "app.url=postgresql://u:topsecret@h/d",
+        "-c",
+        "wal_levle=x",
+    ];
+    let options = [&volume.as_data(), "--env", PASSWORD];
+    let absent = Container::to_the_end(&options, &command);
+    let container = Container::serving(&options, &[]);
+    assert_eq!(container.end_by("TERM"), 0);
+    drop(container);
+    for ran in [absent, Container::to_the_end(&options, &command)] {
+        assert_eq!(ran.status, 1, "{ran:?}");
+        assert!(!ran.text().contains("secret"), "{ran:?}");
+        let squeezed = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            squeezed.contains("primary_conninfo = host=h password=*** user=u command line"),
+            "{ran:?}"
+        );
+        assert!(
+            squeezed.contains("ssl_passphrase_command = *** command line"),
+            "{ran:?}"
+        );
+        assert!(ran.err.contains("'wal_levle=x', which PostgreSQL"), "{ran:?}");
+    }
+    let volume = volume.as_data();
+    let ran = Container::to_the_end(
+        &[&volume, "--env", PASSWORD],
+        &["--explain", "-c", "work_mem=5MB"],
+    );
+    assert_eq!(ran.status, 0, "{ran:?}");
 }
 
 #[test]

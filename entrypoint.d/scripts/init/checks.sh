@@ -43,6 +43,7 @@ check_initialisation() {
   check_auth_method
   check_initdb_arguments
   check_user_scripts
+  check_settings "$@"
 }
 
 # usage: check_incomplete [POSTGRES_ARG...]

@@ -6,6 +6,7 @@
 explain_standalone() {
   read_environment
   check_standalone "${@:2}"
+  check_explained_settings "${@:2}"
   server_command "${@:2}"
   explain_line start "PostgreSQL $PG_MAJOR alone, as uid $(id -u)"
   explain_line command "$(mask_words "${REPLY_COMMAND[@]}")"
@@ -13,6 +14,13 @@ explain_standalone() {
   printf 'settings, each with its origin:\n'
   effective_settings "${@:2}"
   stop_on_problems
+}
+
+# usage: check_explained_settings [POSTGRES_ARG...]
+# What a start leaves to the server, because nothing is half-made by it, is checked here as well.
+check_explained_settings() {
+  data_directory_state
+  [[ "$REPLY" != complete ]] || ((${#problems[@]})) || check_settings_of_cluster "$@"
 }
 
 # usage: explain_patroni patroni|postgres [ARG...]
