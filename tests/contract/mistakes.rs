@@ -53,6 +53,12 @@ fn line_30_settings_on_the_command_line_that_the_server_refuses_are_found_before
         ],
         &["must be less than"],
     );
+    refused_untouched(
+        &[],
+        &[],
+        &["--hba-file=/nowhere"],
+        &["hba_file '/nowhere' on the command line does not exist"],
+    );
     refused_untouched(&[], &[], &["-x"], &["invalid option -- 'x'"]);
     refused_untouched(
         &[],
@@ -213,7 +219,8 @@ fn line_25_a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begi
         PASSWORD,
         "--env=POSTGRES_INITDB_WALDIR=/wal",
     ];
-    let container = Container::create(&options, &["-c", "hba_file=/nowhere"]);
+    let container = Container::create(&options, &["-c", "hba_file=/hba.conf"]);
+    container.copy("/hba.conf", 0o644, "nonsense\n");
     container.copy_script("a.sh", 0o755, "#!/bin/bash\necho 'it has begun'\n");
     let ran = container.run();
     assert_eq!(ran.status, 1, "{ran:?}");

@@ -28,6 +28,16 @@ check_config_file() {
   [[ "$REPLY" == "$PGDATA/postgresql.conf" || -r "$REPLY" ]] || problem "config_file '$REPLY' does not exist or cannot be read by uid $(id -u)"
 }
 
+# usage: check_named_files [POSTGRES_ARG...]
+# Files that the server reads only when it has started, so that asking it about its settings does not find them missing.
+check_named_files() {
+  local name file
+  while IFS=$'\t' read -r name file _; do
+    [[ "$name" != @(hba_file|ident_file) || -r "$file" ]] ||
+      problem "$name '$file' on the command line does not exist or cannot be read by uid $(id -u)"
+  done < <(argument_settings "$@")
+}
+
 # usage: check_data_argument [POSTGRES_ARG...]
 # What is checked, initialised and locked is PGDATA; a server on another directory would have none of it.
 check_data_argument() {
@@ -43,6 +53,7 @@ check_initialisation() {
   check_auth_method
   check_initdb_arguments
   check_user_scripts
+  check_named_files "$@"
   check_settings "$@"
 }
 
