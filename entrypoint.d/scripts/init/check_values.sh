@@ -3,8 +3,8 @@
 
 # usage: check_password
 check_password() {
-  local method="${POSTGRES_HOST_AUTH_METHOD%% *}"
-  if [[ -z "$POSTGRES_PASSWORD" && "$method" != trust ]]; then
+  check_method
+  if [[ -z "$POSTGRES_PASSWORD" ]] && ! method_is_trust; then
     # shellcheck disable=SC2154  # of lib/environment.sh
     problem "Database is uninitialized and superuser password is not specified.
 You must specify POSTGRES_PASSWORD to a non-empty value for the superuser,

@@ -50,7 +50,6 @@ check_data_argument() {
 # usage: check_initialisation [POSTGRES_ARG...]
 check_initialisation() {
   check_password
-  check_auth_method
   check_initdb_arguments
   check_user_scripts
   check_named_files "$@"

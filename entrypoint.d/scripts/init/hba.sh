@@ -20,7 +20,7 @@ write_hba() {
 
 # usage: warn_of_trust
 warn_of_trust() {
-  [[ "$POSTGRES_HOST_AUTH_METHOD" == trust ]] || return 0
+  method_is_trust || return 0
   cat >&2 <<'EOF'
 ********************************************************************************
 WARNING: POSTGRES_HOST_AUTH_METHOD has been set to "trust". This will allow
