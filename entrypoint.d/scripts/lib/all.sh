@@ -8,7 +8,7 @@ container_scripts="${BASH_SOURCE[0]%/lib/all.sh}"
 for container_script in \
   lib/{log,paths,environment,words,settings,postmaster,majors,health_target,supervise,stoppable,command,passwd} \
   init/{checks,check_data,check_method,check_values,check_initdb,initdb_options,data_directory,directories,marker,initdb,hba,sql,user_scripts,run_scripts,temporary_server} \
-  config/{preload,memory,tls,logging,arguments,layers,server,ask_server,check_settings,mask,effective} \
+  config/{preload,memory,tls,logging,arguments,layers,server,imitation,ask_server,check_settings,mask,effective} \
   patroni/{checks,environment,files,configuration,cluster_settings,member_settings,hooks} \
   citus/{environment,node,sql,coordinator,worker,address} \
   upgrade/{options,state,checks,old_cluster,new_cluster,configuration,finish} \
