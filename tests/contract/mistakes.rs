@@ -189,6 +189,16 @@ fn line_30_options_of_initdb_that_contradict_the_environment_are_found_before_it
             "which is in the data directory",
         ],
     );
+    let wal = Volume::new();
+    refused_untouched(
+        &[],
+        &[
+            &format!("--volume={}:/wal", wal.0),
+            "--env=POSTGRES_INITDB_WALDIR=/wal",
+        ],
+        &[],
+        &["POSTGRES_INITDB_WALDIR is '/wal', which belongs to uid 0 and has to belong to uid 999"],
+    );
 }
 
 #[test]
