@@ -310,3 +310,48 @@ fn a_databases_name_is_quoted_as_libpq_reads_it() {
         );
     }
 }
+
+#[test]
+fn options_of_initdb_are_read_as_initdb_reads_them() {
+    for (text, expected) in [
+        (
+            r#"-kU "a b" --pgd=/d -X/w --set work_mem=1 -c'port = 2'"#,
+            "data-checksums\t\nusername\ta b\npgdata\t/d\nwaldir\t/w\nset\twork_mem=1\nset\tport = 2\n",
+        ),
+        (
+            "--locale-provider icu -E UTF8 -n",
+            "locale-provider\ticu\nE\tUTF8\nno-clean\t\n",
+        ),
+        ("", ""),
+    ] {
+        let found = shell("initdb_options", &[("POSTGRES_INITDB_ARGS", text)]);
+        assert_eq!(found.replace("k\t\n", "data-checksums\t\n"), expected, "{text}");
+    }
+}
+
+#[test]
+fn secrets_are_masked_and_what_is_beside_them_is_not() {
+    for (text, expected) in [
+        ("host=h password=a user=u", "host=h password=*** user=u"),
+        (r"password = 'it\'s a' user=u", "password = *** user=u"),
+        ("sslpassword=\"a b\" x=1", "sslpassword=*** x=1"),
+        ("x: 'password=''a b'' user=u'", "x: 'password=*** user=u'"),
+        (
+            "postgresql://u:p@h:5432/d?password=a&x=1",
+            "postgresql://u:***@h:5432/d?password=***&x=1",
+        ),
+        ("ssl_passphrase_command: 'echo a'", "ssl_passphrase_command: ***"),
+        ("password_encryption=md5", "password_encryption=md5"),
+        ("https://h:80/a@b", "https://h:80/a@b"),
+    ] {
+        assert_eq!(
+            shell("mask_secrets <<<\"$TEXT\"", &[("TEXT", text)]).trim(),
+            expected,
+            "{text}"
+        );
+    }
+    assert_eq!(
+        shell("mask_setting app.jwt_secret 'a b'; mask_setting port 5432", &[]),
+        "app.jwt_secret=***port=5432"
+    );
+}

@@ -17,6 +17,8 @@ mod initialisation;
 mod layout;
 #[path = "../contract/library.rs"]
 mod library;
+#[path = "../contract/mistakes.rs"]
+mod mistakes;
 #[path = "../contract/patroni.rs"]
 mod patroni;
 #[path = "../contract/patroni_configuration.rs"]

@@ -2,14 +2,17 @@
 # Follows the layers as PostgreSQL will, and tells for each setting which one wins. Only reads; knows no setting's meaning or default.
 
 # usage: effective_settings [POSTGRES_ARG...]
-# Prints "name = value  origin" for each setting that any layer gives, by name.
+# Prints "name = value  origin" for each setting that any layer gives, by name, without secrets.
+# shellcheck disable=SC2154  # of config/mask.sh
 effective_settings() {
   {
     layer_settings "$@"
     file_settings "$PGDATA/postgresql.auto.conf"
     take_config_file "$@"
     argument_settings "${REPLY_ARGUMENTS[@]}"
-  } | awk -F '\t' '{ shown[$1] = sprintf("  %-34s %-30s %s", $1, "= " $2, $3) } END { for (name in shown) print shown[name] }' | sort
+  } | mask_secrets | awk -F '\t' -v secret="$secret_setting" '
+    { shown[$1] = sprintf("  %-34s %-30s %s", $1, "= " ($1 ~ secret ? "***" : $2), $3) }
+    END { for (name in shown) print shown[name] }' | sort
 }
 
 # usage: layer_settings [POSTGRES_ARG...]

@@ -7,8 +7,9 @@ preload_libraries() {
   image_settings_file
   printf '%s,%s,%s\n' "${CITUS_ROLE:+citus}" "$(setting_in "$REPLY" shared_preload_libraries)" "${POSTGRES_PRELOAD_LIBRARIES:-}" | awk -v RS='[,\n]' '
     { gsub(/^[ \t"]+|[ \t"]+$/, "") }
-    $0 == "" || seen[$0]++ { next }
-    $0 == "citus" { first = "citus"; next }
+    { name = $0; sub(/^[$]libdir\//, "", name) }
+    name == "" || seen[name]++ { next }
+    name == "citus" { first = $0; next }
     { list = list "," $0 }
     END { list = first list; sub(/^,/, "", list); print list }'
 }
@@ -32,9 +33,9 @@ check_preload() {
 }
 
 # usage: preload_library_exists LIBRARY
-# A name with a slash is a path, and a file's name may already have its ending.
+# A name with a slash is a path, $libdir at its beginning is the directory of libraries, and a file's name may already have its ending.
 preload_library_exists() {
-  local file="$1" program
+  local file="${1#"\$libdir/"}" program
   if [[ "$file" != */* ]]; then
     program="$(type -P postgres)"
     file="${program%/bin/postgres}/lib/$file"

@@ -5,7 +5,11 @@
 # A directory of someone else's is the commonest trouble with volumes, and PostgreSQL's own message comes late.
 check_access() {
   [[ -d "$PGDATA" ]] || return 0
-  [[ ! -r "$PGDATA" || ! -w "$PGDATA" || ! -x "$PGDATA" ]] || return 0
+  if [[ -r "$PGDATA" && -w "$PGDATA" && -x "$PGDATA" ]]; then
+    ((EUID == 0)) || [[ -O "$PGDATA" ]] || problem "$PGDATA belongs to uid $(stat --format=%u "$PGDATA"), and PostgreSQL insists that uid $(id -u), as which it is to run, owns its data directory.
+Give the directory to uid $(id -u), start with --user root once, and its owner is corrected, or set PGDATA to a directory below it, which is then made."
+    return 0
+  fi
   if is_read_only "$PGDATA"; then
     problem "$PGDATA is on a file system that is mounted read-only: mount the volume without \`:ro\`"
   else

@@ -14,10 +14,3 @@ POSTGRES_HOST_AUTH_METHOD=trust allows all connections without a password. This 
     problem "POSTGRES_PASSWORD has more than one line"
   fi
 }
-
-# usage: check_initdb_arguments
-check_initdb_arguments() {
-  # shellcheck disable=SC2034  # only whether it can be split is asked
-  local -a arguments
-  split_words arguments "$POSTGRES_INITDB_ARGS" || problem "POSTGRES_INITDB_ARGS has an unmatched quote: $POSTGRES_INITDB_ARGS"
-}

@@ -16,10 +16,10 @@ check_standalone() {
   case "$REPLY" in
     absent)
       check_place
-      check_initialisation
+      check_initialisation "$@"
       ;;
     foreign) problem "$PGDATA is not empty and holds no PostgreSQL cluster (PG_VERSION is missing or empty); it is left as it is" ;;
-    incomplete) check_incomplete ;;
+    incomplete) check_incomplete "$@" ;;
   esac
 }
 
@@ -27,6 +27,16 @@ check_standalone() {
 check_config_file() {
   take_config_file "$@"
   [[ "$REPLY" == "$PGDATA/postgresql.conf" || -r "$REPLY" ]] || problem "config_file '$REPLY' does not exist or cannot be read by uid $(id -u)"
+}
+
+# usage: check_named_files [POSTGRES_ARG...]
+# Files that the server reads only when it has started, so that asking it about its settings does not find them missing.
+check_named_files() {
+  local name file
+  while IFS=$'\t' read -r name file _; do
+    [[ "$name" != @(hba_file|ident_file) || -r "$file" ]] ||
+      problem "$name '$file' on the command line does not exist or cannot be read by uid $(id -u)"
+  done < <(argument_settings "$@")
 }
 
 # usage: check_data_argument [POSTGRES_ARG...]
@@ -38,17 +48,19 @@ check_data_argument() {
     problem "the command line names the data directory $directory, and PGDATA is $PGDATA: set PGDATA=$directory instead"
 }
 
-# usage: check_initialisation
+# usage: check_initialisation [POSTGRES_ARG...]
 check_initialisation() {
   check_password
   check_initdb_arguments
   check_user_scripts
+  check_named_files "$@"
+  check_settings "$@"
 }
 
-# usage: check_incomplete
+# usage: check_incomplete [POSTGRES_ARG...]
 check_incomplete() {
   if [[ "$POSTGRES_ON_FAILED_INIT" == start-over ]]; then
-    check_initialisation
+    check_initialisation "$@"
     return
   fi
   problem "the initialisation of $PGDATA did not complete: an init script failed, or the container was stopped meanwhile.

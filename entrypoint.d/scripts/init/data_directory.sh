@@ -22,6 +22,15 @@ data_directory_state() {
   fi
 }
 
+# usage: settle_data_directory
+# Says it where PGDATA is not what it was given as.
+settle_data_directory() {
+  local given="${PGDATA:-}"
+  place_data_directory
+  [[ "${PGDATA:-}" == "$given" ]] ||
+    say "$given belongs to uid $(stat --format=%u "$given"), and PostgreSQL insists on owning its data directory: it is $PGDATA"
+}
+
 # usage: claim_data_directory
 # Takes a lock on the directory itself, held until the last process of this start has ended. Two containers on one volume have
 # pids of their own, so PostgreSQL's pid file cannot keep them apart; a lock of the kernel can.

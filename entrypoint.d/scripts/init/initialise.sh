@@ -9,13 +9,12 @@ set -Eeuo pipefail
 source "$(dirname "$(dirname "$(readlink -f "$0")")")/lib/all.sh"
 
 initialisation_stage=initdb
+scripts_have_begun=''
 
 # usage: report_failure
 # shellcheck disable=SC2317  # called by the trap
 report_failure() {
   local status=$?
-  # initdb has removed what it made, and nothing else has been done: a corrected start may begin afresh.
-  [[ "$initialisation_stage" != initdb ]] || withdraw_initialisation
   [[ -n "$initialisation_stage" ]] || return 0
   if ((status)); then
     warn "the initialisation failed (status $status) in: $initialisation_stage"
@@ -23,10 +22,12 @@ report_failure() {
     warn "the initialisation was ended with status 0 by: $initialisation_stage
 A script that is not executable runs inside the initialisation and ends it with \`exit\`: end such a script with \`return\`, or make it executable."
   fi
+  [[ -n "$scripts_have_begun" ]] || withdraw_initialisation
 }
-trap report_failure EXIT
 
 begin_initialisation
+# Not before: what somebody else has begun is not to be withdrawn.
+trap report_failure EXIT
 create_cluster
 initialisation_stage='configuration of the new cluster'
 write_layers "$@"
@@ -37,6 +38,7 @@ initialisation_stage="database $POSTGRES_DB"
 name_quoted_user
 create_database
 [[ -z "$CITUS_ROLE" ]] || docker_process_sql --quiet --command 'CREATE EXTENSION citus'
+scripts_have_begun=yes
 run_user_scripts
 initialisation_stage='stop of the temporary server'
 stop_temporary_server

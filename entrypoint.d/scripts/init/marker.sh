@@ -18,19 +18,33 @@ end_initialisation() {
 }
 
 # usage: withdraw_initialisation
-# Takes the marker down again if there is nothing below it.
+# Undoes an initialisation that has failed by itself, before anything of the user's was run: a corrected start may begin afresh. What
+# --no-clean in POSTGRES_INITDB_ARGS is to keep stays, and with it the marker. A kill never comes here.
+# shellcheck disable=SC2154  # temporary_* are set by start_temporary_server
 withdraw_initialisation() {
+  if [[ -n "${temporary_server:-}" ]]; then
+    kill -s QUIT "$temporary_server" 2>/dev/null || true
+    wait "$temporary_server" || true
+    rm --recursive --force "$temporary_socket"
+  fi
   initialising_marker
-  rmdir "$REPLY" 2>/dev/null || true
+  if [[ $'\n'"$(initdb_options)" == *$'\n'no-clean* && -e "$REPLY/data" ]]; then return 0; fi
+  say "no initialisation script had begun: what this start had made in $PGDATA is removed, and a corrected start begins afresh"
+  remove_initialisation
 }
 
 # usage: discard_incomplete
+discard_incomplete() {
+  say "removing the incomplete cluster in $PGDATA, as POSTGRES_ON_FAILED_INIT=start-over asks for"
+  remove_initialisation
+}
+
+# usage: remove_initialisation
 # Empties the data directory of an initialisation that did not end, and the WAL directory that its initdb was given, whatever the
 # environment names now. Both were empty when it began.
-discard_incomplete() {
+remove_initialisation() {
   initialising_marker
   local marker="$REPLY" wal
-  say "removing the incomplete cluster in $PGDATA, as POSTGRES_ON_FAILED_INIT=start-over asks for"
   # First what a link leads to, and then the link.
   for wal in "$PGDATA/pg_wal" "$marker/data/pg_wal"; do
     [[ ! -L "$wal" || ! -d "$wal" ]] || find "$wal/" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm --recursive --force {} +

@@ -64,4 +64,5 @@ read_environment() {
   one_of POSTGRES_AUTO_MEMORY on on off
   one_of POSTGRES_LOG stderr stderr file
   one_of CITUS_ROLE '' '' coordinator worker
+  settle_data_directory
 }

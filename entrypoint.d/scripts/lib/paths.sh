@@ -10,6 +10,22 @@ first_writable() {
   return 1
 }
 
+# usage: place_data_directory
+# PostgreSQL insists on owning its data directory. A volume of someone else's that may be written to, as OpenShift gives it to an arbitrary
+# uid, cannot be one, but a directory in it can: PGDATA becomes its `pgdata`, if nothing else is there. The same answer comes at each start,
+# and to root, who would otherwise see a directory that is not empty.
+place_data_directory() {
+  local entry
+  [[ -d "${PGDATA:-}" && ! -e "$PGDATA/PG_VERSION" ]] || return 0
+  if ((EUID == 0)) || [[ -O "$PGDATA" || ! -w "$PGDATA" || ! -x "$PGDATA" ]]; then
+    [[ -e "$PGDATA/pgdata/PG_VERSION" || -e "$PGDATA/pgdata/.initialising" ]] || return 0
+  fi
+  for entry in "$PGDATA"/* "$PGDATA"/.[!.]* "$PGDATA"/..?*; do
+    [[ "${entry##*/}" == @(pgdata|lost+found) || ! -e "$entry" ]] || return 0
+  done
+  export PGDATA="$PGDATA/pgdata"
+}
+
 # usage: socket_directory
 # Sets REPLY to the directory of PostgreSQL's socket and of short-lived files of this start.
 socket_directory() { first_writable /var/run/postgresql "${TMPDIR:-/tmp}"; }

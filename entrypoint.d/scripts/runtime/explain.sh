@@ -6,13 +6,21 @@
 explain_standalone() {
   read_environment
   check_standalone "${@:2}"
+  check_explained_settings "${@:2}"
   server_command "${@:2}"
   explain_line start "PostgreSQL $PG_MAJOR alone, as uid $(id -u)"
-  explain_line command "$(printf '%q ' "${REPLY_COMMAND[@]}")"
+  explain_line command "$(mask_words "${REPLY_COMMAND[@]}")"
   explain_data
   printf 'settings, each with its origin:\n'
   effective_settings "${@:2}"
   stop_on_problems
+}
+
+# usage: check_explained_settings [POSTGRES_ARG...]
+# What a start leaves to the server, because nothing is half-made by it, is checked here as well.
+check_explained_settings() {
+  data_directory_state
+  [[ "$REPLY" != complete ]] || ((${#problems[@]})) || check_settings_of_cluster "$@"
 }
 
 # usage: explain_patroni patroni|postgres [ARG...]
@@ -29,7 +37,7 @@ explain_patroni() {
     explain_line settings "from $REPLY, and from PATRONI_* variables, which override it"
   else
     explain_line settings 'from this file, and from PATRONI_* variables, which override it:'
-    patroni_text | sed 's/^/  /'
+    patroni_text | mask_secrets | sed 's/^/  /'
   fi
   stop_on_problems
 }
@@ -47,7 +55,7 @@ explain_upgrade() {
 
 # usage: explain_other COMMAND [ARG...]
 explain_other() {
-  explain_line command "$(printf '%q ' "$@")"
+  explain_line command "$(mask_words "$@")"
   explain_line start 'the command as it stands; nothing is initialised'
 }
 

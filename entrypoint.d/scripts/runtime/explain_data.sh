@@ -7,7 +7,7 @@ explain_data() {
   data_directory_state
   explain_line data "$PGDATA: $REPLY"
   [[ "$REPLY" == absent ]] || return 0
-  explain_line new "superuser $POSTGRES_USER ($(password_origin)), database $POSTGRES_DB${POSTGRES_INITDB_ARGS:+, initdb $POSTGRES_INITDB_ARGS}"
+  explain_line new "superuser $POSTGRES_USER ($(password_origin)), database $POSTGRES_DB${POSTGRES_INITDB_ARGS:+, initdb $(mask_secrets <<<"$POSTGRES_INITDB_ARGS")}"
   user_scripts
   # shellcheck disable=SC2154  # set by user_scripts
   for file in "${user_script_files[@]}"; do

@@ -27,11 +27,15 @@ run_standalone() {
 initialise_once() {
   local status=0
   data_directory_state
-  [[ "$REPLY" != incomplete ]] || discard_incomplete
+  if [[ "$REPLY" == incomplete ]]; then
+    discard_incomplete
+    data_directory_state
+  fi
   if [[ "$REPLY" == complete ]]; then
     printf '\nPostgreSQL Database directory appears to contain a database; Skipping initialization\n\n'
     return 0
   fi
+  [[ "$REPLY" == absent ]] || die "$PGDATA was changed by something else while this start checked it; it is left as it is now"
   warn_of_trust
   # shellcheck disable=SC2154  # set by lib/all.sh
   run_stoppable "the initialisation" "$container_scripts/init/initialise.sh" "$@" || status=$?
