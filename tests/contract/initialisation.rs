@@ -94,7 +94,7 @@ fn line_13_no_tcp_address_is_open_during_initialisation() {
 #[test]
 fn line_14_names_and_password_with_spaces_and_quotes() {
     needs_image!();
-    let (user, database, password) = (r#"us er'"$x\"#, r#"d b'"$y\"#, r#"p w'"$z\"#);
+    let (user, database, password) = (r#"us er'"$x\"#, r#"d=b'"$y\"#, r#"p w'"$z\"#);
     let options = [
         format!("POSTGRES_USER={user}"),
         format!("POSTGRES_DB={database}"),
@@ -107,8 +107,8 @@ fn line_14_names_and_password_with_spaces_and_quotes() {
     container.copy_script("a.sql", 0o644, "CREATE TABLE here (i int);");
     container.start();
     container.wait_until_serving();
-    let login = "PGPASSWORD=\"$POSTGRES_PASSWORD\" psql --host=$(hostname -i) --username=\"$POSTGRES_USER\" --dbname=\"$POSTGRES_DB\" \
-                 -Atc 'SELECT current_user, current_database(), count(*) FROM here'";
+    let login = "PGPASSWORD=\"$POSTGRES_PASSWORD\" psql --host=$(hostname -i) --username=\"$POSTGRES_USER\" \
+                 --dbname=\"dbname='d=b\\\\'\\\"\\$y\\\\\\\\'\" -Atc 'SELECT current_user, current_database(), count(*) FROM here'";
     assert_eq!(container.shell(login).ok(), format!("{user}|{database}|0"));
 }
 

@@ -5,7 +5,7 @@
 # Runs SQL from stdin or --file as the superuser in POSTGRES_DB, and fails at the first error.
 docker_process_sql() {
   local -a database=()
-  [[ -z "$POSTGRES_DB" ]] || database=(--dbname "$POSTGRES_DB")
+  [[ -z "$POSTGRES_DB" ]] || database=(--dbname "$(conninfo_of_database "$POSTGRES_DB")")
   psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --no-password --no-psqlrc "${database[@]}" "$@"
 }
 

@@ -45,9 +45,10 @@ stop_private_server() {
 
 # usage: in_each_database_with EXTENSION PSQL_ARG...
 in_each_database_with() {
-  local database
+  local name database
   local -a psql=(psql --no-psqlrc --quiet --no-align --tuples-only --no-password --set ON_ERROR_STOP=1)
-  while IFS= read -r database; do
+  while IFS= read -r name; do
+    database="$(conninfo_of_database "$name")"
     [[ "$("${psql[@]}" --dbname "$database" --command "SELECT count(*) FROM pg_extension WHERE extname = '$1'")" == 1 ]] || continue
     "${psql[@]}" --dbname "$database" "${@:2}" >/dev/null
   done < <("${psql[@]}" --dbname template1 --command 'SELECT datname FROM pg_database WHERE datallowconn')
