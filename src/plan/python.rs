@@ -4,7 +4,6 @@
 //! wheel that Debian ships (python3-pip-whl), with Debian's own interpreter, and works on the environment from the
 //! outside.
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use super::DistributionFetch;
@@ -51,10 +50,11 @@ pub fn requirements<'d>(distributions: impl IntoIterator<Item = &'d Distribution
 
 /// The wheels, which are installed as they are, and the archives, which have to be made wheels first.
 fn by_kind(patroni: &Patroni) -> (Vec<Distribution>, Vec<Distribution>) {
-    let extension =
-        |distribution: &Distribution| Path::new(&distribution.file).extension().map(OsStr::to_owned);
     let distributions = patroni.distributions.iter().cloned();
-    distributions.partition(|distribution| extension(distribution).is_some_and(|kind| kind == "whl"))
+    distributions.partition(|distribution| {
+        let kind = Path::new(&distribution.file).extension();
+        kind.is_some_and(|kind| kind == "whl")
+    })
 }
 
 /// Downloads of what is not at hand: of wheels, and of archives. pip reads the metadata of an archive, for which psycopg's asks
