@@ -27,6 +27,8 @@ mod patroni_configuration;
 mod patroni_end;
 #[path = "../contract/patroni_mistakes.rs"]
 mod patroni_mistakes;
+#[path = "../contract/places.rs"]
+mod places;
 #[path = "../contract/process.rs"]
 mod process;
 #[path = "../contract/safety.rs"]
