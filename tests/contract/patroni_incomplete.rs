@@ -118,18 +118,31 @@ fn patroni_10_a_member_of_another_name_starts_over_when_the_store_has_forgotten_
 }
 
 #[test]
-fn patroni_10_a_failed_initdb_leaves_nothing_and_a_corrected_start_begins_afresh() {
+fn patroni_10_a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begins_afresh() {
     needs_image!();
     if let Some(why) = etcd_image().err().or_else(no_patroni) {
         return skip(&why);
     }
     let (volume, mut cluster) = (Volume::new(), Cluster::new());
     let mount = volume.as_data();
-    let failing = [REPLICATES, &mount, "--env=POSTGRES_INITDB_ARGS=--locale=nowhere"];
-    let ran = cluster.create(&failing).run();
-    assert_eq!(ran.status, 1, "{ran:?}");
-    assert!(ran.err.contains("a corrected start begins afresh"), "{ran:?}");
-    assert_eq!(volume.shell(&format!("ls -A {DATA}")), "");
+    // The second one fails when the server is started.
+    for (options, file) in [
+        ("POSTGRES_INITDB_ARGS=--locale=nowhere", ""),
+        ("A=", "ssl = on\n"),
+    ] {
+        let failing = cluster.create(&[
+            REPLICATES,
+            &mount,
+            "--env",
+            options,
+            "--volume=/etc/postgresql/conf.d",
+        ]);
+        failing.copy("/etc/postgresql/conf.d/a.conf", 0o644, file);
+        let ran = failing.run();
+        assert_eq!(ran.status, 1, "{ran:?}");
+        assert!(ran.err.contains("a corrected start begins afresh"), "{ran:?}");
+        assert_eq!(volume.shell(&format!("ls -A {DATA}")), "");
+    }
     let leader = cluster.add(&[REPLICATES, &mount]);
     cluster.wait_for(leader, "Leader\trunning");
 }

@@ -16,6 +16,8 @@ report_failure() {
   ((status == 0)) || withdraw_initialisation
 }
 
+# Patroni removes the directory itself, where that is no volume, after a copy that failed.
+[[ -d "$PGDATA" ]] || mkdir --mode=0700 "$PGDATA"
 begin_initialisation
 # Not before: what somebody else has begun is not to be withdrawn.
 trap report_failure EXIT

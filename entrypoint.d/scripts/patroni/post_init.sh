@@ -29,11 +29,10 @@ export PGOPTIONS='-c synchronous_commit=local'
 # What the hook has brought is a database that has been initialised before.
 if ! hook bootstrap; then
   create_database
+  user_scripts_begin
   run_user_scripts
   initialisation_stage='roles of Patroni'
   create_patroni_roles
-  initialising_marker
-  # Not there with a patroni.yml of the user's that runs this script.
-  [[ ! -e "$REPLY" ]] || end_initialisation
+  end_bootstrap
 fi
 initialisation_stage=''
