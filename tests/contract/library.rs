@@ -320,12 +320,44 @@ fn options_of_initdb_are_read_as_initdb_reads_them() {
         ),
         (
             "--locale-provider icu -E UTF8 -n",
-            "locale-provider\ticu\nE\tUTF8\nno-clean\t\n",
+            "locale-provider\ticu\nencoding\tUTF8\nno-clean\t\n",
         ),
         ("", ""),
     ] {
         let found = shell("initdb_options", &[("POSTGRES_INITDB_ARGS", text)]);
-        assert_eq!(found.replace("k\t\n", "data-checksums\t\n"), expected, "{text}");
+        assert_eq!(found, expected, "{text}");
+    }
+    for (text, expected) in [
+        ("-k --set 'a= --b' --locale=''", ""),
+        ("--nonsense", "initdb: unrecognized option '--nonsense'\n"),
+        ("-k -- b", "initdb: a word that is no option: 'b'\n"),
+    ] {
+        assert_eq!(
+            shell("initdb_strays", &[("POSTGRES_INITDB_ARGS", text)]),
+            expected,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn seconds_are_whole_numbers() {
+    for (value, problems) in [
+        ("", "0"),
+        ("60", "0"),
+        ("60s", "1"),
+        ("08", "1"),
+        ("1.5", "1"),
+        ("a[0]", "1"),
+    ] {
+        assert_eq!(
+            shell(
+                "seconds PGCTLTIMEOUT; echo -n ${#problems[@]}",
+                &[("PGCTLTIMEOUT", value)]
+            ),
+            problems,
+            "{value}"
+        );
     }
 }
 

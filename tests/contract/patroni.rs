@@ -76,6 +76,14 @@ impl Cluster {
 
     /// Makes a member and starts it.
     pub fn add(&mut self, options: &[&str]) -> usize {
+        let member = self.create(options);
+        member.start();
+        self.members.push(member);
+        self.members.len() - 1
+    }
+
+    /// Makes what would be the next member, and leaves it to the caller.
+    pub fn create(&self, options: &[&str]) -> Container {
         let name = format!("--hostname=p{}", self.members.len());
         let on_network = format!("--network={}", self.network.0);
         let fixed = [
@@ -92,9 +100,7 @@ impl Cluster {
             0o644,
             "CREATE TABLE made_once AS SELECT current_database() AS name;",
         );
-        member.start();
-        self.members.push(member);
-        self.members.len() - 1
+        member
     }
 
     /// Waits until the member sees itself in a state that `patronictl list` prints.

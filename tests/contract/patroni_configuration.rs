@@ -41,7 +41,20 @@ fn patroni_2_the_generated_file_is_valid_with_every_store_and_mode() {
     if let Some(why) = no_patroni() {
         return skip(&why);
     }
-    let cases: [(&[&str], &[&str]); 4] = [
+    let cases: [(&[&str], &[&str]); 5] = [
+        (
+            &[
+                "PATRONI_ETCD3_HOSTS=127.0.0.1:2379",
+                "PATRONI_KUBERNETES_NAMESPACE=default",
+                "PATRONI_KUBERNETES_LABELS={app: db}",
+                "PATRONI_POSTGRESQL_DATA_DIR=/var/lib/postgresql/data/",
+                "POSTGRES_INITDB_ARGS=--locale-prov icu --icu-locale 'de' -gE LATIN1 -c \"port = '2'\"",
+            ],
+            &[
+                "- locale-provider: 'icu'\n  - icu-locale: 'de'\n  - allow-group-access\n  - encoding: 'LATIN1'\n",
+                r"- set: '''port = ''\''''2''\'''''''",
+            ],
+        ),
         (
             &[
                 "PATRONI_ETCD3_HOSTS=127.0.0.1:2379",

@@ -174,6 +174,22 @@ fn patroni_4_what_is_patronis_is_refused_where_nothing_starts_patroni() {
     let said = refused(&["--env", PASSWORD], &[], Some((file, 0o644, COMPLETE)));
     assert!(said.contains(&format!("have no effect: {file}.")), "{said}");
 
+    // What makes no member is no reason to refuse, and is not passed over either.
+    let harmless = [
+        "--env",
+        PASSWORD,
+        "--env=PATRONI_LOG_LEVEL=DEBUG",
+        "--env=PATRONI_KUBERNETES_POD_IP=192.0.2.1",
+    ];
+    let explained = Container::to_the_end(&harmless, &["--explain"]);
+    assert_eq!(explained.status, 0, "{explained:?}");
+    assert!(
+        explained
+            .err
+            .contains("no effect: PATRONI_KUBERNETES_POD_IP PATRONI_LOG_LEVEL"),
+        "{explained:?}"
+    );
+
     // What Kubernetes sets for services with such names is nobody's mistake, nor is what has no value.
     let links = [
         "--env",
@@ -208,10 +224,12 @@ fn patroni_4_stores_methods_and_databases_that_do_not_fit_are_refused() {
         "--env=PATRONI_ETCD3_CACERT=/nowhere.pem",
         "--env=PATRONI_RESTAPI_KEYFILE=/etc",
         "--env=PATRONI_POSTGRESQL_DATA_DIR=/data",
+        "--env=POSTGRES_INITDB_ARGS=--nonsense",
     ];
     let said = refused(&options, &[], None);
     for mistake in [
-        "PATRONI_ETCD3_*, PATRONI_CONSUL_* name 2 stores",
+        "PATRONI_CONSUL_*, PATRONI_ETCD3_* name 2 stores",
+        "initdb does not take: unrecognized option '--nonsense'",
         "POSTGRES_HOST_AUTH_METHOD is 'scram'",
         "POSTGRES_DB is 'app', and PATRONI_CITUS_DATABASE is 'other'",
         "CITUS_ROLE is for a server without Patroni",
@@ -223,6 +241,25 @@ fn patroni_4_stores_methods_and_databases_that_do_not_fit_are_refused() {
         assert!(said.contains(mistake), "{mistake}: {said}");
     }
     assert!(!said.contains("KUBERNETES"), "{said}");
+
+    // Patroni would take Kubernetes, and initdb a directory, silently.
+    let options = [
+        "--env=PATRONI_SCOPE=test",
+        "--env=PATRONI_ZOOKEEPER_HOSTS='zk:2181'",
+        "--env=PATRONI_KUBERNETES_POD_IP=192.0.2.1",
+        "--env=POSTGRES_INITDB_ARGS=-W de --username=me",
+        "--env=PGCTLTIMEOUT=60s",
+    ];
+    let said = refused(&options, &[], None);
+    for mistake in [
+        "PATRONI_KUBERNETES_*, PATRONI_ZOOKEEPER_* name 2 stores",
+        "option pwprompt Patroni's initdb cannot have",
+        "a word that is no option: 'de'",
+        "names the superuser 'me' (--username)",
+        "PGCTLTIMEOUT is '60s', but must be a whole number of seconds",
+    ] {
+        assert!(said.contains(mistake), "{mistake}: {said}");
+    }
 
     // What is left out is the database that Citus distributes.
     let options = [

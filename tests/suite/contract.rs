@@ -25,6 +25,8 @@ mod patroni;
 mod patroni_configuration;
 #[path = "../contract/patroni_end.rs"]
 mod patroni_end;
+#[path = "../contract/patroni_incomplete.rs"]
+mod patroni_incomplete;
 #[path = "../contract/patroni_mistakes.rs"]
 mod patroni_mistakes;
 #[path = "../contract/places.rs"]

@@ -2,22 +2,26 @@
 # Makes a new cluster's files in the data directory.
 
 # usage: create_cluster
-# Runs initdb below the marker, since it insists on an empty directory and the marker has to be there first, then moves the files
-# to their place. The server keeps no absolute path into its data directory.
 create_cluster() {
-  initialising_marker
-  local fresh="$REPLY/data"
   local -a arguments
   split_words arguments "$POSTGRES_INITDB_ARGS"
   if [[ -n "$POSTGRES_INITDB_WALDIR" ]]; then
     arguments=(--waldir "$POSTGRES_INITDB_WALDIR" "${arguments[@]}")
   fi
-  say "creating the cluster in $PGDATA"
   # The line feed is needed: initdb refuses an empty password file, and with trust there may be no password.
+  initdb_below_marker --username="$(initdb_user)" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") --no-instructions "${arguments[@]}"
+}
+
+# usage: initdb_below_marker [INITDB_ARG...]
+# Runs initdb below the marker, since it insists on an empty directory and the marker has to be there first, then moves the files
+# to their place. The server keeps no absolute path into its data directory.
+initdb_below_marker() {
+  initialising_marker
+  local fresh="$REPLY/data"
+  say "creating the cluster in $PGDATA"
   (
     ensure_passwd_entry
-    initdb --pgdata="$fresh" --username="$(initdb_user)" --pwfile=<(printf '%s\n' "$POSTGRES_PASSWORD") \
-      --no-instructions "${arguments[@]}"
+    initdb --pgdata="$fresh" "$@"
   )
   release_automatic_settings "$fresh/postgresql.conf"
   mv --target-directory="$PGDATA" "$fresh"/*

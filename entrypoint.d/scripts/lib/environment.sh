@@ -51,6 +51,13 @@ one_of() {
   problem "$variable is '${!variable}', but may be: $*"
 }
 
+# usage: seconds VARIABLE
+# Reports a value that is no whole number of seconds; none is right too. To bash anything else would be an error of arithmetic, after which it goes
+# on at the top level.
+seconds() {
+  [[ -z "${!1:-}" || "${!1}" =~ ^[1-9][0-9]{0,6}$ ]] || problem "$1 is '${!1}', but must be a whole number of seconds, without a unit: $1=60"
+}
+
 # usage: read_environment
 # The variables that both kinds of start understand.
 read_environment() {
@@ -64,6 +71,7 @@ read_environment() {
   one_of POSTGRES_ON_FAILED_INIT refuse refuse start-over
   one_of POSTGRES_AUTO_MEMORY on on off
   one_of POSTGRES_LOG stderr stderr file
+  seconds PGCTLTIMEOUT
   one_of CITUS_ROLE '' '' coordinator worker
   settle_data_directory
 }

@@ -23,6 +23,7 @@ supervise_patroni() {
   supervise TERM setsid "$@"
   ((REPLY_STATUS == 0)) || warn "Patroni has ended with status $REPLY_STATUS"
   stop_left_server
+  withdraw_failed_bootstrap "$REPLY_STATUS"
   exit "$REPLY_STATUS"
 }
 

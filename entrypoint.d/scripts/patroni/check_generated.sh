@@ -4,21 +4,33 @@
 # usage: check_generated_patroni
 # What a generated configuration needs from the environment.
 check_generated_patroni() {
-  local -a arguments
   [[ -n "${PATRONI_SCOPE:-}" ]] || problem "PATRONI_SCOPE is not set: it is the cluster's name"
   check_patroni_stores
   check_method
   method_is_trust || check_patroni_passwords
-  if ! split_words arguments "$POSTGRES_INITDB_ARGS"; then
-    problem "POSTGRES_INITDB_ARGS has an unmatched quote: $POSTGRES_INITDB_ARGS"
-  fi
-  [[ " ${arguments[*]}" != *' -'[!-]* && "${arguments[*]}" != [!-]* ]] ||
-    problem "POSTGRES_INITDB_ARGS may hold only long options under Patroni, as --name=value or --name: $POSTGRES_INITDB_ARGS"
+  check_initdb_arguments
+  check_patroni_initdb
   [[ "$POSTGRES_DB" == "${PATRONI_CITUS_DATABASE:-$POSTGRES_DB}" ]] ||
     problem "POSTGRES_DB is '$POSTGRES_DB', and PATRONI_CITUS_DATABASE is '$PATRONI_CITUS_DATABASE': the scripts would fill one database and Citus distribute the other. Leave POSTGRES_DB out"
   check_patroni_times
   check_user_scripts
   check_hooks
+}
+
+# usage: check_patroni_initdb
+# Patroni gives initdb its options by their long names, and some of them itself.
+check_patroni_initdb() {
+  local name line
+  while IFS= read -r line; do
+    problem "POSTGRES_INITDB_ARGS is '$POSTGRES_INITDB_ARGS', which initdb does not take: ${line#initdb: }"
+  done < <(initdb_strays)
+  while IFS=$'\t' read -r name _; do
+    case "$name" in
+      L | pwfile | pwprompt | show | sync-only | version | help)
+        problem "POSTGRES_INITDB_ARGS is '$POSTGRES_INITDB_ARGS', whose option ${name/#L/-L} Patroni's initdb cannot have: leave it out"
+        ;;
+    esac
+  done < <(initdb_options)
 }
 
 # usage: check_patroni_passwords

@@ -19,7 +19,7 @@ check_patroni() {
   check_citus_strays
   check_citus
   check_patroni_certificates
-  [[ "${PATRONI_POSTGRESQL_DATA_DIR:-$PGDATA}" == "$PGDATA" ]] ||
+  [[ -z "${PATRONI_POSTGRESQL_DATA_DIR:-}" ]] || is_same_path "$PATRONI_POSTGRESQL_DATA_DIR" "$PGDATA" ||
     problem "PATRONI_POSTGRESQL_DATA_DIR is '$PATRONI_POSTGRESQL_DATA_DIR', and PGDATA is '$PGDATA', which is checked and locked: set PGDATA alone"
   patroni_user_file "$@"
   if [[ -n "$REPLY" ]]; then
@@ -31,7 +31,15 @@ check_patroni() {
   [[ "$REPLY" != incomplete ]] || check_incomplete_patroni
 }
 
+# usage: is_same_path PATH PATH
+# As words: a slash at the end, or two, make no difference.
+is_same_path() { [[ "$(realpath --canonicalize-missing --no-symlinks -- "$1")" == "$(realpath --canonicalize-missing --no-symlinks -- "$2")" ]]; }
+
 # usage: check_incomplete_patroni
+# The store is told by a start that starts over; one with an emptied directory knows nothing of it.
 check_incomplete_patroni() {
-  [[ "$POSTGRES_ON_FAILED_INIT" == start-over ]] || check_incomplete
+  [[ "$POSTGRES_ON_FAILED_INIT" != start-over ]] || return 0
+  check_incomplete
+  problems[-1]+="
+After removing the contents by hand, Patroni may be waiting for the leader that was killed: \`patronictl remove ${PATRONI_SCOPE:-SCOPE}\` in a running member makes it begin."
 }

@@ -17,19 +17,19 @@ patroni_dynamic_text() {
 }
 
 # usage: patroni_initdb_text
-# Options of the first initdb. Checksums are what pg_rewind needs, and what finds a disk that lies.
+# Options of the first initdb. Checksums are what pg_rewind needs, and what finds a disk that lies. Of an option that is there twice the last one
+# counts for initdb, so those of the user come last.
 patroni_initdb_text() {
-  local argument
-  local -a arguments
+  local name value
   printf '  initdb:\n  - encoding: UTF8\n  - data-checksums\n'
   [[ -z "$POSTGRES_INITDB_WALDIR" ]] || printf '  - waldir: %s\n' "$(quote_yaml "$POSTGRES_INITDB_WALDIR")"
-  split_words arguments "$POSTGRES_INITDB_ARGS"
-  for argument in "${arguments[@]}"; do
-    argument="${argument#--}"
-    case "$argument" in
-      data-checksums | encoding=*) ;;
-      *=*) printf '  - %s: %s\n' "${argument%%=*}" "$(quote_yaml "${argument#*=}")" ;;
-      *) printf '  - %s\n' "$argument" ;;
-    esac
-  done
+  while IFS=$'\t' read -r name value; do
+    # Patroni takes a pair of quotes off, and what a shell would with it, where there is something of a shell's.
+    [[ "$value" != *[\'\"\\]* ]] || value="${value@Q}"
+    if initdb_option_has_value "$name"; then
+      printf '  - %s: %s\n' "$name" "$(quote_yaml "$value")"
+    else
+      printf '  - %s\n' "$name"
+    fi
+  done < <(initdb_options)
 }

@@ -8,6 +8,8 @@ patroni_server_text() {
   socket_directory
   printf '  data_dir: %s\n' "$(quote_yaml "$PGDATA")"
   printf '  bin_dir: %s\n' "$(quote_yaml "$(dirname "$(command -v postgres)")")"
+  # shellcheck disable=SC2154  # set by lib/all.sh
+  printf '  bin_name:\n    initdb: %s\n' "$(quote_yaml "$container_scripts/patroni/initdb.sh")"
   printf '  pgpass: %s\n' "$(quote_yaml "$REPLY/.pgpass")"
   printf '  authentication:\n    superuser:\n      username: %s\n' "$(quote_yaml "$PATRONI_SUPERUSER_USERNAME")"
   printf '    replication:\n      username: %s\n' "$(quote_yaml "$PATRONI_REPLICATION_USERNAME")"

@@ -12,12 +12,11 @@ run_patroni() {
   prepare_directories
   step_down "$@"
   claim_data_directory
-  data_directory_state
-  [[ "$REPLY" != incomplete ]] || discard_incomplete
   drop_foreign_lock_files
   ensure_passwd_entry
   patroni_configuration "$@"
   file="$REPLY"
+  start_over "$file"
   # shellcheck disable=SC2154  # set by lib/all.sh
   remember_health_target "$(/opt/patroni/bin/python3 -I "$container_scripts/patroni/rest_target.py" "$file")"
   unset POSTGRES_PASSWORD
@@ -27,6 +26,18 @@ run_patroni() {
   fi
   link_patronictl "$file"
   supervise_patroni patroni "$file"
+}
+
+# usage: start_over FILE
+# Where an initialisation did not complete, and the start has not been refused for it. The directory goes last: as long as it is there, it is all
+# done again.
+start_over() {
+  data_directory_state
+  [[ "$REPLY" == incomplete ]] || return 0
+  # shellcheck disable=SC2154  # set by lib/all.sh
+  run_stoppable "starting over" /opt/patroni/bin/python3 "$container_scripts/patroni/release_bootstrap.py" "${1#environment}" ||
+    warn "the store may still have the key of the start that did not complete. If Patroni says that it is waiting for leader to bootstrap, run patronictl remove ${PATRONI_SCOPE:-SCOPE}"
+  discard_incomplete
 }
 
 # usage: keep_byte_code

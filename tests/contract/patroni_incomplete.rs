@@ -1,0 +1,148 @@
+//! A first start that did not complete, under Patroni: it is refused, and started over when told to. Patroni itself would make what is left of it
+//! leader.
+
+use super::container::{DATA, Volume};
+use super::needs_image;
+use super::patroni::{Cluster, REPLICATES, etcd_image, no_patroni};
+use crate::support::skip;
+
+const START_OVER: &str = "--env=POSTGRES_ON_FAILED_INIT=start-over";
+
+/// A start on the volume must be refused, each time.
+#[track_caller]
+fn refused(cluster: &Cluster, volume: &Volume) {
+    for _ in 0..2 {
+        let ran = cluster.create(&[REPLICATES, &volume.as_data()]).run();
+        assert_eq!(ran.status, 1, "{ran:?}");
+        for text in [
+            "did not complete",
+            "POSTGRES_ON_FAILED_INIT=start-over",
+            "patronictl remove test",
+        ] {
+            assert!(ran.err.contains(text), "{ran:?}");
+        }
+    }
+}
+
+/// A member that may start over must become leader of a whole cluster, without a marker, and another one join it.
+#[track_caller]
+fn started_over(cluster: &mut Cluster, volume: &Volume, options: &[&str]) {
+    let leader = cluster.add(&[&[REPLICATES, &volume.as_data(), START_OVER], options].concat());
+    cluster.wait_for(leader, "Leader\trunning");
+    let replica = cluster.add(&[REPLICATES]);
+    cluster.wait_for(replica, "Replica\tstreaming");
+    for member in [leader, replica] {
+        let member = &cluster.members[member];
+        assert_eq!(
+            member
+                .sql("SELECT string_agg(relname, ' ') FROM pg_class WHERE relname IN ('half', 'made_once')"),
+            "made_once"
+        );
+        assert_ne!(member.shell("ls -d $PGDATA/.initialising").status, 0);
+    }
+    let leader = &cluster.members[leader];
+    assert_eq!(
+        leader.sql("SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolcanlogin"),
+        "postgres replicator rewinder"
+    );
+    let log = leader.log();
+    assert!(log.contains("removing the incomplete cluster"), "{log}");
+    assert!(!log.contains("replicates") && !log.contains("rewinds"), "{log}");
+}
+
+#[test]
+fn patroni_10_line_25_a_failed_script_leaves_nothing_that_is_served() {
+    needs_image!();
+    if let Some(why) = etcd_image().err().or_else(no_patroni) {
+        return skip(&why);
+    }
+    let (volume, mut cluster) = (Volume::new(), Cluster::new());
+    for (name, text) in [
+        ("b.sql", "CREATE TABLE half (); SELECT 1 / 0;"),
+        ("b.sh", "exit 0\n"),
+    ] {
+        let failing = cluster.create(&[REPLICATES, &volume.as_data(), START_OVER]);
+        failing.copy_script(name, 0o644, text);
+        let ran = failing.run();
+        assert_eq!(ran.status, 1, "{ran:?}");
+        let named = format!("the initialisation ended in: /docker-entrypoint-initdb.d/{name}");
+        assert!(ran.err.contains(&named), "{ran:?}");
+        refused(&cluster, &volume);
+    }
+    let arguments = r#"--env=POSTGRES_INITDB_ARGS=--locale-provider icu --icu-locale de -kE UTF8 -c 'work_mem=5MB' --icu-rules="&V << w""#;
+    started_over(&mut cluster, &volume, &[arguments]);
+    assert_eq!(
+        cluster.members[0].sql(
+            "SELECT datlocprovider, datlocale, daticurules, current_setting('work_mem') FROM pg_database WHERE datname = 'postgres'"
+        ),
+        "i|de|&V << w|5MB"
+    );
+}
+
+#[test]
+fn patroni_10_line_25_a_kill_meanwhile_leaves_nothing_that_is_served() {
+    needs_image!();
+    if let Some(why) = etcd_image().err().or_else(no_patroni) {
+        return skip(&why);
+    }
+    let (volume, mut cluster) = (Volume::new(), Cluster::new());
+    for moment in [
+        "[[ -e $PGDATA/.initialising/data/PG_VERSION ]]",
+        "psql -U postgres -c 'SELECT FROM half'",
+    ] {
+        let killed = cluster.create(&[REPLICATES, &volume.as_data(), START_OVER]);
+        killed.copy_script("b.sql", 0o644, "CREATE TABLE half (); SELECT pg_sleep(60);");
+        killed.start();
+        killed.wait_for(moment);
+        killed.end_by("KILL");
+        refused(&cluster, &volume);
+    }
+    started_over(&mut cluster, &volume, &[]);
+}
+
+#[test]
+fn patroni_10_a_member_of_another_name_starts_over_when_the_store_has_forgotten_the_killed_one() {
+    needs_image!();
+    if let Some(why) = etcd_image().err().or_else(no_patroni) {
+        return skip(&why);
+    }
+    let (volume, mut cluster) = (Volume::new(), Cluster::new());
+    let killed = cluster.create(&[REPLICATES, &volume.as_data(), "--env=PATRONI_NAME=other"]);
+    killed.copy_script("b.sql", 0o644, "SELECT pg_sleep(60);");
+    killed.start();
+    killed.wait_for("patronictl list --format=tsv | grep -P 'other\t.*running'");
+    killed.end_by("KILL");
+    started_over(&mut cluster, &volume, &[]);
+    let log = cluster.members[0].log();
+    assert!(log.contains("waiting for what becomes of other"), "{log}");
+}
+
+#[test]
+fn patroni_10_a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begins_afresh() {
+    needs_image!();
+    if let Some(why) = etcd_image().err().or_else(no_patroni) {
+        return skip(&why);
+    }
+    let (volume, mut cluster) = (Volume::new(), Cluster::new());
+    let mount = volume.as_data();
+    // The second one fails when the server is started.
+    for (options, file) in [
+        ("POSTGRES_INITDB_ARGS=--locale=nowhere", ""),
+        ("A=", "ssl = on\n"),
+    ] {
+        let failing = cluster.create(&[
+            REPLICATES,
+            &mount,
+            "--env",
+            options,
+            "--volume=/etc/postgresql/conf.d",
+        ]);
+        failing.copy("/etc/postgresql/conf.d/a.conf", 0o644, file);
+        let ran = failing.run();
+        assert_eq!(ran.status, 1, "{ran:?}");
+        assert!(ran.err.contains("a corrected start begins afresh"), "{ran:?}");
+        assert_eq!(volume.shell(&format!("ls -A {DATA}")), "");
+    }
+    let leader = cluster.add(&[REPLICATES, &mount]);
+    cluster.wait_for(leader, "Leader\trunning");
+}
