@@ -29,6 +29,8 @@ mod patroni_end;
 mod patroni_incomplete;
 #[path = "../contract/patroni_mistakes.rs"]
 mod patroni_mistakes;
+#[path = "../contract/places.rs"]
+mod places;
 #[path = "../contract/process.rs"]
 mod process;
 #[path = "../contract/safety.rs"]

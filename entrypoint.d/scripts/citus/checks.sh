@@ -24,8 +24,9 @@ check_citus_strays() {
     [[ -n "${!variable:-}" ]] || continue
     [[ "$variable" != *_PORT ]] || is_port "${!variable}" || problem "$variable is '${!variable}', but must be a number from 1 to 65535"
     case "$variable ${CITUS_ROLE:-unset}" in
-      CITUS_*' worker' | CITUS_NODE_*' coordinator') ;;
-      CITUS_COORDINATOR_*) problem "$variable is set, and CITUS_ROLE is ${CITUS_ROLE:-not}: it is for CITUS_ROLE=worker, and has no effect without" ;;
+      # The nodes of a cluster may share their environment; the coordinator knows where it is.
+      CITUS_*' worker' | CITUS_*' coordinator') ;;
+      CITUS_COORDINATOR_*) problem "$variable is set, and CITUS_ROLE is not: it is for CITUS_ROLE=worker, and has no effect without" ;;
       *) problem "$variable is set, and CITUS_ROLE is not: it is for CITUS_ROLE=coordinator and CITUS_ROLE=worker, and has no effect without" ;;
     esac
   done
@@ -38,7 +39,7 @@ is_port() { [[ "$1" =~ ^[0-9]{1,5}$ ]] && ((10#$1 >= 1 && 10#$1 <= 65535)); }
 # The image sets what Citus needs, but later layers win.
 check_citus_wal() {
   local level origin
-  read -r level origin < <(effective_settings "$@" | awk '$1 == "wal_level" { $1 = $2 = ""; print }')
+  IFS=$'\t' read -r level origin < <(effective_setting wal_level "$@") || true
   [[ "$level" == logical ]] ||
     problem "wal_level is $level ($origin), but Citus moves shards by logical replication: remove the setting, and it is logical"
 }

@@ -1,16 +1,26 @@
 # shellcheck shell=bash
 # Follows the layers as PostgreSQL will, and tells for each setting which one wins. Only reads; knows no setting's meaning or default.
 
+# usage: effective_setting NAME [POSTGRES_ARG...]
+# Prints "value<TAB>origin" of the setting as the last layer gives it; nothing if none does.
+effective_setting() {
+  given_settings "${@:2}" | awk -F '\t' -v name="$1" '$1 == name { last = $2 FS $3 } END { if (last != "") print last }'
+}
+
+# usage: given_settings [POSTGRES_ARG...]
+# Prints "name<TAB>value<TAB>origin" for each setting in each layer, later ones after those that they override.
+given_settings() {
+  layer_settings "$@"
+  file_settings "$PGDATA/postgresql.auto.conf"
+  take_config_file "$@"
+  argument_settings "${REPLY_ARGUMENTS[@]}"
+}
+
 # usage: effective_settings [POSTGRES_ARG...]
 # Prints "name = value  origin" for each setting that any layer gives, by name, without secrets.
 # shellcheck disable=SC2154  # of config/mask.sh
 effective_settings() {
-  {
-    layer_settings "$@"
-    file_settings "$PGDATA/postgresql.auto.conf"
-    take_config_file "$@"
-    argument_settings "${REPLY_ARGUMENTS[@]}"
-  } | mask_secrets | awk -F '\t' -v secret="$secret_setting" '
+  given_settings "$@" | mask_secrets | awk -F '\t' -v secret="$secret_setting" '
     { shown[$1] = sprintf("  %-34s %-30s %s", $1, "= " ($1 ~ secret ? "***" : $2), $3) }
     END { for (name in shown) print shown[name] }' | sort
 }

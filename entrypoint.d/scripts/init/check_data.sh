@@ -4,7 +4,10 @@
 # usage: check_access
 # A directory of someone else's is the commonest trouble with volumes, and PostgreSQL's own message comes late.
 check_access() {
-  [[ -d "$PGDATA" ]] || return 0
+  if [[ ! -d "$PGDATA" ]]; then
+    check_place_for_directory
+    return 0
+  fi
   if [[ -r "$PGDATA" && -w "$PGDATA" && -x "$PGDATA" ]]; then
     ((EUID == 0)) || [[ -O "$PGDATA" ]] || problem "$PGDATA belongs to uid $(stat --format=%u "$PGDATA"), and PostgreSQL insists that uid $(id -u), as which it is to run, owns its data directory.
 Give the directory to uid $(id -u), start with --user root once, and its owner is corrected, or set PGDATA to a directory below it, which is then made."
@@ -14,7 +17,7 @@ Give the directory to uid $(id -u), start with --user root once, and its owner i
     problem "$PGDATA is on a file system that is mounted read-only: mount the volume without \`:ro\`"
   else
     problem "$PGDATA belongs to uid $(stat --format=%u "$PGDATA") (mode $(stat --format=%a "$PGDATA")) and cannot be used by uid $(id -u).
-Give the volume to uid $(id -u), or start with --user root once, and its owner is corrected."
+Give the volume to uid $(id -u) (a tmpfs is given by \`:uid=$(id -u)\`), or start with --user root once, and its owner is corrected."
   fi
 }
 
@@ -47,29 +50,4 @@ Upgrade it with the command \`upgrade\` (docker run … IMAGE upgrade), which ke
   problem "$PGDATA holds data of PostgreSQL $found, and this image is PostgreSQL $PG_MAJOR. Nothing was changed.
 Either start it with an image of PostgreSQL $found, or upgrade: dump with pg_dumpall under $found and load into an empty
 directory under $PG_MAJOR, or run pg_upgrade in an image that has both, which this image's command \`upgrade\` does (\`previous\` of its manifest, or \`make image PREVIOUS=…\`)."
-}
-
-# usage: check_place
-# A new cluster must not be made beside the one that somebody has mounted, or where it is lost with the container: the official
-# image of PostgreSQL 18 has its data in MAJOR/docker below a volume at the directory above.
-check_place() {
-  local above found
-  above="$(dirname "$PGDATA")"
-  for found in "$above"/*/docker/PG_VERSION; do
-    [[ -s "$found" ]] || continue
-    problem "$PGDATA is empty, and ${found%/PG_VERSION} holds a cluster, as the official image has it. Nothing was changed.
-Set PGDATA=${found%/PG_VERSION} to use that one, or another PGDATA than $PGDATA for a new one."
-    return 0
-  done
-  ! is_unnamed_volume_below "$above" || problem "a volume is mounted at $above, and $PGDATA is another one without a name, which is removed with the container.
-Mount yours at $PGDATA, or set PGDATA to another directory below $above."
-}
-
-# usage: is_unnamed_volume_below DIRECTORY
-# Whether something is mounted at the directory, and at PGDATA a volume that the engine has named by 64 digits itself (proc(5), mountinfo).
-is_unnamed_volume_below() {
-  awk -v above="$1" -v data="$PGDATA" '
-    $5 == above { mounted = 1 }
-    $5 == data { unnamed = match($4, "/[0-9a-f]+/_data$") && RLENGTH == 71 }
-    END { exit !(mounted && unnamed) }' /proc/self/mountinfo
 }

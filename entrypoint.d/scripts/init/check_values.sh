@@ -1,6 +1,11 @@
 # shellcheck shell=bash
 # What can be wrong with the values a new cluster is made from. Changes nothing; each function reports through `problem`.
 
+# usage: check_superuser
+check_superuser() {
+  [[ "$POSTGRES_USER" != pg_* ]] || problem "POSTGRES_USER is '$POSTGRES_USER', but names that begin with pg_ are PostgreSQL's own"
+}
+
 # usage: check_password
 check_password() {
   check_method

@@ -20,6 +20,7 @@ check_standalone() {
       ;;
     foreign) problem "$PGDATA is not empty and holds no PostgreSQL cluster (PG_VERSION is missing or empty); it is left as it is" ;;
     incomplete) check_incomplete "$@" ;;
+    complete) check_locales_of_cluster "$@" ;;
   esac
 }
 
@@ -42,16 +43,18 @@ check_named_files() {
 # usage: check_data_argument [POSTGRES_ARG...]
 # What is checked, initialised and locked is PGDATA; a server on another directory would have none of it.
 check_data_argument() {
-  local directory
-  directory="$(argument_settings "$@" | awk -F '\t' '$1 == "data_directory" { value = $2 } END { print value }')"
-  [[ -z "$directory" || "$directory" == "$PGDATA" ]] ||
-    problem "the command line names the data directory $directory, and PGDATA is $PGDATA: set PGDATA=$directory instead"
+  local directory origin
+  IFS=$'\t' read -r directory origin < <(effective_setting data_directory "$@") || return 0
+  [[ "$(realpath --canonicalize-missing -- "$directory")" == "$(realpath --canonicalize-missing -- "$PGDATA")" ]] ||
+    problem "data_directory is $directory ($origin), and PGDATA is $PGDATA: set PGDATA=$directory instead"
 }
 
 # usage: check_initialisation [POSTGRES_ARG...]
 check_initialisation() {
+  check_superuser
   check_password
   check_initdb_arguments
+  check_locales_of_initdb
   check_user_scripts
   check_named_files "$@"
   check_settings "$@"
@@ -62,6 +65,10 @@ check_incomplete() {
   if [[ "$POSTGRES_ON_FAILED_INIT" == start-over ]]; then
     check_initialisation "$@"
     return
+  fi
+  if is_claimed; then
+    problem "another container is initialising $PGDATA: wait until it has ended, and do not remove anything"
+    return 0
   fi
   problem "the initialisation of $PGDATA did not complete: an init script failed, or the container was stopped meanwhile.
 A half-made database is not served. Look at the log of that start, then either remove the directory's contents,

@@ -25,10 +25,20 @@ data_directory_state() {
 # usage: settle_data_directory
 # Says it where PGDATA is not what it was given as.
 settle_data_directory() {
-  local given="${PGDATA:-}"
+  local given
+  resolve_data_directory
+  given="${PGDATA:-}"
   place_data_directory
   [[ "${PGDATA:-}" == "$given" ]] ||
     say "$given belongs to uid $(stat --format=%u "$given"), and PostgreSQL insists on owning its data directory: it is $PGDATA"
+}
+
+# usage: is_claimed
+# Whether another container holds the lock that claim_data_directory takes.
+is_claimed() {
+  local status=0
+  flock --nonblock --exclusive "$PGDATA" true 2>/dev/null || status=$?
+  ((status == 1))
 }
 
 # usage: claim_data_directory

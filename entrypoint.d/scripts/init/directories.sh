@@ -4,17 +4,19 @@
 # usage: prepare_directories
 # A mode or an owner that cannot be set is not fatal: on some volumes it cannot be, and PostgreSQL says by itself what it minds.
 prepare_directories() {
-  local directory
+  local directory wal
   mkdir --parents "$PGDATA" || die "cannot create $PGDATA as uid $(id -u)"
   # 0750 is initdb's --allow-group-access, which is the owner's choice to keep.
   [[ "$(stat --format=%a "$PGDATA")" == @(700|750) ]] || chmod 0700 "$PGDATA" 2>/dev/null || true
-  if [[ -n "$POSTGRES_INITDB_WALDIR" ]]; then
-    mkdir --parents "$POSTGRES_INITDB_WALDIR" || die "cannot create POSTGRES_INITDB_WALDIR $POSTGRES_INITDB_WALDIR as uid $(id -u)"
-    chmod 0700 "$POSTGRES_INITDB_WALDIR" 2>/dev/null || true
+  wal_directory
+  wal="$REPLY"
+  if [[ -n "$wal" ]]; then
+    mkdir --parents "$wal" || die "cannot create the directory of the write-ahead log, $wal, as uid $(id -u)"
+    [[ "$(stat --format=%a "$wal")" == @(700|750) ]] || chmod 0700 "$wal" 2>/dev/null || true
   fi
   if ((EUID == 0)); then
     mkdir --parents /var/run/postgresql
-    for directory in "$PGDATA" "$POSTGRES_INITDB_WALDIR" /var/run/postgresql; do
+    for directory in "$PGDATA" "$wal" /var/run/postgresql; do
       give_to_postgres "$directory"
     done
     # The directory and not what is in it: log files may be of another user, who reads them.

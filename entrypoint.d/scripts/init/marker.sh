@@ -41,13 +41,21 @@ discard_incomplete() {
 
 # usage: remove_initialisation
 # Empties the data directory of an initialisation that did not end, and the WAL directory that its initdb was given, whatever the
-# environment names now. Both were empty when it began.
+# environment names now. Both were empty when it began; since then somebody may have put another cluster's log there.
 remove_initialisation() {
   initialising_marker
-  local marker="$REPLY" wal
+  local marker="$REPLY" data file
   # First what a link leads to, and then the link.
-  for wal in "$PGDATA/pg_wal" "$marker/data/pg_wal"; do
-    [[ ! -L "$wal" || ! -d "$wal" ]] || find "$wal/" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm --recursive --force {} +
+  for data in "$PGDATA" "$marker/data"; do
+    [[ -L "$data/pg_wal" && -d "$data/pg_wal" ]] || continue
+    if is_wal_of "$data" "$data/pg_wal"; then
+      find "$data/pg_wal/" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm --recursive --force {} +
+    else
+      warn "$(readlink "$data/pg_wal") is left as it is: its write-ahead log is another cluster's"
+    fi
+  done
+  for file in "$PGDATA"/pg_tblspc/*; do
+    [[ ! -L "$file" ]] || warn "the tablespace in $(readlink "$file") is left as it is: empty it, or an initialisation script cannot make it again"
   done
   find "$PGDATA" -mindepth 1 -maxdepth 1 ! -name lost+found ! -path "$marker" -exec rm --recursive --force {} +
   # The marker goes last: until then the directory stays recognisable as incomplete.

@@ -7,7 +7,7 @@ container_scripts="${BASH_SOURCE[0]%/lib/all.sh}"
 # Named one by one, since a directory also holds programs, and modes do not survive on every system that builds images.
 for container_script in \
   lib/{log,paths,environment,given,words,settings,postmaster,majors,health_target,supervise,stoppable,command,passwd} \
-  init/{checks,check_data,check_method,check_values,check_initdb,initdb_options,data_directory,directories,marker,initdb,hba,sql,user_scripts,run_scripts,temporary_server} \
+  init/{checks,check_data,check_place,check_locale,check_method,check_values,check_initdb,initdb_options,data_directory,wal,directories,marker,initdb,hba,sql,user_scripts,run_scripts,temporary_server} \
   config/{preload,memory,tls,logging,arguments,layers,server,imitation,ask_server,check_settings,mask,effective} \
   patroni/{checks,check_certificates,check_citus,check_file,check_generated,without_patroni,stores,environment,files,configuration,cluster_settings,member_settings,hooks,roles,failed_bootstrap,left_server} \
   citus/{environment,checks,node,sql,coordinator,worker,address} \

@@ -34,6 +34,7 @@ value_from_file() {
     problem "$1_FILE is '$2', which contains a zero byte; a variable cannot, and it is mostly a file in UTF-16"
   fi
   while [[ "$REPLY" == *$'\n' ]]; do REPLY="${REPLY%$'\n'}"; done
+  [[ -f "$2" && -r "$2" ]] || return 0
   # shellcheck disable=SC2034  # for whoever finds the value missing
   [[ -n "$REPLY" ]] || empty_files["$1"]="$2"
 }

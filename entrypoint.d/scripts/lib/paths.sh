@@ -10,6 +10,15 @@ first_writable() {
   return 1
 }
 
+# usage: resolve_data_directory
+# Follows a symbolic link to the data directory, once and for all: find(1) and chown(1) would take the link for the directory.
+resolve_data_directory() {
+  local here="$PWD"
+  [[ -d "${PGDATA:-}" ]] && cd -P -- "$PGDATA" 2>/dev/null || return 0
+  export PGDATA="$PWD"
+  cd -- "$here" 2>/dev/null || true
+}
+
 # usage: place_data_directory
 # PostgreSQL insists on owning its data directory. A volume of someone else's that may be written to, as OpenShift gives it to an arbitrary
 # uid, cannot be one, but a directory in it can: PGDATA becomes its `pgdata`, if nothing else is there. The same answer comes at each start,

@@ -42,6 +42,7 @@ if health_target_file && [[ -r "$REPLY" ]]; then
   exec /opt/patroni/bin/python3 -I -S -X "pycache_prefix=$REPLY/.python" "$scripts/runtime/liveness.py" "$scheme" "$host" "$port"
 fi
 
+resolve_data_directory
 place_data_directory
 initialising_marker
 [[ ! -e "$REPLY" ]] || unhealthy 'the database is being initialised'
