@@ -43,8 +43,7 @@ check_wal_directory() {
   directory="$(realpath --canonicalize-missing -- "$2")"
   [[ "$directory/" != "$data/"* ]] || problem "$1 is '$2', which is in the data directory $PGDATA, where initdb wants to find nothing.
 Name a directory elsewhere, or leave it out: the write-ahead log is then in $PGDATA/pg_wal."
-  data_directory_state
-  [[ "$REPLY" == complete || ! -d "$2" ]] || is_free_for_wal "$2" || problem "$1 is '$2', which is not empty, and initdb wants an empty directory: it is left as it is.
+  [[ ! -d "$2" ]] || is_free_for_wal "$2" || problem "$1 is '$2', which is not empty, and initdb wants an empty directory: it is left as it is.
 Name a directory below it, which is then made, or another one."
   # initdb sets its mode, and root gives it to postgres first.
   ((EUID == 0)) || [[ ! -d "$2" || -O "$2" ]] || problem "$1 is '$2', which belongs to uid $(stat --format=%u "$2") and has to belong to uid $(id -u).

@@ -8,10 +8,12 @@ check_generated_patroni() {
   check_patroni_stores
   check_method
   method_is_trust || check_patroni_passwords
-  check_initdb_arguments
-  check_patroni_initdb
   data_directory_state
-  [[ "$REPLY" == complete ]] || check_locales_of_initdb
+  if [[ "$REPLY" == @(absent|incomplete) ]]; then
+    check_initdb_arguments
+    check_patroni_initdb
+    check_locales_of_initdb
+  fi
   [[ "$POSTGRES_DB" == "${PATRONI_CITUS_DATABASE:-$POSTGRES_DB}" ]] ||
     problem "POSTGRES_DB is '$POSTGRES_DB', and PATRONI_CITUS_DATABASE is '$PATRONI_CITUS_DATABASE': the scripts would fill one database and Citus distribute the other. Leave POSTGRES_DB out"
   check_patroni_times

@@ -40,6 +40,6 @@ is_same_path() { [[ "$(realpath --canonicalize-missing --no-symlinks -- "$1")" =
 check_incomplete_patroni() {
   [[ "$POSTGRES_ON_FAILED_INIT" != start-over ]] || return 0
   check_incomplete
-  problems[-1]+="
+  [[ "${problems[-1]}" != *start-over* ]] || problems[-1]+="
 After removing the contents by hand, Patroni may be waiting for the leader that was killed: \`patronictl remove ${PATRONI_SCOPE:-SCOPE}\` in a running member makes it begin."
 }
