@@ -73,7 +73,7 @@ fn an_installation_is_complete_and_agrees_with_its_receipt() {
     let purge =
         "-qq -o APT::Get::AutomaticRemove=false -o Dpkg::Options::=--force-unsafe-io -o Dpkg::Use-Pty=0";
     let apt = [
-        "update --quiet --error-on=any".to_owned(),
+        "update --quiet --error-on=any -o Acquire::Languages=none".to_owned(),
         "install --simulate --quiet --no-install-recommends -- xz-utils libalpha-dev make".to_owned(),
         format!("install {options} make"),
         format!("install {options} xz-utils"),
