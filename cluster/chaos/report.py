@@ -41,7 +41,9 @@ The machine and the configuration; everything runs on it. Its load average (one 
 What this does not show: a loss of power (volumes are in memory here, so that they can be filled), two faults at a time (a second member of a group
 of two is not harmed before the first streams again; what is written between is on one member only), networks between machines, a full disk that
 stops writes without ending the server (Patroni then leaves it the leader), a worker's leader that is frozen for longer than here: what was asked of it
-is waited for, and its group takes no writes until it goes on or is killed (cluster/README.md).
+is waited for, and its group takes no writes until it goes on or is killed (cluster/README.md). Nor a server whose recovery neither ends nor
+fails, as that of PostgreSQL 18.6 once did after a full disk: Patroni waits for it as long as `primary_start_timeout` says, 300 s, before
+another member becomes leader.
 
 Every fault, the time without writes, whom it happened to, and the seconds in each lane:
 
