@@ -60,8 +60,15 @@ fn patroni_9_postgresql_is_stopped_cleanly_whatever_ends_patroni() {
     // Ten seconds, the engine's default, are enough where a machine does nothing else.
     let stop = |name: &str| docker(["stop", "--time=60", name]).ok();
 
+    // The store tells of the former life as well, so the server is asked.
+    let serves = |cluster: &Cluster| {
+        cluster.wait_for(leader, "Leader\trunning");
+        cluster.members[leader]
+            .wait_for("psql -U postgres -Atc 'SELECT pg_is_in_recovery()' | grep --quiet f");
+    };
+
     // Sessions do not hold it up.
-    cluster.wait_for(leader, "Leader\trunning");
+    serves(&cluster);
     let session = "psql -U postgres -c 'SELECT pg_sleep(600)' </dev/null >/dev/null 2>&1 & disown";
     assert_eq!(cluster.members[leader].shell(session).status, 0);
     stop(&member(&cluster));
@@ -75,7 +82,7 @@ fn patroni_9_postgresql_is_stopped_cleanly_whatever_ends_patroni() {
 
     for (signal, status) in [("KILL", 137), ("INT", 0)] {
         cluster.members[leader].start();
-        cluster.wait_for(leader, "Leader\trunning");
+        serves(&cluster);
         let first = &cluster.members[leader];
         first.shell(&format!("kill -{signal} {PATRONI}")).ok();
         assert_eq!(first.wait(), status, "{}", first.log());
@@ -84,7 +91,7 @@ fn patroni_9_postgresql_is_stopped_cleanly_whatever_ends_patroni() {
 
     // Patroni leaves PostgreSQL running when it ends in a cluster that is paused.
     cluster.members[leader].start();
-    cluster.wait_for(leader, "Leader\trunning");
+    serves(&cluster);
     cluster.members[leader].shell("patronictl pause --wait").ok();
     stop(&member(&cluster));
     let first = &cluster.members[leader];

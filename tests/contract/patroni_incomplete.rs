@@ -126,10 +126,7 @@ fn patroni_10_a_failure_before_any_script_leaves_nothing_and_a_corrected_start_b
     let (volume, mut cluster) = (Volume::new(), Cluster::new());
     let mount = volume.as_data();
     // The second one fails when the server is started.
-    for (options, file) in [
-        ("POSTGRES_INITDB_ARGS=--wal-segsize=3", ""),
-        ("A=", "ssl = on\n"),
-    ] {
+    for (options, file) in [("POSTGRES_INITDB_ARGS=--wal-segsize=3", ""), ("A=", "ssl = on\n")] {
         let failing = cluster.create(&[
             REPLICATES,
             &mount,
