@@ -387,3 +387,14 @@ fn secrets_are_masked_and_what_is_beside_them_is_not() {
         "app.jwt_secret=***port=5432"
     );
 }
+
+#[test]
+fn a_link_and_what_it_leads_to_are_the_same_place() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let above = directory.path().to_str().expect("a UTF-8 path");
+    std::fs::create_dir(format!("{above}/real")).expect("a directory is made");
+    std::os::unix::fs::symlink("real", format!("{above}/link")).expect("a link is made");
+    let same = "PGDATA=\"$ABOVE/link\"; resolve_data_directory; printf '%s ' \"${PGDATA##*/}\"; \
+                for path in link/ real//. other; do is_same_path \"$ABOVE/$path\" \"$PGDATA\" && printf 'same ' || printf 'other '; done";
+    assert_eq!(shell(same, &[("ABOVE", above)]), "real same same other ");
+}

@@ -2,14 +2,14 @@
 # What can be wrong with a Citus node that stands alone, without Patroni: CITUS_ROLE and what belongs to it. Changes nothing; each function reports
 # through `problem`.
 
-# usage: check_citus_node [POSTGRES_ARG...]
+# usage: check_citus_node SETTINGS
 check_citus_node() {
   check_citus_strays
   [[ -n "$CITUS_ROLE" ]] || return 0
   preload_library_exists citus || problem "CITUS_ROLE is set, but this image was built without Citus"
   [[ "$CITUS_ROLE" != worker || -n "${CITUS_COORDINATOR_HOST:-}" ]] ||
     problem "CITUS_ROLE is worker, and CITUS_COORDINATOR_HOST is not set: it is where the worker registers"
-  check_citus_wal "$@"
+  check_citus_wal "$1"
   # A problem of its own only where a new cluster has not asked for the password already.
   data_directory_state
   [[ "$REPLY" != complete || -n "$POSTGRES_PASSWORD" ]] || method_is_trust ||
@@ -35,11 +35,11 @@ check_citus_strays() {
 # usage: is_port TEXT
 is_port() { [[ "$1" =~ ^[0-9]{1,5}$ ]] && ((10#$1 >= 1 && 10#$1 <= 65535)); }
 
-# usage: check_citus_wal [POSTGRES_ARG...]
+# usage: check_citus_wal SETTINGS
 # The image sets what Citus needs, but later layers win.
 check_citus_wal() {
   local level origin
-  IFS=$'\t' read -r level origin < <(effective_setting wal_level "$@") || true
+  IFS=$'\t' read -r level origin < <(effective_setting wal_level "$1") || true
   [[ "$level" == logical ]] ||
     problem "wal_level is $level ($origin), but Citus moves shards by logical replication: remove the setting, and it is logical"
 }

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # Follows the layers as PostgreSQL will, and tells for each setting which one wins. Only reads; knows no setting's meaning or default.
 
-# usage: effective_setting NAME [POSTGRES_ARG...]
-# Prints "value<TAB>origin" of the setting as the last layer gives it; nothing if none does.
+# usage: effective_setting NAME SETTINGS
+# Prints "value<TAB>origin" of the setting as the last layer gives it, of what given_settings has printed; nothing if none does.
 effective_setting() {
-  given_settings "${@:2}" | awk -F '\t' -v name="$1" '$1 == name { last = $2 FS $3 } END { if (last != "") print last }'
+  awk -F '\t' -v name="$1" '$1 == name { last = $2 FS $3 } END { if (last != "") print last }' <<<"$2"
 }
 
 # usage: given_settings [POSTGRES_ARG...]

@@ -51,3 +51,7 @@ Upgrade it with the command \`upgrade\` (docker run … IMAGE upgrade), which ke
 Either start it with an image of PostgreSQL $found, or upgrade: dump with pg_dumpall under $found and load into an empty
 directory under $PG_MAJOR, or run pg_upgrade in an image that has both, which this image's command \`upgrade\` does (\`previous\` of its manifest, or \`make image PREVIOUS=…\`)."
 }
+
+# usage: is_same_path PATH PATH
+# Whether both lead to the same place, which need not be there: by links, as PGDATA has been followed, and whatever slashes are in them.
+is_same_path() { [[ "$(realpath --canonicalize-missing -- "$1")" == "$(realpath --canonicalize-missing -- "$2")" ]]; }

@@ -5,7 +5,7 @@
 # locale(1) complains of one that is not there, and succeeds all the same.
 has_locale() { [[ -z "$(LC_ALL="$1" locale 2>&1 >/dev/null)" ]]; }
 
-# usage: check_locales_of_cluster [POSTGRES_ARG...]
+# usage: check_locales_of_cluster SETTINGS
 # A cluster that another image has made names that image's locales. PostgreSQL looks at what a later file does not override, though the
 # command line may.
 check_locales_of_cluster() {
@@ -15,7 +15,7 @@ check_locales_of_cluster() {
     has_locale "$value" || problem "$name is '$value' ($origin), a locale that this image does not have; PostgreSQL would not start.
 Make an image with it, as entrypoint.d/README.md shows (\"Locales\"). Databases that are sorted by it cannot be used without it; if there are none,
 \`$name = C.UTF-8\` in postgresql.conf or in a file of /etc/postgresql/conf.d will do."
-  done < <(given_settings "$@" | awk -F '\t' '$3 != "command line" { last[$1] = $0 } END { for (name in last) print last[name] }')
+  done < <(awk -F '\t' '$3 != "command line" { last[$1] = $0 } END { for (name in last) print last[name] }' <<<"$1")
 }
 
 # usage: check_locales_of_initdb

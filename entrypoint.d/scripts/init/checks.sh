@@ -3,15 +3,18 @@
 
 # usage: check_standalone [POSTGRES_ARG...]
 check_standalone() {
+  local settings
+  # Read once: every layer is a process or two.
+  settings="$(given_settings "$@")"
   check_config_file "$@"
-  check_data_argument "$@"
+  check_data_argument "$settings"
   check_access
   check_major_version
   check_preload
   check_memory
   check_tls
   check_without_patroni
-  check_citus_node "$@"
+  check_citus_node "$settings"
   data_directory_state
   case "$REPLY" in
     absent)
@@ -20,7 +23,7 @@ check_standalone() {
       ;;
     foreign) problem "$PGDATA is not empty and holds no PostgreSQL cluster (PG_VERSION is missing or empty); it is left as it is" ;;
     incomplete) check_incomplete "$@" ;;
-    complete) check_locales_of_cluster "$@" ;;
+    complete) check_locales_of_cluster "$settings" ;;
   esac
 }
 
@@ -40,12 +43,12 @@ check_named_files() {
   done < <(argument_settings "$@")
 }
 
-# usage: check_data_argument [POSTGRES_ARG...]
+# usage: check_data_argument SETTINGS
 # What is checked, initialised and locked is PGDATA; a server on another directory would have none of it.
 check_data_argument() {
   local directory origin
-  IFS=$'\t' read -r directory origin < <(effective_setting data_directory "$@") || return 0
-  [[ "$(realpath --canonicalize-missing -- "$directory")" == "$(realpath --canonicalize-missing -- "$PGDATA")" ]] ||
+  IFS=$'\t' read -r directory origin < <(effective_setting data_directory "$1") || return 0
+  is_same_path "$directory" "$PGDATA" ||
     problem "data_directory is $directory ($origin), and PGDATA is $PGDATA: set PGDATA=$directory instead"
 }
 

@@ -55,7 +55,7 @@ def faults(name, stores):
     directories = [found for found in (value(one, "postgresql.data_dir") for one in configurations) if found]
     own = os.environ["PGDATA"]
     overridden = name != "environment" and os.environ.get("PATRONI_POSTGRESQL_DATA_DIR")
-    if directories and not overridden and os.path.normpath(str(directories[-1])) != os.path.normpath(own):
+    if directories and not overridden and os.path.realpath(str(directories[-1])) != os.path.realpath(own):
         # What the entrypoint checks, locks and stops is PGDATA.
         yield f"{what} has postgresql.data_dir {directories[-1]}, and PGDATA is {own}: set PGDATA={directories[-1]} as well"
     named = {store: store for store in STORES if any(store in one for one in configurations)}

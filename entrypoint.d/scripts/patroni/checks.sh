@@ -31,10 +31,6 @@ check_patroni() {
   [[ "$REPLY" != incomplete ]] || check_incomplete_patroni
 }
 
-# usage: is_same_path PATH PATH
-# As words: a slash at the end, or two, make no difference.
-is_same_path() { [[ "$(realpath --canonicalize-missing --no-symlinks -- "$1")" == "$(realpath --canonicalize-missing --no-symlinks -- "$2")" ]]; }
-
 # usage: check_incomplete_patroni
 # The store is told by a start that starts over; one with an emptied directory knows nothing of it.
 check_incomplete_patroni() {
