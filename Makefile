@@ -44,7 +44,7 @@ cycles: ## Start and stop databases 200 times (CYCLES=) with kills at random mom
 	tools/cycles.sh
 
 .PHONY: catalogue
-catalogue: ## Build and test extensions in containers, and write docs/extensions.md; PG="17 18" for some majors, RESUME=1 to go on
+catalogue: ## Build and test extensions in containers, and write docs/results/extensions.md; PG="17 18" for some majors, RESUME=1 to go on
 	tools/catalogue.sh
 
 .PHONY: lint
@@ -63,7 +63,7 @@ cluster-down: ## Remove that cluster and its data
 	cluster/down.sh
 
 .PHONY: chaos
-chaos: ## Break a cluster of its own in fifty ways while a client writes; COUNT, SEED, LIMIT (seconds); writes docs/reliability.md
+chaos: ## Break a cluster of its own in fifty ways while a client writes; COUNT, SEED, LIMIT (seconds); writes docs/results/reliability.md
 	cluster/chaos/run.sh
 
 .PHONY: kubernetes

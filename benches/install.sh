@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures whole installations in containers of the same base image: pgsetup against benches/setup.sh, which is what a careful
-# engineer writes by hand. Rounds are interleaved; printed, and written to docs/benchmarks.md, are medians and ratios.
+# engineer writes by hand. Rounds are interleaved; printed, and written to docs/results/benchmarks.md, are medians and ratios.
 #
 #   cold     pgsetup with an empty cache
 #   warm     the same again: nothing has changed, the cache is there
@@ -227,8 +227,8 @@ main() {
       by_setup volume --volume "$work/build:/usr/src"
     fi
   done
-  mkdir -p "$directory/docs"
-  report | tee "$directory/docs/benchmarks.md"
+  mkdir -p "$directory/docs/results"
+  report | tee "$directory/docs/results/benchmarks.md"
 }
 
 main "$@"

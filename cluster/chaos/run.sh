@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Injects faults into a cluster of its own while a client writes, and writes docs/reliability.md. After each fault: nothing acknowledged is
+# Injects faults into a cluster of its own while a client writes, and writes docs/results/reliability.md. After each fault: nothing acknowledged is
 # lost, each group has one leader, and its members stream again; else it stops there and says why.
 #
 #   COUNT=50      faults          SEED=N     repeats a sequence        LIMIT=3600   seconds after which no further fault begins
@@ -197,7 +197,7 @@ main() {
   python check.py >"$RESULTS/check.tsv"
   python report.py table
   mkdir --parents "$here/../../docs"
-  cp "$RESULTS/reliability.md" "$here/../../docs/reliability.md"
+  cp "$RESULTS/reliability.md" "$here/../../docs/results/reliability.md"
 }
 
 main "$@"

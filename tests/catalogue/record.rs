@@ -1,5 +1,5 @@
-//! What was tested and when: `docs/extensions.tsv`, written by trials that passed and by nothing else; and the table of
-//! what is supported, `docs/extensions.md`, which is made of it and of the manifests.
+//! What was tested and when: `docs/results/extensions.tsv`, written by trials that passed and by nothing else; and the table of
+//! what is supported, `docs/results/extensions.md`, which is made of it and of the manifests.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -93,7 +93,7 @@ fn said_by(program: &str, args: &[&str]) -> Result<String, Failed> {
 }
 
 fn path(suffix: &str) -> PathBuf {
-    project().join(format!("docs/extensions.{suffix}"))
+    project().join(format!("docs/results/extensions.{suffix}"))
 }
 
 fn read() -> Result<BTreeMap<(String, u16), Row>, Failed> {
@@ -119,7 +119,7 @@ fn read() -> Result<BTreeMap<(String, u16), Row>, Failed> {
     };
     let lines = text.lines().skip(1);
     lines
-        .map(|line| row(line).ok_or_else(|| format!("docs/extensions.tsv: {line:?}").into()))
+        .map(|line| row(line).ok_or_else(|| format!("docs/results/extensions.tsv: {line:?}").into()))
         .collect()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! That takes minutes, so it is asked for: `PGSETUP_TEST_EXTENSIONS=all`, or names, and `PGSETUP_TEST_PG="17 18"`. One
 //! container builds a batch of them, and each extension's trial reads what came of it; what passed is recorded in
-//! `docs/extensions.tsv` before the next batch begins. `RESUME=1` leaves out what is recorded as it would be built
+//! `docs/results/extensions.tsv` before the next batch begins. `RESUME=1` leaves out what is recorded as it would be built
 //! today. `PGSETUP_TEST_EXTENSIONS=image` tries two quick ones in the finished image, which takes seconds and is not
 //! recorded: nothing is built.
 
