@@ -1,5 +1,4 @@
-//! `pgsetup fetch`: everything that an installation without connections needs, verified, in one directory; and
-//! `pgsetup cache`, which shows and prunes what downloads leave behind.
+//! `pgsetup fetch`: everything that an installation without connections needs, verified, in one directory.
 //!
 //! The directory is made for `install --vendor DIR --offline`. It is its own vendor directory: what is there
 //! already is verified and not downloaded again, so that an interrupted fetch is finished by another one.
@@ -9,16 +8,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::cli::{CacheArgs, CacheCommand, FetchArgs};
+use super::{resolved, setup};
+use crate::cli::FetchArgs;
 use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::archive;
-use crate::host::artifacts;
-use crate::host::cache::{self, Keep};
 use crate::host::{self, Host, Log, http};
 use crate::manifest::{self, Manifests};
 use crate::plan::requirements;
@@ -28,8 +26,6 @@ use crate::step::fetch::{self, wanted_distribution};
 use crate::supply::{Obtained, Progress, Provenance, Supply, Wanted};
 use crate::target::{Architecture, Target};
 
-/// How many sources are downloaded at the same time.
-const DOWNLOADS: usize = 6;
 /// Where downloads are kept until they are complete, in the directory that is filled.
 const PARTIAL: &str = ".partial";
 
@@ -64,7 +60,7 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     sources.vendor.insert(0, directory.clone());
     let own_cache = directory.join(PARTIAL);
     let cache = args.cache.as_ref().unwrap_or(&own_cache);
-    let supply = crate::install::supply(&sources, cache, &Host::new(Path::new("/")))?;
+    let supply = setup::supply(&sources, cache, &Host::new(Path::new("/")))?;
     let begin = Instant::now();
     let (rows, failures) = obtain_all(&items, &supply, args, reporter)?;
     reporter
@@ -105,7 +101,7 @@ fn severity(cause: Cause) -> u8 {
 /// Everything that is wanted, each thing once.
 fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
     // Everything that is wrong with the manifests is reported before anything is downloaded.
-    let chosen = crate::resolved(&args.manifests, args.target.clone(), reporter)?;
+    let chosen = resolved(&args.manifests, args.target.clone(), reporter)?;
     let selected = if args.all_targets {
         all_targets(args, &chosen, reporter)?
     } else {
@@ -200,7 +196,7 @@ fn obtain_all(
     let next = AtomicUsize::new(0);
     let results = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
-        for _ in 0..DOWNLOADS.min(items.len()) {
+        for _ in 0..setup::DOWNLOADS.min(items.len()) {
             scope.spawn(|| {
                 loop {
                     let position = next.fetch_add(1, Ordering::Relaxed);
@@ -429,59 +425,6 @@ fn table(rows: &[Row], elapsed: Duration) -> String {
         seconds(elapsed)
     );
     text
-}
-
-/// `pgsetup cache list` and `pgsetup cache prune`.
-pub fn cache(args: &CacheArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let context = || format!("cannot read the cache {}", args.cache.display());
-    let text = match &args.command {
-        CacheCommand::List => {
-            let entries = cache::list(&args.cache).with_context(context)?;
-            let artifacts = artifacts::artifacts(&args.cache).with_context(context)?;
-            let now = SystemTime::now();
-            let mut text = String::new();
-            for entry in &entries {
-                let days = now.duration_since(entry.used).unwrap_or_default().as_secs() / 86_400;
-                let _ = writeln!(
-                    text,
-                    "{}  {:>9}  used {days} days ago{}",
-                    entry.digest,
-                    bytes(entry.bytes),
-                    artifacts
-                        .get(&entry.digest)
-                        .map_or(String::new(), |artifact| format!(
-                            ", built {}",
-                            artifact.component
-                        ))
-                );
-            }
-            let total = entries.iter().map(|entry| entry.bytes).sum();
-            let _ = writeln!(text, "{} files, {}", entries.len(), bytes(total));
-            text
-        }
-        CacheCommand::Prune { days, size } => {
-            let keep = Keep {
-                age: days.map(|days| Duration::from_secs(u64::from(days) * 86_400)),
-                bytes: *size,
-            };
-            let Some(pruned) = cache::prune(&args.cache, keep).with_context(context)? else {
-                let message = format!(
-                    "another pgsetup is using the cache {}; nothing was removed",
-                    args.cache.display()
-                );
-                return Err(Failure::new(Cause::Internal, message));
-            };
-            let freed = pruned.removed.iter().map(|entry| entry.bytes).sum();
-            format!(
-                "removed {} files, {}; kept {} files, {}\n",
-                pruned.removed.len(),
-                bytes(freed),
-                pruned.kept,
-                bytes(pruned.kept_bytes)
-            )
-        }
-    };
-    reporter.result(&text).because(Cause::Internal)
 }
 
 #[cfg(test)]

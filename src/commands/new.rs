@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::draft::{self, Known};
-use super::obtain::Desk;
+use super::workspace::Desk;
 use crate::cli::NewArgs;
 use crate::failure::{Because, Cause, Failure};
 use crate::host;
 use crate::manifest;
 use crate::report::Reporter;
 use crate::resolve;
+use crate::upstream::draft::{self, Known};
 
 /// Writes the manifest, and says what is left to decide.
 pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {

@@ -9,7 +9,7 @@ use crate::manifest::source::Source;
 use crate::supply::{Place, Wanted};
 use crate::target::Architecture;
 
-use super::upstream;
+use super::versions;
 
 /// One version in one manifest.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ pub fn subjects(manifests: &Manifests) -> Vec<Subject> {
                 provides: provides
                     .map(|(n, sql)| (format!("{path}.provides[{n}]"), sql.clone()))
                     .collect(),
-                line: upstream::line_of(&release.version, &versions),
+                line: versions::line_of(&release.version, &versions),
             });
         }
     }
@@ -94,9 +94,9 @@ impl Subject {
     ///
     /// # Errors
     /// Why nobody can be asked.
-    pub fn upstream(&self) -> Result<upstream::Upstream, String> {
+    pub fn upstream(&self) -> Result<versions::Upstream, String> {
         let (_, source) = self.sources.first().ok_or("it has no source")?;
-        upstream::upstream(&source.url, &self.version)
+        versions::upstream(&source.url, &self.version)
     }
 
     /// True where its first source says why plain http is good enough.

@@ -1,25 +1,22 @@
 //! `pgsetup install`: resolves, plans, runs, and says what came of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
-
-use crate::cli::{ArtifactCacheArgs, InstallArgs, SourceArgs};
+use super::interrupt::{Stoppable, interrupted};
+use super::setup::{self, remote, supply, target, unavailable};
+use super::trace_file::Trace;
+use crate::cli::InstallArgs;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::apt_sources::DebianArchive;
-use crate::host::cache::Cache;
-use crate::host::http::{self, Client, HttpOptions};
-use crate::host::remote::{self, Remote};
+use crate::host::http;
+use crate::host::remote::Remote;
 use crate::host::{self, Host};
 use crate::layout;
 use crate::plan::{self, Plan};
 use crate::report::Reporter;
 use crate::resolve::Resolved;
-use crate::run::{self, Event, FailedStep, Limits, STOPPED, Settings};
+use crate::run::{self, Event, FailedStep, Limits, Settings};
 use crate::step::program;
 use crate::step::prove::Manner;
 use crate::step::tokens::Tokens;
@@ -27,20 +24,12 @@ use crate::step::unfinished::{self, Unfinished};
 use crate::step::{self, Context, Done, Origins, State, earlier, fetch, repair, user};
 use crate::store::Store;
 use crate::summary;
-use crate::supply::{ErrorKind, Options, Supply, SupplyError, Wanted};
-use crate::target::{Architecture, Target, distribution_of};
+use crate::supply::{ErrorKind, Supply, SupplyError, Wanted};
 use crate::timing::{Span, Timing};
 use crate::trace::{self, Jobs};
-use crate::trace_file::Trace;
-
-/// How many sources are downloaded at the same time.
-pub const DOWNLOADS: usize = 6;
 
 /// How often the running jobs are counted for a trace.
 const COUNTED_EVERY: Duration = Duration::from_millis(100);
-
-/// How long work may go on that no signal ends (a download, an archive) when all commands have been stopped.
-const LAST_WORDS: Duration = Duration::from_millis(300);
 
 /// Installs what the manifests select.
 pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
@@ -82,69 +71,6 @@ fn cut_off(host: &Host, reporter: &Reporter) {
     }
 }
 
-/// Work that ends when a signal asks for that: first every command, then, where it is busy with something else, this
-/// process. What is left then is what a kill leaves, and the caches are made for that.
-pub struct Stoppable<'a> {
-    /// The machine it works on.
-    pub host: &'a Host,
-    /// The printer.
-    pub reporter: &'a Reporter,
-    /// What is said before the reason: `not installed`.
-    pub refusal: &'a str,
-    /// What is done when it was stopped and none of its commands runs any more.
-    pub leave: &'a (dyn Fn() + Sync),
-}
-
-impl Stoppable<'_> {
-    /// Does `work`.
-    pub fn run(&self, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-        host::cmd::adopt_strays().because(Cause::Internal)?;
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).because(Cause::Internal)?;
-        let handle = signals.handle();
-        let (working, work_ends) = mpsc::channel::<()>();
-        let interrupt = self.host.interrupt();
-        std::thread::scope(|scope| {
-            scope.spawn(move || {
-                for _ in signals.forever() {
-                    interrupt.stop_all();
-                    if work_ends.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
-                        self.reporter.failure(&self.interrupted());
-                        host::cmd::end_strays();
-                        (self.leave)();
-                        host::exit(Cause::Interrupted.exit_status());
-                    }
-                }
-            });
-            // Dropped from the last to the first, also by a panic: the thread ends when its signals are closed.
-            let _watched = Watched(handle);
-            let _working = working;
-            let result = work();
-            host::cmd::end_strays();
-            if matches!(&result, Err(failure) if failure.cause == Cause::Interrupted) {
-                (self.leave)();
-            }
-            result
-        })
-    }
-
-    fn interrupted(&self) -> Failure {
-        Failure::new(Cause::Interrupted, format_args!("{}; {STOPPED}", self.refusal))
-    }
-}
-
-fn interrupted() -> Failure {
-    Failure::new(Cause::Interrupted, format_args!("not installed; {STOPPED}"))
-}
-
-/// Signals that a thread waits for until this is dropped.
-struct Watched(Handle);
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
 fn resolve_and_perform(
     args: &InstallArgs,
     host: &Host,
@@ -153,7 +79,7 @@ fn resolve_and_perform(
 ) -> Result<(), Failure> {
     let remote = remote(&args.artifact_cache, &args.sources, reporter)?;
     let mut manifests = args.manifests.clone();
-    let mut resolved = crate::resolved(&manifests, Some(target(host)?), reporter)?;
+    let mut resolved = super::resolved(&manifests, Some(target(host)?), reporter)?;
     if resolved.prune.keep_pgsetup {
         program::has_a_place(host)?;
     }
@@ -167,7 +93,7 @@ fn resolve_and_perform(
     };
     if !left_out.is_empty() {
         manifests.without.extend(left_out.keys().cloned());
-        resolved = crate::resolved(&manifests, Some(resolved.target.clone()), reporter)?;
+        resolved = super::resolved(&manifests, Some(resolved.target.clone()), reporter)?;
         resolved.left_out = left_out;
     }
     let plan = plan::build(&resolved);
@@ -214,22 +140,6 @@ fn all_at_hand(plan: &Plan, supply: &Supply, reporter: &Reporter) -> Result<(), 
     Err(Failure::new(cause, message))
 }
 
-/// The machine that is installed on. A plan for another distribution would fail half-way.
-pub fn target(host: &Host) -> Result<Target, Failure> {
-    let text = host.read("/etc/os-release")?.unwrap_or_default();
-    let distribution = distribution_of(&text).ok_or_else(|| {
-        let file = host.path("/etc/os-release");
-        Failure::new(
-            Cause::Internal,
-            format_args!("{} does not say which distribution this is", file.display()),
-        )
-    })?;
-    Ok(Target {
-        distribution,
-        architecture: Architecture::of_this_program(),
-    })
-}
-
 fn permitted(host: &Host) -> Result<(), Failure> {
     if host.is_system() && !host::is_root() {
         let message = "installing into the running system is root's; `pgsetup plan` shows as any user what would be \
@@ -237,104 +147,6 @@ fn permitted(host: &Host) -> Result<(), Failure> {
         return Err(Failure::new(Cause::Permission, message));
     }
     Ok(())
-}
-
-/// The cache of artifacts on another machine, by the command line.
-fn remote(
-    args: &ArtifactCacheArgs,
-    sources: &SourceArgs,
-    reporter: &Reporter,
-) -> Result<Option<Remote>, Failure> {
-    let Some(url) = &args.url else { return Ok(None) };
-    let secret = args.secret.as_deref().map(host::fs::secret);
-    let secret = secret.transpose().because(Cause::Usage)?;
-    if let (Some(secret), Some(path)) = (&secret, &args.secret)
-        && secret.is_everybodys
-    {
-        reporter.line(&format!(
-            "{}: everybody on this machine may read this secret",
-            path.display()
-        ));
-    }
-    let options = remote::Options {
-        url: url.clone(),
-        secret: secret.map(|secret| secret.text),
-        read_only: args.is_read_only,
-        budget: Duration::from_secs(args.seconds.into()),
-        ca_bundle: sources.ca_bundle.clone(),
-    };
-    Remote::new(&options).map(Some).because(Cause::Usage)
-}
-
-/// Where sources come from, by the command line.
-pub fn supply(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Supply, Failure> {
-    for directory in &args.vendor {
-        if !directory.is_dir() {
-            let message = format!("--vendor {}: there is no such directory", directory.display());
-            return Err(Failure::new(Cause::Usage, message));
-        }
-    }
-    let options = HttpOptions {
-        ca_bundle: args.ca_bundle.clone(),
-        ..HttpOptions::default()
-    };
-    // What can go wrong here is a file of certificates that the caller has named.
-    let client = Client::new(&options).because(Cause::Usage)?;
-    let cache = Cache::open(cache).map_err(|error| {
-        anyhow::anyhow!(
-            "cannot use the cache {}: {error}; --cache DIR takes another directory, which has to be writable",
-            cache.display()
-        )
-    })?;
-    Ok(Supply::new(Options {
-        vendor: args.vendor.clone(),
-        cache,
-        client,
-        offline: args.offline,
-        debian: DebianArchive::read(host),
-        content_mirrors: args.mirror.clone(),
-    })?)
-}
-
-/// The extensions of which a source cannot be had, with the reason. A wrong digest is no such reason: it fails.
-pub fn unavailable(
-    resolved: &Resolved,
-    supply: &Supply,
-    reporter: &Reporter,
-) -> Result<BTreeMap<String, String>, Failure> {
-    let extensions = resolved.servers().flat_map(|(_, extensions)| extensions);
-    let sources = extensions.flat_map(|extension| {
-        let sources = extension.sources.iter();
-        sources.map(|source| (extension.component.id(), source))
-    });
-    // All at once: where a network answers nothing, each of them waits for its time to run out.
-    let missing = std::thread::scope(|scope| {
-        let threads: Vec<_> = sources
-            .map(|(name, source)| {
-                scope.spawn(move || (name, supply.obtain(&Wanted::from(source), &|_| ()).err()))
-            })
-            .collect();
-        let answers = threads
-            .into_iter()
-            .map(|thread| thread.join().expect("obtaining a source does not panic"));
-        answers
-            .filter_map(|(name, error)| Some((name, error?)))
-            .collect::<Vec<_>>()
-    });
-    let mut left_out = BTreeMap::new();
-    for (name, error) in missing {
-        match error.kind() {
-            ErrorKind::Network | ErrorKind::Missing => {
-                reporter.line(&format!(
-                    "left out: {name}: its source cannot be had: {}",
-                    error.summary()
-                ));
-                left_out.insert(name, error.summary());
-            }
-            ErrorKind::Checksum | ErrorKind::Local => return Err(fetch::failure(error)),
-        }
-    }
-    Ok(left_out)
 }
 
 /// What a plan is performed with.
@@ -387,7 +199,7 @@ fn perform(
     let settings = Settings {
         limits: Limits {
             cpu: jobs,
-            net: DOWNLOADS,
+            net: setup::DOWNLOADS,
         },
         keep_going: args.keep_going,
     };

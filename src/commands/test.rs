@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::interrupt::Stoppable;
+use super::{resolved_by, setup};
 use crate::cli::{OutcomeFormat, TestArgs};
 use crate::failure::{Because, Cause, Failure};
 use crate::host::{self, Host, http};
-use crate::install::{self, Stoppable};
 use crate::layout;
 use crate::outcome::{self, Counts, Outcome, Verdict, junit, tap};
 use crate::plan::{self, Action, Plan, Step, Tests};
@@ -96,7 +97,7 @@ fn resolve_and_test(
     }
     let extensions: Vec<String> = names.iter().filter(|name| *name != SERVER).cloned().collect();
     let mut selection = Selection {
-        target: Some(install::target(host)?),
+        target: Some(setup::target(host)?),
         postgresql: args.pg.clone(),
         extensions: (!names.is_empty()).then_some(extensions),
         purpose: Purpose::Test {
@@ -105,16 +106,16 @@ fn resolve_and_test(
         },
         ..Selection::default()
     };
-    let mut resolved = crate::resolved_by(&places, &selection, reporter)?;
+    let mut resolved = resolved_by(&places, &selection, reporter)?;
     permitted(args, host, &resolved)?;
     // Nothing is obtained of what is there: no cache is opened, which need not be this user's, and no client made.
-    let supply = (!args.installed).then(|| install::supply(&args.sources, &args.cache, host));
+    let supply = (!args.installed).then(|| setup::supply(&args.sources, &args.cache, host));
     let supply = supply.transpose()?;
     let mut left_out = resolved.left_out.clone();
     if let Some(supply) = supply.as_ref().filter(|_| args.skip_unavailable) {
         left_out.extend(unavailable(&resolved, supply, reporter)?);
         selection.without.extend(left_out.keys().cloned());
-        resolved = crate::resolved_by(&places, &selection, reporter)?;
+        resolved = resolved_by(&places, &selection, reporter)?;
     }
     let tests = Tests {
         extensions: resolved.selected.clone(),
@@ -173,7 +174,7 @@ fn unavailable(
     supply: &Supply,
     reporter: &Reporter,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let mut left_out = install::unavailable(resolved, supply, reporter)?;
+    let mut left_out = setup::unavailable(resolved, supply, reporter)?;
     // Each comes after those it requires.
     for extension in &resolved.extensions {
         if let Some(name) = extension
@@ -240,7 +241,7 @@ fn perform(
     let settings = Settings {
         limits: Limits {
             cpu: jobs,
-            net: install::DOWNLOADS,
+            net: setup::DOWNLOADS,
         },
         keep_going: true,
     };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::survey::{self, Survey};
+use super::setup;
 use crate::cli::SourceArgs;
 use crate::digest::{Hashes, Sha256};
 use crate::failure::{Because, Cause, Failure};
@@ -14,6 +14,7 @@ use crate::host::http::{self, Client, HttpOptions, Request};
 use crate::host::{self, Host};
 use crate::report::Reporter;
 use crate::supply::{self, MOST_BYTES, Supply, Wanted};
+use crate::upstream::survey::{self, Survey};
 
 /// The longest page that is read: the tags of a repository with ten thousands of them.
 const PAGE_BYTES: u64 = 32 * 1024 * 1024;
@@ -52,7 +53,7 @@ impl<'a> Desk<'a> {
         let known = directory.path().join("known");
         Ok(Self {
             client: Client::new(&options).because(Cause::Usage)?,
-            supply: crate::install::supply(args, cache.unwrap_or(&known), &Host::new(Path::new("/")))?,
+            supply: setup::supply(args, cache.unwrap_or(&known), &Host::new(Path::new("/")))?,
             cache: Cache::open(&directory.path().join("unknown")).because(Cause::Internal)?,
             offline: args.offline,
             directory,

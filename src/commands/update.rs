@@ -5,12 +5,8 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::changes;
-use super::edit::{self, Edit};
-use super::obtain::{Archive, Desk};
-use super::subject::{Subject, subjects};
-use super::survey::Survey;
-use super::upstream::{self, Spelling};
+use super::outdated;
+use super::workspace::{Archive, Desk};
 use crate::cli::UpdateArgs;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::{self, archive};
@@ -18,11 +14,16 @@ use crate::manifest::source::Source;
 use crate::manifest::{self, nearest, problem};
 use crate::report::Reporter;
 use crate::resolve::{self, Selection};
+use crate::upstream::changes;
+use crate::upstream::edit::{self, Edit};
+use crate::upstream::subject::{Subject, subjects};
+use crate::upstream::survey::Survey;
+use crate::upstream::versions::{self, Spelling};
 
 /// Updates one manifest.
 pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
     if args.check {
-        return super::outdated::outdated(args, reporter);
+        return outdated::outdated(args, reporter);
     }
     let files = host::fs::manifests(&args.manifests).because(Cause::Manifest)?;
     let (manifests, problems) = manifest::parse(&files);
@@ -136,8 +137,8 @@ fn newest(subject: &Subject, desk: &Desk<'_>) -> Result<String, Failure> {
         );
         Failure::new(Cause::Network, message)
     })?;
-    match upstream::newest(&versions, &subject.version, subject.line) {
-        Some(version) if upstream::compare(version, &subject.version).is_gt() => Ok(version.clone()),
+    match versions::newest(&versions, &subject.version, subject.line) {
+        Some(version) if versions::compare(version, &subject.version).is_gt() => Ok(version.clone()),
         _ => Ok(subject.version.clone()),
     }
 }

@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::obtain::{Desk, machine};
-use super::subject::{Subject, subjects};
-use super::upstream::{self, Upstream, versions_of_pip};
+use super::workspace::{Desk, machine};
 use crate::cli::UpdateArgs;
 use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::{self, Log, http};
 use crate::manifest::{self, Manifests};
 use crate::report::Reporter;
+use crate::upstream::subject::{Subject, subjects};
+use crate::upstream::versions::{self, Upstream, versions_of_pip};
 
 /// Servers that are asked at the same time.
 const QUESTIONS: usize = 8;
@@ -166,8 +166,8 @@ fn versions_from_pip(name: &str, args: &UpdateArgs) -> Result<Result<Vec<String>
 
 fn newer(row: &Row) -> Option<&String> {
     let versions = row.versions.as_ref().ok()?;
-    let newest = upstream::newest(versions, &row.version, row.line)?;
-    upstream::compare(newest, &row.version).is_gt().then_some(newest)
+    let newest = versions::newest(versions, &row.version, row.line)?;
+    versions::compare(newest, &row.version).is_gt().then_some(newest)
 }
 
 fn table(rows: &[Row]) -> String {

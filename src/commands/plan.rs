@@ -1,0 +1,24 @@
+//! `pgsetup plan`: prints what an installation would do.
+
+use super::{explain, print, resolved};
+use crate::cli::{PlanArgs, PlanFormat};
+use crate::failure::Failure;
+use crate::plan::{self, Plan};
+use crate::report::Reporter;
+
+/// `pgsetup plan`.
+pub fn plan(args: &PlanArgs, reporter: &Reporter) -> Result<(), Failure> {
+    let resolved = resolved(&args.manifests, args.target.clone(), reporter)?;
+    let plan: Plan = plan::build(&resolved);
+    if let Some(name) = &args.explain {
+        return print(reporter, &explain::explain(&plan, name, &args.against)?);
+    }
+    print(
+        reporter,
+        &match args.format {
+            PlanFormat::Text => plan::text::render(&plan, args.verbose),
+            PlanFormat::Json => plan::json::render(&plan),
+            PlanFormat::Dot => plan::dot::render(&plan),
+        },
+    )
+}

@@ -1,0 +1,135 @@
+//! What several commands begin with: sources, the remote cache, the target.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::cli::{ArtifactCacheArgs, SourceArgs};
+use crate::failure::{Because, Cause, Failure};
+use crate::host::apt_sources::DebianArchive;
+use crate::host::cache::Cache;
+use crate::host::http::{Client, HttpOptions};
+use crate::host::remote::{self, Remote};
+use crate::host::{self, Host};
+use crate::report::Reporter;
+use crate::resolve::Resolved;
+use crate::step::fetch;
+use crate::supply::{ErrorKind, Options, Supply, Wanted};
+use crate::target::{Architecture, Target, distribution_of};
+
+/// How many sources are downloaded at the same time.
+pub const DOWNLOADS: usize = 6;
+
+/// The machine that is installed on. A plan for another distribution would fail half-way.
+pub fn target(host: &Host) -> Result<Target, Failure> {
+    let text = host.read("/etc/os-release")?.unwrap_or_default();
+    let distribution = distribution_of(&text).ok_or_else(|| {
+        let file = host.path("/etc/os-release");
+        Failure::new(
+            Cause::Internal,
+            format_args!("{} does not say which distribution this is", file.display()),
+        )
+    })?;
+    Ok(Target {
+        distribution,
+        architecture: Architecture::of_this_program(),
+    })
+}
+
+/// The cache of artifacts on another machine, by the command line.
+pub fn remote(
+    args: &ArtifactCacheArgs,
+    sources: &SourceArgs,
+    reporter: &Reporter,
+) -> Result<Option<Remote>, Failure> {
+    let Some(url) = &args.url else { return Ok(None) };
+    let secret = args.secret.as_deref().map(host::fs::secret);
+    let secret = secret.transpose().because(Cause::Usage)?;
+    if let (Some(secret), Some(path)) = (&secret, &args.secret)
+        && secret.is_everybodys
+    {
+        reporter.line(&format!(
+            "{}: everybody on this machine may read this secret",
+            path.display()
+        ));
+    }
+    let options = remote::Options {
+        url: url.clone(),
+        secret: secret.map(|secret| secret.text),
+        read_only: args.is_read_only,
+        budget: Duration::from_secs(args.seconds.into()),
+        ca_bundle: sources.ca_bundle.clone(),
+    };
+    Remote::new(&options).map(Some).because(Cause::Usage)
+}
+
+/// Where sources come from, by the command line.
+pub fn supply(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Supply, Failure> {
+    for directory in &args.vendor {
+        if !directory.is_dir() {
+            let message = format!("--vendor {}: there is no such directory", directory.display());
+            return Err(Failure::new(Cause::Usage, message));
+        }
+    }
+    let options = HttpOptions {
+        ca_bundle: args.ca_bundle.clone(),
+        ..HttpOptions::default()
+    };
+    // What can go wrong here is a file of certificates that the caller has named.
+    let client = Client::new(&options).because(Cause::Usage)?;
+    let cache = Cache::open(cache).map_err(|error| {
+        anyhow::anyhow!(
+            "cannot use the cache {}: {error}; --cache DIR takes another directory, which has to be writable",
+            cache.display()
+        )
+    })?;
+    Ok(Supply::new(Options {
+        vendor: args.vendor.clone(),
+        cache,
+        client,
+        offline: args.offline,
+        debian: DebianArchive::read(host),
+        content_mirrors: args.mirror.clone(),
+    })?)
+}
+
+/// The extensions of which a source cannot be had, with the reason. A wrong digest is no such reason: it fails.
+pub fn unavailable(
+    resolved: &Resolved,
+    supply: &Supply,
+    reporter: &Reporter,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let extensions = resolved.servers().flat_map(|(_, extensions)| extensions);
+    let sources = extensions.flat_map(|extension| {
+        let sources = extension.sources.iter();
+        sources.map(|source| (extension.component.id(), source))
+    });
+    // All at once: where a network answers nothing, each of them waits for its time to run out.
+    let missing = std::thread::scope(|scope| {
+        let threads: Vec<_> = sources
+            .map(|(name, source)| {
+                scope.spawn(move || (name, supply.obtain(&Wanted::from(source), &|_| ()).err()))
+            })
+            .collect();
+        let answers = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("obtaining a source does not panic"));
+        answers
+            .filter_map(|(name, error)| Some((name, error?)))
+            .collect::<Vec<_>>()
+    });
+    let mut left_out = BTreeMap::new();
+    for (name, error) in missing {
+        match error.kind() {
+            ErrorKind::Network | ErrorKind::Missing => {
+                reporter.line(&format!(
+                    "left out: {name}: its source cannot be had: {}",
+                    error.summary()
+                ));
+                left_out.insert(name, error.summary());
+            }
+            ErrorKind::Checksum | ErrorKind::Local => return Err(fetch::failure(error)),
+        }
+    }
+    Ok(left_out)
+}

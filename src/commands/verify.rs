@@ -1,0 +1,26 @@
+//! `pgsetup verify`: compares an image with its receipt.
+
+use super::print;
+use crate::cli::{VerifyArgs, VerifyFormat};
+use crate::failure::{Cause, Failure};
+use crate::host::Host;
+use crate::report::Reporter;
+use crate::verify;
+
+/// `pgsetup verify`.
+pub fn verify(args: &VerifyArgs, reporter: &Reporter) -> Result<(), Failure> {
+    let found = verify::verify(&Host::new(&args.root))?;
+    let text = match args.format {
+        VerifyFormat::Text => verify::text(&found),
+        VerifyFormat::Json => verify::json(&found)?,
+    };
+    print(reporter, &text)?;
+    match found.differences.len() {
+        0 => Ok(()),
+        1 => Err(Failure::new(Cause::Test, "1 difference from the receipt")),
+        count => Err(Failure::new(
+            Cause::Test,
+            format_args!("{count} differences from the receipt"),
+        )),
+    }
+}
