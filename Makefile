@@ -3,6 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -Eeuo pipefail -c
 .DEFAULT_GOAL := help
 
+# nginx is in /usr/sbin, which is not on every user's PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+
 target := $(shell uname -m)-unknown-linux-gnu
 static := RUSTFLAGS="-C target-feature=+crt-static"
 scripts := $(shell find entrypoint.d tools benches tests cluster fuzz/run.sh -name '*.sh' 2>/dev/null) .ci/run
@@ -16,15 +19,21 @@ help: ## List what can be made
 
 .PHONY: pgsetup
 pgsetup: ## Compile the static binary to dist/pgsetup
+	@tools/setup.sh compile
 	$(static) cargo build --locked --release --target $(target)
 	install -D target/$(target)/release/pgsetup dist/pgsetup
 
+# What is missing is found first, before anything is compiled.
 .PHONY: image
-image: pgsetup ## Build the image pgsetup/postgresql:18, whatever this machine can reach
+image: ## Build the image pgsetup/postgresql:18, whatever this machine can reach
+	@tools/setup.sh image
+	@$(MAKE) --no-print-directory pgsetup
 	tools/image.sh
 
 .PHONY: test
-test: lint ## Run every test; PGSETUP_REQUIRE_ALL=1 lets none be skipped
+test: ## Run every test; PGSETUP_REQUIRE_ALL=1 lets none be ignored
+	@tools/setup.sh test
+	@$(MAKE) --no-print-directory lint
 	tools/test.sh
 
 .PHONY: reproducible
@@ -48,11 +57,13 @@ catalogue: ## Build and test extensions in containers, and write docs/results/ex
 	tools/catalogue.sh
 
 .PHONY: lint
-lint: ## Check formatting, lints and shell scripts
+lint: ## Check formatting, lints, shell scripts and spelling
+	@tools/setup.sh lint
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- --deny warnings
 	shellcheck $(scripts)
 	shfmt --diff --indent 2 --case-indent $(scripts)
+	codespell
 
 .PHONY: cluster
 cluster: ## Start a sharded cluster on this machine: etcd, Patroni, Citus, HAProxy (IMAGES=upstream: the projects' own images)
@@ -72,6 +83,7 @@ kubernetes: ## Check the Kubernetes example against the published schemas
 
 .PHONY: bench
 bench: pgsetup ## Race whole installations against a shell script, and fetching against curl and tar (ROUNDS=3)
+	@tools/setup.sh bench
 	benches/sources.sh
 	benches/install.sh
 

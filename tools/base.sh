@@ -8,10 +8,7 @@ readonly docker="${DOCKER:-docker}"
 # usage: bootstrap IMAGE SUITE
 bootstrap() {
   local image="$1" suite="$2" tree
-  if ! command -v mmdebstrap >/dev/null; then
-    printf 'no registry answers for %s, and there is no mmdebstrap to make it: apt-get install mmdebstrap\n' "$image" >&2
-    return 1
-  fi
+  "$(dirname "${BASH_SOURCE[0]}")/setup.sh" base
   tree="$(mktemp --suffix=.tar)"
   # shellcheck disable=SC2064 # the name as it is now
   trap "rm -f '$tree'" EXIT

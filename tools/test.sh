@@ -6,15 +6,10 @@ directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly directory
 cd "$directory"
 
-# usage: image     builds the image for the container tests, where there is an engine
+# usage: image     builds the image for the container tests, where an engine can; tools/setup.sh says why it cannot
 image() {
-  if [[ "${PGSETUP_IMAGE_IS_BUILT:-}" == 1 ]]; then
-    return
-  fi
-  if docker info >/dev/null 2>&1; then
+  if [[ "${PGSETUP_IMAGE_IS_BUILT:-}" != 1 ]] && tools/docker.sh >/dev/null 2>&1; then
     make image
-  else
-    printf 'no container engine answers: the tests of the image are skipped\n' >&2
   fi
 }
 

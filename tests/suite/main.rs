@@ -24,6 +24,7 @@ mod remote;
 mod sbom;
 mod schemas;
 mod seeing;
+mod setup;
 mod sources;
 mod support;
 mod upkeep;
