@@ -1,42 +1,43 @@
 #!/usr/bin/env bash
-# Runs the tests of the contract and prints its lines with the outcome of each: tests/contract/README.md is the list, and a test belongs to the
-# lines that are in its name. Ends with 1 if a line failed, was skipped, or has no test.
+# Runs the tests of the contract and prints each of its lines with the outcome. tests/contract/README.md lists the lines; the runner prints
+# before a test's name which of them it proves. Ends with 1 if a test of a line failed, was ignored, or does not exist.
 set -Eeuo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# usage: lines     prints "name<TAB>what" for each line of the list
+# usage: lines     prints "line<TAB>what" for each line of the contract
 lines() { awk -F ' *[|] *' '$2 ~ /^[a-z]+_[0-9]+$/ { print $2 "\t" $3 }' tests/contract/README.md; }
 
-# usage: outcome NAME     prints what became of the line's tests
+# usage: outcome LINE     prints the outcome of the line's tests
 outcome() {
-  local passed failed
-  passed="$(grep --count --extended-regexp "^test contract::.*[:_]$1_.* \.\.\. ok$" "$results" || true)"
-  failed="$(grep --count --extended-regexp "^test contract::.*[:_]$1_.* \.\.\. FAILED$" "$results" || true)"
-  if ((failed)); then
-    printf 'FAILED'
-  elif grep --quiet --extended-regexp "[:_]$1_" "$skipped" 2>/dev/null; then
-    printf 'skipped'
-  elif ((passed)); then
-    printf 'ok (%d)' "$passed"
-  else
-    printf 'no test'
-  fi
+  awk -v line="$1" '
+    /^test \[[a-z0-9_, ]+\] .* \.\.\. / {
+      named = substr($0, 7, index($0, "]") - 7)
+      if (index(", " named ",", ", " line ",")) {
+        sub(/.* \.\.\. /, "")
+        count[$1]++
+        if ($1 == "ignored" && !reason) { reason = $0 }
+      }
+    }
+    END {
+      if (count["FAILED"]) { print "FAILED" }
+      else if (reason) { print reason }
+      else if (count["ok"]) { print "ok (" count["ok"] ")" }
+      else { print "no test" }
+    }' "$results"
 }
 
 main() {
-  local name what status result number=0
-  skipped=target/tmp/skipped
+  local line what status result number=0
   results="$(mktemp)"
-  rm --force "$skipped"
   cargo test --locked --test suite -- contract:: 2>&1 | tee "$results" || true
   printf '\n'
   status=0
-  while IFS=$'\t' read -r name what; do
+  while IFS=$'\t' read -r line what; do
     number=$((number + 1))
-    result="$(outcome "$name")"
+    result="$(outcome "$line")"
     [[ "$result" == ok* ]] || status=1
-    printf '%3d  %-10s %-8s %s\n' "$number" "$name" "$result" "$what"
+    printf '%3d  %-10s %-8s %s\n' "$number" "$line" "$result" "$what"
   done < <(lines)
   rm --force "$results"
   return "$status"

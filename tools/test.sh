@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every test, builds the image that the container tests look at, and says what could not run here and why.
+# Runs every test, builds the image that the container tests look at, and lists the tests that were ignored and why.
 set -Eeuo pipefail
 
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -14,15 +14,16 @@ image() {
 }
 
 main() {
-  local skipped="target/tmp/skipped" status=0
-  rm -f "$skipped"
+  local log status=0
+  log="$(mktemp)"
   image
   tools/consumers.sh || status=$?
-  cargo test --locked || status=$?
-  if [[ -s "$skipped" ]]; then
-    printf '\nskipped here:\n'
-    sort --unique "$skipped" | sed 's/^/  /'
+  cargo test --locked 2>&1 | tee "$log" || status=$?
+  if grep --quiet ' \.\.\. ignored' "$log"; then
+    printf '\nignored here:\n'
+    sed --quiet 's/^test \(.*[^ ]\) *\.\.\. ignored/  \1: ignored/p' "$log"
   fi
+  rm --force "$log"
   return "$status"
 }
 

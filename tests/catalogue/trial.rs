@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use libtest_mimic::Trial;
+use libtest_mimic::{Completion, Failed, Trial};
 
 use crate::manifest::{Catalogue, Extension};
-use crate::{Outcome, check, plan, project, record};
+use crate::{check, plan, project, record};
 
 /// What is tested in the finished image.
 const QUICK: [&str; 2] = ["pgvector", "topn"];
@@ -72,8 +72,8 @@ pub fn trials(catalogue: &'static Catalogue) -> Vec<Trial> {
                 "builds_and_passes"
             };
             let name = format!("extension::{name}::{how}_on_{}", wanted.major);
-            trials.push(Trial::test(name.clone(), move || {
-                trial(catalogue, extension, wanted, &name)
+            trials.push(Trial::ignorable_test(name, move || {
+                trial(catalogue, extension, wanted)
             }));
         }
     }
@@ -175,10 +175,10 @@ fn docker() -> Command {
     Command::new(std::env::var("DOCKER").unwrap_or_else(|_| "docker".to_owned()))
 }
 
-fn trial(catalogue: &Catalogue, extension: &Extension, wanted: &Wanted, name: &str) -> Outcome {
+fn trial(catalogue: &Catalogue, extension: &Extension, wanted: &Wanted) -> Result<Completion, Failed> {
     let ran = wanted.ran.get_or_init(|| run(catalogue, wanted)).as_ref()?;
     if let Some(why) = &ran.unavailable {
-        return skip(name, why);
+        return skip(why);
     }
     let lines = ran
         .lines
@@ -186,7 +186,7 @@ fn trial(catalogue: &Catalogue, extension: &Extension, wanted: &Wanted, name: &s
         .map(Vec::as_slice)
         .unwrap_or_default();
     if let Some(why) = lines.iter().find_map(|line| line.skipped.clone()) {
-        return skip(name, &why);
+        return skip(&why);
     }
     let failed: Vec<&str> = lines
         .iter()
@@ -197,21 +197,18 @@ fn trial(catalogue: &Catalogue, extension: &Extension, wanted: &Wanted, name: &s
     check(!lines.is_empty(), || {
         format!("nothing was tested; pgsetup said\n{}", ran.log)
     })?;
-    match ran.subjects.get(&extension.name) {
-        Some(subject) => record::add(&extension.name, subject, wanted.major, lines.len()),
-        None => Ok(()),
+    if let Some(subject) = ran.subjects.get(&extension.name) {
+        record::add(&extension.name, subject, wanted.major, lines.len())?;
     }
+    Ok(Completion::Completed)
 }
 
-/// Says that the trial could not do its work here; listed at the end of `make test`.
-fn skip(name: &str, why: &str) -> Outcome {
-    check(std::env::var("PGSETUP_REQUIRE_ALL").as_deref() != Ok("1"), || {
-        why.to_owned()
-    })?;
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("skipped");
-    let mut list = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
-    std::io::Write::write_all(&mut list, format!("{name}: {why}\n").as_bytes())?;
-    Ok(())
+/// The trial cannot run, for this reason. With `PGSETUP_REQUIRE_ALL=1` it fails instead.
+fn skip(reason: &str) -> Result<Completion, Failed> {
+    if std::env::var("PGSETUP_REQUIRE_ALL").as_deref() == Ok("1") {
+        return Err(format!("PGSETUP_REQUIRE_ALL=1, but this test cannot run: {reason}").into());
+    }
+    Ok(Completion::ignored_with(reason))
 }
 
 fn run(catalogue: &Catalogue, wanted: &Wanted) -> Result<Ran, String> {

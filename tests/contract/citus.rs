@@ -1,14 +1,7 @@
 //! A Citus cluster without Patroni: a coordinator and workers that register themselves, and stay registered whatever address they get.
 
 use super::container::{Container, Network, Volume};
-use super::needs_image;
-use crate::support::skip;
-
-/// Why the image under test cannot be a Citus node, if so.
-fn no_citus() -> Option<String> {
-    let asked = Container::to_the_end(&[], &["bash", "-c", "ls /usr/lib/postgresql/*/lib/citus.so"]);
-    (asked.status != 0).then(|| "the image has no Citus".to_owned())
-}
+use super::needs::{needs_citus, needs_image};
 
 /// Makes a node of one cluster. The password is one that libpq's password file has to quote.
 fn node(network: &Network, options: &[&str]) -> Container {
@@ -32,12 +25,9 @@ fn wait_for_nodes(coordinator: &Container, count: u32) {
     ));
 }
 
-#[test]
-fn citus_1_workers_register_and_come_back_under_other_addresses() {
-    needs_image!();
-    if let Some(why) = no_citus() {
-        return skip(&why);
-    }
+#[test(citus_1)]
+fn workers_register_and_come_back_under_other_addresses() {
+    needs_citus();
     let network = Network::new();
     let coordinator = node(&network, &["--env=CITUS_ROLE=coordinator"]);
     let to = format!("--env=CITUS_COORDINATOR_HOST={}", coordinator.name);
@@ -89,12 +79,9 @@ fn citus_1_workers_register_and_come_back_under_other_addresses() {
     assert_eq!(app(&early, "SELECT groupid FROM pg_dist_local_group"), "1");
 }
 
-#[test]
-fn citus_2_a_worker_that_lost_its_data_does_not_pass_for_the_one_that_had_it() {
-    needs_image!();
-    if let Some(why) = no_citus() {
-        return skip(&why);
-    }
+#[test(citus_2)]
+fn a_worker_that_lost_its_data_does_not_pass_for_the_one_that_had_it() {
+    needs_citus();
     let network = Network::new();
     let coordinator = node(
         &network,
@@ -133,12 +120,9 @@ fn citus_2_a_worker_that_lost_its_data_does_not_pass_for_the_one_that_had_it() {
     coordinator.wait_for("psql -U postgres app -Atc 'SELECT count(*) FROM t'");
 }
 
-#[test]
-fn citus_1_a_database_may_be_named_like_a_connection_string() {
-    needs_image!();
-    if let Some(why) = no_citus() {
-        return skip(&why);
-    }
+#[test(citus_1)]
+fn a_database_may_be_named_like_a_connection_string() {
+    needs_citus();
     let name = "a=b'c";
     let volume = Volume::new();
     let before = Container::serving(&["--env=POSTGRES_PASSWORD=secret", &volume.as_data()], &[]);
@@ -160,9 +144,9 @@ fn citus_1_a_database_may_be_named_like_a_connection_string() {
     assert!(log.contains("Citus: this coordinator is registered as"), "{log}");
 }
 
-#[test]
-fn citus_3_mistakes_are_reported_together() {
-    needs_image!();
+#[test(citus_3)]
+fn mistakes_are_reported_together() {
+    needs_image();
     let ran = Container::to_the_end(&["--env=CITUS_ROLE=worker", "--env=CITUS_NODE_PORT=five"], &[]);
     assert_eq!(ran.status, 1, "{ran:?}");
     for mistake in [

@@ -4,7 +4,6 @@
 //! volumes, so the engine may be on another machine. A container, volume or network is removed when its value goes out of scope, also
 //! when the test fails.
 
-use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -305,9 +304,10 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let mut text = format!("the log of {}:\n", self.name);
-            let _ = writeln!(text, "{}", self.log());
-            eprint!("{text}");
+            let text = format!("the log of {}:\n{}", self.name, self.log());
+            if crate::harness::report(&text).is_err() {
+                eprintln!("{text}");
+            }
         }
         docker(["rm", "--force", "--volumes", &self.name]);
     }

@@ -3,12 +3,13 @@
 use std::io::{Read as _, Write as _};
 
 use super::container::{Container, DATA, Network, PASSWORD, build_image, docker, image};
-use super::needs_image;
-use crate::support::{project, skip};
+use super::needs::needs_image;
+use crate::harness::skip;
+use crate::support::project;
 
-#[test]
-fn example_1_one_line_starts_it_and_psql_comes_from_a_second_container() {
-    needs_image!();
+#[test(example_1)]
+fn one_line_starts_it_and_psql_comes_from_a_second_container() {
+    needs_image();
     let network = Network::new();
     let on_network = format!("--network={}", network.0);
     let server = Container::serving(
@@ -41,9 +42,9 @@ fn example_1_one_line_starts_it_and_psql_comes_from_a_second_container() {
     }
 }
 
-#[test]
-fn example_2_settings_on_the_command_line_and_a_file_made_from_the_sample() {
-    needs_image!();
+#[test(example_2)]
+fn settings_on_the_command_line_and_a_file_made_from_the_sample() {
+    needs_image();
     let sample = Container::to_the_end(&[], &["cat", "/usr/share/postgresql/postgresql.conf.sample"]);
     assert_eq!(sample.status, 0, "{sample:?}");
     let container = Container::create(
@@ -68,9 +69,9 @@ fn example_2_settings_on_the_command_line_and_a_file_made_from_the_sample() {
     assert_eq!(container.sql(settings), "48MB 30 6MB");
 }
 
-#[test]
-fn example_3_secrets_initdb_arguments_and_a_script_that_makes_a_user() {
-    needs_image!();
+#[test(example_3)]
+fn secrets_initdb_arguments_and_a_script_that_makes_a_user() {
+    needs_image();
     let container = Container::create(
         &[
             "--env=POSTGRES_PASSWORD_FILE=/run/postgres-passwd",
@@ -105,9 +106,9 @@ fn example_3_secrets_initdb_arguments_and_a_script_that_makes_a_user() {
 const ORDERED: &str =
     "SELECT string_agg(word, ' ' ORDER BY word) FROM (VALUES ('zu'), ('ähnlich'), ('Apfel')) AS words (word)";
 
-#[test]
-fn example_4_locales_of_icu_at_once_and_of_glibc_by_the_documented_recipe() {
-    needs_image!();
+#[test(example_4)]
+fn locales_of_icu_at_once_and_of_glibc_by_the_documented_recipe() {
+    needs_image();
     let icu = "--env=POSTGRES_INITDB_ARGS=--locale-provider=icu --icu-locale=de-DE";
     let container = Container::serving(&["--env", PASSWORD, icu], &[]);
     assert_eq!(container.sql(ORDERED), "ähnlich Apfel zu");
@@ -123,7 +124,7 @@ fn example_4_locales_of_icu_at_once_and_of_glibc_by_the_documented_recipe() {
     let recipe = lines.join("\n").replace("pgsetup/postgresql:18", under_test);
     let name = format!("{under_test}-german");
     if let Err(why) = build_image(&name, &recipe) {
-        return skip(&why);
+        skip(&why);
     }
     let container = Container::create_from(&name, &["--env", PASSWORD], &[]);
     container.start();

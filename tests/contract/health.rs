@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::container::{Container, HEALTH_CHECK, Network, PASSWORD, Volume};
-use super::needs_image;
+use super::needs::needs_image;
 
-#[test]
-fn line_27_health_while_initialising_serving_and_hung() {
-    needs_image!();
+#[test(line_27)]
+fn health_while_initialising_serving_and_hung() {
+    needs_image();
     let container = Container::create(&["--env", PASSWORD], &[]);
     container.copy_script("a.sql", 0o644, "SELECT pg_sleep(3);");
     container.start();
@@ -38,9 +38,9 @@ fn line_27_health_while_initialising_serving_and_hung() {
     assert_eq!(container.health().status, 0);
 }
 
-#[test]
-fn line_27_the_health_check_is_one_process_and_leaves_no_orphan() {
-    needs_image!();
+#[test(line_27)]
+fn the_health_check_is_one_process_and_leaves_no_orphan() {
+    needs_image();
     let container = Container::serving(&["--env", PASSWORD], &[]);
     // With the server stopped the check hangs in its connection, and can be looked at.
     let script = format!(
@@ -57,9 +57,9 @@ fn line_27_the_health_check_is_one_process_and_leaves_no_orphan() {
     );
 }
 
-#[test]
-fn line_27_health_follows_port_and_addresses() {
-    needs_image!();
+#[test(line_27)]
+fn health_follows_port_and_addresses() {
+    needs_image();
     let cases: [&[&str]; 4] = [
         &["-p", "6543"],
         &["-c", "listen_addresses=localhost"],
@@ -85,9 +85,9 @@ fn line_27_health_follows_port_and_addresses() {
     }
 }
 
-#[test]
-fn line_27_health_of_a_standby_and_of_a_stopping_server() {
-    needs_image!();
+#[test(line_27)]
+fn health_of_a_standby_and_of_a_stopping_server() {
+    needs_image();
     let network = Network::new();
     let on_network = format!("--network={}", network.0);
     let primary = Container::create(&[&on_network, "--env", PASSWORD], &[]);

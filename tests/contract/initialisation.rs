@@ -3,11 +3,11 @@
 use std::io::Write as _;
 
 use super::container::{Container, DATA, PASSWORD, SCRIPTS, Volume};
-use super::needs_image;
+use super::needs::needs_image;
 
-#[test]
-fn line_10_wal_directory_is_made_private_and_used() {
-    needs_image!();
+#[test(line_10)]
+fn wal_directory_is_made_private_and_used() {
+    needs_image();
     let container = Container::serving(
         &[
             "--env",
@@ -25,9 +25,9 @@ fn line_10_wal_directory_is_made_private_and_used() {
     assert_ne!(container.shell("ls /var/lib/postgresql/wal").ok(), "");
 }
 
-#[test]
-fn line_11_quotes_in_initdb_arguments_stay_intact() {
-    needs_image!();
+#[test(line_11)]
+fn quotes_in_initdb_arguments_stay_intact() {
+    needs_image();
     let arguments = r#"POSTGRES_INITDB_ARGS=--waldir '/var/lib/postgresql/my "wal' --auth-local="scram-sha-256" -k $(touch$IFS/tmp/x)"#;
     let refused = Container::to_the_end(&["--env", PASSWORD, "--env", arguments], &[]);
     assert!(
@@ -48,9 +48,9 @@ fn line_11_quotes_in_initdb_arguments_stay_intact() {
     );
 }
 
-#[test]
-fn line_12_unreadable_scripts_fail_before_initdb() {
-    needs_image!();
+#[test(line_12)]
+fn unreadable_scripts_fail_before_initdb() {
+    needs_image();
     let volume = Volume::new();
     let scripts = Volume::new();
     scripts.shell(&format!("chown 0:0 {DATA}; chmod 0700 {DATA}"));
@@ -69,9 +69,9 @@ fn line_12_unreadable_scripts_fail_before_initdb() {
     assert_eq!(volume.shell(&format!("ls -A {DATA}")), "");
 }
 
-#[test]
-fn line_13_no_tcp_address_is_open_during_initialisation() {
-    needs_image!();
+#[test(line_13)]
+fn no_tcp_address_is_open_during_initialisation() {
+    needs_image();
     let container = Container::create(&["--env", PASSWORD], &[]);
     container.copy_script(
         "a.sh",
@@ -91,9 +91,9 @@ fn line_13_no_tcp_address_is_open_during_initialisation() {
     assert_eq!(container.shell("(exec 3<>/dev/tcp/127.0.0.1/5432)").status, 0);
 }
 
-#[test]
-fn line_14_names_and_password_with_spaces_and_quotes() {
-    needs_image!();
+#[test(line_14)]
+fn names_and_password_with_spaces_and_quotes() {
+    needs_image();
     let (user, database, password) = (r#"us er'"$x\"#, r#"d=b'"$y\"#, r#"p w'"$z\"#);
     let options = [
         format!("POSTGRES_USER={user}"),
@@ -112,9 +112,9 @@ fn line_14_names_and_password_with_spaces_and_quotes() {
     assert_eq!(container.shell(login).ok(), format!("{user}|{database}|0"));
 }
 
-#[test]
-fn line_15_executable_scripts_run_and_others_are_sourced() {
-    needs_image!();
+#[test(line_15)]
+fn executable_scripts_run_and_others_are_sourced() {
+    needs_image();
     let container = Container::create(&["--env", PASSWORD], &[]);
     container.copy_script(
         "1.sh",
@@ -145,9 +145,9 @@ fn line_15_executable_scripts_run_and_others_are_sourced() {
     );
 }
 
-#[test]
-fn line_16_sql_files_plain_and_compressed() {
-    needs_image!();
+#[test(line_16)]
+fn sql_files_plain_and_compressed() {
+    needs_image();
     let container = Container::create(&["--env", PASSWORD], &[]);
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(b"INSERT INTO t VALUES (2);")
@@ -185,9 +185,9 @@ const ZSTD: &[u8] = &[
     0xb3, 0x15, 0xce, 0x06,
 ];
 
-#[test]
-fn line_16_an_error_in_a_sql_file_stops_the_initialisation() {
-    needs_image!();
+#[test(line_16)]
+fn an_error_in_a_sql_file_stops_the_initialisation() {
+    needs_image();
     let container = Container::create(&["--env", PASSWORD], &[]);
     container.copy_script("a.sql", 0o644, "SELECT 1 / 0; SELECT 'not reached';");
     let ran = container.run();
@@ -202,9 +202,9 @@ fn line_16_an_error_in_a_sql_file_stops_the_initialisation() {
     assert!(!ran.out.contains("not reached"), "{ran:?}");
 }
 
-#[test]
-fn line_17_other_files_are_named_as_ignored() {
-    needs_image!();
+#[test(line_17)]
+fn other_files_are_named_as_ignored() {
+    needs_image();
     let container = Container::create(&["--env", PASSWORD], &[]);
     container.copy_script("README.txt", 0o644, "nothing");
     container.start();
@@ -216,9 +216,9 @@ fn line_17_other_files_are_named_as_ignored() {
     );
 }
 
-#[test]
-fn line_18_scripts_run_in_the_order_of_their_names() {
-    needs_image!();
+#[test(line_18)]
+fn scripts_run_in_the_order_of_their_names() {
+    needs_image();
     let container = Container::create(&["--env", PASSWORD], &[]);
     for name in ["b.sh", "10.sh", "B.sh", "a b.sh", "2.sh"] {
         container.copy_script(name, 0o755, format!("#!/bin/bash\necho 'turn of {name}'\n"));
@@ -233,9 +233,9 @@ fn line_18_scripts_run_in_the_order_of_their_names() {
     assert_eq!(turns, ["10.sh", "2.sh", "B.sh", "a b.sh", "b.sh"]);
 }
 
-#[test]
-fn line_19_hosts_log_in_by_the_method_of_password_encryption() {
-    needs_image!();
+#[test(line_19)]
+fn hosts_log_in_by_the_method_of_password_encryption() {
+    needs_image();
     let cases: [(&[&str], &[&str], &str); 3] = [
         (&[], &[], "scram-sha-256"),
         (&[], &["-c", "password_encryption=md5"], "md5"),
@@ -252,9 +252,9 @@ fn line_19_hosts_log_in_by_the_method_of_password_encryption() {
     }
 }
 
-#[test]
-fn line_20_initialisation_ends_with_a_fast_stop_and_the_real_start() {
-    needs_image!();
+#[test(line_20)]
+fn initialisation_ends_with_a_fast_stop_and_the_real_start() {
+    needs_image();
     let container = Container::serving(&["--env", PASSWORD], &[]);
     let log = container.log();
     assert!(
@@ -271,9 +271,9 @@ fn line_20_initialisation_ends_with_a_fast_stop_and_the_real_start() {
     assert!(!log.contains("not properly shut down"), "{log}");
 }
 
-#[test]
-fn line_21_an_initialised_directory_is_started_as_it_is() {
-    needs_image!();
+#[test(line_21)]
+fn an_initialised_directory_is_started_as_it_is() {
+    needs_image();
     let volume = Volume::new();
     let first = Container::serving(&[&volume.as_data(), "--env", PASSWORD], &[]);
     first.sql("CREATE TABLE kept AS SELECT 42 AS answer");
@@ -288,9 +288,9 @@ fn line_21_an_initialised_directory_is_started_as_it_is() {
     assert!(second.log().contains(line), "{}", second.log());
 }
 
-#[test]
-fn line_22_data_of_another_major_version_is_refused_untouched() {
-    needs_image!();
+#[test(line_22)]
+fn data_of_another_major_version_is_refused_untouched() {
+    needs_image();
     let volume = Volume::new();
     volume.shell(&format!(
         "echo 9.6 > {DATA}/PG_VERSION; chown -R 4444:4444 {DATA}; chmod 0755 {DATA}"

@@ -1,11 +1,11 @@
 //! The layout table: what the image promises before it is started.
 
 use super::container::{Container, DATA, HEALTH_CHECK, SCRIPTS, docker, image};
-use super::needs_image;
+use super::needs::needs_image;
 
-#[test]
-fn layout_1_the_image_configuration() {
-    needs_image!();
+#[test(layout_1)]
+fn the_image_configuration() {
+    needs_image();
     let name = image().expect("checked above");
     let field = |format: &str| docker(["image", "inspect", "--format", format, name]).ok();
     assert_eq!(field("{{json .Config.Entrypoint}}"), r#"["/entrypoint.sh"]"#);
@@ -25,9 +25,9 @@ fn layout_1_the_image_configuration() {
     );
 }
 
-#[test]
-fn layout_2_the_files() {
-    needs_image!();
+#[test(layout_2)]
+fn the_files() {
+    needs_image();
     let script = format!(
         "stat -L -c '%n %U:%G %a' {DATA}; stat -c '%U:%G' /opt/container/entrypoint.d {HEALTH_CHECK}; id -u; id -g; \
          for d in /etc/postgresql /var/log/postgresql /var/run/postgresql; do [[ -w $d ]] || echo \"$d is not writable\"; done; \

@@ -1,7 +1,7 @@
 //! Lines 9, 25 and 30: what can be known to be wrong before initdb is found before it, and what fails after it leaves nothing behind.
 
 use super::container::{Container, DATA, PASSWORD, Volume};
-use super::needs_image;
+use super::needs::needs_image;
 
 /// A start with these files, options and arguments must be refused for each of the reasons, and the data directory must stay empty.
 #[track_caller]
@@ -22,9 +22,9 @@ fn refused_untouched(files: &[(&str, &str)], options: &[&str], command: &[&str],
     assert_eq!(volume.shell(&format!("ls -A {DATA}")), "");
 }
 
-#[test]
-fn line_30_settings_on_the_command_line_that_the_server_refuses_are_found_before_initdb() {
-    needs_image!();
+#[test(line_30)]
+fn settings_on_the_command_line_that_the_server_refuses_are_found_before_initdb() {
+    needs_image();
     refused_untouched(
         &[],
         &[],
@@ -68,9 +68,9 @@ fn line_30_settings_on_the_command_line_that_the_server_refuses_are_found_before
     );
 }
 
-#[test]
-fn line_30_mistakes_in_mounted_files_are_found_before_initdb() {
-    needs_image!();
+#[test(line_30)]
+fn mistakes_in_mounted_files_are_found_before_initdb() {
+    needs_image();
     let directory = ["--volume=/etc/postgresql/conf.d"];
     let file = "/etc/postgresql/conf.d/own.conf";
     refused_untouched(
@@ -102,9 +102,9 @@ fn line_30_mistakes_in_mounted_files_are_found_before_initdb() {
     );
 }
 
-#[test]
-fn line_30_tls_files_that_do_not_fit_are_found_before_initdb() {
-    needs_image!();
+#[test(line_30)]
+fn tls_files_that_do_not_fit_are_found_before_initdb() {
+    needs_image();
     let options = [
         "--env=POSTGRES_TLS_CERT_FILE=/tls.crt",
         "--env=POSTGRES_TLS_KEY_FILE=/tls.key",
@@ -139,9 +139,9 @@ fn line_30_tls_files_that_do_not_fit_are_found_before_initdb() {
     );
 }
 
-#[test]
-fn line_30_methods_that_no_line_of_pg_hba_can_have_are_found_before_initdb() {
-    needs_image!();
+#[test(line_30)]
+fn methods_that_no_line_of_pg_hba_can_have_are_found_before_initdb() {
+    needs_image();
     for (method, reason) in [
         (
             "ldap",
@@ -163,9 +163,9 @@ fn line_30_methods_that_no_line_of_pg_hba_can_have_are_found_before_initdb() {
     }
 }
 
-#[test]
-fn line_30_options_of_initdb_that_contradict_the_environment_are_found_before_it() {
-    needs_image!();
+#[test(line_30)]
+fn options_of_initdb_that_contradict_the_environment_are_found_before_it() {
+    needs_image();
     refused_untouched(
         &[],
         &[
@@ -203,7 +203,7 @@ fn line_30_options_of_initdb_that_contradict_the_environment_are_found_before_it
 
 #[test]
 fn settings_that_only_fit_what_initdb_is_told_are_taken() {
-    needs_image!();
+    needs_image();
     let container = Container::serving(
         &[
             "--env",
@@ -216,9 +216,9 @@ fn settings_that_only_fit_what_initdb_is_told_are_taken() {
     assert_eq!(container.sql("SHOW work_mem"), "5MB");
 }
 
-#[test]
-fn line_25_a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begins_afresh() {
-    needs_image!();
+#[test(line_25)]
+fn a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begins_afresh() {
+    needs_image();
     let (volume, wal) = (Volume::new(), Volume::new());
     wal.shell(&format!("chown -R 999:999 {DATA}"));
     let mounted = format!("--volume={}:/wal", wal.0);
@@ -249,9 +249,9 @@ fn line_25_a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begi
     assert_eq!(container.shell("readlink $PGDATA/pg_wal").ok(), "/wal");
 }
 
-#[test]
-fn line_09_an_arbitrary_uid_works_in_a_writable_directory_of_roots() {
-    needs_image!();
+#[test(line_09)]
+fn an_arbitrary_uid_works_in_a_writable_directory_of_roots() {
+    needs_image();
     let volume = Volume::new();
     volume.shell(&format!(
         "chown 0:0 {DATA}; chmod 2777 {DATA}; mkdir {DATA}/lost+found"
@@ -277,9 +277,9 @@ fn line_09_an_arbitrary_uid_works_in_a_writable_directory_of_roots() {
     assert_eq!(root.health().status, 0, "{}", root.log());
 }
 
-#[test]
-fn line_09_a_directory_of_someone_elses_that_holds_something_is_refused_before_initdb() {
-    needs_image!();
+#[test(line_09)]
+fn a_directory_of_someone_elses_that_holds_something_is_refused_before_initdb() {
+    needs_image();
     let volume = Volume::new();
     volume.shell(&format!(
         "touch {DATA}/precious; chown 0:0 {DATA}; chmod 777 {DATA}"
@@ -294,9 +294,9 @@ fn line_09_a_directory_of_someone_elses_that_holds_something_is_refused_before_i
     assert_eq!(volume.shell(&format!("ls -A {DATA}")).trim(), "precious");
 }
 
-#[test]
-fn config_1_explain_shows_no_secret_and_ends_with_1_for_a_setting_that_is_refused() {
-    needs_image!();
+#[test(config_1)]
+fn explain_shows_no_secret_and_ends_with_1_for_a_setting_that_is_refused() {
+    needs_image();
     let volume = Volume::new();
     let command = [
         "--explain",
@@ -336,9 +336,9 @@ fn config_1_explain_shows_no_secret_and_ends_with_1_for_a_setting_that_is_refuse
     assert_eq!(ran.status, 0, "{ran:?}");
 }
 
-#[test]
-fn line_31_a_library_may_be_named_as_postgresql_names_its_own() {
-    needs_image!();
+#[test(line_31)]
+fn a_library_may_be_named_as_postgresql_names_its_own() {
+    needs_image();
     let libraries = "--env=POSTGRES_PRELOAD_LIBRARIES=$libdir/auto_explain,$libdir/pgaudit";
     let container = Container::serving(&["--env", PASSWORD, libraries], &[]);
     let preloaded = container.sql("SHOW shared_preload_libraries");

@@ -1,41 +1,8 @@
 //! The Patroni part: a cluster of two from the environment alone, its health in each state, and mistakes.
-//!
-//! The store is Debian's etcd in an image of the test's own, made once; `PGSETUP_TEST_ETCD_IMAGE` names another. Where it cannot be
-//! made the tests that need it are skipped.
 
-use std::sync::OnceLock;
-
-use super::container::{Container, DATA, HEALTH_CHECK, Network, Volume, build_image, docker};
-use super::needs_image;
+use super::container::{Container, DATA, HEALTH_CHECK, Network, Volume};
+use super::needs::{needs_citus, needs_patroni, needs_store};
 use super::process::leave_orphans;
-use crate::support::skip;
-
-/// An image with `etcd` in it, or why there is none.
-pub fn etcd_image() -> Result<&'static str, String> {
-    static IMAGE: OnceLock<Result<String, String>> = OnceLock::new();
-    IMAGE
-        .get_or_init(|| {
-            if let Ok(name) = std::env::var("PGSETUP_TEST_ETCD_IMAGE") {
-                return Ok(name);
-            }
-            let name = "pgsetup/test-etcd:bookworm";
-            if docker(["image", "inspect", name]).status == 0 {
-                return Ok(name.to_owned());
-            }
-            let recipe = "FROM debian:bookworm\n\
-                          RUN apt-get update -q && apt-get install -qy --no-install-recommends etcd-server && rm -rf /var/lib/apt/lists/*\n\
-                          ENTRYPOINT [\"etcd\"]\n";
-            build_image(name, recipe).map(|()| name.to_owned())
-        })
-        .as_deref()
-        .map_err(Clone::clone)
-}
-
-/// Why the image under test cannot be tried under Patroni, if so.
-pub fn no_patroni() -> Option<String> {
-    let asked = Container::to_the_end(&[], &["patroni", "--version"]);
-    (asked.status != 0).then(|| format!("the image has no Patroni: {}", asked.err.trim()))
-}
 
 /// Members of one cluster and their store.
 pub struct Cluster {
@@ -58,7 +25,7 @@ impl Cluster {
             "--advertise-client-urls=http://etcd:2379",
             "--data-dir=/tmp/etcd",
         ];
-        let image = etcd_image().expect("the test has asked for it");
+        let image = needs_store();
         let etcd = Container::create_from(
             image,
             &[&on_network, "--network-alias=etcd", "--entrypoint=etcd"],
@@ -115,12 +82,9 @@ impl Cluster {
 /// The password that members replicate with.
 pub const REPLICATES: &str = "--env=PATRONI_REPLICATION_PASSWORD=replicates";
 
-#[test]
-fn patroni_1_line_27_members_from_the_environment_alone_and_their_health() {
-    needs_image!();
-    if let Some(why) = etcd_image().err().or_else(no_patroni) {
-        return skip(&why);
-    }
+#[test(patroni_1, line_27)]
+fn members_from_the_environment_alone_and_their_health() {
+    needs_store();
     let mut cluster = Cluster::new();
     let leader = cluster.add(&[
         REPLICATES,
@@ -217,12 +181,9 @@ fn patroni_1_line_27_members_from_the_environment_alone_and_their_health() {
     assert_eq!(second.sql("SELECT pg_is_in_recovery()"), "f");
 }
 
-#[test]
-fn patroni_4_mistakes_are_reported_together() {
-    needs_image!();
-    if let Some(why) = no_patroni() {
-        return skip(&why);
-    }
+#[test(patroni_4)]
+fn mistakes_are_reported_together() {
+    needs_patroni();
     let options = [
         "--env=PATRONI_SCOPE=test",
         "--env=PATRONI_SYNCHRONOUS_MODE=maybe",
@@ -250,12 +211,9 @@ fn patroni_4_mistakes_are_reported_together() {
     );
 }
 
-#[test]
-fn patroni_5_a_file_of_ones_own_is_used_as_it_is() {
-    needs_image!();
-    if let Some(why) = no_patroni() {
-        return skip(&why);
-    }
+#[test(patroni_5)]
+fn a_file_of_ones_own_is_used_as_it_is() {
+    needs_patroni();
     let container = Container::create(&["--env=PATRONI_SCOPE=test"], &["--explain"]);
     let own = "scope: mine\nname: me\netcd3: {host: 'etcd:2379'}\nrestapi: {listen: ':8008'}\n\
                postgresql: {listen: '*:5432', data_dir: /var/lib/postgresql/data}\n";
@@ -265,12 +223,9 @@ fn patroni_5_a_file_of_ones_own_is_used_as_it_is() {
     assert!(ran.out.contains("from /etc/postgresql/patroni.yml"), "{ran:?}");
 }
 
-#[test]
-fn patroni_6_time_outs_and_mounted_settings_reach_patroni() {
-    needs_image!();
-    if let Some(why) = no_patroni() {
-        return skip(&why);
-    }
+#[test(patroni_6)]
+fn time_outs_and_mounted_settings_reach_patroni() {
+    needs_patroni();
     let options = [
         "--env=PATRONI_SCOPE=test",
         "--env=PATRONI_ETCD3_HOSTS=etcd:2379",
@@ -306,12 +261,9 @@ fn patroni_6_time_outs_and_mounted_settings_reach_patroni() {
 /// What a hook says in the container's log, where it is also to be read when the container has ended.
 const HOOK: &str = "#!/bin/bash\nprintf 'hook %s %s\\n' \"$(basename \"$0\")\" \"$*\" >&2\n";
 
-#[test]
-fn patroni_7_hooks_are_run_when_their_time_has_come() {
-    needs_image!();
-    if let Some(why) = etcd_image().err().or_else(no_patroni) {
-        return skip(&why);
-    }
+#[test(patroni_7)]
+fn hooks_are_run_when_their_time_has_come() {
+    needs_store();
     let hooks = Volume::new();
     let directory = "for option; do case $option in --datadir=*) d=${option#*=} ;; --connstring=*) c=${option#*=} ;; esac; done\n";
     let bootstrap = format!(
@@ -388,12 +340,9 @@ fn patroni_7_hooks_are_run_when_their_time_has_come() {
     }
 }
 
-#[test]
-fn patroni_8_quorum_and_strict_synchronous_modes_hold() {
-    needs_image!();
-    if let Some(why) = etcd_image().err().or_else(no_patroni) {
-        return skip(&why);
-    }
+#[test(patroni_8)]
+fn quorum_and_strict_synchronous_modes_hold() {
+    needs_store();
     let configured = |container: &Container, line: &str| {
         let shown = container.shell("patronictl show-config").ok();
         assert!(shown.lines().any(|other| other == line), "{line}: {shown}");
@@ -448,16 +397,10 @@ fn patroni_8_quorum_and_strict_synchronous_modes_hold() {
     );
 }
 
-#[test]
-fn patroni_1_citus_distributes_the_database_that_the_scripts_fill() {
-    needs_image!();
-    let has_citus = ["bash", "-c", "ls /usr/lib/postgresql/*/lib/citus.so"];
-    if let Some(why) = etcd_image().err().or_else(no_patroni) {
-        return skip(&why);
-    }
-    if Container::to_the_end(&[], &has_citus).status != 0 {
-        return skip("the image has no Citus");
-    }
+#[test(patroni_1)]
+fn citus_distributes_the_database_that_the_scripts_fill() {
+    needs_store();
+    needs_citus();
     let mut cluster = Cluster::new();
     let coordinator = cluster.add(&[
         REPLICATES,

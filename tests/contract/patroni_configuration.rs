@@ -1,8 +1,7 @@
 //! The generated patroni.yml: that Patroni takes it, whatever the store and the mode, and what is in it of the user's.
 
 use super::container::{Container, DATA, Ran, Volume};
-use super::needs_image;
-use crate::support::skip;
+use super::needs::needs_patroni;
 
 /// Writes the file as a start would, has Patroni check it together with the variables, and prints it. Patroni wants to reach the store,
 /// so something has to answer.
@@ -29,18 +28,9 @@ fn checked(variables: &[&str], hooks: &Volume) -> Ran {
     Container::to_the_end(&[&options[..], &[&mount]].concat(), &["bash", "-c", CHECK])
 }
 
-/// Why the image under test cannot be tried under Patroni, if so.
-fn no_patroni() -> Option<String> {
-    let asked = Container::to_the_end(&[], &["patroni", "--version"]);
-    (asked.status != 0).then(|| format!("the image has no Patroni: {}", asked.err.trim()))
-}
-
-#[test]
-fn patroni_2_the_generated_file_is_valid_with_every_store_and_mode() {
-    needs_image!();
-    if let Some(why) = no_patroni() {
-        return skip(&why);
-    }
+#[test(patroni_2)]
+fn the_generated_file_is_valid_with_every_store_and_mode() {
+    needs_patroni();
     let cases: [(&[&str], &[&str]); 5] = [
         (
             &[
@@ -117,12 +107,9 @@ fn patroni_2_the_generated_file_is_valid_with_every_store_and_mode() {
     }
 }
 
-#[test]
-fn patroni_3_hooks_are_callbacks_and_ways_to_make_data() {
-    needs_image!();
-    if let Some(why) = no_patroni() {
-        return skip(&why);
-    }
+#[test(patroni_3)]
+fn hooks_are_callbacks_and_ways_to_make_data() {
+    needs_patroni();
     let hooks = Volume::new();
     hooks.shell(&format!(
         "cd {DATA}; touch on_role_change before_stop bootstrap create_replica; chmod 755 *"

@@ -3,9 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::container::{Container, Volume, docker};
-use super::needs_image;
-use super::patroni::{Cluster, REPLICATES, etcd_image, no_patroni};
-use crate::support::skip;
+use super::needs::{needs_patroni, needs_store};
+use super::patroni::{Cluster, REPLICATES};
 
 /// The state in which the last server has left the data directory.
 #[track_caller]
@@ -16,12 +15,9 @@ fn data_state(volume: &Volume) -> String {
 /// Patroni's own process; the brackets keep the search from finding itself.
 const PATRONI: &str = "$(grep --files-with-matches --null-data --line-regexp '/opt/patroni/bin/patron[i]' /proc/[0-9]*/cmdline | cut -d / -f 3)";
 
-#[test]
-fn patroni_9_a_failure_is_the_containers() {
-    needs_image!();
-    if let Some(why) = no_patroni() {
-        return skip(&why);
-    }
+#[test(patroni_9)]
+fn a_failure_is_the_containers() {
+    needs_patroni();
     // Its library is not in the image, which only Patroni finds out.
     let options = [
         "--env=PATRONI_SCOPE=test",
@@ -47,12 +43,9 @@ fn patroni_9_a_failure_is_the_containers() {
     assert_eq!(own.wait(), 137, "{}", own.log());
 }
 
-#[test]
-fn patroni_9_postgresql_is_stopped_cleanly_whatever_ends_patroni() {
-    needs_image!();
-    if let Some(why) = etcd_image().err().or_else(no_patroni) {
-        return skip(&why);
-    }
+#[test(patroni_9)]
+fn postgresql_is_stopped_cleanly_whatever_ends_patroni() {
+    needs_store();
     let volume = Volume::new();
     let mut cluster = Cluster::new();
     let leader = cluster.add(&[REPLICATES, &volume.as_data()]);
@@ -106,12 +99,9 @@ fn patroni_9_postgresql_is_stopped_cleanly_whatever_ends_patroni() {
     assert_eq!(data_state(&volume), "shut down");
 }
 
-#[test]
-fn patroni_9_process_1_reaps_and_passes_signals_on() {
-    needs_image!();
-    if let Some(why) = etcd_image().err().or_else(no_patroni) {
-        return skip(&why);
-    }
+#[test(patroni_9)]
+fn process_1_reaps_and_passes_signals_on() {
+    needs_store();
     let mut cluster = Cluster::new();
     let leader = cluster.add(&[REPLICATES]);
     cluster.wait_for(leader, "Leader\trunning");

@@ -2,9 +2,8 @@
 //! leader.
 
 use super::container::{DATA, Volume};
-use super::needs_image;
-use super::patroni::{Cluster, REPLICATES, etcd_image, no_patroni};
-use crate::support::skip;
+use super::needs::needs_store;
+use super::patroni::{Cluster, REPLICATES};
 
 const START_OVER: &str = "--env=POSTGRES_ON_FAILED_INIT=start-over";
 
@@ -50,12 +49,9 @@ fn started_over(cluster: &mut Cluster, volume: &Volume, options: &[&str]) {
     assert!(!log.contains("replicates") && !log.contains("rewinds"), "{log}");
 }
 
-#[test]
-fn patroni_10_line_25_a_failed_script_leaves_nothing_that_is_served() {
-    needs_image!();
-    if let Some(why) = etcd_image().err().or_else(no_patroni) {
-        return skip(&why);
-    }
+#[test(patroni_10, line_25)]
+fn a_failed_script_leaves_nothing_that_is_served() {
+    needs_store();
     let (volume, mut cluster) = (Volume::new(), Cluster::new());
     for (name, text) in [
         ("b.sql", "CREATE TABLE half (); SELECT 1 / 0;"),
@@ -79,12 +75,9 @@ fn patroni_10_line_25_a_failed_script_leaves_nothing_that_is_served() {
     );
 }
 
-#[test]
-fn patroni_10_line_25_a_kill_meanwhile_leaves_nothing_that_is_served() {
-    needs_image!();
-    if let Some(why) = etcd_image().err().or_else(no_patroni) {
-        return skip(&why);
-    }
+#[test(patroni_10, line_25)]
+fn a_kill_meanwhile_leaves_nothing_that_is_served() {
+    needs_store();
     let (volume, mut cluster) = (Volume::new(), Cluster::new());
     for moment in [
         "[[ -e $PGDATA/.initialising/data/PG_VERSION ]]",
@@ -100,12 +93,9 @@ fn patroni_10_line_25_a_kill_meanwhile_leaves_nothing_that_is_served() {
     started_over(&mut cluster, &volume, &[]);
 }
 
-#[test]
-fn patroni_10_a_member_of_another_name_starts_over_when_the_store_has_forgotten_the_killed_one() {
-    needs_image!();
-    if let Some(why) = etcd_image().err().or_else(no_patroni) {
-        return skip(&why);
-    }
+#[test(patroni_10)]
+fn a_member_of_another_name_starts_over_when_the_store_has_forgotten_the_killed_one() {
+    needs_store();
     let (volume, mut cluster) = (Volume::new(), Cluster::new());
     let killed = cluster.create(&[REPLICATES, &volume.as_data(), "--env=PATRONI_NAME=other"]);
     killed.copy_script("b.sql", 0o644, "SELECT pg_sleep(60);");
@@ -117,12 +107,9 @@ fn patroni_10_a_member_of_another_name_starts_over_when_the_store_has_forgotten_
     assert!(log.contains("waiting for what becomes of other"), "{log}");
 }
 
-#[test]
-fn patroni_10_a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begins_afresh() {
-    needs_image!();
-    if let Some(why) = etcd_image().err().or_else(no_patroni) {
-        return skip(&why);
-    }
+#[test(patroni_10)]
+fn a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begins_afresh() {
+    needs_store();
     let (volume, mut cluster) = (Volume::new(), Cluster::new());
     let mount = volume.as_data();
     // The second one fails when the server is started.

@@ -1,9 +1,8 @@
 //! What a start under Patroni refuses, and what a start without Patroni refuses of it: nothing that is given is without effect in silence.
 
 use super::container::{Container, PASSWORD, Volume};
-use super::needs_image;
-use super::patroni::{Cluster, REPLICATES, etcd_image, no_patroni};
-use crate::support::skip;
+use super::needs::{needs_image, needs_patroni, needs_store};
+use super::patroni::{Cluster, REPLICATES};
 
 /// All that Patroni cannot start without.
 const COMPLETE: &str = "scope: mine\nname: me\netcd3: {host: 'localhost:1'}\nrestapi: {listen: ':8008'}\n\
@@ -29,12 +28,9 @@ fn refused(options: &[&str], command: &[&str], file: Option<(&str, u32, &str)>) 
     ran.err
 }
 
-#[test]
-fn patroni_5_a_broken_file_is_named_with_its_fault() {
-    needs_image!();
-    if let Some(why) = no_patroni() {
-        return skip(&why);
-    }
+#[test(patroni_5)]
+fn a_broken_file_is_named_with_its_fault() {
+    needs_patroni();
     let file = "/etc/my.yml";
     let lacks_store = COMPLETE.replace("etcd3", "etcd33");
     let two_stores = format!("{COMPLETE}consul: {{host: 'localhost:2'}}\n");
@@ -102,12 +98,9 @@ fn patroni_5_a_broken_file_is_named_with_its_fault() {
     );
 }
 
-#[test]
-fn patroni_5_a_mounted_file_that_cannot_be_used_is_not_passed_over() {
-    needs_image!();
-    if let Some(why) = no_patroni() {
-        return skip(&why);
-    }
+#[test(patroni_5)]
+fn a_mounted_file_that_cannot_be_used_is_not_passed_over() {
+    needs_patroni();
     let scope = "--env=PATRONI_SCOPE=test";
     for file in ["/etc/patroni/patroni.yml", "/etc/postgresql/patroni.yml"] {
         // What an engine makes of a file to mount that is not there.
@@ -153,9 +146,9 @@ fn patroni_5_a_mounted_file_that_cannot_be_used_is_not_passed_over() {
     container.wait_for("[[ $(</var/run/postgresql/.patroni-rest) == 'http 127.0.0.1 8010' ]]");
 }
 
-#[test]
-fn patroni_4_what_is_patronis_is_refused_where_nothing_starts_patroni() {
-    needs_image!();
+#[test(patroni_4)]
+fn what_is_patronis_is_refused_where_nothing_starts_patroni() {
+    needs_image();
     for variable in [
         "PATRONI_ETCD3_HOSTS=etcd:2379",
         "PATRONI_CITUS_GROUP=0",
@@ -204,12 +197,9 @@ fn patroni_4_what_is_patronis_is_refused_where_nothing_starts_patroni() {
     assert_eq!(explained.status, 0, "{explained:?}");
 }
 
-#[test]
-fn patroni_4_stores_methods_and_databases_that_do_not_fit_are_refused() {
-    needs_image!();
-    if let Some(why) = no_patroni() {
-        return skip(&why);
-    }
+#[test(patroni_4)]
+fn stores_methods_and_databases_that_do_not_fit_are_refused() {
+    needs_patroni();
     let options = [
         "--env=PATRONI_SCOPE=test",
         "--env=PATRONI_ETCD3_HOSTS=etcd:2379",
@@ -277,12 +267,9 @@ fn patroni_4_stores_methods_and_databases_that_do_not_fit_are_refused() {
     );
 }
 
-#[test]
-fn patroni_4_line_07_trust_needs_no_passwords_and_is_warned_of() {
-    needs_image!();
-    if let Some(why) = etcd_image().err().or_else(no_patroni) {
-        return skip(&why);
-    }
+#[test(patroni_4, line_07)]
+fn trust_needs_no_passwords_and_is_warned_of() {
+    needs_store();
     let cluster = Cluster::new();
     let on_network = format!("--network={}", cluster.network.0);
     let options = [

@@ -1,7 +1,7 @@
 //! What happens where directories are not what they seem: links, directories of others, logs of other clusters, other images' locales.
 
 use super::container::{Container, DATA, PASSWORD, Volume};
-use super::needs_image;
+use super::needs::needs_image;
 
 const START_OVER: &str = "--env=POSTGRES_ON_FAILED_INIT=start-over";
 
@@ -23,9 +23,9 @@ fn refused(options: &[&str], reasons: &[&str]) {
     }
 }
 
-#[test]
-fn line_25_a_linked_data_directory_is_what_the_link_leads_to() {
-    needs_image!();
+#[test(line_25)]
+fn a_linked_data_directory_is_what_the_link_leads_to() {
+    needs_image();
     let volume = Volume::new();
     volume.shell(&format!(
         "mkdir {DATA}/real; ln -s real {DATA}/link; echo precious > {DATA}/real/postgresql.conf; chown -R -h 999:999 {DATA}; chmod 0700 {DATA}/real"
@@ -53,9 +53,9 @@ fn line_25_a_linked_data_directory_is_what_the_link_leads_to() {
     assert_ne!(volume.shell(&format!("cat {DATA}/real/PG_VERSION")), "");
 }
 
-#[test]
-fn line_25_starting_over_leaves_the_log_of_another_cluster_alone() {
-    needs_image!();
+#[test(line_25)]
+fn starting_over_leaves_the_log_of_another_cluster_alone() {
+    needs_image();
     let (first, second, wal) = (Volume::new(), Volume::new(), Volume::new());
     wal.shell(&format!("chown 999:999 {DATA}"));
     let mounted = format!("--volume={}:/wal", wal.0);
@@ -89,7 +89,7 @@ fn line_25_starting_over_leaves_the_log_of_another_cluster_alone() {
 
 #[test]
 fn a_directory_for_the_log_that_holds_something_is_left_as_it_is() {
-    needs_image!();
+    needs_image();
     let wal = Volume::new();
     wal.shell(&format!(
         "mkdir {DATA}/stuff; chown -R 4444:4444 {DATA}; chmod 0755 {DATA}"
@@ -110,9 +110,9 @@ fn a_directory_for_the_log_that_holds_something_is_left_as_it_is() {
     assert_eq!(state(), before);
 }
 
-#[test]
-fn config_2_a_data_directory_that_a_file_names_is_not_taken_for_pgdata() {
-    needs_image!();
+#[test(config_2)]
+fn a_data_directory_that_a_file_names_is_not_taken_for_pgdata() {
+    needs_image();
     let volume = Volume::new();
     volume.shell(&format!("chown 999:999 {DATA}"));
     let container = Container::create(
@@ -142,9 +142,9 @@ fn config_2_a_data_directory_that_a_file_names_is_not_taken_for_pgdata() {
     assert_eq!(container.sql("SHOW data_directory"), DATA);
 }
 
-#[test]
-fn line_30_locales_that_the_image_does_not_have_are_named_before_anything_is_done() {
-    needs_image!();
+#[test(line_30)]
+fn locales_that_the_image_does_not_have_are_named_before_anything_is_done() {
+    needs_image();
     let volume = Volume::new();
     let data = volume.as_data();
     for (variable, reason) in [
@@ -176,9 +176,9 @@ fn line_30_locales_that_the_image_does_not_have_are_named_before_anything_is_don
     assert_eq!(container.sql("SHOW lc_messages"), "C.UTF-8");
 }
 
-#[test]
-fn line_25_a_directory_that_another_container_initialises_is_not_called_incomplete() {
-    needs_image!();
+#[test(line_25)]
+fn a_directory_that_another_container_initialises_is_not_called_incomplete() {
+    needs_image();
     let volume = Volume::new();
     let data = volume.as_data();
     let container = Container::create(&[&data, "--env", PASSWORD], &[]);
@@ -193,7 +193,7 @@ fn line_25_a_directory_that_another_container_initialises_is_not_called_incomple
 
 #[test]
 fn a_data_directory_that_cannot_be_made_is_told_of_with_the_remedy() {
-    needs_image!();
+    needs_image();
     let volume = Volume::new();
     volume.shell(&format!("chown 0:0 {DATA}; chmod 0755 {DATA}"));
     let mounted = format!("--volume={}:/m", volume.0);

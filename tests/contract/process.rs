@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::container::{Container, PASSWORD};
-use super::needs_image;
+use super::needs::needs_image;
 
 /// Opens a session that would hold up a shutdown that waits for sessions.
 fn open_session(container: &Container) {
@@ -13,9 +13,9 @@ fn open_session(container: &Container) {
     container.wait_for("[[ $(psql -U postgres -Atc \"SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'\") == 1 ]]");
 }
 
-#[test]
-fn line_23_signals_end_it_fast_and_cleanly() {
-    needs_image!();
+#[test(line_23)]
+fn signals_end_it_fast_and_cleanly() {
+    needs_image();
     let container = Container::serving(&["--env", PASSWORD], &[]);
     for (signal, kind, recovers) in [
         ("TERM", "fast", false),
@@ -48,18 +48,18 @@ fn line_23_signals_end_it_fast_and_cleanly() {
     }
 }
 
-#[test]
-fn line_23_a_reload_signal_reaches_the_server() {
-    needs_image!();
+#[test(line_23)]
+fn a_reload_signal_reaches_the_server() {
+    needs_image();
     let container = Container::serving(&["--env", PASSWORD], &[]);
     container.sql("ALTER SYSTEM SET work_mem = '9MB'");
     super::container::docker(["kill", "--signal=HUP", &container.name]).ok();
     container.wait_for("[[ $(psql -U postgres -Atc 'SHOW work_mem') == 9MB ]]");
 }
 
-#[test]
-fn line_24_sourcing_the_entrypoint_defines_functions_and_no_more() {
-    needs_image!();
+#[test(line_24)]
+fn sourcing_the_entrypoint_defines_functions_and_no_more() {
+    needs_image();
     let script = "state() { set +o; shopt; trap; pwd; ls -A $PGDATA; }; before=$(state); source /entrypoint.sh; \
                   [[ $(state) == \"$before\" ]] && type -t main docker_process_sql run_standalone";
     let ran = Container::to_the_end(&[], &["bash", "-c", script]);
@@ -70,9 +70,9 @@ fn line_24_sourcing_the_entrypoint_defines_functions_and_no_more() {
     );
 }
 
-#[test]
-fn line_26_a_stop_during_initialisation_is_at_once() {
-    needs_image!();
+#[test(line_26)]
+fn a_stop_during_initialisation_is_at_once() {
+    needs_image();
     let scripts = [
         ("a.sql", 0o644, "SELECT pg_sleep(600);"),
         ("a.sh", 0o755, "#!/bin/bash\ntrap '' TERM INT\nsleep 600\n"),
@@ -118,9 +118,9 @@ pub fn leave_orphans(container: &Container) {
     assert_eq!(container.shell(zombies).ok(), "", "what ended has been reaped");
 }
 
-#[test]
-fn line_28_a_stray_child_is_reaped_and_never_a_crash() {
-    needs_image!();
+#[test(line_28)]
+fn a_stray_child_is_reaped_and_never_a_crash() {
+    needs_image();
     let container = Container::serving(&["--env", PASSWORD], &[]);
     let started = container.sql("SELECT pg_postmaster_start_time()");
     open_session(&container);
@@ -137,9 +137,9 @@ fn line_28_a_stray_child_is_reaped_and_never_a_crash() {
     );
 }
 
-#[test]
-fn line_29_a_read_only_root_works() {
-    needs_image!();
+#[test(line_29)]
+fn a_read_only_root_works() {
+    needs_image();
     let options = [
         "--read-only",
         "--tmpfs=/tmp",
@@ -159,9 +159,9 @@ fn line_29_a_read_only_root_works() {
     assert_eq!(container.sql("SELECT 1"), "1");
 }
 
-#[test]
-fn line_32_no_capability_is_needed() {
-    needs_image!();
+#[test(line_32)]
+fn no_capability_is_needed() {
+    needs_image();
     let options = [
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::container::{Container, DATA, PASSWORD, Volume, docker};
-use super::needs_image;
+use super::needs::needs_image;
 
 const START_OVER: &str = "--env=POSTGRES_ON_FAILED_INIT=start-over";
 
@@ -31,9 +31,9 @@ fn refused_until_told(volume: &Volume) {
     assert!(container.log().contains("Skipping initialization"));
 }
 
-#[test]
-fn line_25_a_failed_script_leaves_nothing_that_is_served() {
-    needs_image!();
+#[test(line_25)]
+fn a_failed_script_leaves_nothing_that_is_served() {
+    needs_image();
     let volume = Volume::new();
     let container = Container::create(&[&volume.as_data(), "--env", PASSWORD], &[]);
     container.copy_script("a.sql", 0o644, "CREATE TABLE half (); SELECT 1 / 0;");
@@ -42,9 +42,9 @@ fn line_25_a_failed_script_leaves_nothing_that_is_served() {
     refused_until_told(&volume);
 }
 
-#[test]
-fn line_25_starting_over_leaves_a_wal_directory_alone_that_the_failed_start_was_not_given() {
-    needs_image!();
+#[test(line_25)]
+fn starting_over_leaves_a_wal_directory_alone_that_the_failed_start_was_not_given() {
+    needs_image();
     let (volume, wal) = (Volume::new(), Volume::new());
     wal.shell(&format!("touch {DATA}/precious; chown -R 999:999 {DATA}"));
     let failing = [&volume.as_data(), "--env", PASSWORD];
@@ -79,7 +79,7 @@ fn line_25_starting_over_leaves_a_wal_directory_alone_that_the_failed_start_was_
 #[test]
 fn a_cluster_of_the_official_images_place_is_not_overlooked_and_none_is_made_where_it_goes_with_the_container()
  {
-    needs_image!();
+    needs_image();
     let volume = Volume::new();
     let above = format!("--volume={}:/var/lib/postgresql", volume.0);
     let ran = Container::to_the_end(&[&above, "--env", PASSWORD], &[]);
@@ -100,9 +100,9 @@ fn a_cluster_of_the_official_images_place_is_not_overlooked_and_none_is_made_whe
     assert!(container.log().contains("Skipping initialization"));
 }
 
-#[test]
-fn line_25_a_script_that_exits_with_success_is_a_failure_too() {
-    needs_image!();
+#[test(line_25)]
+fn a_script_that_exits_with_success_is_a_failure_too() {
+    needs_image();
     let container = Container::create(&["--env", PASSWORD], &[]);
     container.copy_script("a.sh", 0o644, "exit 0\n");
     let ran = container.run();
@@ -120,7 +120,7 @@ fn line_25_a_script_that_exits_with_success_is_a_failure_too() {
 
 #[test]
 fn a_script_may_restart_the_server_or_stop_it_cleanly() {
-    needs_image!();
+    needs_image();
     let container = Container::create(&["--env", PASSWORD], &[]);
     container.copy_script(
         "1.sh",
@@ -152,7 +152,7 @@ fn a_script_may_restart_the_server_or_stop_it_cleanly() {
 
 #[test]
 fn a_directory_that_cannot_be_used_is_refused_for_its_own_reason() {
-    needs_image!();
+    needs_image();
     let volume = Volume::new();
     volume.shell(&format!("chown 999:999 {DATA}"));
     for (contents, option, reason) in [
@@ -170,9 +170,9 @@ fn a_directory_that_cannot_be_used_is_refused_for_its_own_reason() {
     }
 }
 
-#[test]
-fn line_25_a_kill_during_initialisation_leaves_nothing_that_is_served() {
-    needs_image!();
+#[test(line_25)]
+fn a_kill_during_initialisation_leaves_nothing_that_is_served() {
+    needs_image();
     // In initdb, while the files are moved or the server starts, and in a script.
     for condition in [
         "[[ -e $PGDATA/.initialising/data/PG_VERSION ]]",
@@ -198,9 +198,9 @@ fn line_25_a_kill_during_initialisation_leaves_nothing_that_is_served() {
     }
 }
 
-#[test]
-fn line_25_a_wrong_initdb_argument_can_be_corrected() {
-    needs_image!();
+#[test(line_25)]
+fn a_wrong_initdb_argument_can_be_corrected() {
+    needs_image();
     let volume = Volume::new();
     let ran = Container::to_the_end(
         &[
@@ -216,9 +216,9 @@ fn line_25_a_wrong_initdb_argument_can_be_corrected() {
     assert_eq!(container.sql("SELECT 1"), "1");
 }
 
-#[test]
-fn line_30_all_mistakes_are_reported_together() {
-    needs_image!();
+#[test(line_30)]
+fn all_mistakes_are_reported_together() {
+    needs_image();
     let options = [
         "--env=POSTGRES_USER=a",
         "--env=POSTGRES_USER_FILE=/b",
@@ -247,9 +247,9 @@ fn line_30_all_mistakes_are_reported_together() {
     }
 }
 
-#[test]
-fn line_31_preload_is_one_list_in_order_and_checked() {
-    needs_image!();
+#[test(line_31)]
+fn preload_is_one_list_in_order_and_checked() {
+    needs_image();
     let libraries = "--env=POSTGRES_PRELOAD_LIBRARIES=auto_explain, pg_stat_statements,auto_explain";
     let container = Container::serving(&["--env", PASSWORD, libraries], &[]);
     let preloaded = container.sql("SHOW shared_preload_libraries");
@@ -283,9 +283,9 @@ fn line_31_preload_is_one_list_in_order_and_checked() {
     );
 }
 
-#[test]
-fn config_1_settings_win_in_the_documented_order_and_no_file_is_edited() {
-    needs_image!();
+#[test(config_1)]
+fn settings_win_in_the_documented_order_and_no_file_is_edited() {
+    needs_image();
     let volume = Volume::new();
     let initdb = format!(
         "setpriv --reuid=999 --regid=999 --clear-groups initdb --username=postgres --pgdata={DATA} >/dev/null; \
@@ -325,9 +325,9 @@ fn config_1_settings_win_in_the_documented_order_and_no_file_is_edited() {
     }
 }
 
-#[test]
-fn config_2_shared_buffers_of_a_new_cluster_follow_the_memory_limit() {
-    needs_image!();
+#[test(config_2)]
+fn shared_buffers_of_a_new_cluster_follow_the_memory_limit() {
+    needs_image();
     let container = Container::serving(&["--memory=1g", "--env", PASSWORD], &[]);
     assert_eq!(container.sql("SHOW shared_buffers"), "256MB");
     drop(container);
@@ -338,9 +338,9 @@ fn config_2_shared_buffers_of_a_new_cluster_follow_the_memory_limit() {
     assert_eq!(told.sql("SHOW shared_buffers"), "128MB");
 }
 
-#[test]
-fn config_3_a_file_of_ones_own_keeps_the_image_below_it() {
-    needs_image!();
+#[test(config_3)]
+fn a_file_of_ones_own_keeps_the_image_below_it() {
+    needs_image();
     let container = Container::create(
         &["--env", PASSWORD],
         &["-c", "config_file=/etc/postgresql/postgresql.conf"],
@@ -358,7 +358,7 @@ fn config_3_a_file_of_ones_own_keeps_the_image_below_it() {
 
 #[test]
 fn two_containers_cannot_use_one_data_directory() {
-    needs_image!();
+    needs_image();
     let volume = Volume::new();
     let first = Container::serving(&[&volume.as_data(), "--env", PASSWORD], &[]);
     let second = Container::to_the_end(&[&volume.as_data()], &[]);
@@ -369,7 +369,7 @@ fn two_containers_cannot_use_one_data_directory() {
 
 #[test]
 fn a_restart_after_a_kill_is_not_held_up_by_pids_of_the_former_life() {
-    needs_image!();
+    needs_image();
     let container = Container::serving(&["--env", PASSWORD], &[]);
     container.sql("CREATE TABLE kept AS SELECT 1 AS i");
     assert_eq!(container.end_by("KILL"), 137);
@@ -391,7 +391,7 @@ fn a_restart_after_a_kill_is_not_held_up_by_pids_of_the_former_life() {
 
 #[test]
 fn passwords_are_not_in_the_servers_environment() {
-    needs_image!();
+    needs_image();
     let container = Container::serving(&["--env", PASSWORD], &[]);
     let environment =
         "tr '\\0' '\\n' </proc/$(head -n 1 $PGDATA/postmaster.pid)/environ | grep -c -E 'PASSWORD|secret'";
@@ -403,9 +403,9 @@ fn passwords_are_not_in_the_servers_environment() {
     );
 }
 
-#[test]
-fn config_4_tls_from_mounted_files() {
-    needs_image!();
+#[test(config_4)]
+fn tls_from_mounted_files() {
+    needs_image();
     let container = Container::create(
         &[
             "--env",

@@ -1,18 +1,18 @@
 //! Lines 1 to 9: what is asked for, the environment, and under whom it runs.
 
 use super::container::{Container, DATA, PASSWORD, Volume, docker};
-use super::needs_image;
+use super::needs::needs_image;
 
-#[test]
-fn line_01_options_alone_are_given_to_postgres() {
-    needs_image!();
+#[test(line_01)]
+fn options_alone_are_given_to_postgres() {
+    needs_image();
     let container = Container::serving(&["--env", PASSWORD], &["-c", "work_mem=7MB"]);
     assert_eq!(container.sql("SHOW work_mem"), "7MB");
 }
 
-#[test]
-fn line_02_other_commands_and_reports_initialise_nothing() {
-    needs_image!();
+#[test(line_02)]
+fn other_commands_and_reports_initialise_nothing() {
+    needs_image();
     let volume = Volume::new();
     let cases: [(&[&str], &str); 6] = [
         (&["--version"], "postgres (PostgreSQL)"),
@@ -30,9 +30,9 @@ fn line_02_other_commands_and_reports_initialise_nothing() {
     assert_eq!(volume.shell(&format!("ls -A {DATA}")), "");
 }
 
-#[test]
-fn line_03_variable_and_file_both_set_is_refused() {
-    needs_image!();
+#[test(line_03)]
+fn variable_and_file_both_set_is_refused() {
+    needs_image();
     let names = [
         "POSTGRES_PASSWORD",
         "POSTGRES_USER",
@@ -59,9 +59,9 @@ fn line_03_variable_and_file_both_set_is_refused() {
     }
 }
 
-#[test]
-fn line_04_value_is_the_content_of_a_file() {
-    needs_image!();
+#[test(line_04)]
+fn value_is_the_content_of_a_file() {
+    needs_image();
     let container = Container::create(&["--env=POSTGRES_PASSWORD_FILE=/secret"], &[]);
     container.copy("/secret", 0o644, "from a file\n");
     container.copy_script(
@@ -79,9 +79,9 @@ fn line_04_value_is_the_content_of_a_file() {
     assert_eq!(wrong.status, 2, "{wrong:?}");
 }
 
-#[test]
-fn line_05_user_is_postgres_and_database_is_named_for_the_user() {
-    needs_image!();
+#[test(line_05)]
+fn user_is_postgres_and_database_is_named_for_the_user() {
+    needs_image();
     let plain = Container::serving(&["--env", PASSWORD], &[]);
     assert_eq!(
         plain.sql("SELECT current_user, rolsuper FROM pg_roles WHERE rolname = 'postgres'"),
@@ -93,9 +93,9 @@ fn line_05_user_is_postgres_and_database_is_named_for_the_user() {
     assert_eq!(asked.ok(), "app|app");
 }
 
-#[test]
-fn line_06_no_password_is_refused() {
-    needs_image!();
+#[test(line_06)]
+fn no_password_is_refused() {
+    needs_image();
     let volume = Volume::new();
     let ran = Container::to_the_end(&[&volume.as_data()], &[]);
     assert_eq!(ran.status, 1, "{ran:?}");
@@ -104,9 +104,9 @@ fn line_06_no_password_is_refused() {
     assert_eq!(volume.shell(&format!("ls -A {DATA}")), "");
 }
 
-#[test]
-fn line_07_trust_is_warned_of() {
-    needs_image!();
+#[test(line_07)]
+fn trust_is_warned_of() {
+    needs_image();
     let container = Container::serving(&["--env=POSTGRES_HOST_AUTH_METHOD=trust"], &[]);
     assert!(
         container
@@ -121,9 +121,9 @@ fn line_07_trust_is_warned_of() {
     );
 }
 
-#[test]
-fn line_07_trust_is_warned_of_with_blanks_around_it_and_with_an_option() {
-    needs_image!();
+#[test(line_07)]
+fn trust_is_warned_of_with_blanks_around_it_and_with_an_option() {
+    needs_image();
     for method in [" trust ", "trust # for now"] {
         let variable = format!("--env=POSTGRES_HOST_AUTH_METHOD={method}");
         let container = Container::serving(&[&variable], &[]);
@@ -137,9 +137,9 @@ fn line_07_trust_is_warned_of_with_blanks_around_it_and_with_an_option() {
     }
 }
 
-#[test]
-fn line_08_root_corrects_owners_and_steps_down() {
-    needs_image!();
+#[test(line_08)]
+fn root_corrects_owners_and_steps_down() {
+    needs_image();
     let volume = Volume::new();
     volume.shell(&format!("chown 4444:4444 {DATA}; chmod 0755 {DATA}"));
     let mount = format!("{}:nocopy", volume.as_data());
@@ -161,9 +161,9 @@ fn line_08_root_corrects_owners_and_steps_down() {
     );
 }
 
-#[test]
-fn line_09_an_arbitrary_uid_works() {
-    needs_image!();
+#[test(line_09)]
+fn an_arbitrary_uid_works() {
+    needs_image();
     let volume = Volume::new();
     volume.shell(&format!("chown 12345:0 {DATA}"));
     let mount = format!("{}:nocopy", volume.as_data());

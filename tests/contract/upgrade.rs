@@ -4,8 +4,8 @@
 use std::sync::OnceLock;
 
 use super::container::{Container, DATA, Ran, Volume, build_image, image};
-use super::needs_image;
-use crate::support::skip;
+use super::needs::needs_image;
+use crate::harness::skip;
 
 /// The major whose programs stand in where the image under test has no older ones: they are all that an upgrade needs of it.
 const STAND_IN: &str = "15";
@@ -25,9 +25,9 @@ fn own_older_major() -> Option<String> {
     Some(ran.ok()).filter(|old| !old.is_empty())
 }
 
-/// An image with two majors, or why there is none. The stand-in is of Debian's point release, since a major can only be upgraded to a minor
+/// An image with two majors. The stand-in is of Debian's point release, since a major can only be upgraded to a minor
 /// release that is as new, and Debian's security archive may be ahead.
-fn two_majors() -> Result<&'static TwoMajors, String> {
+fn needs_two_majors() -> &'static TwoMajors {
     static BOTH: OnceLock<Result<TwoMajors, String>> = OnceLock::new();
     BOTH.get_or_init(|| {
         let under_test = image()?;
@@ -59,22 +59,17 @@ fn two_majors() -> Result<&'static TwoMajors, String> {
         })
     })
     .as_ref()
-    .map_err(Clone::clone)
-}
-
-/// The same for a test that has asked for it.
-fn both() -> &'static TwoMajors {
-    two_majors().expect("the test has asked for it")
+    .unwrap_or_else(|why| skip(why))
 }
 
 /// Runs the image with both majors on a volume.
 fn with_both(volume: &Volume, command: &[&str]) -> Ran {
-    Container::create_from(&both().image, &[&volume.as_data()], command).run()
+    Container::create_from(&needs_two_majors().image, &[&volume.as_data()], command).run()
 }
 
 /// A cluster of the old major with an extension, a setting, and an unclean end.
 fn old_cluster() -> Volume {
-    let (volume, old) = (Volume::new(), &both().old);
+    let (volume, old) = (Volume::new(), &needs_two_majors().old);
     let script = format!(
         "chmod 0700 {DATA}; bin=/usr/lib/postgresql/{old}/bin; $bin/initdb --username=postgres --data-checksums --no-sync {DATA} >/dev/null
          printf '%s\\n' 'work_mem = 5MB' \"include 'own.conf'\" >>{DATA}/postgresql.conf; echo 'temp_buffers = 9MB' >{DATA}/own.conf; echo 'host all all all scram-sha-256' >>{DATA}/pg_hba.conf
@@ -90,13 +85,13 @@ fn old_cluster() -> Volume {
 #[track_caller]
 fn in_bash(volume: &Volume, script: &str) {
     let options = [&volume.as_data(), "--entrypoint=bash"];
-    let ran = Container::create_from(&both().image, &options, &["-c", script]).run();
+    let ran = Container::create_from(&needs_two_majors().image, &options, &["-c", script]).run();
     assert_eq!(ran.status, 0, "{ran:?}");
 }
 
 /// Starts an upgrade and kills it when it has come to a state.
 fn kill_in(volume: &Volume, state: &str) {
-    let container = Container::create_from(&both().image, &[&volume.as_data()], &["upgrade"]);
+    let container = Container::create_from(&needs_two_majors().image, &[&volume.as_data()], &["upgrade"]);
     container.start();
     container.wait_for(&format!("grep -q '^{state} ' {DATA}/.upgrade/state"));
     assert_eq!(container.end_by("KILL"), 137, "{}", container.log());
@@ -105,18 +100,15 @@ fn kill_in(volume: &Volume, state: &str) {
     assert!(
         refused.err.contains(&format!(
             "from PostgreSQL {} did not complete (it was {state})",
-            both().old
+            needs_two_majors().old
         )) && refused.err.contains("run the command `upgrade` again"),
         "{refused:?}"
     );
 }
 
-#[test]
-fn upgrade_1_only_by_command_and_the_old_cluster_is_kept() {
-    needs_image!();
-    if let Err(why) = two_majors() {
-        return skip(&why);
-    }
+#[test(upgrade_1)]
+fn only_by_command_and_the_old_cluster_is_kept() {
+    needs_two_majors();
     let volume = old_cluster();
     let refused = with_both(&volume, &[]);
     assert_eq!(refused.status, 1, "{refused:?}");
@@ -127,7 +119,7 @@ fn upgrade_1_only_by_command_and_the_old_cluster_is_kept() {
     assert_eq!(abandoned.status, 0, "{abandoned:?}");
     assert_eq!(
         volume.shell(&format!("cat {DATA}/PG_VERSION; ls -d {DATA}/.upgrade || true")),
-        both().old
+        needs_two_majors().old
     );
 
     kill_in(&volume, "finishing");
@@ -156,7 +148,7 @@ fn upgrade_1_only_by_command_and_the_old_cluster_is_kept() {
         container
             .shell(&format!("cat {DATA}/.upgrade/old/PG_VERSION"))
             .ok(),
-        both().old
+        needs_two_majors().old
     );
     assert_eq!(container.end_by("TERM"), 0);
     drop(container);
@@ -166,9 +158,9 @@ fn upgrade_1_only_by_command_and_the_old_cluster_is_kept() {
     assert_ne!(container.shell(&format!("ls -d {DATA}/.upgrade")).status, 0);
 }
 
-#[test]
-fn upgrade_2_mistakes_change_nothing() {
-    needs_image!();
+#[test(upgrade_2)]
+fn mistakes_change_nothing() {
+    needs_image();
     let volume = Volume::new();
     let empty = Container::to_the_end(&[&volume.as_data()], &["upgrade", "--fast"]);
     assert_eq!(empty.status, 1, "{empty:?}");
@@ -244,11 +236,11 @@ const CARRIED: [(&str, &str, &str, &str); 8] = [
     ),
 ];
 
-#[test]
-fn upgrade_3_every_extension_of_the_image_is_carried_over() {
-    needs_image!();
+#[test(upgrade_3)]
+fn every_extension_of_the_image_is_carried_over() {
+    needs_image();
     let Some(old) = own_older_major() else {
-        return skip("the image has no older major with extensions: make image PREVIOUS=17");
+        skip("the image has no older major with extensions: make image PREVIOUS=17")
     };
     let has = |name: &str| {
         let listed = format!(
@@ -259,7 +251,7 @@ fn upgrade_3_every_extension_of_the_image_is_carried_over() {
     };
     for (name, ..) in CARRIED {
         if !has(name) {
-            return skip(&format!("the image has no {name} for PostgreSQL {old}"));
+            skip(&format!("the image has no {name} for PostgreSQL {old}"));
         }
     }
     let volume = Volume::new();

@@ -11,8 +11,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::contract::container::docker;
+use crate::harness::skip;
 use crate::machine::archive_of;
-use crate::support::{project, skip};
+use crate::support::project;
 
 /// An extension, version 1.0, and how it is wrong.
 #[derive(Clone, Copy)]
@@ -253,8 +254,8 @@ impl Broken {
     }
 }
 
-/// All parts by name, done once; `None`, said by name, where there is no engine or base.
-fn parts() -> Option<&'static BTreeMap<&'static str, Part>> {
+/// All parts by name, run once.
+fn parts() -> &'static BTreeMap<&'static str, Part> {
     static PARTS: OnceLock<Result<BTreeMap<&'static str, Part>, String>> = OnceLock::new();
     let parts = PARTS.get_or_init(|| {
         let program = project().join("dist/pgsetup");
@@ -268,7 +269,7 @@ fn parts() -> Option<&'static BTreeMap<&'static str, Part>> {
         }
         Ok(run(&program, base))
     });
-    parts.as_ref().map_err(|why| skip(why)).ok()
+    parts.as_ref().unwrap_or_else(|why| skip(why))
 }
 
 fn run(program: &Path, base: &str) -> BTreeMap<&'static str, Part> {
@@ -325,7 +326,7 @@ fn tests_of(part: &Part, extension: &str) -> BTreeMap<String, (bool, u32, String
 /// The one test of an extension that fails fails with this, and within the limit; all others of it pass.
 #[track_caller]
 fn fails(extension: &str, failing: &str, said: &[&str]) {
-    let Some(parts) = parts() else { return };
+    let parts = parts();
     let all = &parts["all"];
     let tests = tests_of(all, extension);
     let failed: Vec<&String> = tests
@@ -345,7 +346,7 @@ fn fails(extension: &str, failing: &str, said: &[&str]) {
 
 #[test]
 fn what_is_sound_passes_beside_all_that_is_broken() {
-    let Some(parts) = parts() else { return };
+    let parts = parts();
     let all = &parts["all"];
     assert_eq!(all.status, "7", "{}{}", all.out, all.err);
     let tests = tests_of(all, "sound");
@@ -423,7 +424,7 @@ fn a_query_without_end_is_cancelled_at_its_time_limit() {
 fn a_function_that_cannot_be_cancelled_is_ended_all_the_same() {
     let said = "it takes longer than its time limit of 15 s, and the server does not let it be cancelled";
     fails("deaf", "it is called", &[said]);
-    let Some(parts) = parts() else { return };
+    let parts = parts();
     let skipped = "deaf 1.0: nobody can ask # SKIP an earlier test has not come to an end\n";
     assert!(parts["all"].out.contains(skipped), "{}", parts["all"].out);
 }
@@ -441,14 +442,14 @@ fn a_server_that_does_not_start_is_told_with_its_log() {
 
 #[test]
 fn nothing_but_logs_is_left_of_tests_that_failed() {
-    let Some(parts) = parts() else { return };
+    let parts = parts();
     let all = &parts["all"];
     assert_eq!(all.left, "path /var/tmp/pgsetup/log\n", "{}{}", all.out, all.err);
 }
 
 #[test]
 fn a_cluster_that_is_to_be_kept_is_kept_and_named_and_does_not_run() {
-    let Some(parts) = parts() else { return };
+    let parts = parts();
     let kept = &parts["kept"];
     assert_eq!(kept.status, "7", "{kept:?}");
     assert!(
@@ -463,7 +464,7 @@ fn a_cluster_that_is_to_be_kept_is_kept_and_named_and_does_not_run() {
 
 #[test]
 fn a_signal_ends_a_test_that_does_not_want_to_end_and_nothing_is_left() {
-    let Some(parts) = parts() else { return };
+    let parts = parts();
     for name in ["stopped-endless", "stopped-deaf"] {
         let part = &parts[name];
         assert_eq!(part.status, "130", "{name}: {part:?}");

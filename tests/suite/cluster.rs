@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
 
-use crate::support::{project, skip};
+use crate::harness::skip;
+use crate::support::project;
 
 /// What Compose makes of `cluster/compose.yaml`, or why there is no Compose.
 fn compose(images: &str, args: &[&str]) -> Result<Output, String> {
@@ -29,7 +30,7 @@ fn compose_accepts_the_cluster_with_either_kind_of_images() {
     for images in ["debian", "upstream"] {
         let ran = match compose(images, &["config"]) {
             Ok(ran) => ran,
-            Err(why) => return skip(&why),
+            Err(why) => skip(&why),
         };
         assert!(ran.status.success(), "{images}: {ran:?}");
         // Each name of the file is where it belongs, and nothing else is left of a variable.
@@ -58,7 +59,7 @@ fn the_compose_files_fit_the_published_schema() {
     let ran = check(&[]);
     let err = String::from_utf8_lossy(&ran.stderr);
     if ran.status.code() == Some(75) {
-        return skip(err.lines().last().unwrap_or_default());
+        skip(err.lines().last().unwrap_or_default());
     }
     assert!(ran.status.success(), "{ran:?}");
     let directory = tempfile::tempdir().unwrap();
@@ -89,7 +90,7 @@ fn every_member_that_the_scripts_wait_for_is_in_the_compose_file() {
     assert_eq!(members.len(), 7, "{listed:?}");
     let services = match compose("debian", &["config", "--services"]) {
         Ok(ran) => String::from_utf8_lossy(&ran.stdout).into_owned(),
-        Err(why) => return skip(&why),
+        Err(why) => skip(&why),
     };
     let others = ["etcd1", "etcd2", "etcd3", "haproxy"].map(str::to_owned);
     let expected: BTreeSet<String> = members.into_iter().chain(others).collect();
@@ -106,7 +107,7 @@ fn the_kubernetes_example_fits_the_published_schemas() {
         .expect("the check starts");
     let err = String::from_utf8_lossy(&ran.stderr);
     if ran.status.code() == Some(75) {
-        return skip(err.lines().last().unwrap_or_default());
+        skip(err.lines().last().unwrap_or_default());
     }
     assert!(ran.status.success(), "{ran:?}");
 }

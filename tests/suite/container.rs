@@ -10,8 +10,9 @@ use std::sync::OnceLock;
 use serde_json::Value;
 
 use crate::contract::container::{Container, PASSWORD, Ran, docker, image};
+use crate::harness::skip;
 use crate::machine::wait_for;
-use crate::support::{project, skip};
+use crate::support::project;
 
 /// An extension put to its use: statements for psql, and what they answer.
 struct Use {
@@ -20,7 +21,7 @@ struct Use {
     answer: &'static str,
 }
 
-/// In this order, in one database: Citus wants to be there before what it distributes.
+/// One use each of the default extensions.
 const USES: [Use; 8] = [
     Use {
         extension: "citus",
@@ -143,7 +144,7 @@ pub struct Image {
 }
 
 /// Looked at once, whatever number of tests ask.
-pub fn the_image() -> Option<&'static Image> {
+pub fn the_image() -> &'static Image {
     static IMAGE: OnceLock<Result<Image, String>> = OnceLock::new();
     let found = IMAGE.get_or_init(|| {
         let name = image()?;
@@ -170,13 +171,13 @@ pub fn the_image() -> Option<&'static Image> {
             receipt,
         })
     });
-    found.as_ref().map_err(|why| skip(why)).ok()
+    found.as_ref().unwrap_or_else(|why| skip(why))
 }
 
 impl Image {
-    /// What there is in the base, or `None` where the base is not here.
-    fn base(&self) -> Option<&Inside> {
-        self.base.as_ref().map_err(|why| skip(why)).ok()
+    /// What is in the base.
+    fn base(&self) -> &Inside {
+        self.base.as_ref().unwrap_or_else(|why| skip(why))
     }
 
     /// The receipt's entry of a component.
@@ -204,12 +205,10 @@ impl Image {
         )
     }
 
-    fn has_patroni(&self) -> bool {
-        let has = self.component("patroni").is_some();
-        if !has {
+    fn needs_patroni(&self) {
+        if self.component("patroni").is_none() {
             skip("the image was built without Patroni");
         }
-        has
     }
 }
 
@@ -221,10 +220,96 @@ fn script(container: &Container, sql: &str) -> String {
     container.shell(psql).ok()
 }
 
+/// Starts a server and puts an extension to its use there.
+fn uses(extension: &str) -> Container {
+    let image = the_image();
+    if image.component(extension).is_none() {
+        let left_out = image
+            .contents
+            .lines()
+            .find(|line| line.starts_with(&format!("not {extension},")));
+        skip(left_out.unwrap_or(&format!("the image was built without {extension}")));
+    }
+    let container = Container::serving(&["-e", PASSWORD], &[]);
+    let one = USES
+        .iter()
+        .find(|one| one.extension == extension)
+        .expect("a use of it");
+    let provided = image.component(extension).expect("it is there")["provides"].as_array();
+    for provided in provided.expect("it provides something") {
+        create(&container, provided["name"].as_str().expect("a name"));
+    }
+    assert_eq!(script(&container, one.sql), one.answer);
+    container
+}
+
+/// Creates an extension in the database postgres.
+fn create(container: &Container, name: &str) {
+    // It insists on a schema of its own.
+    let schema = if name == "pg_partman" {
+        "CREATE SCHEMA partman; SET search_path = partman; "
+    } else {
+        ""
+    };
+    container.sql(&format!(
+        "{schema}CREATE EXTENSION IF NOT EXISTS \"{name}\" CASCADE"
+    ));
+}
+
+#[test]
+fn citus_distributes_a_table() {
+    uses("citus");
+}
+
+#[test]
+fn pgvector_finds_the_nearest_by_its_index() {
+    uses("pgvector");
+}
+
+#[test]
+fn pg_cron_schedules_a_job() {
+    uses("pg_cron");
+}
+
+#[test]
+fn pg_partman_makes_partitions() {
+    uses("pg_partman");
+}
+
+#[test]
+fn pgaudit_logs_a_write() {
+    let log = uses("pgaudit").log();
+    assert!(
+        log.contains("WRITE,INSERT,,,INSERT INTO audited VALUES (42),"),
+        "{log}"
+    );
+}
+
+#[test]
+fn pg_repack_repacks_a_table() {
+    let container = uses("pg_repack");
+    let repacked = container.shell("pg_repack --username=postgres --table=bloated");
+    assert!(
+        repacked.status == 0 && repacked.err.contains("repacking table \"public.bloated\""),
+        "{repacked:?}"
+    );
+    assert_eq!(container.sql("SELECT count(*) FROM bloated"), "10");
+}
+
+#[test]
+fn rum_ranks_by_its_index() {
+    uses("rum");
+}
+
+#[test]
+fn topn_counts_the_most_frequent() {
+    uses("topn");
+}
+
 #[test]
 fn the_image_has_no_package_that_only_builds() {
-    let Some(image) = the_image() else { return };
-    let Some(base) = image.base() else { return };
+    let image = the_image();
+    let base = image.base();
     let is_for_building = |name: &&&String| {
         let starts = [
             "gcc", "g++", "cpp", "clang", "llvm", "binutils", "make", "cmake", "meson", "perl", "libperl",
@@ -255,7 +340,7 @@ fn the_image_has_no_package_that_only_builds() {
 
 #[test]
 fn the_image_has_no_compiler() {
-    let Some(image) = the_image() else { return };
+    let image = the_image();
     let script = "for name in cc gcc g++ c++ cpp clang as ld make cmake ninja meson pip pip3; do command -v $name; done; \
                   ls -d /usr/include/* /usr/lib/postgresql/*/lib/pgxs 2>/dev/null; true";
     assert_eq!(image.run(&["bash", "-c", script]).ok(), "");
@@ -263,18 +348,16 @@ fn the_image_has_no_compiler() {
 
 #[test]
 fn no_file_of_the_image_gives_more_rights_than_those_of_its_base() {
-    let Some(image) = the_image() else { return };
-    let Some(base) = image.base() else { return };
+    let image = the_image();
+    let base = image.base();
     let added: Vec<&String> = image.inside.privileged.difference(&base.privileged).collect();
     assert_eq!(added, Vec::<&String>::new());
 }
 
 #[test]
 fn the_image_is_at_most_150_mb_larger_than_its_base_and_as_large_as_its_receipt_says() {
-    let Some(image) = the_image() else { return };
-    if image.base().is_none() {
-        return;
-    }
+    let image = the_image();
+    image.base();
     let size = |name: &str| -> i64 {
         docker(["image", "inspect", "--format", "{{.Size}}", name])
             .ok()
@@ -287,7 +370,6 @@ fn the_image_is_at_most_150_mb_larger_than_its_base_and_as_large_as_its_receipt_
     // themselves, dpkg's database and the entrypoint.
     let accounted = ["files_size", "packages_size"].map(|key| image.receipt[key].as_i64().expect("a number"));
     let accounted: i64 = accounted.iter().sum();
-    println!("{more} bytes more than the base, {accounted} by the receipt");
     assert!(
         more * 100 <= accounted * 105,
         "{more} bytes more than {}, and the receipt accounts for {accounted}",
@@ -297,10 +379,8 @@ fn the_image_is_at_most_150_mb_larger_than_its_base_and_as_large_as_its_receipt_
 
 #[test]
 fn patroni_answers_and_its_environment_has_no_installer() {
-    let Some(image) = the_image() else { return };
-    if !image.has_patroni() {
-        return;
-    }
+    let image = the_image();
+    image.needs_patroni();
     let version = image.version("patroni");
     assert_eq!(
         image.run(&["patroni", "--version"]).ok(),
@@ -317,7 +397,7 @@ fn patroni_answers_and_its_environment_has_no_installer() {
 
 #[test]
 fn one_libpq_serves_everybody() {
-    let Some(image) = the_image() else { return };
+    let image = the_image();
     let libraries = &image.inside.libpq;
     assert_eq!(libraries.len(), 1, "{libraries:?}");
     let major = &image.receipt["postgresql"]["major"];
@@ -328,9 +408,7 @@ fn one_libpq_serves_everybody() {
         libraries[0].starts_with(directory),
         "{libraries:?} and not in {directory}"
     );
-    if !image.has_patroni() {
-        return;
-    }
+    image.needs_patroni();
     // The driver that Patroni chooses has loaded that file, in the major version of the server.
     let script = "import psycopg, re; print(psycopg.pq.version() // 10000); \
                   print(*sorted({line.split()[-1] for line in open('/proc/self/maps') if 'libpq' in line}))";
@@ -339,13 +417,12 @@ fn one_libpq_serves_everybody() {
 }
 
 /// Runs a script in a container of the image in which pgsetup and the manifests are in /tmp.
-fn with_pgsetup(user: &str, script: &str) -> Option<Ran> {
-    the_image()?;
+fn with_pgsetup(user: &str, script: &str) -> Ran {
+    the_image();
     // The static one: the one that the tests run wants this machine's C library.
     let program = project().join("dist/pgsetup");
     if !Path::new(&program).exists() {
         skip("there is no dist/pgsetup: make pgsetup");
-        return None;
     }
     let user = format!("--user={user}");
     let options = [user.as_str(), "--network=none", "--entrypoint=bash"];
@@ -354,15 +431,13 @@ fn with_pgsetup(user: &str, script: &str) -> Option<Ran> {
         let to = format!("{}:/tmp/{to}", container.name);
         docker(["cp", from.to_str().expect("UTF-8"), &to]).ok();
     }
-    Some(container.run())
+    container.run()
 }
 
 #[test]
 fn pgsetup_finds_the_image_as_its_receipt_says() {
     for user in ["root", "postgres"] {
-        let Some(ran) = with_pgsetup(user, "/tmp/pgsetup verify") else {
-            return;
-        };
+        let ran = with_pgsetup(user, "/tmp/pgsetup verify");
         assert_eq!(ran.status, 0, "{user}: {}", ran.text());
         // What the image's user may not read is said, never passed over.
         let may_read_passwords = !ran.out.contains("not checked: /etc/shadow");
@@ -380,15 +455,13 @@ fn pgsetup_finds_the_image_as_its_receipt_says() {
 
 #[test]
 fn what_is_in_the_image_is_tested_as_root_and_as_its_own_user() {
-    let Some(image) = the_image() else { return };
+    let image = the_image();
     if image.component("topn").is_none() {
-        return skip("the image was built without topn");
+        skip("the image was built without topn");
     }
     for user in ["root", "postgres"] {
         let script = "/tmp/pgsetup test /tmp/manifests topn --installed && find /tmp/pgsetup-test-* /var/tmp/pgsetup/*";
-        let Some(ran) = with_pgsetup(user, script) else {
-            return;
-        };
+        let ran = with_pgsetup(user, script);
         assert!(ran.out.contains(" passed, 0 failed\n"), "{user}: {}", ran.text());
         // Nothing is left of it, and find says so.
         assert_ne!(ran.status, 0, "{user}: {}", ran.text());
@@ -397,7 +470,7 @@ fn what_is_in_the_image_is_tested_as_root_and_as_its_own_user() {
 
 #[test]
 fn whatever_is_done_to_the_image_verify_names_it() {
-    let Some(image) = the_image() else { return };
+    let image = the_image();
     let directory = image.receipt["postgresql"]["library_directory"]
         .as_str()
         .expect("a directory");
@@ -517,16 +590,14 @@ fn whatever_is_done_to_the_image_verify_names_it() {
     ];
     let names = ["pgvector", "pg_cron", "rum"];
     if names.iter().any(|name| image.component(name).is_none()) {
-        return skip("the image was built without pgvector, pg_cron or rum");
+        skip("the image was built without pgvector, pg_cron or rum");
     }
     let script: Vec<&str> = deeds.iter().map(|(deed, _)| deed.as_str()).collect();
     let script = format!(
         "set -e; {}; /tmp/pgsetup verify || echo \"status $?\"; /tmp/pgsetup verify --format json",
         script.join("; ")
     );
-    let Some(ran) = with_pgsetup("root", &script) else {
-        return;
-    };
+    let ran = with_pgsetup("root", &script);
     assert!(ran.out.contains("\nstatus 7\n"), "{}", ran.text());
     assert_eq!(ran.status, 7, "{}", ran.text());
     let (text, json) = ran.out.split_once("status 7\n").expect("both forms");
@@ -544,9 +615,9 @@ fn whatever_is_done_to_the_image_verify_names_it() {
 
 #[test]
 fn an_unpacked_image_is_verified_from_the_outside() {
-    let Some(image) = the_image() else { return };
+    let image = the_image();
     if !is_root() {
-        return skip("only root can unpack an image with its owners");
+        skip("only root can unpack an image with its owners");
     }
     let container = Container::create(&["--network=none"], &["true"]);
     let tree = tempfile::tempdir().unwrap();
@@ -568,8 +639,8 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn the_server_is_the_receipts_and_every_extension_does_what_it_is_for() {
-    let Some(image) = the_image() else { return };
+fn server_and_extensions_have_the_versions_of_the_receipt() {
+    let image = the_image();
     // The engine asks for the first time after one interval, which is half a minute.
     let container = Container::serving(&["-e", PASSWORD, "--health-interval=1s"], &[]);
     let version = container.sql("SELECT version()");
@@ -583,53 +654,13 @@ fn the_server_is_the_receipts_and_every_extension_does_what_it_is_for() {
     {
         for provided in component["provides"].as_array().into_iter().flatten() {
             let name = provided["name"].as_str().expect("a name");
-            // It wants a schema of its own.
-            let schema = if name == "pg_partman" {
-                "CREATE SCHEMA partman; SET search_path = partman; "
-            } else {
-                ""
-            };
-            container.sql(&format!(
-                "{schema}CREATE EXTENSION IF NOT EXISTS \"{name}\" CASCADE"
-            ));
+            create(&container, name);
             let version = container.sql(&format!(
                 "SELECT extversion FROM pg_extension WHERE extname = '{name}'"
             ));
             assert_eq!(provided["default_version"], version.as_str(), "{name}");
         }
     }
-    for Use {
-        extension,
-        sql,
-        answer,
-    } in &USES
-    {
-        if image.component(extension).is_some() {
-            assert_eq!(script(&container, sql), *answer, "{extension}");
-        } else {
-            let left_out = image
-                .contents
-                .lines()
-                .find(|line| line.starts_with(&format!("not {extension},")));
-            skip(left_out.unwrap_or(&format!("the image was built without {extension}")));
-        }
-    }
-    if image.component("pgaudit").is_some() {
-        let log = container.log();
-        assert!(
-            log.contains("WRITE,INSERT,,,INSERT INTO audited VALUES (42),"),
-            "{log}"
-        );
-    }
-    if image.component("pg_repack").is_some() {
-        let repacked = container.shell("pg_repack --username=postgres --table=bloated");
-        assert!(
-            repacked.status == 0 && repacked.err.contains("repacking table \"public.bloated\""),
-            "{repacked:?}"
-        );
-        assert_eq!(container.sql("SELECT count(*) FROM bloated"), "10");
-    }
-
     wait_for("the container is healthy", || {
         container.inspect("{{.State.Health.Status}}") == "healthy"
     });

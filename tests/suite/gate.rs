@@ -9,7 +9,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::contract::container::docker;
-use crate::support::{Ran, project, skip};
+use crate::harness::skip;
+use crate::support::{Ran, project};
 
 /// One compiled file of an extension, and what its manifest says about it.
 struct Case {
@@ -212,7 +213,7 @@ struct Installation {
 }
 
 /// Runs once, whatever number of tests ask; `None`, said by name, where it cannot.
-fn installation() -> Option<&'static Installation> {
+fn installation() -> &'static Installation {
     static INSTALLATION: OnceLock<Result<Installation, String>> = OnceLock::new();
     let installation = INSTALLATION.get_or_init(|| {
         let program = project().join("dist/pgsetup");
@@ -226,7 +227,7 @@ fn installation() -> Option<&'static Installation> {
         }
         Ok(install(&program, base))
     });
-    installation.as_ref().map_err(|why| skip(why)).ok()
+    installation.as_ref().unwrap_or_else(|why| skip(why))
 }
 
 fn install(program: &Path, base: &str) -> Installation {
@@ -270,9 +271,7 @@ fn install(program: &Path, base: &str) -> Installation {
 
 #[test]
 fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_name() {
-    let Some(Installation { out, text, .. }) = installation() else {
-        return;
-    };
+    let Installation { out, text, .. } = installation();
     assert!(text.contains("status 7\n"), "{text}");
     let (_, said) = text
         .split_once("what is installed needs what is not there\n")
@@ -309,20 +308,17 @@ fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_nam
 
 #[test]
 fn of_documentation_that_the_policy_leaves_out_dpkg_unpacks_the_copyright_file_only() {
-    if let Some(Installation { out, text, .. }) = installation() {
-        assert!(out.contains("status 7\ncopyright\n"), "{text}");
-    }
+    let Installation { out, text, .. } = installation();
+    assert!(out.contains("status 7\ncopyright\n"), "{text}");
 }
 
 #[test]
 fn symbols_that_were_kept_outside_of_the_image_are_found_by_a_debugger() {
-    let Some(Installation { taken, text, .. }) = installation() else {
-        return;
-    };
+    let Installation { taken, text, .. } = installation();
     let script = "cd \"$1\" && tar --extract --file debug-symbols/debug-symbols-*.tar.gz && \
                   gdb --batch -iex 'set debug-file-directory usr/lib/debug' -ex 'info line main' postgres";
     if Command::new("gdb").arg("--version").output().is_err() {
-        return skip("there is no gdb");
+        skip("there is no gdb");
     }
     let ran = Command::new("bash")
         .args(["-c", script, "-"])

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
+use crate::harness::skip;
 use crate::machine::{Machine, Recipe, files_below, wait_for};
 use crate::support::{Ran, pgsetup};
 
@@ -229,11 +230,10 @@ fn runs(pid: &str) -> bool {
 
 /// An installation in what a container is, killed while a build of it has a shell running as another user, and what became
 /// of the next one, before which the shell still ran and after which it does not. The shell runs `script` with
-/// `arguments`, as make reads them. `None` where this user may not start one.
-fn after_a_shell_of_another_user(script: &str, arguments: &str) -> Option<(Machine, Ran)> {
+/// `arguments`, as make reads them.
+fn after_a_shell_of_another_user(script: &str, arguments: &str) -> (Machine, Ran) {
     if !rustix::process::geteuid().is_root() {
-        println!("skipped: only root can start a process as another user");
-        return None;
+        skip("only root can start a process as another user");
     }
     let machine = Machine::new();
     machine.image(&["alpha"], "");
@@ -255,14 +255,12 @@ fn after_a_shell_of_another_user(script: &str, arguments: &str) -> Option<(Machi
     let ran: Ran = as_in_a_container(&machine.command(&[])).output().unwrap().into();
     ended_well(&machine, &ran);
     assert!(!runs(&left));
-    Some((machine, ran))
+    (machine, ran)
 }
 
 #[test]
 fn what_a_killed_installation_has_left_running_as_another_user_is_waited_for_and_not_killed() {
-    let Some((machine, ran)) = after_a_shell_of_another_user("sleep 4; echo ended", "") else {
-        return;
-    };
+    let (machine, ran) = after_a_shell_of_another_user("sleep 4; echo ended", "");
     let ended = std::fs::read_to_string(machine.path("trace/ended")).unwrap();
     assert_eq!(ended, "ended\n", "it was killed");
     let said = "of an installation that was killed";

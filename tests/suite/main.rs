@@ -3,6 +3,10 @@
 //! One binary, so that what the tests share is compiled once. Files with expected texts are in `tests/golden` and
 //! `tests/bad`; `SNAPSHOTS=overwrite cargo test` writes them anew.
 
+// `#[test]` is this crate's attribute in every file, and not the built-in one.
+#[macro_use]
+extern crate pgsetup_test;
+
 mod accounted;
 mod architecture;
 mod artifacts;
@@ -13,6 +17,7 @@ mod command_line;
 mod container;
 mod contract;
 mod gate;
+mod harness;
 mod install;
 mod jobs;
 mod killed;
@@ -29,3 +34,7 @@ mod sources;
 mod support;
 mod upkeep;
 mod verify;
+
+fn main() -> std::process::ExitCode {
+    harness::main()
+}

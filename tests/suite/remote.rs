@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::cache_server::{CacheServer, Seen, Trick};
+use crate::harness::skip;
 use crate::machine::{Machine, Recipe, archive_of, files_below, linking_a_stray, wait_for};
-use crate::support::{Ran, skip};
+use crate::support::Ran;
 
 /// What is built: PostgreSQL and two extensions. Each notes its build.
 const BUILT: [&str; 2] = ["alpha", "beta"];
@@ -652,7 +653,7 @@ impl Drop for Nginx {
 #[test]
 fn two_machines_share_through_nginx_with_webdav_and_a_password() {
     let Some(nginx) = Nginx::start() else {
-        return skip("there is no nginx");
+        skip("there is no nginx");
     };
     let first = machine();
     let file = first.path("secret");

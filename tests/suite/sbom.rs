@@ -3,36 +3,37 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::contract::container::{docker, image};
-use crate::support::{Ran, project, skip};
+use crate::contract::container::docker;
+use crate::contract::needs::needs_image;
+use crate::harness::skip;
+use crate::support::{Ran, project};
 
-/// A Python that has the libraries of others; `None`, said by name, where there is none.
-pub fn python() -> Option<PathBuf> {
+/// A Python that has the libraries of others.
+pub fn python() -> PathBuf {
     let own = project().join("target/consumers/bin/python");
     let python = if own.exists() { own } else { "python3".into() };
     let imports = "import cyclonedx.validation.json, jsonschema, spdx_tools";
     let probe = Command::new(&python).args(["-c", imports]).output();
     if !probe.is_ok_and(|output| output.status.success()) {
         skip("python3 lacks spdx-tools or cyclonedx-python-lib[json-validation]: tools/consumers.sh");
-        return None;
     }
-    Some(python)
+    python
 }
 
-/// Hands files to the libraries: two documents, and the receipt that they are made of. Returns what came of it, or
-/// `None` where the libraries are not here.
-fn consume(files: &[&Path]) -> Option<(bool, String)> {
-    let output = Command::new(python()?)
+/// Hands files to the libraries: two documents, and the receipt that they are made of. Returns whether they
+/// accept them, and what they print.
+fn consume(files: &[&Path]) -> (bool, String) {
+    let output = Command::new(python())
         .arg("tests/consumers/sbom.py")
         .args(files)
         .current_dir(project())
         .output()
         .unwrap();
     let text = [output.stdout, output.stderr].concat();
-    Some((
+    (
         output.status.success(),
         String::from_utf8_lossy(&text).into_owned(),
-    ))
+    )
 }
 
 /// The documents in `tests/golden` are what `src/sbom.rs` makes of `tests/fixtures/receipt.json`; a unit test there
@@ -44,18 +45,14 @@ fn the_agreed_documents_follow_the_published_schemas() {
         "tests/golden/sbom.cdx.json",
         "tests/fixtures/receipt.json",
     ];
-    if let Some((is_valid, text)) = consume(&files.map(Path::new)) {
-        assert!(is_valid, "{text}");
-        assert_eq!(text, "25 packages, 15 components\n");
-    }
+    let (is_valid, text) = consume(&files.map(Path::new));
+    assert!(is_valid, "{text}");
+    assert_eq!(text, "25 packages, 15 components\n");
 }
 
 #[test]
 fn the_image_has_documents_that_others_can_read_with_every_component_in_both() {
-    let name = match image() {
-        Ok(name) => name,
-        Err(why) => return skip(&why),
-    };
+    let name = needs_image();
     let directory = tempfile::tempdir().unwrap();
     let files = ["sbom.spdx.json", "sbom.cdx.json", "receipt.json"].map(|file| {
         let inside = format!("/usr/share/pgsetup/{file}");
@@ -64,9 +61,8 @@ fn the_image_has_documents_that_others_can_read_with_every_component_in_both() {
         std::fs::write(&path, ran.ok()).unwrap();
         path
     });
-    if let Some((is_valid, text)) = consume(&files.each_ref().map(std::path::PathBuf::as_path)) {
-        assert!(is_valid, "{text}");
-    }
+    let (is_valid, text) = consume(&files.each_ref().map(std::path::PathBuf::as_path));
+    assert!(is_valid, "{text}");
 }
 
 /// What comes of `tools/consumers.sh` where python3 makes environments with this script as pip, or none.

@@ -1,7 +1,6 @@
-//! What tests share: running pgsetup, and saying that a test cannot run here.
+//! What tests share: running pgsetup.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 /// The project's directory.
@@ -53,22 +52,4 @@ pub fn manifests(files: &[(&str, &str)]) -> tempfile::TempDir {
         std::fs::write(directory.path().join(name), text).expect("a manifest is written");
     }
     directory
-}
-
-/// Says that the running test cannot do its work here, and why: it is listed at the end of `make test`. Where
-/// `PGSETUP_REQUIRE_ALL=1`, the test fails instead.
-pub fn skip(why: &str) {
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    assert!(
-        std::env::var("PGSETUP_REQUIRE_ALL").as_deref() != Ok("1"),
-        "{name} cannot run here: {why}"
-    );
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("skipped");
-    let mut list = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .expect("the list of skipped tests");
-    list.write_all(format!("{name}: {why}\n").as_bytes())
-        .expect("a line in the list of skipped tests");
 }

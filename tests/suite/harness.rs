@@ -1,0 +1,138 @@
+//! Runs the tests of this binary, and ignores those that cannot run here.
+//!
+//! The built-in harness must know before it starts what it ignores; whether there is an engine, an image or a program is
+//! known only by looking. So `#[test]` means the attribute of `tests/attribute`, which registers a function with this
+//! harness, and a test that calls [`skip`] is ignored, with its reason. Filters, `--skip`, `--exact`, `--list` and
+//! `--test-threads` are those of the built-in harness.
+
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::RefCell;
+use std::panic;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// A test, as `#[test]` registers it.
+pub struct Test {
+    /// The function's path in the crate.
+    pub path: &'static str,
+    /// The lines of `tests/contract/README.md` that it proves.
+    pub lines: &'static [&'static str],
+    /// The function.
+    pub run: fn(),
+}
+
+inventory::collect!(Test);
+
+/// Unwinds from a test that cannot run here; holds the reason.
+struct Ignored(String);
+
+thread_local! {
+    /// What the running test has reported; `None` in a thread that runs no test.
+    static REPORT: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs the tests that the command line selects.
+pub fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    if arguments.test_threads.is_none() {
+        let threads = std::env::var("RUST_TEST_THREADS");
+        arguments.test_threads = threads.ok().and_then(|number| number.parse().ok());
+    }
+    let default = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let backtrace = Backtrace::capture();
+        let mut text = info.to_string();
+        if backtrace.status() == BacktraceStatus::Captured {
+            text.push_str(&format!("\n{backtrace}"));
+        }
+        if report(&text).is_err() {
+            default(info);
+        }
+    }));
+    let mut tests: Vec<&Test> = inventory::iter::<Test>().collect();
+    tests.sort_by_key(|test| test.path);
+    let trials = tests.into_iter().map(trial).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Adds a paragraph to what is printed if the running test fails.
+///
+/// # Errors
+///
+/// The calling thread runs no test.
+pub fn report(text: &str) -> Result<(), NoTest> {
+    REPORT.with_borrow_mut(|report| {
+        let report = report.as_mut().ok_or(NoTest)?;
+        report.push_str(text);
+        report.push('\n');
+        Ok(())
+    })
+}
+
+/// The calling thread runs no test.
+#[derive(Debug)]
+pub struct NoTest;
+
+/// Ends the running test as ignored, for this reason. With `PGSETUP_REQUIRE_ALL=1` it fails instead.
+pub fn skip(reason: &str) -> ! {
+    assert!(
+        std::env::var("PGSETUP_REQUIRE_ALL").as_deref() != Ok("1"),
+        "PGSETUP_REQUIRE_ALL=1, but this test cannot run: {reason}"
+    );
+    panic::resume_unwind(Box::new(Ignored(
+        reason.split_whitespace().collect::<Vec<_>>().join(" "),
+    )))
+}
+
+fn trial(test: &'static Test) -> Trial {
+    let (_, name) = test.path.split_once("::").expect("a path in a crate");
+    Trial::ignorable_test(name, || {
+        REPORT.set(Some(String::new()));
+        let outcome = panic::catch_unwind(test.run);
+        let report = REPORT.take().unwrap_or_default();
+        completion(outcome, &report)
+    })
+    .with_kind(test.lines.join(", "))
+}
+
+fn completion(outcome: Result<(), Box<dyn Any + Send>>, report: &str) -> Result<Completion, Failed> {
+    let Err(cause) = outcome else {
+        return Ok(Completion::Completed);
+    };
+    match cause.downcast::<Ignored>() {
+        Ok(ignored) => Ok(Completion::ignored_with(ignored.0)),
+        Err(_) => Err(report.trim_end().into()),
+    }
+}
+
+#[test]
+fn a_test_that_skips_is_ignored_with_its_reason() {
+    // The line feed would tear the runner's line.
+    let skipped = || completion(panic::catch_unwind(|| skip("no engine:\n  none answers")), "");
+    if std::env::var("PGSETUP_REQUIRE_ALL").as_deref() == Ok("1") {
+        assert!(skipped().is_err());
+    } else {
+        let Ok(Completion::Ignored { reason }) = skipped() else {
+            panic!("it was not ignored");
+        };
+        assert_eq!(reason.as_deref(), Some("no engine: none answers"));
+    }
+}
+
+#[test]
+fn a_test_that_panics_fails_with_what_it_reported() {
+    report("the log of a container").unwrap();
+    let failed = panic::catch_unwind(|| panic!("two is not three"));
+    let text = REPORT.replace(Some(String::new())).unwrap();
+    let Err(failed) = completion(failed, &text) else {
+        panic!("it did not fail");
+    };
+    let text = failed.message().unwrap();
+    assert!(
+        text.starts_with("the log of a container\npanicked at tests/suite/harness.rs:"),
+        "{text}"
+    );
+    assert!(text.contains(":\ntwo is not three"), "{text}");
+}
