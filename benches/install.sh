@@ -174,17 +174,21 @@ report() {
   cat <<PAGE
 # Benchmarks
 
-Made by \`make bench\` (benches/install.sh); every figure is a median of $rounds rounds, interleaved; ${volume_rounds} for the last column.
+Written by \`make bench\` (benches/install.sh); every figure is a median of $rounds rounds, interleaved; ${volume_rounds} for the last column.
 
 Machine: $(nproc) processors ($model), $memory GB of memory, Linux $(uname -r), storage driver \
 $("$docker" info --format '{{.Driver}}'), base image $base.
 
-What is installed: PostgreSQL 18.6, Citus 14.0.1, pgvector, pg_cron, pg_partman, pgaudit, pg_repack, rum, topn, and Patroni. Sources,
-wheels and Debian packages are local for both. benches/setup.sh remembers nothing, so whatever changes costs it all of its time
-(where nothing at all changes, Docker's own layer cache spares both their run). It compiles in its container's layer, as such scripts
-do; the last column is against the same script compiling on a volume, where pgsetup compiles. pgsetup's time includes a throw-away
-cluster in which every extension is created and tested, and the receipt; setup.sh does neither. setup.sh compiles all of PostgreSQL
-(\`make world-bin\`), pgsetup's manifest leaves out ecpg, which is about 6 of 250 processor seconds.
+Installed are PostgreSQL 18.6, Citus 14.0.1, pgvector, pg_cron, pg_partman, pgaudit, pg_repack, rum, topn and Patroni. Sources,
+wheels and Debian packages are local for both.
+
+- benches/setup.sh keeps nothing between runs, so every change costs its whole time. If nothing at all has changed, the layer cache of
+  Docker spares both their run.
+- setup.sh compiles in the layer of its container, as such scripts do. The last column compares with the same script compiling on a
+  volume, as pgsetup does.
+- The time of pgsetup includes a throw-away cluster in which every extension is created and tested, and the receipt. setup.sh does
+  neither.
+- setup.sh compiles all of PostgreSQL (\`make world-bin\`). The manifest of pgsetup leaves out ecpg, about 6 of 250 processor seconds.
 
 | | pgsetup | setup.sh | ratio | ratio to setup.sh on a volume |
 |---|---|---|---|---|
@@ -193,7 +197,7 @@ $(row 'warm: nothing changed' warm)
 $(row 'one test of a manifest changed' tests)
 $(row 'one small extension compiled with another flag' bumped)
 
-Processors busy from the start of compiling to its end, all of them being 100 %: pgsetup $(median cold-busy) %, setup.sh $(median setup-busy) %.
+Use of the processors while compiling (100 % is all of them): pgsetup $(median cold-busy) %, setup.sh $(median setup-busy) %.
 PAGE
   if ((volume_rounds > 0)); then
     printf '\nsetup.sh on a volume takes %s s, with processors busy to %s %%.\n' "$(median volume)" "$(median volume-busy)"

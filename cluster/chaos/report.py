@@ -14,38 +14,44 @@ import ledger
 
 HEAD = """# What happens when something breaks
 
-Written by `make chaos` ({faults} faults, seed {seed}). On the cluster of `cluster/compose.yaml` a client writes numbered rows through HAProxy in
-four lanes: on the coordinator, on each worker group, and on both worker groups in one transaction. It notes in a log of its own, synced, what
-was acknowledged. A fault is injected, stays until the client writes again in every lane (and at least for the time its kind says), and is healed.
-Before the next one, each group must have exactly one leader, found by asking the servers, every other member must stream from it, Citus's
-metadata must name the same leaders, and every acknowledged row must be there.
+Written by `make chaos` ({faults} faults, seed {seed}). A client writes numbered rows through HAProxy into the example cluster, in four lanes: on
+the coordinator, on each worker group, and on both worker groups in one transaction. It records every acknowledged row in a log of its own, which
+is synced. Each fault stays until the client writes again in every lane, and at least as long as its kind says. Then it is healed. Before the
+next fault, each group must have exactly one leader, found by asking the servers; every other member must stream from it; Citus's metadata
+must name the same leaders; and every acknowledged row must be there.
 
 **Acknowledged: {acknowledged} rows. Lost: {lost}. Transactions over two groups that were committed in one of them only: {halves}.**
-Time without writes, the worst lane of each fault: median {median:.1f} s, worst {worst:.1f} s; of the {felt} faults that stopped writes for more than
-a second, median {felt_median:.1f} s.
+Time without writes, in the worst lane of each fault: median {median:.1f} s, worst {worst:.1f} s. Of the {felt} faults that stopped writes for more than
+a second: median {felt_median:.1f} s.
 
 | fault | n | median, s | worst, s | rows acknowledged meanwhile | rows lost |
 |---|--:|--:|--:|--:|--:|
 """
 
 TAIL = """
-Each of the lanes, in all:
+The lanes:
 
 | lane | rows acknowledged | rows lost | of unknown outcome, and there |
 |---|--:|--:|--:|
 {lanes}
-The machine and the configuration; everything runs on it. Its load average (one minute) when a fault began: median {load:.1f}, highest {highest:.1f}.
+The machine and the configuration. Everything runs on one machine, whose load average (one minute) at the start of a fault was {load:.1f} in the
+median and {highest:.1f} at most.
 
     {machine}
 
-What this does not show: a loss of power (volumes are in memory here, so that they can be filled), two faults at a time (a second member of a group
-of two is not harmed before the first streams again; what is written between is on one member only), networks between machines, a full disk that
-stops writes without ending the server (Patroni then leaves it the leader), a worker's leader that is frozen for longer than here: what was asked of it
-is waited for, and its group takes no writes until it goes on or is killed (cluster/README.md). Nor a server whose recovery neither ends nor
-fails, as that of PostgreSQL 18.6 once did after a full disk: Patroni waits for it as long as `primary_start_timeout` says, 300 s, before
-another member becomes leader.
+This does not show:
 
-Every fault, the time without writes, whom it happened to, and the seconds in each lane:
+- a loss of power: volumes are in memory here, so that they can be filled;
+- two faults at a time: a second member of a group of two is not harmed before the first streams again, although what is written meanwhile is
+  on one member only;
+- networks between machines;
+- a full disk that stops writes without ending the server: Patroni then keeps it as leader;
+- a worker's leader that is frozen for longer than here: Citus waits for its answer, and the group takes no writes until the leader continues or is
+  killed (see "How the example cluster fails over");
+- a server whose recovery neither ends nor fails, as that of PostgreSQL 18.6 once did after a full disk: Patroni waits for it as long as
+  `primary_start_timeout` says, 300 s, before another member becomes leader.
+
+Every fault, with the time without writes, the member, and the seconds in each lane:
 
 """
 

@@ -149,11 +149,11 @@ pub fn table_is_right(catalogue: &Catalogue) -> Outcome {
         table.push('\n');
     }
     let mut page = String::from(
-        "# Extensions\n\nMade by `make catalogue`; edit manifests instead.\n\n\
-         - **tested**: built from the archive whose digest begins so, on the server named, on that day, and every test of its manifest passed. \
-         What has changed since in the manifest, other than comments, makes it *declared* again.\n\
-         - *declared*: upstream or its manifest says so; nobody has tested it here, mostly because an archive was not at hand.\n\
-         - no: not supported, and why.\n\n",
+        "# Extensions\n\nWritten by `make catalogue`. Edit the manifests instead.\n\n\
+         - **tested**: built from the archive whose digest begins with these digits, on this server and day, and every test of its manifest passed. \
+         A later change of the manifest, other than in comments, makes it *declared* again.\n\
+         - *declared*: upstream or the manifest says that it works. It was not tested here, mostly because the archive was not available.\n\
+         - no: not supported, with the reason.\n\n",
     );
     for (major, [tested, declared, no]) in counts {
         writeln!(
