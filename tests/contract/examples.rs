@@ -114,14 +114,12 @@ fn locales_of_icu_at_once_and_of_glibc_by_the_documented_recipe() {
     assert_eq!(container.sql(ORDERED), "ähnlich Apfel zu");
     drop(container);
 
-    // The lines of the manual are what is tried.
-    let manual = std::fs::read_to_string(project().join("entrypoint.d/README.md")).unwrap();
-    let (_, section) = manual.split_once("\n## Locales\n").expect("the manual's section");
-    let (section, _) = section.split_once("\n## ").expect("the next section");
-    let lines = section.lines().filter_map(|line| line.strip_prefix("    "));
-    let lines: Vec<&str> = lines.skip_while(|line| !line.starts_with("FROM ")).collect();
+    // The guide's own lines are run.
+    let guide = std::fs::read_to_string(project().join("docs/guides/locales.md")).unwrap();
+    let (_, recipe) = guide.split_once("```dockerfile\n").expect("the guide's recipe");
+    let (recipe, _) = recipe.split_once("```").expect("the end of the recipe");
     let under_test = image().expect("the test has an image");
-    let recipe = lines.join("\n").replace("pgsetup/postgresql:18", under_test);
+    let recipe = recipe.replace("pgsetup/postgresql:18", under_test);
     let name = format!("{under_test}-german");
     if let Err(why) = build_image(&name, &recipe) {
         skip(&why);
