@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds and tests extensions in containers, records what passed in docs/results/extensions.tsv, and writes the table of what is
-# supported, docs/results/extensions.md. What the Makefile hands in: PG, EXTENSIONS, VENDOR, BASE, and RESUME=1, which leaves out
-# what is recorded already as it would be built today. What cannot be had is left out, and stays as it is in the table.
+# Builds and tests extensions in containers, records those that passed in docs/results/extensions.tsv, and writes the table of
+# supported extensions beside it. The Makefile passes PG, EXTENSIONS, VENDOR, BASE, and RESUME=1, which leaves out
+# extensions that are recorded as they would be built today. An extension whose archive is not available keeps its row.
 set -Eeuo pipefail
 
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"

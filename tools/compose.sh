@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks the example cluster's compose files against the Compose specification's published schema, which the Python package
-# check-jsonschema carries: what Compose v2 takes, also where only the older docker-compose is there to try it. Exit status 75 where that
-# package cannot be had.
+# Checks the example cluster's compose files against the published schema of the Compose specification, which the Python
+# package check-jsonschema contains. So they are checked for Compose v2 even where only docker-compose 1 is installed. Exit
+# status 75 means that the package is not available.
 set -Eeuo pipefail
 
 readonly validator=check-jsonschema==0.39.0
@@ -17,7 +17,7 @@ obtain() {
   rm --recursive --force "$environment"
   if ! python3 -m venv "$environment" >&2 || ! "$environment/bin/pip" install --quiet --disable-pip-version-check "$validator" >&2; then
     rm --recursive --force "$environment"
-    printf 'the schema of Compose cannot be had: python3 -m venv and pip install %s do not work here\n' "$validator" >&2
+    printf 'the schema of Compose is not available: python3 -m venv or pip install %s failed\n' "$validator" >&2
     return 75
   fi
 }

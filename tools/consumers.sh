@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs the libraries that the tests hand bills of materials to, below target/: they are no part of the project. Where
-# there is no package index for pip, or no python3 that makes environments, the tests that want them are skipped by name;
-# anything else that goes wrong is an error.
+# Installs below target/ the libraries with which tests read bills of materials; they do not belong to the project.
+# Without a package index for pip, or a python3 that makes environments, the tests that need them are ignored by name. Any
+# other failure is an error.
 set -Eeuo pipefail
 
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -32,7 +32,7 @@ main() {
   fi
   local status=0
   if index_answers; then
-    printf 'consumers: the package index answers, and pip does not install %s\n' "${libraries[*]}" >&2
+    printf 'consumers: the package index answers, but pip does not install %s\n' "${libraries[*]}" >&2
     status=1
   else
     printf 'consumers: pip reaches no package index\n' >&2

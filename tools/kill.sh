@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Kills an installation at random moments, lets it go on in the same container with the same cache, and compares the
-# tree that this comes to with that of an installation which nobody has disturbed, byte for byte.
+# Kills an installation at random moments, resumes it in the same container with the same cache, and compares the tree
+# with that of an undisturbed installation, byte for byte.
 #
 #   COUNT=100 SEED=2026 tools/kill.sh
 #
@@ -12,7 +12,7 @@
 #   pgsetup    pgsetup alone: what it had started lives on
 #   child      CHILDREN rounds more: the newest process that pgsetup has started; pgsetup must end by itself
 #   term       TERMS rounds more: pgsetup, by SIGTERM; within a second nothing of it may run
-# With STRIKES=2 the installation that goes on is killed as well, before the one that nobody disturbs.
+# With STRIKES=2 the resumed installation is killed as well, before one that is not disturbed.
 # At last two installations begin at the same time with one cache, and both trees are compared.
 #
 # JOBS rounds go on at the same time, but those by SIGTERM, which are timed. More: PG, EXTENSIONS (of which BUMPED is

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the Kubernetes example against the schemas that Kubernetes publishes for each of its versions, as the Python package
-# kubernetes-validate carries them. Exit status 75 where that package cannot be had.
+# Checks the Kubernetes example against the schemas that Kubernetes publishes for each of its versions, which the Python
+# package kubernetes-validate contains. Exit status 75 means that the package is not available.
 set -Eeuo pipefail
 
 readonly validator=kubernetes-validate==1.37.0
@@ -16,7 +16,7 @@ obtain() {
   rm --recursive --force "$environment"
   if ! python3 -m venv "$environment" >&2 || ! "$environment/bin/pip" install --quiet --disable-pip-version-check "$validator" >&2; then
     rm --recursive --force "$environment"
-    printf 'the schemas of Kubernetes cannot be had: python3 -m venv and pip install %s do not work here\n' "$validator" >&2
+    printf 'the schemas of Kubernetes are not available: python3 -m venv or pip install %s failed\n' "$validator" >&2
     return 75
   fi
 }

@@ -207,7 +207,7 @@ start_engine() {
   if [[ -n "${DOCKER_HOST:-}" ]] || ! can_install || ! is_there docker || ! is_there service; then
     return 1
   fi
-  service docker start >&2 || return 1
+  service docker start >/dev/null 2>&1 || return 1
   for ((attempt = 0; attempt < 30; attempt++)); do
     ! docker version >/dev/null 2>&1 || return 0
     sleep 1

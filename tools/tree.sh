@@ -3,7 +3,7 @@
 # digest, and one for the whole with extended attributes. Left out is what the engine itself puts into a running
 # container and what is mounted; of the directories it does that in, time and size. To be sourced.
 
-# Fewer lines than this are no tree of a Debian: whatever lists it has failed.
+# A Debian has more lines than this: with fewer, the listing has failed.
 readonly tree_least=5000
 
 # usage: tree_script     prints the shell script that lists the tree it is run in
@@ -37,7 +37,7 @@ tree_sorted() {
     { print }
     END {
       if (NR < least) {
-        printf "tree: %d lines are no listing of a tree, which has %d at least\n", NR, least >"/dev/stderr"
+        printf "tree: the listing has %d lines, and a tree has at least %d\n", NR, least >"/dev/stderr"
         exit 1
       }
     }'

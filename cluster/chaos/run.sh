@@ -3,7 +3,7 @@
 # lost, each group has one leader, and its members stream again; else it stops there and says why.
 #
 #   COUNT=50      faults          SEED=N     repeats a sequence        LIMIT=3600   seconds after which no further fault begins
-#   KEEP=1        leave the cluster for a look        RESUME=1    go on with one that was left, until it has had COUNT faults
+#   KEEP=1        leave the cluster for a look        RESUME=1    continue with a cluster that was left, until it has had COUNT faults
 #   KINDS="paused disk_full"   only these
 # shellcheck source-path=SCRIPTDIR disable=SC2154 # lib.sh has the members
 set -Eeuo pipefail
@@ -71,7 +71,7 @@ wait_until_writing() {
 }
 
 # usage: shuffle
-# Sets order to the kinds in an order of chance. In this shell: bash would seed its generator anew in another.
+# Sets order to the kinds in random order. It runs in this shell, because a subshell of bash seeds its own generator.
 shuffle() {
   local last picked
   order=("${kinds[@]}")

@@ -24,6 +24,7 @@ mod killed;
 // Half of what it can do wrong is for the tests of downloads, in `src/supply/tests.rs`.
 mod loopback;
 mod machine;
+mod phrases;
 mod problems;
 mod remote;
 mod sbom;

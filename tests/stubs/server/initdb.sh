@@ -5,5 +5,5 @@ set -Eeuo pipefail
 # usage: initdb --pgdata DIR OPTION...
 mkdir -p "$ROOT$2"
 touch "$ROOT$2/postgresql.conf"
-# What a server that was killed left behind is no server that is ready.
+# A mark that a killed server left does not mean that this one is ready.
 rm --force "$TRACE/server-runs"
