@@ -21,9 +21,11 @@
 //! | `step` | what steps do, one file for each action | know of other steps |
 //! | `store` | where artifacts are looked up and left | know of steps |
 //! | `supply` | where a source comes from: vendor, cache, url, mirrors | unpack, or trust |
-//! | `inventory`, `closure`, `control` | which path is whose; which library is needed by whom; what creates an extension | do IO |
+//! | `control` | what creates an extension | do IO |
+//! | `record` | the documents of an image: inventory, receipt, bills of materials | do IO |
+//! | `image` | facts about a root: packages, libraries, scripts, rights; what needs what | change anything |
 //! | `outcome` | what came of a test; text, TAP, JUnit | do IO |
-//! | `receipt`, `sbom`, `verify` | what was installed; the same for scanners; whether it still is | change anything |
+//! | `verify` | compares an image with its receipt | change anything |
 //! | `timing`, `summary`, `trace` | what steps and commands took; the table of it; the same for Perfetto | know the clock |
 //! | `hint` | what the complaint of a failed build means | guess |
 //! | `reapi` | an artifact's entry as caches of Bazel's kind keep it | do IO |
@@ -34,7 +36,6 @@
 
 mod artifact;
 mod cli;
-mod closure;
 mod command;
 mod commands;
 mod control;
@@ -42,18 +43,17 @@ mod digest;
 mod failure;
 mod hint;
 mod host;
-mod inventory;
+mod image;
 mod layout;
 mod manifest;
 mod outcome;
 mod pattern;
 mod plan;
 mod reapi;
-mod receipt;
+mod record;
 mod report;
 mod resolve;
 mod run;
-mod sbom;
 mod step;
 mod store;
 mod summary;

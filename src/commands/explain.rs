@@ -8,7 +8,7 @@ use crate::failure::{Because, Cause, Failure};
 use crate::host::{self, Host, Log};
 use crate::layout;
 use crate::plan::Plan;
-use crate::receipt::Receipt;
+use crate::record::receipt::Receipt;
 use crate::step::artifacts::Future;
 
 /// Explains the key of the component `name`, as text.

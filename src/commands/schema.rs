@@ -5,8 +5,9 @@ use clap::CommandFactory as _;
 use super::print;
 use crate::cli::{Cli, SchemaOf};
 use crate::failure::Failure;
+use crate::record::receipt;
 use crate::report::Reporter;
-use crate::{manifest, plan, receipt, verify};
+use crate::{manifest, plan, verify};
 
 /// `pgsetup schema`.
 pub fn schema(document: SchemaOf, reporter: &Reporter) -> Result<(), Failure> {

@@ -1,10 +1,10 @@
 //! Files inside a host's root. Every error names its path, once.
 
 use std::collections::BTreeSet;
-use std::io::{ErrorKind, Read, Write};
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
-use std::{fs, io};
 
 use anyhow::{Context, Result};
 
@@ -376,4 +376,14 @@ fn read_manifest(path: &Path) -> Result<(String, String)> {
     // Some editors put a byte order mark in front.
     let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
     Ok((path.display().to_string(), text))
+}
+
+/// What messages call a kind of file.
+pub fn name_of(kind: &FileKind) -> &'static str {
+    match kind {
+        FileKind::Directory => "a directory",
+        FileKind::File => "a file",
+        FileKind::Link(_) => "a link",
+        FileKind::Other => "a device, a pipe or a socket",
+    }
 }

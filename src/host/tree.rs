@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::Host;
 use super::fs::FileKind;
@@ -57,10 +58,17 @@ impl Host {
         }
     }
 
+    /// Opens a regular file for reading, links followed within the root.
+    ///
+    /// # Errors
+    /// The path leads nowhere, or to something that is not a regular file ([`ErrorKind::InvalidInput`]).
+    pub fn open(&self, inside: &str) -> io::Result<File> {
+        self.locate_target(inside).and_then(open)
+    }
+
     /// The SHA-256 of a file.
     pub fn sha256(&self, inside: &str) -> Result<Sha256> {
-        self.locate_target(inside)
-            .and_then(open)
+        self.open(inside)
             .and_then(Sha256::of_reader)
             .with_context(|| format!("cannot read {}", self.path(inside).display()))
     }
@@ -69,7 +77,7 @@ impl Host {
     pub fn head(&self, inside: &str, most: u64) -> Result<Vec<u8>> {
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
-            let file = open(self.locate_target(inside)?)?;
+            let file = self.open(inside)?;
             file.take(most).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
@@ -254,23 +262,29 @@ impl Host {
 
 /// Opens a regular file for reading. Nothing else is waited for: a pipe that somebody has put in its place has no end.
 pub(super) fn open(path: impl AsRef<Path>) -> io::Result<File> {
+    let irregular = || io::Error::new(ErrorKind::InvalidInput, "it is no regular file");
     let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
     let file = fs::OpenOptions::new()
         .read(true)
         .custom_flags(without_waiting)
-        .open(path)?;
+        .open(path)
+        .map_err(|error| match error.raw_os_error() {
+            // A socket, or a device that is not there.
+            Some(number) if number == Errno::NXIO.raw_os_error() => irregular(),
+            _ => error,
+        })?;
     if file.metadata()?.is_file() {
         Ok(file)
     } else {
-        Err(io::Error::new(ErrorKind::InvalidInput, "it is no regular file"))
+        Err(irregular())
     }
 }
 
 /// Whether a path that gave this error leads to nothing: a name on it is not there, is no directory, or is one of a ring
 /// of links.
-pub(super) fn leads_nowhere(error: &io::Error) -> bool {
+pub fn leads_nowhere(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+        || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
 /// Whether something failed because this user may not do it.

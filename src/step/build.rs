@@ -10,20 +10,20 @@ use super::artifacts::{self, Known};
 use super::failed::FailedBuild;
 use super::files::ROOT_FILE;
 use super::tokens::Tokens;
-use super::{Context, Done, gate, licence, lock, strip};
+use super::{Context, Done, licence, lock, strip};
 use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
-use crate::hint;
 use crate::host::archive::{self, Limits};
 use crate::host::cmd::Settings;
 use crate::host::dpkg::Dpkg;
 use crate::host::fs::FileKind;
 use crate::host::tree::{is_below, utf8};
 use crate::host::{Host, Log};
-use crate::layout;
+use crate::image::needs;
 use crate::plan::{Build, Part};
 use crate::report::bytes;
 use crate::resolve::Source;
+use crate::{hint, layout};
 
 /// What builds are told instead of what pgsetup was told, so that nothing of its caller is in an artifact.
 ///
@@ -278,7 +278,7 @@ impl Linked {
             }
         }
         let in_root = |path: &String| path.strip_prefix(stage).unwrap_or(path).to_owned();
-        let closure = gate::follow(host, dpkg, files)?;
+        let closure = needs::follow(host, dpkg, files)?;
         let mut linked = Self::default();
         for ((library, real_path), needed) in closure.found {
             let [file, _] = needed.chain.0.as_slice() else {
@@ -396,8 +396,8 @@ mod tests {
     use super::*;
     use crate::artifact::RECIPES_VERSION;
     use crate::host::cmd::FIXED_VARIABLES;
+    use crate::image::kind::is_text;
     use crate::manifest::image::Removal;
-    use crate::step::licence::is_text;
 
     #[test]
     fn a_command_without_a_jobserver_is_told_its_share_and_a_make_nothing() {

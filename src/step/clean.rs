@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::unfinished::Note;
-use super::{Context, chance, gate, lock, prune as pruning, purge};
+use super::{Context, chance, lock, prune as pruning, purge};
 use crate::failure::{Because, Cause, Failure};
 use crate::host::{Log, pack};
+use crate::image::{kind, needs};
 use crate::manifest::image::Prune;
 use crate::plan::WantedPackage;
 use crate::report::bytes;
@@ -26,7 +27,7 @@ fn keep_debug_symbols(context: &Context<'_>) -> Result<(), Failure> {
     let names = inventory
         .iter()
         .map(|file| file.path.as_str())
-        .filter(|path| path.starts_with(pruning::DEBUG_SYMBOLS));
+        .filter(|path| path.starts_with(kind::DEBUG_SYMBOLS));
     let archive = pack::pack(context.host, names, context.debug_symbols)?;
     context
         .reporter
@@ -42,7 +43,7 @@ pub fn remove_build_packages(
     context: &Context<'_>,
     log: &Log,
 ) -> Result<String, Failure> {
-    let needs = gate::needs(context.host, &lock(&context.state.inventory), declared)?;
+    let needs = needs::needs(context.host, &lock(&context.state.inventory), declared)?;
     let mut wanted: BTreeMap<String, String> = context.state.kept_earlier(&context.host.dpkg()?);
     wanted.extend(needs.packages());
     for package in keep {
@@ -85,9 +86,9 @@ pub fn remove_leftovers(policy: &Prune, context: &Context<'_>) -> Result<String,
 
 /// Follows every shared library again, now that packages are gone.
 pub fn check_libraries(declared: &Declared, context: &Context<'_>) -> Result<String, Failure> {
-    let after = gate::needs(context.host, &lock(&context.state.inventory), declared)?;
+    let after = needs::needs(context.host, &lock(&context.state.inventory), declared)?;
     let before = context.state.needs_before.get().unwrap_or(&after);
-    gate::check(before, &after).because(Cause::Test)?;
+    needs::check(before, &after).because(Cause::Test)?;
     Ok(format!("{} programs and libraries", after.elf_files))
 }
 

@@ -11,9 +11,9 @@ use super::unfinished::{self, Unfinished};
 use crate::failure::{Cause, Failure};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
-use crate::inventory::{Content, InstalledFile};
 use crate::layout;
-use crate::receipt::{IMAGE, Receipt};
+use crate::record::inventory::{Content, InstalledFile};
+use crate::record::receipt::{IMAGE, Receipt};
 use crate::resolve::Resolved;
 
 /// The receipt of the earlier installation; `None` in a root without one. What an installation has written that did not

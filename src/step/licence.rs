@@ -4,42 +4,8 @@ use anyhow::Result;
 
 use crate::host::Host;
 use crate::host::fs::{self, FileKind};
-use crate::inventory::{Content, Inventory};
-
-/// How the names of licence texts begin.
-const WORDS: [&str; 6] = [
-    "COPYING",
-    "COPYRIGHT",
-    "LICENCE",
-    "LICENSE",
-    "NOTICE",
-    "UNLICENSE",
-];
-/// How the names of texts end.
-const TEXTS: [&str; 5] = ["adoc", "html", "md", "rst", "txt"];
-/// How the names of code and data end: what a program calls a licence is none.
-const CODE: [&str; 27] = [
-    "am", "c", "cc", "cmake", "cpp", "cxx", "data", "go", "h", "hpp", "in", "java", "js", "json", "mk",
-    "out", "pl", "pm", "py", "rb", "rs", "sh", "spec", "sql", "ts", "yaml", "yml",
-];
-
-/// Whether a file of this name is a licence text: `LICENSE`, `COPYRIGHT.orafce`, `COPYING3`, `license.md`, and neither
-/// `license.c` nor `notice.out`. In lower case, only a name that is a text's.
-pub fn is_text(name: &str) -> bool {
-    let upper = name.to_ascii_uppercase();
-    let Some(rest) = WORDS.iter().find_map(|word| upper.strip_prefix(word)) else {
-        return false;
-    };
-    let suffix = name
-        .rsplit_once('.')
-        .map(|(_, suffix)| suffix.to_ascii_lowercase());
-    let is_one_of = |list: &[&str]| suffix.as_deref().is_some_and(|suffix| list.contains(&suffix));
-    let is_written_large = name.starts_with(|c: char| c.is_ascii_uppercase());
-    let goes_on = rest.starts_with(|c: char| !c.is_ascii_alphabetic());
-    rest.is_empty()
-        || goes_on && (is_one_of(&TEXTS) || suffix.is_none() && !rest.starts_with('_'))
-        || goes_on && is_written_large && !is_one_of(&CODE)
-}
+use crate::image::kind::is_text;
+use crate::record::inventory::{Content, Inventory};
 
 /// Copies the licence texts in `source`, the unpacked archives of a component, into `stage` as
 /// `/usr/share/doc/COMPONENT/`, each at the path that it has there: what is compiled in from somewhere else has a text of
@@ -100,21 +66,6 @@ const LONGEST: u64 = 1024 * 1024;
 mod tests {
     use super::*;
     use crate::step::merge;
-
-    #[test]
-    fn texts_are_told_from_code_that_is_called_alike() {
-        let texts = "LICENSE License LICENSE.md LICENSE.APACHE LICENSE-TIMESCALE LICENSE_1_0.txt COPYING3 COPYING.LESSER \
-                     COPYRIGHT.orafce COPYRIGHT.pg_sphere copyright license.txt license-mit LICENSE&COPYING.txt NOTICE \
-                     LICENCE.rst UNLICENSE";
-        for name in texts.split(' ') {
-            assert!(is_text(name), "{name}");
-        }
-        let others = "license.c license.h license.py license.sql LICENSE.sql license.out license_guc.c license_apache.spec \
-                      notice.sql copyright.pl licensed LICENSES.json copy.c README license_check";
-        for name in others.split(' ') {
-            assert!(!is_text(name), "{name}");
-        }
-    }
 
     #[test]
     fn every_text_of_the_archives_is_kept_at_its_path_and_read_again() {

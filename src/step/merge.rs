@@ -9,14 +9,14 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::prune;
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
-use crate::host::elf::{Elf, Machine};
 use crate::host::fs::{Entry, FileKind};
 use crate::host::tree::{components, is_below, utf8};
-use crate::inventory::{Content, InstalledFile, Inventory};
+use crate::image::elf::{Elf, Machine};
+use crate::image::kind;
 use crate::layout;
+use crate::record::inventory::{Content, InstalledFile, Inventory};
 
 /// Where a component may put files.
 const ALLOWED: [&str; 3] = ["/etc", "/opt", "/usr"];
@@ -116,32 +116,6 @@ fn findings(
         links,
     };
     check.tree(tree)
-}
-
-/// The record of what stands at one path; `None` for nothing, and for what is neither file, directory nor link.
-pub fn record(host: &Host, component: &str, path: &str) -> Result<Option<InstalledFile>> {
-    let Some(found) = host.look(path)? else {
-        return Ok(None);
-    };
-    let content = match found.kind {
-        FileKind::Directory => Content::Directory,
-        FileKind::File => Content::File {
-            sha256: host.sha256(path)?,
-            size: found.size,
-        },
-        FileKind::Link(target) => Content::Link {
-            target: utf8(&target)?.to_owned(),
-        },
-        FileKind::Other => return Ok(None),
-    };
-    Ok(Some(InstalledFile {
-        path: path.to_owned(),
-        component: component.to_owned(),
-        content,
-        mode: found.mode,
-        uid: found.uid,
-        gid: found.gid,
-    }))
 }
 
 /// The machine that the root's programs are for; `None` where the root has no shell, as in tests.
@@ -309,7 +283,7 @@ impl Check<'_> {
             let both_directories = known.content == Content::Directory && entry.kind == FileKind::Directory;
             let fits = both_directories
                 || known.component == self.component
-                || path.starts_with(prune::DEBUG_SYMBOLS) && self.is_content_of(path, known)?;
+                || path.starts_with(kind::DEBUG_SYMBOLS) && self.is_content_of(path, known)?;
             return Ok((!fits).then(|| format!("is a file of {} already", known.component)));
         }
         let found = self.host.look(path)?;

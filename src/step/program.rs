@@ -2,11 +2,12 @@
 
 use anyhow::Context as _;
 
-use super::{Context, lock, merge};
+use super::{Context, lock};
 use crate::failure::{Cause, Failure};
 use crate::host::{self, Host};
+use crate::image::entry;
 use crate::layout;
-use crate::receipt::IMAGE;
+use crate::record::receipt::IMAGE;
 
 /// Copies the running program to [`layout::PROGRAM`].
 pub fn install(context: &Context<'_>) -> Result<String, Failure> {
@@ -17,7 +18,7 @@ pub fn install(context: &Context<'_>) -> Result<String, Failure> {
         .host
         .make_directory(directory, super::files::ROOT_DIRECTORY)?;
     context.host.install_file(&own, layout::PROGRAM, 0o755)?;
-    if let Some(file) = merge::record(context.host, IMAGE, layout::PROGRAM)? {
+    if let Some(file) = entry::record(context.host, IMAGE, layout::PROGRAM)? {
         lock(&context.state.inventory).insert(file);
     }
     Ok(String::new())

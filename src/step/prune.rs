@@ -7,23 +7,17 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::licence;
-use super::purge::{self, PackagesBefore};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
 use crate::host::fs::FileKind;
 use crate::host::tree::{is_below, utf8};
-use crate::inventory::{Content, InstalledFile, Inventory};
+use crate::image::base::{self, PackagesBefore};
+use crate::image::kind::kind;
 use crate::layout;
 use crate::manifest::image::{Prune, Removal};
 use crate::pattern::PathPattern;
+use crate::record::inventory::{Content, InstalledFile, Inventory};
 
-/// Where debuggers look for symbols.
-pub const DEBUG_SYMBOLS: &str = "/usr/lib/debug/.build-id/";
-/// Programs that only compile something.
-const DEVELOPMENT_PROGRAMS: [&str; 1] = ["ecpg"];
-/// Libraries that only programs made with them need.
-const DEVELOPMENT_LIBRARIES: [&str; 3] = ["libecpg.so", "libecpg_compat.so", "libpgtypes.so"];
 /// Logs that package tools write: paths and, with a star at the end, beginnings of paths.
 const LOGS: [&str; 6] = [
     "/var/log/alternatives.log*",
@@ -51,65 +45,6 @@ const SNAKEOIL: [&str; 2] = [
     "/etc/ssl/certs/ssl-cert-snakeoil.pem",
 ];
 const CERTIFICATES: &str = "/etc/ssl/certs";
-
-/// The kind of a file by its path inside the root or a stage; `None` for what belongs to the server.
-pub fn kind(path: &str) -> Option<Removal> {
-    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
-    let (name, directories) = names.split_last()?;
-    let has = |wanted: &str| directories.contains(&wanted);
-    // Documentation lies below `share`; a `doc` directory elsewhere may be anything.
-    let after_share = directories
-        .iter()
-        .position(|directory| *directory == "share")
-        .map_or(&[][..], |place| &directories[place + 1..]);
-    let extension = |wanted: &str| {
-        std::path::Path::new(name)
-            .extension()
-            .is_some_and(|extension| extension == wanted)
-    };
-    // What `strip` has put there.
-    if path.starts_with(DEBUG_SYMBOLS) {
-        return Some(Removal::DebugSymbols);
-    }
-    let is_python = has("site-packages") || has("dist-packages");
-    if extension("pyc") || has("__pycache__") {
-        Some(Removal::ByteCode)
-    } else if is_python {
-        None
-    } else if has("bitcode") && has("lib") {
-        Some(Removal::Bitcode)
-    } else if has("locale") && has("LC_MESSAGES") && extension("mo") {
-        Some(Removal::Translations)
-    } else if licence::is_text(name) {
-        None
-    } else if after_share
-        .iter()
-        .any(|directory| ["doc", "info", "man"].contains(directory))
-    {
-        Some(Removal::Documentation)
-    } else if extension("a") || extension("la") {
-        Some(Removal::StaticLibraries)
-    } else if is_development(name, directories) {
-        Some(Removal::Development)
-    } else {
-        None
-    }
-}
-
-fn is_development(name: &str, directories: &[&str]) -> bool {
-    let has = |wanted: &str| directories.contains(&wanted);
-    let ends = |ending: &str| directories.last().is_some_and(|last| *last == ending);
-    has("include")
-        || has("pgxs")
-        || ends("pkgconfig")
-        || ends("cmake")
-        // lib/cmake/NAME/NAMEConfig.cmake
-        || (has("cmake") && name.rsplit_once('.').is_some_and(|(_, suffix)| suffix == "cmake"))
-        || (ends("bin") && DEVELOPMENT_PROGRAMS.contains(&name))
-        || DEVELOPMENT_LIBRARIES
-            .iter()
-            .any(|library| name.starts_with(library))
-}
 
 /// What a pruning did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -219,7 +154,7 @@ impl Pruned {
             wanted.extend(PACKAGE_LISTS);
         }
         wanted.extend(policy.paths.iter().map(String::as_str));
-        let mut paths: BTreeSet<String> = purge::temporary(host)?
+        let mut paths: BTreeSet<String> = base::temporary(host)?
             .difference(&before.temporary)
             .cloned()
             .collect();
@@ -324,67 +259,6 @@ fn byte_code(host: &Host) -> Result<Vec<String>> {
 mod tests {
     use super::*;
     use crate::step::merge;
-
-    #[test]
-    fn files_are_known_by_their_place() {
-        let known = [
-            (
-                "/usr/include/postgresql/server/postgres.h",
-                Some(Removal::Development),
-            ),
-            (
-                "/usr/lib/postgresql/18/lib/pgxs/src/Makefile.global",
-                Some(Removal::Development),
-            ),
-            (
-                "/usr/lib/postgresql/18/lib/pkgconfig/libpq.pc",
-                Some(Removal::Development),
-            ),
-            ("/usr/lib/postgresql/18/bin/ecpg", Some(Removal::Development)),
-            (
-                "/usr/lib/x86_64-linux-gnu/cmake/h3/h3Config.cmake",
-                Some(Removal::Development),
-            ),
-            ("/usr/share/postgresql/18/cmake/x/notes.txt", None),
-            (
-                "/usr/lib/postgresql/18/lib/libecpg.so.6.18",
-                Some(Removal::Development),
-            ),
-            (
-                "/usr/lib/postgresql/18/lib/libpgport.a",
-                Some(Removal::StaticLibraries),
-            ),
-            (
-                "/usr/lib/postgresql/18/lib/bitcode/postgres.index.bc",
-                Some(Removal::Bitcode),
-            ),
-            (
-                "/usr/lib/postgresql/18/share/man/man1/psql.1",
-                Some(Removal::Documentation),
-            ),
-            (
-                "/usr/share/doc/postgresql/extension/pg_cron.md",
-                Some(Removal::Documentation),
-            ),
-            ("/usr/share/doc/citus/LICENSE", None),
-            (
-                "/usr/share/locale/de/LC_MESSAGES/libpq5-18.mo",
-                Some(Removal::Translations),
-            ),
-            (
-                "/opt/patroni/lib/python3.11/site-packages/x/__pycache__/y.cpython-311.pyc",
-                Some(Removal::ByteCode),
-            ),
-            ("/opt/patroni/lib/python3.11/site-packages/include/x.py", None),
-            ("/usr/share/postgresql/18/extension/citus--14.0-1.sql", None),
-            ("/usr/share/postgresql/18/timezonesets/Africa.txt", None),
-            ("/usr/lib/postgresql/18/bin/postgres", None),
-            ("/usr/lib/postgresql/18/lib/libpq.so.5", None),
-        ];
-        for (path, expected) in known {
-            assert_eq!(kind(path), expected, "{path}");
-        }
-    }
 
     #[test]
     fn what_the_policy_names_goes_and_what_dpkg_owns_stays() {

@@ -1,24 +1,27 @@
 //! Writes the receipt, and beside it the bills of materials that are made of it.
 
+pub mod assemble;
+
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
 use super::files::ROOT_FILE;
-use super::purge::{self, PackagesBefore};
-use super::{Context, licence, lock, merge, times};
+use super::{Context, licence, lock, purge, times};
 use crate::failure::{Cause, Failure};
 use crate::host::dpkg::Dpkg;
 use crate::host::fs::FileKind;
 use crate::host::{self, Host};
-use crate::inventory::{InstalledFile, Inventory};
-use crate::layout;
-use crate::plan;
-use crate::receipt::{Component, ComponentKind, DebugSymbols, Facts, IMAGE, Privileged, Receipt};
+use crate::image::base::PackagesBefore;
+use crate::image::{accounts, entry, packages, rights, unpackaged};
+use crate::record::inventory::{InstalledFile, Inventory};
+use crate::record::receipt::{Component, ComponentKind, DebugSymbols, IMAGE, Privileged, Receipt};
+use crate::record::{cyclonedx, spdx};
 use crate::report::bytes;
 use crate::resolve::Resolved;
-use crate::{sbom, target, verify};
+use crate::{layout, plan, target, verify};
+use assemble::Facts;
 
 /// Writes `contents.txt` for people, `sbom.spdx.json`, `sbom.cdx.json`, and `receipt.json` with the digests of these, below
 /// [`layout::RECORDS`]. It comes last: what is recorded is the machine as it is now.
@@ -33,7 +36,7 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
     let kept = state.earlier.get().filter(|earlier| has_kept(earlier));
     let written = [resolved.configuration.as_str(), layout::DPKG_CONFIGURATION];
     for path in written.into_iter().chain(kept.map(|_| layout::PROGRAM)) {
-        if let Some(file) = merge::record(host, IMAGE, path)? {
+        if let Some(file) = entry::record(host, IMAGE, path)? {
             inventory.insert(file);
         }
     }
@@ -48,14 +51,14 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
         nothing = purge::nothing(&dpkg, before)?;
         &nothing
     };
-    let (privileged, _) = verify::privileged(host)?;
+    let (privileged, _) = rights::privileged(host)?;
     unaccounted(host, &privileged, before, &dpkg, resolved)
         .map_err(|error| Failure::new(Cause::Test, error))?;
     let is_known = |path: &str| inventory.find(path).is_some();
-    let unpackaged = verify::unpackaged_record(host, &dpkg, &before.unpackaged, is_known)?;
+    let unpackaged = unpackaged::unpackaged_record(host, &dpkg, &before.unpackaged, is_known)?;
     let began = state.unfinished.get().map_or_else(host::now, |one| one.began);
     let created = times::image_time()?.unwrap_or(began);
-    let receipt = Receipt::build(
+    let receipt = assemble::build(
         resolved,
         Facts {
             inventory: &inventory,
@@ -64,8 +67,8 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
             purged,
             privileged,
             unpackaged: &unpackaged,
-            package_record: verify::package_record(host, &dpkg)?,
-            account: verify::account(host, &resolved.user.name)?,
+            package_record: packages::package_record(host, &dpkg)?,
+            account: accounts::account(host, &resolved.user.name)?,
             inputs: &state.artifacts().inputs(),
             debug_symbols: state.debug_symbols.get().map(|archive| DebugSymbols {
                 file: archive
@@ -88,8 +91,8 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
     let licences = licences(&receipt, &inventory, context);
     let documents = [
         ("contents.txt", plan::leaves(resolved).join("\n") + "\n"),
-        ("sbom.spdx.json", text(&sbom::spdx(&receipt, &licences))?),
-        ("sbom.cdx.json", text(&sbom::cyclonedx(&receipt))?),
+        ("sbom.spdx.json", text(&spdx::spdx(&receipt, &licences))?),
+        ("sbom.cdx.json", text(&cyclonedx::cyclonedx(&receipt))?),
     ];
     let mut written = Vec::new();
     for (name, text) in documents {
@@ -111,7 +114,7 @@ fn document(context: &Context<'_>, name: &str, text: &str) -> Result<Option<Inst
     let path = format!("{}/{name}", layout::RECORDS);
     context.state.note_new(context.host, [path.as_str()])?;
     context.host.write(&path, text, ROOT_FILE)?;
-    merge::record(context.host, IMAGE, &path)
+    entry::record(context.host, IMAGE, &path)
 }
 
 /// The licence texts of what was compiled, by its id. Says of what has brought none that it is so.

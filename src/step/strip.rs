@@ -10,13 +10,13 @@ use anyhow::{Context, Result};
 
 use super::build::VARIABLES;
 use super::files::ROOT_DIRECTORY;
-use super::prune;
 use crate::command::Command;
 use crate::host::cmd::Settings;
-use crate::host::elf::ElfKind;
 use crate::host::fs::FileKind;
 use crate::host::tree::utf8;
 use crate::host::{Host, Log};
+use crate::image::elf::ElfKind;
+use crate::image::kind;
 use crate::manifest::image::Removal;
 
 /// As many files as one call of `strip` gets; far from the limits of a command line.
@@ -73,7 +73,7 @@ pub fn strip(
         if entry.kind == FileKind::File {
             result.before += entry.size;
         }
-        if prune::kind(&path)
+        if kind::kind(&path)
             .is_some_and(|kind| Removal::FROM_STAGES.contains(&kind) && removals.contains(&kind))
         {
             host.remove(&inside)?;

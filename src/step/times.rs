@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::{State, lock};
 use crate::host::{self, Host};
-use crate::inventory::Inventory;
+use crate::record::inventory::Inventory;
 
 /// Files without content that dpkg empties whenever it is called by itself, which repairs do and others do not.
 const LOCKS: [&str; 2] = ["/var/lib/dpkg/lock", "/var/lib/dpkg/lock-frontend"];
@@ -64,7 +64,7 @@ fn settle_to(host: &Host, since: SystemTime, time: SystemTime, inventory: &Inven
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::{Content, InstalledFile};
+    use crate::record::inventory::{Content, InstalledFile};
 
     #[test]
     fn what_is_new_gets_the_time_and_what_is_old_keeps_its_own() {

@@ -11,7 +11,6 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::purge::PackagesBefore;
 use super::repair::{self, ACCOUNTS};
 use super::{State, times};
 use crate::failure::{Because, Cause, Failure};
@@ -21,8 +20,9 @@ use crate::host::fs::FileKind;
 use crate::host::interrupted::Condition;
 use crate::host::occupation::Occupation;
 use crate::host::{Host, Log};
+use crate::image::base::PackagesBefore;
 use crate::layout::{self, UNFINISHED};
-use crate::receipt::Receipt;
+use crate::record::receipt::Receipt;
 
 /// The version of the record. A record of another version is refused.
 const VERSION: u32 = 1;

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use crate::control;
 use crate::failure::{Cause, Failure};
 use crate::host::Host;
+use crate::image::needs;
 use crate::manifest::extension::SqlExtension;
 use crate::plan::Server;
 use crate::resolve::Extension;
-use crate::step::{Context, gate, lock};
+use crate::step::{Context, lock};
 
 /// Checks control files, scripts and libraries of `extension`; `others` are the extensions whose libraries are loaded
 /// beside its own.
@@ -154,7 +155,7 @@ fn symbols(
             defined.extend(host.symbols(path)?.defined);
         }
     }
-    let closure = gate::follow(host, &host.dpkg()?, own)?;
+    let closure = needs::follow(host, &host.dpkg()?, own)?;
     findings.extend(closure.missing.iter().map(ToString::to_string));
     for (_, real_path) in closure.found.keys() {
         defined.extend(host.symbols(real_path)?.defined);
@@ -183,7 +184,7 @@ fn of_server(context: &Context<'_>, server: &Server) -> anyhow::Result<Option<Ar
         return Ok(None);
     };
     let mut defined = host.symbols(&program)?.defined;
-    for (_, real_path) in gate::follow(host, &host.dpkg()?, [(program.clone(), elf)])?
+    for (_, real_path) in needs::follow(host, &host.dpkg()?, [(program.clone(), elf)])?
         .found
         .keys()
     {

@@ -10,8 +10,7 @@ use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{FileHeader, Sym};
 use object::{Endianness, ReadCache};
 
-use super::Host;
-use super::tree::open;
+use crate::host::Host;
 
 /// The dynamic symbols of an ELF file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,7 +25,7 @@ impl Host {
     /// The dynamic symbols of the ELF file at a path inside the root, links followed.
     pub fn symbols(&self, inside: &str) -> Result<Symbols> {
         let context = || format!("cannot read the symbols of {}", self.path(inside).display());
-        let file = self.locate_target(inside).and_then(open);
+        let file = self.open(inside);
         let data = ReadCache::new(file.with_context(context)?);
         let is_64 = object::ReadRef::read_bytes_at(&data, 4, 1) == Ok(&[elf::ELFCLASS64.0]);
         let symbols = if is_64 {

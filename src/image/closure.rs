@@ -11,7 +11,7 @@ use std::fmt;
 
 use anyhow::Result;
 
-use crate::host::elf::{Elf, ElfKind, Machine};
+use super::elf::{Elf, ElfKind, Machine};
 
 /// A library that was found at a path.
 #[derive(Debug, Clone)]

@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-use super::{Needs, on_path};
-use crate::closure;
+use super::closure;
+use super::programs::on_path;
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
-use crate::inventory::{InstalledFile, Inventory};
+use crate::record::inventory::{InstalledFile, Inventory};
 
 /// The program that a script's first line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,29 +82,13 @@ fn run_by_env(words: &str) -> Option<&str> {
 pub const HINT: &str = "\nhint: the package of a script's interpreter belongs into `packages.runtime` of its manifest, \
      such as `runtime: [perl]`; a script that the image does not want into `prune.paths` of the image's";
 
-/// A line for each script whose interpreter is not there, with the package that had it before.
-pub fn orphaned(before: &Needs, after: &Needs) -> Vec<String> {
-    let line = |(script, interpreter): (&String, &Interpreter)| {
-        let known = before.scripts.get(script);
-        let package = known.and_then(|known| known.package.as_deref());
-        let package = package.map_or_else(
-            || "no installed package had it".to_owned(),
-            |package| format!("the package {package} had it"),
-        );
-        format!(
-            "{script} is run by {}, which is not there; {package}",
-            interpreter.name
-        )
-    };
-    after.scripts_without_interpreter().map(line).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::needs::Needs;
+    use crate::image::needs::tests::root;
+    use crate::image::needs::{check, needs};
     use crate::resolve::Declared;
-    use crate::step::gate::tests::root;
-    use crate::step::gate::{check, needs};
 
     #[test]
     fn a_script_whose_interpreter_went_is_named_with_the_interpreter_and_its_package() {

@@ -3,32 +3,21 @@
 //!
 //! Following is `closure`'s; here is what it is fed with. Nothing is changed.
 
-mod scripts;
-
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
 
-use crate::closure::{self, Closure, LdSoConf, Library, Machinery};
+use super::closure::{self, Closure, LdSoConf, Library, Machinery};
+use super::elf::{Elf, ElfKind, Machine};
+use super::programs::on_path;
+use super::scripts::{self, Interpreter};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
-use crate::host::elf::{Elf, ElfKind, Machine};
 use crate::host::fs::FileKind;
 use crate::host::unread::Unread;
-use crate::inventory::{Content, InstalledFile, Inventory};
+use crate::record::inventory::{Content, InstalledFile, Inventory};
 use crate::resolve::Declared;
-use scripts::Interpreter;
-
-/// Where the kernel and a shell look for a program that is named without a directory.
-pub const PATH: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
 
 /// What says where libraries are searched (ld.so(8)).
 const LD_SO_CONF: &str = "/etc/ld.so.conf";
@@ -218,21 +207,6 @@ fn opened(host: &Host, machine: Machine, declared: &Declared, unread: &mut Unrea
     asking
 }
 
-/// The path of a program: that of a component, or on the system's PATH.
-fn on_path(host: &Host, program: &str, inventory: &Inventory) -> Result<Option<String>> {
-    let ending = format!("/bin/{program}");
-    if let Some(file) = inventory.iter().find(|file| file.path.ends_with(&ending)) {
-        return host.real_path(&file.path);
-    }
-    for directory in PATH {
-        let path = host.real_path(&format!("{directory}/{program}"))?;
-        if path.is_some() {
-            return Ok(path);
-        }
-    }
-    Ok(None)
-}
-
 /// Libraries that `files` name, apart from those that are linked by some of them, or declared.
 fn named(
     host: &Host,
@@ -383,7 +357,7 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
         }
         findings.insert(text);
     }
-    let scripts = scripts::orphaned(before, after);
+    let scripts = orphaned(before, after);
     if findings.is_empty() && scripts.is_empty() {
         return Ok(());
     }
@@ -468,10 +442,27 @@ fn read_ld_so_conf(
     Ok(())
 }
 
+/// A line for each script whose interpreter is not there, with the package that had it before.
+pub fn orphaned(before: &Needs, after: &Needs) -> Vec<String> {
+    let line = |(script, interpreter): (&String, &Interpreter)| {
+        let known = before.scripts.get(script);
+        let package = known.and_then(|known| known.package.as_deref());
+        let package = package.map_or_else(
+            || "no installed package had it".to_owned(),
+            |package| format!("the package {package} had it"),
+        );
+        format!(
+            "{script} is run by {}, which is not there; {package}",
+            interpreter.name
+        )
+    };
+    after.scripts_without_interpreter().map(line).collect()
+}
+
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::closure::{Chain, Missing, Needed};
+    use crate::image::closure::{Chain, Missing, Needed};
 
     fn chain(names: &[&str]) -> Chain {
         Chain(names.iter().map(|name| (*name).to_owned()).collect())
@@ -487,7 +478,7 @@ pub mod tests {
             std::fs::create_dir_all(at.parent().unwrap()).unwrap();
             std::fs::write(&at, bytes).unwrap();
             std::fs::set_permissions(&at, std::os::unix::fs::PermissionsExt::from_mode(*mode)).unwrap();
-            let file = crate::step::merge::record(&host, "citus", path);
+            let file = crate::image::entry::record(&host, "citus", path);
             inventory.insert(file.unwrap().unwrap());
         }
         (directory, host, inventory)
@@ -526,7 +517,7 @@ pub mod tests {
         ]);
         for (link, target) in [("/usr/all", "share/words"), ("/usr/one", "share/words/list")] {
             std::os::unix::fs::symlink(target, host.path(link)).unwrap();
-            let file = crate::step::merge::record(&host, "citus", link);
+            let file = crate::image::entry::record(&host, "citus", link);
             inventory.insert(file.unwrap().unwrap());
         }
         let needs = needs(&host, &inventory, &Declared::default()).unwrap();

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -13,8 +13,8 @@ use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, ReadCache};
 
-use super::Host;
-use super::tree::leads_nowhere;
+use crate::host::Host;
+use crate::host::tree::leads_nowhere;
 
 /// The machine that code is for. Two files can be in one process only where all three are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +85,9 @@ impl Host {
     /// The facts of the ELF file at a path inside the root; `None` where the path is no regular file or the file is
     /// no ELF file. A file that begins like one and is broken is an error.
     pub fn elf(&self, inside: &str) -> Result<Option<Elf>> {
-        match self.locate_target(inside) {
-            Ok(path) => read(&path),
-            Err(error) if leads_nowhere(&error) => Ok(None),
+        match self.open(inside) {
+            Ok(file) => read(file, &self.path(inside)),
+            Err(error) if leads_nowhere(&error) || error.kind() == ErrorKind::InvalidInput => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", self.path(inside).display())),
         }
     }
@@ -95,7 +95,7 @@ impl Host {
     /// The identifier of a build that the linker wrote into the ELF file at a path (`--build-id`), as hexadecimal digits.
     pub fn build_id(&self, inside: &str) -> Result<Option<String>> {
         let context = || format!("cannot read {}", self.path(inside).display());
-        let bytes = self.locate_target(inside).and_then(std::fs::read);
+        let bytes = self.open(inside).and_then(whole);
         let bytes = bytes.with_context(context)?;
         let id = match bytes.get(4) {
             Some(class) if *class == elf::ELFCLASS64.0 => build_id::<FileHeader64<Endianness>>(&bytes),
@@ -107,7 +107,7 @@ impl Host {
     /// The names of shared libraries that stand in a file as texts, or as ends of texts: those it links, and those it
     /// may open with `dlopen`.
     pub fn library_names(&self, inside: &str) -> Result<BTreeSet<String>> {
-        let bytes = self.locate_target(inside).and_then(std::fs::read);
+        let bytes = self.open(inside).and_then(whole);
         let bytes = bytes.with_context(|| format!("cannot read {}", self.path(inside).display()))?;
         Ok(library_names(&bytes))
     }
@@ -153,16 +153,16 @@ fn is_library_name(name: &str) -> bool {
     fits && name.rsplit_once(".so").is_some_and(|(_, rest)| is_version(rest))
 }
 
-/// The facts of the ELF file at a path of this machine, as [`Host::elf`] gives them.
-pub fn read(path: &Path) -> Result<Option<Elf>> {
+/// All bytes of a file.
+fn whole(mut file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The facts of an ELF file, which messages call `path`.
+fn read(mut file: File, path: &Path) -> Result<Option<Elf>> {
     let context = || format!("cannot read {}", path.display());
-    match path.metadata() {
-        Ok(metadata) if metadata.is_file() => {}
-        Ok(_) => return Ok(None),
-        Err(error) if leads_nowhere(&error) => return Ok(None),
-        Err(error) => return Err(error).with_context(context),
-    }
-    let mut file = File::open(path).with_context(context)?;
     let mut identification = [0; 6];
     match file.read_exact(&mut identification) {
         Ok(()) => {}
@@ -332,6 +332,11 @@ fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The facts of a file of this machine.
+    fn read(path: &Path) -> Result<Option<Elf>> {
+        Host::new(Path::new("/")).elf(path.to_str().unwrap())
+    }
 
     #[test]
     fn this_test_program_is_read_as_a_program_that_needs_libc() {

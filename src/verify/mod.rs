@@ -16,27 +16,20 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 
-use crate::closure::Missing;
-use crate::control;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::Host;
 use crate::host::dpkg::Dpkg;
-use crate::host::elf::Elf;
-use crate::host::fs::FileKind;
+use crate::host::fs::{FileKind, name_of};
 use crate::host::tree::{Found, is_forbidden};
 use crate::host::unread::{Unread, Unreadable};
-use crate::layout;
-use crate::receipt::{File, Receipt, octal};
-use crate::resolve;
-use crate::step::gate;
-
-pub use accounts::{Account, account};
+use crate::image::closure::Missing;
+use crate::image::elf::Elf;
+use crate::image::needs;
+use crate::record::receipt::{File, Receipt, octal};
+use crate::{control, layout, resolve};
 use document::{Aspect, Difference, Unchecked};
+
 pub use document::{Verification, json, text};
-pub use packages::altered;
-pub use recorded::package_record;
-pub use rights::privileged;
-pub use unpackaged::{unpackaged, unpackaged_record};
 
 /// A part of a verification that needs all of something: of dpkg's database, of the tree.
 type Part<'a> = fn(&mut Verifier<'a>) -> Result<()>;
@@ -265,7 +258,7 @@ impl Verifier<'_> {
     /// Follows ELF files that are in no receipt.
     fn follow(&mut self, dpkg: &Dpkg, files: Vec<(String, Elf)>) -> Result<()> {
         let mut unread = Unread::default();
-        for missing in gate::follow_readable(self.host, dpkg, files, &mut unread)?.missing {
+        for missing in needs::follow_readable(self.host, dpkg, files, &mut unread)?.missing {
             self.missing(&missing);
         }
         self.all_unread(unread);
@@ -321,7 +314,7 @@ impl Verifier<'_> {
 
     /// Every installed ELF file with all it needs, and every link of ours.
     fn libraries(&mut self) -> Result<()> {
-        let needs = gate::survey(self.host, &self.receipt.inventory(), &self.receipt.declared())?;
+        let needs = needs::survey(self.host, &self.receipt.inventory(), &self.receipt.declared())?;
         self.found.checked.elf_files = needs.elf_files;
         for missing in &needs.closure.missing {
             self.missing(missing);
@@ -422,15 +415,6 @@ impl Verifier<'_> {
                 self.differs(Aspect::Postgresql, &subject, explanation);
             }
         }
-    }
-}
-
-fn name_of(kind: &FileKind) -> &'static str {
-    match kind {
-        FileKind::Directory => "a directory",
-        FileKind::File => "a file",
-        FileKind::Link(_) => "a link",
-        FileKind::Other => "a device, a pipe or a socket",
     }
 }
 

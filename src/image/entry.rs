@@ -1,0 +1,34 @@
+//! What is recorded of a path that was installed.
+
+use anyhow::Result;
+
+use crate::host::Host;
+use crate::host::fs::FileKind;
+use crate::host::tree::utf8;
+use crate::record::inventory::{Content, InstalledFile};
+
+/// The record of what stands at one path; `None` for nothing, and for what is neither file, directory nor link.
+pub fn record(host: &Host, component: &str, path: &str) -> Result<Option<InstalledFile>> {
+    let Some(found) = host.look(path)? else {
+        return Ok(None);
+    };
+    let content = match found.kind {
+        FileKind::Directory => Content::Directory,
+        FileKind::File => Content::File {
+            sha256: host.sha256(path)?,
+            size: found.size,
+        },
+        FileKind::Link(target) => Content::Link {
+            target: utf8(&target)?.to_owned(),
+        },
+        FileKind::Other => return Ok(None),
+    };
+    Ok(Some(InstalledFile {
+        path: path.to_owned(),
+        component: component.to_owned(),
+        content,
+        mode: found.mode,
+        uid: found.uid,
+        gid: found.gid,
+    }))
+}

@@ -1,0 +1,16 @@
+//! Facts about a root: what stands there, what it needs, whose it is. Nothing is changed.
+
+pub mod accounts;
+pub mod altered;
+pub mod base;
+pub mod closure;
+pub mod elf;
+pub mod entry;
+pub mod kind;
+pub mod needs;
+pub mod packages;
+pub mod programs;
+pub mod rights;
+pub mod scripts;
+pub mod symbols;
+pub mod unpackaged;

@@ -1,0 +1,8 @@
+//! The documents that an image carries. Pure: no IO here, no clock.
+
+pub mod cyclonedx;
+pub mod inventory;
+pub mod purl;
+pub mod receipt;
+pub mod sbom;
+pub mod spdx;

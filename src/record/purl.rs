@@ -1,0 +1,73 @@
+//! Package URLs and CPE names: how scanners know a component.
+
+use std::fmt::Write as _;
+
+use super::receipt::{Component, ComponentKind, PackageVersion, Receipt};
+use super::sbom::operating_system;
+
+/// A Python distribution's name in lower case with `-` (purl-spec, type pypi).
+fn name_in_index(component: &Component) -> String {
+    component.name.to_lowercase().replace('_', "-")
+}
+
+/// The package URL of a component. What was compiled has no registry, so it says where it comes from and what it is.
+pub fn component_purl(component: &Component) -> String {
+    let version = percent(&component.version);
+    let is_python = matches!(
+        component.kind,
+        ComponentKind::Patroni | ComponentKind::PythonDistribution
+    );
+    if is_python {
+        return format!("pkg:pypi/{}@{version}", percent(&name_in_index(component)));
+    }
+    let name = percent(&component.name);
+    match component.sources.first() {
+        Some(source) => format!(
+            "pkg:generic/{name}@{version}?checksum=sha256:{}&download_url={}",
+            source.sha256,
+            percent(&source.url)
+        ),
+        None => format!("pkg:generic/{name}@{version}"),
+    }
+}
+
+pub fn debian_purl(receipt: &Receipt, package: &PackageVersion) -> String {
+    let (vendor, version) = operating_system(receipt);
+    let name = package.name.split(':').next().unwrap_or_default();
+    let distribution = format!("{vendor}-{version}");
+    // As syft writes it: with a version where that is another one.
+    let upstream = match &package.source_version {
+        Some(version) => format!("{}@{version}", package.source),
+        None => package.source.clone(),
+    };
+    format!(
+        "pkg:deb/{vendor}/{}@{}?arch={}&distro={}&upstream={}",
+        percent(name),
+        percent(&package.version),
+        package.architecture,
+        percent(&distribution),
+        percent(&upstream),
+    )
+}
+
+/// The name under which vulnerabilities of the server are filed.
+pub fn cpe(component: &Component) -> Option<String> {
+    let version = &component.version;
+    (component.kind == ComponentKind::Postgresql)
+        .then(|| format!("cpe:2.3:a:postgresql:postgresql:{version}:*:*:*:*:*:*:*"))
+}
+
+/// Percent-encoding as package URLs want it (purl-spec): everything but letters, digits, `.`, `-`, `_`, `~` and
+/// the colon.
+pub fn percent(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}

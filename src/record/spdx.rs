@@ -1,0 +1,206 @@
+//! The SPDX 2.3 document.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::purl::{component_purl, cpe, debian_purl};
+use super::receipt::{Component, ComponentKind, Receipt, Source};
+use super::sbom::{digest, operating_system, server_of, time, version_of_image};
+
+/// How licences begin that SPDX's list does not have.
+const OWN_LICENCE: &str = "LicenseRef-";
+
+/// The SPDX 2.3 document. `texts` are the licence texts of components by their ids: a licence that is not on SPDX's list
+/// is written out.
+pub fn spdx(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Value {
+    let image = "SPDXRef-Image";
+    let mut packages = vec![json!({
+        "SPDXID": image,
+        "name": receipt.image,
+        "versionInfo": version_of_image(receipt),
+        "primaryPackagePurpose": "CONTAINER",
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": false,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": "NOASSERTION",
+        "copyrightText": "NOASSERTION",
+    })];
+    // Scanners know the distribution by this beginning of the identifier.
+    let system = "SPDXRef-OperatingSystem";
+    let (distribution, version) = operating_system(receipt);
+    packages.push(json!({
+        "SPDXID": system,
+        "name": distribution,
+        "versionInfo": version,
+        "primaryPackagePurpose": "OPERATING-SYSTEM",
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": false,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": "NOASSERTION",
+        "copyrightText": "NOASSERTION",
+    }));
+    let mut relationships = vec![
+        relationship("SPDXRef-DOCUMENT", "DESCRIBES", image),
+        relationship(image, "CONTAINS", system),
+    ];
+    for component in &receipt.components {
+        let id = spdx_id("Component", &component.id());
+        packages.push(spdx_component(&id, component));
+        relationships.push(relationship(image, "CONTAINS", &id));
+        if let Some(whole) = &component.part_of {
+            relationships.push(relationship(&spdx_id("Component", whole), "DEPENDS_ON", &id));
+        }
+        if component.kind == ComponentKind::Extension {
+            let server = server_of(receipt, component);
+            let of = |server: &Component| spdx_id("Component", &server.id());
+            relationships.extend(server.map(|server| relationship(&id, "DEPENDS_ON", &of(server))));
+        }
+        for (number, source) in component.sources.iter().enumerate() {
+            let source_id = format!("{id}-Source-{}", number + 1);
+            packages.push(spdx_source(&source_id, component, source));
+            relationships.push(relationship(&id, "GENERATED_FROM", &source_id));
+        }
+    }
+    for package in receipt.packages() {
+        let id = spdx_id("Debian", &package.name);
+        packages.push(json!({
+            "SPDXID": id,
+            "name": package.name,
+            "versionInfo": package.version,
+            "supplier": "Organization: Debian",
+            // In the words of trivy, which reads them.
+            "sourceInfo": format!("built package from: {} {}", package.source, package.source_version()),
+            "downloadLocation": "NOASSERTION",
+            "filesAnalyzed": false,
+            "licenseConcluded": "NOASSERTION",
+            // Debian has no machine-readable licence for every package; the text is in /usr/share/doc.
+            "licenseDeclared": "NOASSERTION",
+            "copyrightText": "NOASSERTION",
+            "externalRefs": [purl_reference(&debian_purl(receipt, package))],
+        }));
+        relationships.push(relationship(image, "CONTAINS", &id));
+    }
+    let mut document = json!({
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "SPDXID": "SPDXRef-DOCUMENT",
+        "name": receipt.image,
+        "documentNamespace": format!("https://spdx.org/spdxdocs/{}-{}", receipt.image, digest(receipt)),
+        "creationInfo": {
+            "created": time(receipt.created),
+            "creators": [format!("Tool: {}", receipt.tool.replace(' ', "-"))],
+        },
+        "documentDescribes": [image],
+        "packages": packages,
+        "relationships": relationships,
+    });
+    let licences = own_licences(receipt, texts);
+    if !licences.is_empty() {
+        document["hasExtractedLicensingInfos"] = json!(licences);
+    }
+    document
+}
+
+/// The licences that are not on SPDX's list, each with what it says: a document may not name one without that.
+fn own_licences(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Vec<Value> {
+    let mut licences: BTreeMap<&str, Value> = BTreeMap::new();
+    for component in &receipt.components {
+        let words = component
+            .license
+            .split(|c: char| c.is_whitespace() || "()".contains(c));
+        for id in words.filter(|word| word.starts_with(OWN_LICENCE)) {
+            let homepage = &component.homepage;
+            let text = texts.get(&component.id()).filter(|text| !text.is_empty());
+            let mut licence = json!({
+                "licenseId": id,
+                "name": id[OWN_LICENCE.len()..].replace('-', " "),
+                "extractedText": text.cloned().unwrap_or_else(|| {
+                    let (name, version) = (&component.name, &component.version);
+                    format!("The archives of {name} {version} have no text of this licence; see {homepage}")
+                }),
+            });
+            if !homepage.is_empty() {
+                licence["seeAlsos"] = json!([homepage]);
+            }
+            licences.entry(id).or_insert(licence);
+        }
+    }
+    licences.into_values().collect()
+}
+
+fn spdx_component(id: &str, component: &Component) -> Value {
+    let mut references = vec![purl_reference(&component_purl(component))];
+    references.extend(cpe(component).map(
+        |cpe| json!({"referenceCategory": "SECURITY", "referenceType": "cpe23Type", "referenceLocator": cpe}),
+    ));
+    let mut package = json!({
+        "SPDXID": id,
+        "name": component.name,
+        "versionInfo": component.version,
+        "downloadLocation": location(component.sources.first()),
+        "filesAnalyzed": false,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": component.license,
+        "copyrightText": "NOASSERTION",
+        "externalRefs": references,
+    });
+    if !component.homepage.is_empty() {
+        package["homepage"] = json!(component.homepage);
+    }
+    // The archive's digest, for it is all that stands for a component which is many files here.
+    if let Some(source) = component.sources.first() {
+        package["checksums"] = json!([{"algorithm": "SHA256", "checksumValue": source.sha256}]);
+    }
+    package
+}
+
+fn spdx_source(id: &str, component: &Component, source: &Source) -> Value {
+    json!({
+        "SPDXID": id,
+        "name": format!("{} source", component.name),
+        "versionInfo": component.version,
+        "packageFileName": file_name(source),
+        "primaryPackagePurpose": "SOURCE",
+        "downloadLocation": location(Some(source)),
+        "filesAnalyzed": false,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": component.license,
+        "copyrightText": "NOASSERTION",
+        "checksums": [{"algorithm": "SHA256", "checksumValue": source.sha256}],
+    })
+}
+
+pub fn relationship(from: &str, kind: &str, to: &str) -> Value {
+    json!({"spdxElementId": from, "relationshipType": kind, "relatedSpdxElement": to})
+}
+
+fn purl_reference(purl: &str) -> Value {
+    json!({"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": purl})
+}
+
+/// An SPDX identifier: letters, digits, `.` and `-`.
+pub fn spdx_id(kind: &str, name: &str) -> String {
+    let name = name
+        .replace('+', "-plus")
+        .replace('_', "-u-")
+        .replace(':', "-of-");
+    format!("SPDXRef-{kind}-{name}")
+}
+
+pub fn file_name(source: &Source) -> &str {
+    if source.file.is_empty() {
+        source.url.rsplit('/').next().unwrap_or_default()
+    } else {
+        &source.file
+    }
+}
+
+/// Where an archive is to be had. A file of the package index has no address of its own: pip finds it by name, version
+/// and digest in whichever index it is told of, and the package URL says the first two.
+pub fn location(source: Option<&Source>) -> &str {
+    source
+        .map(|source| source.url.as_str())
+        .filter(|url| !url.is_empty())
+        .unwrap_or("NOASSERTION")
+}

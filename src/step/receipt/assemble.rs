@@ -1,0 +1,410 @@
+//! Assembles the receipt from what was resolved and what the installation found out. No IO here, no clock: the same
+//! installation gives the same bytes.
+
+use std::collections::BTreeMap;
+
+use crate::artifact::Inputs;
+use crate::host::dpkg::Package;
+use crate::image::accounts::Account;
+use crate::image::base::{PackagesBefore, Purged};
+use crate::record::inventory::{InstalledFile, Inventory};
+use crate::record::receipt::{
+    Altered, Base, Component, ComponentKind, DebugSymbols, Declared, DeclaredName, Directory, File,
+    KeptPackage, OlderServer, PackageRecord, PackageVersion, Postgresql, Privileged, Receipt, SCHEMA_VERSION,
+    Setting, Source, SqlExtension, UpgradedPackage, User, octal,
+};
+use crate::resolve::{self, Place, Resolved};
+
+/// What the installation found out, besides what was resolved before it.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// Every path that was installed.
+    pub inventory: &'a Inventory,
+    /// The packages of the base.
+    pub before: &'a PackagesBefore,
+    /// The packages as they are now.
+    pub packages: &'a BTreeMap<String, Package>,
+    /// What the purge did.
+    pub purged: &'a Purged,
+    /// Set-id files and directories open to everybody.
+    pub privileged: Vec<Privileged>,
+    /// What neither a component nor a package has.
+    pub unpackaged: &'a [InstalledFile],
+    /// What packages brought and dpkg does not record.
+    pub package_record: PackageRecord,
+    /// The user's account as it is; `None` where there is none.
+    pub account: Option<Account>,
+    /// The inputs of builds, by the component's slug.
+    pub inputs: &'a BTreeMap<String, Inputs>,
+    /// The archive with symbols for debuggers.
+    pub debug_symbols: Option<DebugSymbols>,
+    /// The number of the distribution's release; empty where it has none.
+    pub distribution_version: String,
+    /// Seconds since 1970 that the image is said to be from.
+    pub created: u64,
+}
+
+/// The receipt of an installation of `resolved`.
+pub fn build(resolved: &Resolved, facts: Facts<'_>) -> Receipt {
+    let target = &resolved.target;
+    let base = facts
+        .before
+        .packages
+        .keys()
+        .filter_map(|name| facts.packages.get(name));
+    let kept: Vec<KeptPackage> = facts
+        .purged
+        .kept
+        .values()
+        .map(|kept| KeptPackage {
+            package: package_version(&kept.package),
+            reason: kept.reason.clone(),
+            size: kept.package.size,
+        })
+        .collect();
+    let names = names(resolved);
+    let files: Vec<File> = facts.inventory.iter().map(|one| file(one, &names)).collect();
+    Receipt {
+        schema_version: SCHEMA_VERSION,
+        tool: concat!("pgsetup ", env!("CARGO_PKG_VERSION")).to_owned(),
+        image: resolved.name.clone(),
+        created: facts.created,
+        base: Base {
+            distribution: target.distribution.clone(),
+            version: facts.distribution_version,
+            architecture: target.architecture.name().to_owned(),
+            packages: base.map(package_version).collect(),
+            unpackaged: facts.before.unpackaged.iter().cloned().collect(),
+            altered: altered(facts.before),
+        },
+        components: components(resolved, facts.inputs),
+        packages_size: kept.iter().map(|kept| kept.size).sum(),
+        packages_kept: kept,
+        packages_removed: facts.purged.removed.values().map(package_version).collect(),
+        packages_upgraded: facts
+            .purged
+            .upgraded
+            .iter()
+            .map(|(name, from, to)| UpgradedPackage {
+                name: name.clone(),
+                from: from.clone(),
+                to: to.clone(),
+            })
+            .collect(),
+        postgresql: postgresql(resolved),
+        previous: resolved.previous.iter().map(older_server).collect(),
+        user: user(resolved, facts.account),
+        directories: resolved
+            .directories
+            .iter()
+            .map(|directory| directory_of(directory, resolved))
+            .collect(),
+        privileged: facts.privileged,
+        declared: declared(&resolved.declared()),
+        debug_symbols: facts.debug_symbols,
+        files_size: facts.inventory.size(),
+        files,
+        unpackaged: Some(facts.unpackaged.iter().map(Into::into).collect()),
+        documents: None,
+        package_record: Some(facts.package_record),
+    }
+}
+
+fn declared(declared: &resolve::Declared) -> Declared {
+    let names = |names: &BTreeMap<String, Vec<String>>| {
+        names
+            .iter()
+            .map(|(name, wanted_by)| DeclaredName {
+                name: name.clone(),
+                wanted_by: wanted_by.clone(),
+            })
+            .collect()
+    };
+    Declared {
+        libraries: names(&declared.libraries),
+        optional_libraries: names(&declared.optional_libraries),
+        programs: names(&declared.programs),
+    }
+}
+
+fn altered(before: &PackagesBefore) -> Vec<Altered> {
+    let one = |(path, found): (&String, &String)| Altered {
+        path: path.clone(),
+        found: found.clone(),
+    };
+    before.altered.iter().map(one).collect()
+}
+
+fn package_version(package: &Package) -> PackageVersion {
+    PackageVersion {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        architecture: package.architecture.clone(),
+        source: package.source.clone(),
+        source_version: (package.source_version != package.version).then(|| package.source_version.clone()),
+    }
+}
+
+/// The components' ids by the names of their directories, under which the inventory has them.
+fn names(resolved: &Resolved) -> BTreeMap<String, String> {
+    let names = resolved
+        .components()
+        .map(|component| (component.slug(), component.id()));
+    names.collect()
+}
+
+fn file(installed: &InstalledFile, names: &BTreeMap<String, String>) -> File {
+    let mut file: File = installed.into();
+    if let Some(name) = names.get(&file.component) {
+        file.component.clone_from(name);
+    }
+    file
+}
+
+/// The user as the root has it: where it was there before, it may have another home than the manifest says.
+fn user(resolved: &Resolved, account: Option<Account>) -> User {
+    let user = &resolved.user;
+    let (home, shell, groups) = match account {
+        Some(account) => (account.home, account.shell, Some(account.groups)),
+        None => (user.home.clone(), user.shell.clone(), None),
+    };
+    User {
+        name: user.name.clone(),
+        uid: user.uid,
+        gid: user.gid,
+        home,
+        shell,
+        groups,
+    }
+}
+
+fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Component> {
+    let component = |component: &resolve::Component, kind, sources| Component {
+        name: component.name.clone(),
+        older_major: component.older_major,
+        kind,
+        version: component.version.clone(),
+        license: component.license.clone(),
+        homepage: component.homepage.clone(),
+        sources,
+        key: inputs
+            .get(&component.slug())
+            .map(|inputs| inputs.key().to_string()),
+        inputs: inputs.get(&component.slug()).cloned(),
+        provides: Vec::new(),
+        part_of: None,
+    };
+    let mut components = Vec::new();
+    for (server, extensions) in resolved.servers() {
+        // A server of the distribution is among the packages.
+        if let Some(archive) = &server.source {
+            components.push(component(
+                &server.component,
+                ComponentKind::Postgresql,
+                vec![source(archive)],
+            ));
+        }
+        // What comes with the server is part of that component, or of its packages.
+        let compiled = extensions.iter().filter(|one| !one.comes_with_postgresql());
+        for extension in compiled {
+            let sources = extension.sources.iter().map(source).collect();
+            let provides = extension.provides.iter().map(|sql| SqlExtension {
+                name: sql.name.clone(),
+                default_version: sql.default_version.clone(),
+            });
+            components.push(Component {
+                provides: provides.collect(),
+                ..component(&extension.component, ComponentKind::Extension, sources)
+            });
+        }
+    }
+    let Some(patroni) = &resolved.patroni else {
+        return components;
+    };
+    let (own, others): (Vec<_>, Vec<_>) = patroni
+        .distributions
+        .iter()
+        .partition(|distribution| distribution.name == patroni.component.name);
+    let archive = |distribution: &&resolve::Distribution| Source {
+        url: String::new(),
+        file: distribution.file.clone(),
+        mirrors: Vec::new(),
+        sha256: distribution.sha256,
+        accepted: Vec::new(),
+    };
+    let sources = own.iter().map(archive).collect();
+    components.push(component(&patroni.component, ComponentKind::Patroni, sources));
+    components.extend(others.iter().map(|distribution| Component {
+        name: distribution.name.clone(),
+        older_major: None,
+        kind: ComponentKind::PythonDistribution,
+        version: distribution.version.clone(),
+        license: distribution.license.clone(),
+        homepage: String::new(),
+        sources: vec![archive(distribution)],
+        key: None,
+        inputs: None,
+        provides: Vec::new(),
+        part_of: Some(patroni.component.name.clone()),
+    }));
+    components
+}
+
+fn source(source: &resolve::Source) -> Source {
+    let mut places = source.places.iter().map(|place| match place {
+        Place::Url(url) => url.clone(),
+        Place::Debian(path) => format!("debian:{path}"),
+    });
+    let url = places.next().unwrap_or_default();
+    Source {
+        url,
+        file: String::new(),
+        mirrors: places.collect(),
+        sha256: source.accepted[0],
+        accepted: source.accepted.iter().skip(1).copied().collect(),
+    }
+}
+
+fn postgresql(resolved: &Resolved) -> Postgresql {
+    let server = &resolved.postgresql;
+    Postgresql {
+        major: server.major,
+        prefix: server.prefix(),
+        library_directory: server.library_directory(),
+        share_directory: server.share(),
+        configuration: resolved.configuration.clone(),
+        locale: resolved.locale.clone(),
+        preload: resolved.preload.clone(),
+        settings: resolved
+            .settings
+            .iter()
+            .map(|setting| Setting {
+                name: setting.name.clone(),
+                value: setting.value.clone(),
+                wanted_by: setting.wanted_by.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn older_server(previous: &resolve::Previous) -> OlderServer {
+    let server = &previous.postgresql;
+    OlderServer {
+        major: server.major,
+        prefix: server.prefix(),
+        library_directory: server.library_directory(),
+        share_directory: server.share(),
+    }
+}
+
+fn directory_of(directory: &resolve::Directory, resolved: &Resolved) -> Directory {
+    let (uid, gid) = if directory.of_user {
+        (resolved.user.uid, resolved.user.gid)
+    } else {
+        (0, 0)
+    };
+    Directory {
+        path: directory.path.clone(),
+        mode: octal(directory.mode),
+        uid,
+        gid,
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::digest::Sha256;
+    use crate::host::dpkg::Package;
+    use crate::image::base::{Kept, PackageState};
+    use crate::record::inventory::Content;
+    use crate::resolve::Selection;
+    use crate::{host, manifest};
+
+    /// The receipt of the project's own image, of which one file and two packages are installed.
+    pub fn example() -> Receipt {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+        let (manifests, problems) = manifest::parse(&host::fs::manifests(&[directory]).unwrap());
+        assert!(problems.is_empty());
+        let target = Some("debian:bookworm/amd64".parse().unwrap());
+        let selection = Selection {
+            target,
+            previous: Some(vec!["17".to_owned()]),
+            ..Selection::default()
+        };
+        let Ok(resolved) = resolve::resolve(&manifests, &selection) else {
+            panic!("the project's manifests have problems");
+        };
+        let mut inventory = Inventory::default();
+        inventory.insert(InstalledFile {
+            path: "/usr/lib/postgresql/18/lib/citus.so".to_owned(),
+            component: "citus".to_owned(),
+            content: Content::File {
+                sha256: Sha256::of(b"citus"),
+                size: 5,
+            },
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+        });
+        let package = |name: &str, version: &str| Package {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            architecture: "amd64".to_owned(),
+            source: name.to_owned(),
+            source_version: version.to_owned(),
+            size: 1024,
+            ..Package::default()
+        };
+        let packages = BTreeMap::from([
+            ("libc6".to_owned(), package("libc6", "2.36-9+deb12u13")),
+            ("libicu72".to_owned(), package("libicu72", "72.1-3")),
+        ]);
+        let state = PackageState {
+            version: "2.36-9+deb12u13".to_owned(),
+            automatic: false,
+        };
+        let kept = Kept {
+            package: packages["libicu72"].clone(),
+            reason: "/usr/lib/postgresql/18/bin/postgres -> libicuuc.so.72".to_owned(),
+        };
+        let facts = Facts {
+            inventory: &inventory,
+            before: &PackagesBefore {
+                packages: BTreeMap::from([("libc6".to_owned(), state)]),
+                ..PackagesBefore::default()
+            },
+            packages: &packages,
+            purged: &Purged {
+                kept: BTreeMap::from([("libicu72".to_owned(), kept)]),
+                ..Purged::default()
+            },
+            privileged: Vec::new(),
+            unpackaged: &[],
+            package_record: PackageRecord::default(),
+            account: None,
+            inputs: &BTreeMap::new(),
+            debug_symbols: None,
+            distribution_version: "12".to_owned(),
+            created: 1_767_225_600,
+        };
+        build(&resolved, facts)
+    }
+
+    #[test]
+    fn every_component_says_what_it_was_made_from() {
+        let receipt = example();
+        for component in &receipt.components {
+            assert!(!component.sources.is_empty(), "{} has no source", component.name);
+        }
+        let patroni: Vec<&Component> = receipt
+            .components
+            .iter()
+            .filter(|one| one.name == "patroni")
+            .collect();
+        assert_eq!(patroni.len(), 1);
+        assert_eq!(patroni[0].kind, ComponentKind::Patroni);
+    }
+}
