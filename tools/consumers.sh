@@ -32,7 +32,7 @@ main() {
   fi
   local status=0
   if index_answers; then
-    printf 'consumers: the package index answers, but pip does not install %s\n' "${libraries[*]}" >&2
+    printf 'consumers: the package index answers, and pip does not install %s\n' "${libraries[*]}" >&2
     status=1
   else
     printf 'consumers: pip reaches no package index\n' >&2
