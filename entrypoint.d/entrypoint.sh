@@ -1,32 +1,39 @@
 #!/usr/bin/env bash
-# The container's first process: decides what was asked for and hands over. It holds no knowledge of PostgreSQL or Patroni itself;
-# that is in scripts/, one small file a purpose. Sourcing this file defines functions and does nothing else, so that a derived
-# image can reuse them.
+# The container's first process: from `docker run` to a running PostgreSQL, alone or under Patroni. Read `_main` first, then
+# `run_standalone`, which has the stages of the official image's script, in its order. Each stage is a file in scripts/.
+#
+# Sourcing this file defines functions and does nothing else. A derived image may call the official image's functions (docker_setup_env,
+# docker_init_database_dir, docker_temp_server_start, …), or define its own in their place and call `_main`.
 
-# shellcheck source-path=SCRIPTDIR
+# shellcheck source-path=SCRIPTDIR disable=SC2154  # container_scripts is set by load_functions, REPLY_* by what is called
 
-# usage: container_scripts
-# Prints where scripts/ is. /entrypoint.sh may be a link to this file or a copy of it.
-container_scripts() {
-  local here="${BASH_SOURCE[0]}"
-  [[ ! -L "$here" ]] || here="$(readlink -f "$here")"
-  [[ "$here" == */* ]] || here="./$here"
-  here="${here%/*}"
-  [[ -r "$here/scripts/lib/all.sh" ]] || here=/opt/container/entrypoint.d
-  printf '%s\n' "$here/scripts"
+# usage: load_functions
+# Reads scripts/*.sh, which hold nothing but definitions. This file may be a link or a copy: /entrypoint.sh, docker-entrypoint.sh. The scripts
+# are named one by one, because modes do not survive on every system that builds images.
+load_functions() {
+  local name
+  container_entrypoint="${BASH_SOURCE[0]}"
+  [[ ! -L "$container_entrypoint" ]] || container_entrypoint="$(readlink -f "$container_entrypoint")"
+  [[ "$container_entrypoint" == /* ]] || container_entrypoint="$PWD/$container_entrypoint"
+  container_scripts="${container_entrypoint%/*}/scripts"
+  [[ -r "$container_scripts/log.sh" ]] || container_scripts=/opt/container/entrypoint.d/scripts
+  for name in log environment data_directory checks settings settings_checks tls preload initdb initdb_checks init_scripts explain citus \
+    patroni_environment patroni_checks patroni_configuration patroni_hooks upgrade_check upgrade_run supervise; do
+    # shellcheck source=/dev/null
+    source "$container_scripts/$name.sh"
+  done
 }
+load_functions
 
-# shellcheck source=scripts/lib/all.sh
-source "$(container_scripts)/lib/all.sh"
-
-# usage: main [--explain] [COMMAND [ARG...]]
-main() {
-  set -Eeuo pipefail
+# usage: _main [--explain] [COMMAND [ARG...]]
+_main() {
+  set -Eeo pipefail
   local explain=''
   if [[ "${1:-}" == --explain ]]; then
     explain=yes
     shift
   fi
+  # A first argument that looks like an option is one of the server's.
   if (($# == 0)) || [[ "$1" == -* ]]; then
     set -- postgres "$@"
   fi
@@ -39,10 +46,185 @@ main() {
     patroniyes) explain_patroni "$@" ;;
     upgradeyes) explain_upgrade "$@" ;;
     otheryes) explain_other "$@" ;;
-    *) exec "$@" ;;
+    *) run_command "$@" ;;
   esac
 }
 
-if [[ "${BASH_SOURCE[0]}" == "$0" ]]; then
-  main "$@"
+# usage: command_kind COMMAND [ARG...]
+# Prints standalone, patroni, upgrade or other, judging by words alone. "other" is exec'ed as it stands, and nothing is initialised for it.
+command_kind() {
+  local command="$1"
+  shift
+  case "$command" in
+    postgres) ! _pg_want_help "$@" || command=other ;;
+    patroni) ! patroni_only_reports "$@" || command=other ;;
+    upgrade) ;;
+    *) command=other ;;
+  esac
+  case "$command${PATRONI_SCOPE:+ with scope}" in
+    postgres) printf 'standalone\n' ;;
+    patroni* | 'postgres with scope') printf 'patroni\n' ;;
+    upgrade*) printf 'upgrade\n' ;;
+    *) printf 'other\n' ;;
+  esac
+}
+
+# usage: _pg_want_help [ARG...]
+# Whether postgres prints something and ends, or works without serving.
+_pg_want_help() {
+  case "${1:-}" in
+    --single | --boot | --check | --fork*) return 0 ;;
+  esac
+  local arg
+  for arg; do
+    case "$arg" in
+      '-?' | -V | -C | --help | --version | --describe-config) return 0 ;;
+    esac
+  done
+  return 1
+}
+
+# usage: patroni_only_reports [ARG...]
+patroni_only_reports() {
+  local arg
+  for arg; do
+    case "$arg" in
+      -h | --help | --version | --validate-config | --generate-config | --generate-sample-config) return 0 ;;
+    esac
+  done
+  return 1
+}
+
+# usage: run_standalone postgres [POSTGRES_ARG...]
+# One server, without a cluster manager.
+run_standalone() {
+  exit_on_signals
+  # Until stop_on_problems, mistakes are collected: everything wrong is known before anything has been changed, owners included.
+  collect_problems
+  docker_setup_env
+  check_standalone "${@:2}"
+  stop_on_problems
+  docker_create_db_directories
+  step_down "$@"
+  forget_health_target
+  claim_data_directory
+  shift
+  data_directory_state
+  if [[ "$REPLY" == incomplete ]]; then
+    discard_incomplete
+    data_directory_state
+  fi
+  if [[ "$REPLY" == complete ]]; then
+    printf '\nPostgreSQL Database directory appears to contain a database; Skipping initialization\n\n'
+  else
+    [[ "$REPLY" == absent ]] || die "$PGDATA changed while this start was checking it. It is left as it is now."
+    run_stoppable 'the initialisation' initialise "$@"
+    require_initialised "$REPLY_STATUS"
+  fi
+  drop_foreign_lock_files
+  write_layers "$@"
+  server_command "$@"
+  start_citus_node
+  # The server has no use for them, and a superuser can read its environment with SQL.
+  unset POSTGRES_PASSWORD PGPASSWORD
+  supervise_server "${REPLY_COMMAND[@]}"
+}
+
+# usage: initialise [POSTGRES_ARG...]
+# Makes a cluster in an empty data directory. Runs in a process of its own, so that process 1 stays free to act on a stop.
+# shellcheck disable=SC2034  # initialisation_stage and scripts_have_begun are for report_failed_initialisation
+initialise() {
+  initialisation_stage=initdb
+  scripts_have_begun=''
+  begin_initialisation
+  # Not before: what another start has begun is not to be withdrawn.
+  trap report_failed_initialisation EXIT
+  warn_of_trust
+  docker_init_database_dir
+  initialisation_stage='configuration of the new cluster'
+  pg_setup_hba_conf "$@"
+  initialisation_stage='start of the temporary server'
+  docker_temp_server_start "$@"
+  initialisation_stage="database $POSTGRES_DB"
+  docker_setup_db
+  scripts_have_begun=yes
+  user_scripts
+  docker_process_init_files "${user_script_files[@]}"
+  initialisation_stage='stop of the temporary server'
+  docker_temp_server_stop
+  end_initialisation
+  initialisation_stage=''
+  printf '\nPostgreSQL init process complete; ready for start up.\n\n'
+}
+
+# usage: run_patroni patroni|postgres [ARG...]
+# One member of a Patroni cluster. Patroni starts PostgreSQL.
+run_patroni() {
+  local file
+  exit_on_signals
+  collect_problems
+  read_environment
+  read_patroni_environment "$@"
+  check_patroni "$@"
+  stop_on_problems
+  docker_create_db_directories
+  step_down "$@"
+  claim_data_directory
+  drop_foreign_lock_files
+  ensure_passwd_entry
+  patroni_configuration "$@"
+  file="$REPLY"
+  start_patroni_over "$file"
+  remember_health_target "$(patroni_python rest-target "$file")"
+  unset POSTGRES_PASSWORD
+  keep_byte_code
+  if [[ "$file" == environment ]]; then
+    supervise_patroni patroni
+  fi
+  link_patronictl "$file"
+  supervise_patroni patroni "$file"
+}
+
+# usage: run_upgrade upgrade [OPTION...]
+# Brings the data directory from another major version to this image's, by the user's explicit command and never on a start.
+run_upgrade() {
+  exit_on_signals
+  collect_problems
+  read_environment
+  read_upgrade_options "${@:2}"
+  check_upgrade
+  stop_on_problems
+  docker_create_db_directories
+  step_down "$@"
+  claim_data_directory
+  ensure_passwd_entry
+  case "$upgrade_action" in
+    abandon) abandon_upgrade ;;
+    discard)
+      discard_old_cluster
+      say "the cluster of PostgreSQL $upgrade_from is removed from $PGDATA"
+      ;;
+    *)
+      drop_foreign_lock_files
+      run_stoppable 'the upgrade' upgrade_data
+      return "$REPLY_STATUS"
+      ;;
+  esac
+}
+
+# usage: run_command COMMAND [ARG...]
+# Becomes COMMAND: the server too, in a child of process 1. A Dockerfile that initialises a database while its image is built takes the line
+# with `exec` out, by grep or sed, as it does in the official script; the function stays whole then.
+run_command() {
+  (($#)) || return 0
+  exec "$@"
+}
+
+# usage: _is_sourced
+# Whether this file is read by `source` rather than run.
+_is_sourced() { ((${#FUNCNAME[@]} >= 2)) && [[ "${FUNCNAME[0]}" == _is_sourced && "${FUNCNAME[1]}" == source ]]; }
+
+if ! _is_sourced; then
+  set -u
+  _main "$@"
 fi

@@ -104,7 +104,7 @@ fn a_member_of_another_name_starts_over_when_the_store_has_forgotten_the_killed_
     killed.end_by("KILL");
     started_over(&mut cluster, &volume, &[]);
     let log = cluster.members[0].log();
-    assert!(log.contains("waiting for what becomes of other"), "{log}");
+    assert!(log.contains("waiting for other to succeed"), "{log}");
 }
 
 #[test(patroni_10)]

@@ -51,10 +51,10 @@ fn a_broken_file_is_named_with_its_fault() {
         (
             0o644,
             "scope: [a\nname: b\n",
-            &["/etc/my.yml: line 2, column 5: this is no YAML"],
+            &["/etc/my.yml: line 2, column 5: this is not YAML"],
         ),
-        (0o644, "\u{7}", &["/etc/my.yml is no YAML"]),
-        (0o644, "", &["/etc/my.yml is no configuration of Patroni's"]),
+        (0o644, "\u{7}", &["/etc/my.yml is not YAML"]),
+        (0o644, "", &["/etc/my.yml is not a configuration of Patroni's"]),
         (
             0o644,
             "etcd3: {host: a}",

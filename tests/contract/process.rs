@@ -61,7 +61,7 @@ fn a_reload_signal_reaches_the_server() {
 fn sourcing_the_entrypoint_defines_functions_and_no_more() {
     needs_image();
     let script = "state() { set +o; shopt; trap; pwd; ls -A $PGDATA; }; before=$(state); source /entrypoint.sh; \
-                  [[ $(state) == \"$before\" ]] && type -t main docker_process_sql run_standalone";
+                  [[ $(state) == \"$before\" ]] && type -t _main docker_process_sql run_standalone";
     let ran = Container::to_the_end(&[], &["bash", "-c", script]);
     assert_eq!(
         (ran.status, ran.out.as_str()),

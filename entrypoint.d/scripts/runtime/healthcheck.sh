@@ -3,7 +3,7 @@
 # the engine gives up on a check it kills only the process it started, and whatever that had started would be left to process 1.
 #
 #   standalone   a TCP connection gets past the postmaster: true on a primary and on a standby that serves reads; not true while
-#                initialising, recovering or stopping. The socket would be true too early: see init/temporary_server.sh
+#                initialising, recovering or stopping. The socket would be true too early: see init_scripts.sh
 #   Patroni      Patroni's own loop is alive (/liveness). A replica that is being copied, and a paused cluster, are healthy: to end such a
 #                container would do harm. Whether to send queries there is the orchestrator's question, to /readiness or /primary
 # shellcheck source-path=SCRIPTDIR
@@ -11,12 +11,8 @@
 set -Eeuo pipefail
 
 scripts="${BASH_SOURCE[0]%/*}/.."
-# shellcheck source=../lib/paths.sh
-source "$scripts/lib/paths.sh"
-# shellcheck source=../lib/postmaster.sh
-source "$scripts/lib/postmaster.sh"
-# shellcheck source=../lib/health_target.sh
-source "$scripts/lib/health_target.sh"
+# shellcheck source=../data_directory.sh
+source "$scripts/data_directory.sh"
 
 # usage: unhealthy TEXT
 unhealthy() {

@@ -1,0 +1,209 @@
+# shellcheck shell=bash
+# Everything that can be wrong with a standalone start. Changes nothing; each function reports through `problem`.
+
+# usage: check_standalone [POSTGRES_ARG...]
+check_standalone() {
+  local settings
+  # Read once: every layer is a process or two.
+  settings="$(given_settings "$@")"
+  check_config_file "$@"
+  check_data_argument "$settings"
+  check_access
+  check_major_version
+  check_preload
+  check_memory
+  check_tls
+  check_without_patroni
+  check_citus_node "$settings"
+  data_directory_state
+  case "$REPLY" in
+    absent)
+      check_place
+      check_initialisation "$@"
+      ;;
+    foreign) problem "$PGDATA is not empty and holds no PostgreSQL cluster (PG_VERSION is missing or empty); it is left as it is" ;;
+    incomplete) check_incomplete "$@" ;;
+    complete) check_locales_of_cluster "$settings" ;;
+  esac
+}
+
+# usage: check_config_file [POSTGRES_ARG...]
+check_config_file() {
+  take_config_file "$@"
+  [[ "$REPLY" == "$PGDATA/postgresql.conf" || -r "$REPLY" ]] || problem "config_file '$REPLY' does not exist or cannot be read by uid $(id -u)"
+}
+
+# usage: check_named_files [POSTGRES_ARG...]
+# Files that the server reads only when it has started, so that asking it about its settings does not find them missing.
+check_named_files() {
+  local name file
+  while IFS=$'\t' read -r name file _; do
+    [[ "$name" != @(hba_file|ident_file) || -r "$file" ]] ||
+      problem "$name '$file' on the command line does not exist or cannot be read by uid $(id -u)"
+  done < <(argument_settings "$@")
+}
+
+# usage: check_data_argument SETTINGS
+# What is checked, initialised and locked is PGDATA; a server on another directory would have none of it.
+check_data_argument() {
+  local directory origin
+  IFS=$'\t' read -r directory origin < <(effective_setting data_directory "$1") || return 0
+  is_same_path "$directory" "$PGDATA" ||
+    problem "data_directory is $directory ($origin), and PGDATA is $PGDATA: set PGDATA=$directory instead"
+}
+
+# usage: check_initialisation [POSTGRES_ARG...]
+check_initialisation() {
+  check_superuser
+  docker_verify_minimum_env
+  check_initdb_arguments
+  check_locales_of_initdb
+  check_user_scripts
+  check_named_files "$@"
+  check_settings "$@"
+}
+
+# usage: check_incomplete [POSTGRES_ARG...]
+check_incomplete() {
+  if [[ "$POSTGRES_ON_FAILED_INIT" == start-over ]]; then
+    check_initialisation "$@"
+    return
+  fi
+  if is_claimed; then
+    problem "another container is initialising $PGDATA: wait until it has ended, and do not remove anything"
+    return 0
+  fi
+  problem "the initialisation of $PGDATA did not complete: an init script failed, or the container was stopped meanwhile.
+A half-made database is not served. Look at the log of that start, then either remove the directory's contents,
+or set POSTGRES_ON_FAILED_INIT=start-over to have them removed and the initialisation repeated."
+}
+
+# usage: check_superuser
+check_superuser() {
+  [[ "$POSTGRES_USER" != pg_* ]] || problem "POSTGRES_USER is '$POSTGRES_USER', but names that begin with pg_ are PostgreSQL's own"
+}
+
+# usage: docker_verify_minimum_env
+# Whether a new cluster gets a superuser who can log in.
+docker_verify_minimum_env() {
+  check_method
+  if [[ -z "$POSTGRES_PASSWORD" ]] && ! method_is_trust; then
+    # shellcheck disable=SC2154  # of environment.sh
+    problem "Database is uninitialized and superuser password is not specified.
+You must specify POSTGRES_PASSWORD to a non-empty value for the superuser,
+for example \"-e POSTGRES_PASSWORD=password\" on \"docker run\", or name a file in POSTGRES_PASSWORD_FILE${empty_files[POSTGRES_PASSWORD]+ (${empty_files[POSTGRES_PASSWORD]} is empty)}.
+POSTGRES_HOST_AUTH_METHOD=trust allows all connections without a password. This is *not* recommended."
+  elif [[ "$POSTGRES_PASSWORD" == *$'\n'* ]]; then
+    problem "POSTGRES_PASSWORD has more than one line"
+  fi
+  stop_unless_collecting
+}
+
+# usage: docker_error_old_databases
+# Whether a new cluster would be made beside one that is there.
+docker_error_old_databases() {
+  check_place
+  stop_unless_collecting
+}
+
+# usage: check_access
+# A directory of someone else's is the commonest trouble with volumes, and PostgreSQL's own message comes late.
+check_access() {
+  if [[ ! -d "$PGDATA" ]]; then
+    check_place_for_directory
+    return 0
+  fi
+  if [[ -r "$PGDATA" && -w "$PGDATA" && -x "$PGDATA" ]]; then
+    ((EUID == 0)) || [[ -O "$PGDATA" ]] || problem "$PGDATA belongs to uid $(stat --format=%u "$PGDATA"), and PostgreSQL insists that uid $(id -u), as which it is to run, owns its data directory.
+Give the directory to uid $(id -u), start with --user root once, and its owner is corrected, or set PGDATA to a directory below it, which is then made."
+    return 0
+  fi
+  if is_read_only "$PGDATA"; then
+    problem "$PGDATA is on a file system that is mounted read-only: mount the volume without \`:ro\`"
+  else
+    problem "$PGDATA belongs to uid $(stat --format=%u "$PGDATA") (mode $(stat --format=%a "$PGDATA")) and cannot be used by uid $(id -u).
+Give the volume to uid $(id -u) (a tmpfs is given by \`:uid=$(id -u)\`), or start with --user root once, and its owner is corrected."
+  fi
+}
+
+# usage: is_read_only DIRECTORY
+is_read_only() {
+  [[ ",$(findmnt --noheadings --output OPTIONS --target "$1")," == *,ro,* ]]
+}
+
+# usage: check_major_version
+# Refuses data of another major version before anything has been touched.
+check_major_version() {
+  local found
+  if upgrade_is_unfinished; then
+    check_no_upgrade
+    return 0
+  fi
+  [[ -s "$PGDATA/PG_VERSION" ]] || return 0
+  found="$(<"$PGDATA/PG_VERSION")"
+  [[ "$found" != "$PG_MAJOR" ]] || return 0
+  if [[ ! "$found" =~ ^[0-9]+(\.[0-9]+)?$ ]]; then
+    problem "$PGDATA/PG_VERSION contains '${found:0:40}', which is no version of PostgreSQL: the data directory is damaged. Nothing was changed.
+Take it from a backup, or write the major version into the file if you know it."
+    return 0
+  fi
+  if [[ -x "$(server_programs "$found")/postgres" ]]; then
+    problem "$PGDATA holds data of PostgreSQL $found, and this image is PostgreSQL $PG_MAJOR. Nothing was changed.
+Upgrade it with the command \`upgrade\` (docker run … IMAGE upgrade), which keeps the old cluster; \`upgrade --check\` only looks."
+    return 0
+  fi
+  problem "$PGDATA holds data of PostgreSQL $found, and this image is PostgreSQL $PG_MAJOR. Nothing was changed.
+Either start it with an image of PostgreSQL $found, or upgrade: dump with pg_dumpall under $found and load into an empty
+directory under $PG_MAJOR, or run pg_upgrade in an image that has both, which this image's command \`upgrade\` does (\`previous\` of its manifest, or \`make image PREVIOUS=…\`)."
+}
+
+# usage: is_same_path PATH PATH
+# Whether both lead to the same place, which need not be there: by links, as PGDATA has been followed, and whatever slashes are in them.
+is_same_path() { [[ "$(realpath --canonicalize-missing -- "$1")" == "$(realpath --canonicalize-missing -- "$2")" ]]; }
+
+# usage: check_place
+# A new cluster must not be made beside the one that somebody has mounted, or where it is lost with the container: the official
+# image of PostgreSQL 18 has its data in MAJOR/docker below a volume at the directory above.
+check_place() {
+  local above
+  passed_by_clusters
+  if ((${#REPLY_CLUSTERS[@]})); then
+    problem "$PGDATA is empty, and ${REPLY_CLUSTERS[0]} holds a cluster, as the official image has it. Nothing was changed.
+Set PGDATA=${REPLY_CLUSTERS[0]} to use that one, or another PGDATA than $PGDATA for a new one."
+    return 0
+  fi
+  above="$(dirname "$PGDATA")"
+  ! is_unnamed_volume_below "$above" || problem "a volume is mounted at $above, and $PGDATA is another one without a name, which is removed with the container.
+Mount yours at $PGDATA, or set PGDATA to another directory below $above."
+}
+
+# usage: passed_by_clusters
+# Sets REPLY_CLUSTERS to the clusters beside an empty PGDATA.
+passed_by_clusters() {
+  local found
+  REPLY_CLUSTERS=()
+  data_directory_state
+  [[ "$REPLY" == absent ]] || return 0
+  for found in "$(dirname "$PGDATA")"/*/docker/PG_VERSION; do
+    [[ ! -s "$found" ]] || REPLY_CLUSTERS+=("${found%/PG_VERSION}")
+  done
+}
+
+# usage: is_unnamed_volume_below DIRECTORY
+# Whether something is mounted at the directory, and at PGDATA a volume that the engine has named by 64 digits itself (proc(5), mountinfo).
+is_unnamed_volume_below() {
+  awk -v above="$1" -v data="$PGDATA" '
+    $5 == above { mounted = 1 }
+    $5 == data { unnamed = match($4, "/[0-9a-f]+/_data$") && RLENGTH == 71 }
+    END { exit !(mounted && unnamed) }' /proc/self/mountinfo
+}
+
+# usage: check_place_for_directory
+# Whether the data directory, which is not there, can be made.
+check_place_for_directory() {
+  local above
+  above="$(dirname "$PGDATA")"
+  while [[ ! -e "$above" ]]; do above="$(dirname "$above")"; done
+  [[ -d "$above" && -w "$above" && -x "$above" ]] || problem "$PGDATA cannot be made by uid $(id -u): $above belongs to uid $(stat --format=%u "$above") (mode $(stat --format=%a "$above")).
+Give $above to uid $(id -u), or start with --user root once, and the directory is made and given to postgres."
+}

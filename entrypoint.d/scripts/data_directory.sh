@@ -1,0 +1,237 @@
+# shellcheck shell=bash
+# The data directory and the directories beside it: where they are, what state they are in, who may use them. The health check reads this file
+# too, and uses the functions above data_directory_state: they start no process.
+
+# usage: first_writable DIR...
+# Sets REPLY to the first of the directories that can be written to; fails when none can.
+first_writable() {
+  for REPLY; do
+    if [[ -d "$REPLY" && -w "$REPLY" ]]; then return 0; fi
+  done
+  return 1
+}
+
+# usage: resolve_data_directory
+# Follows a symbolic link to the data directory, once and for all: find(1) and chown(1) would take the link for the directory.
+resolve_data_directory() {
+  local here="$PWD"
+  [[ -d "${PGDATA:-}" ]] && cd -P -- "$PGDATA" 2>/dev/null || return 0
+  export PGDATA="$PWD"
+  cd -- "$here" 2>/dev/null || true
+}
+
+# usage: place_data_directory
+# PostgreSQL insists on owning its data directory. A volume of someone else's that may be written to, as OpenShift gives it to an arbitrary
+# uid, cannot be one, but a directory in it can: PGDATA becomes its `pgdata`, if nothing else is there. The same answer comes at each start,
+# and to root, who would otherwise see a directory that is not empty.
+place_data_directory() {
+  local entry
+  [[ -d "${PGDATA:-}" && ! -e "$PGDATA/PG_VERSION" ]] || return 0
+  if ((EUID == 0)) || [[ -O "$PGDATA" || ! -w "$PGDATA" || ! -x "$PGDATA" ]]; then
+    [[ -e "$PGDATA/pgdata/PG_VERSION" || -e "$PGDATA/pgdata/.initialising" ]] || return 0
+  fi
+  for entry in "$PGDATA"/* "$PGDATA"/.[!.]* "$PGDATA"/..?*; do
+    [[ "${entry##*/}" == @(pgdata|lost+found) || ! -e "$entry" ]] || return 0
+  done
+  export PGDATA="$PGDATA/pgdata"
+}
+
+# usage: socket_directory
+# Sets REPLY to the directory of PostgreSQL's socket and of short-lived files of this start.
+socket_directory() { first_writable /var/run/postgresql "${TMPDIR:-/tmp}"; }
+
+# usage: generated_directory
+# Sets REPLY to where generated configuration goes: /etc/postgresql, or where the root is read-only (or the uid is not the image's)
+# a directory beside the socket. Written at every start, so it needs no volume.
+generated_directory() {
+  if first_writable /etc/postgresql; then return 0; fi
+  socket_directory || return
+  REPLY="$REPLY/.configuration"
+}
+
+# usage: image_settings_file
+# Sets REPLY to the fragment of postgresql.conf that the image's build wrote: preload, extension settings.
+image_settings_file() { REPLY=/etc/postgresql/image.conf; }
+
+# usage: initialising_marker
+# Sets REPLY to the directory that exists from before initdb until the last initialisation script has ended.
+initialising_marker() { REPLY="$PGDATA/.initialising"; }
+
+# usage: read_postmaster_file
+# Sets postmaster_pid, postmaster_port, postmaster_socket_directory, postmaster_address and postmaster_status (starting, stopping,
+# ready or standby); fails when there is no such file. The lines are those of src/include/utils/pidfile.h.
+# shellcheck disable=SC2034  # they are for the caller
+read_postmaster_file() {
+  local -a lines=()
+  [[ -r "$PGDATA/postmaster.pid" ]] || return 1
+  mapfile -t lines <"$PGDATA/postmaster.pid" || return 1
+  postmaster_pid="${lines[0]:-}"
+  postmaster_port="${lines[3]:-}"
+  postmaster_socket_directory="${lines[4]:-}"
+  postmaster_address="${lines[5]:-}"
+  postmaster_status="${lines[7]:-}"
+  postmaster_status="${postmaster_status%% *}"
+  [[ -n "$postmaster_pid" ]]
+}
+
+# usage: health_target_file
+# Sets REPLY to the file's name.
+health_target_file() {
+  socket_directory || return
+  REPLY="$REPLY/.patroni-rest"
+}
+
+# usage: forget_health_target
+# The directory outlives a restart of the container, and the former start may have been Patroni's.
+forget_health_target() {
+  health_target_file || die "neither /var/run/postgresql nor /tmp can be written to: mount a tmpfs there"
+  rm --force "$REPLY"
+}
+
+# usage: remember_health_target "SCHEME HOST PORT"
+remember_health_target() {
+  health_target_file || die "neither /var/run/postgresql nor /tmp can be written to: mount a tmpfs there"
+  printf '%s\n' "$1" >"$REPLY"
+}
+
+# usage: data_directory_state
+# Sets REPLY: absent (nothing there), incomplete (an initialisation did not end), upgrading (an upgrade did not end), foreign (files that are no cluster), or complete.
+data_directory_state() {
+  local -a entries=()
+  local marker
+  initialising_marker
+  marker="$REPLY"
+  mapfile -t entries < <(find "$PGDATA" -mindepth 1 -maxdepth 1 ! -name lost+found -printf '%f\n' 2>/dev/null)
+  if [[ -e "$marker" ]]; then
+    REPLY=incomplete
+  elif upgrade_is_unfinished; then
+    REPLY=upgrading
+  elif [[ -s "$PGDATA/PG_VERSION" ]]; then
+    REPLY=complete
+  elif ((${#entries[@]})); then
+    REPLY=foreign
+  else
+    REPLY=absent
+  fi
+}
+
+# usage: settle_data_directory
+# Says it where PGDATA is not what it was given as.
+settle_data_directory() {
+  local given
+  resolve_data_directory
+  given="${PGDATA:-}"
+  place_data_directory
+  [[ "${PGDATA:-}" == "$given" ]] ||
+    say "$given belongs to uid $(stat --format=%u "$given"), and PostgreSQL insists on owning its data directory: it is $PGDATA"
+}
+
+# usage: is_claimed
+# Whether another container holds the lock that claim_data_directory takes.
+is_claimed() {
+  local status=0
+  flock --nonblock --exclusive "$PGDATA" true 2>/dev/null || status=$?
+  ((status == 1))
+}
+
+# usage: claim_data_directory
+# Takes a lock on the directory itself, held until the last process of this start has ended. Two containers on one volume have
+# pids of their own, so PostgreSQL's pid file cannot keep them apart; a lock of the kernel can.
+claim_data_directory() {
+  local lock status=0
+  exec {lock}<"$PGDATA"
+  flock --nonblock --exclusive "$lock" 2>/dev/null || status=$?
+  case "$status" in
+    0) ;;
+    1) die "another container is using $PGDATA: two servers on one data directory would destroy it" ;;
+    *) warn "$PGDATA cannot be locked on this file system; make sure that no other container uses it" ;;
+  esac
+}
+
+# usage: docker_create_db_directories
+# Makes the directories that a server needs, and as root gives them to postgres.
+# A mode or an owner that cannot be set is not fatal: on some volumes it cannot be, and PostgreSQL says by itself what it minds.
+docker_create_db_directories() {
+  local directory wal
+  mkdir --parents "$PGDATA" || die "cannot create $PGDATA as uid $(id -u)"
+  # 0750 is initdb's --allow-group-access, which is the owner's choice to keep.
+  [[ "$(stat --format=%a "$PGDATA")" == @(700|750) ]] || chmod 0700 "$PGDATA" 2>/dev/null || true
+  wal_directory
+  wal="$REPLY"
+  if [[ -n "$wal" ]]; then
+    mkdir --parents "$wal" || die "cannot create the directory of the write-ahead log, $wal, as uid $(id -u)"
+    [[ "$(stat --format=%a "$wal")" == @(700|750) ]] || chmod 0700 "$wal" 2>/dev/null || true
+  fi
+  if ((EUID == 0)); then
+    mkdir --parents /var/run/postgresql
+    for directory in "$PGDATA" "$wal" /var/run/postgresql; do
+      give_to_postgres "$directory"
+    done
+    # The directory and not what is in it: log files may be of another user, who reads them.
+    [[ "${POSTGRES_LOG:-}" != file ]] || chown postgres:postgres /var/log/postgresql
+  fi
+}
+
+# usage: give_to_postgres DIRECTORY
+# Only what is not postgres's yet, and never configuration, which may be mounted from the host: a recursive chown of a large database would take minutes at each start.
+give_to_postgres() {
+  [[ -d "$1" ]] || return 0
+  find "$1" ! -user postgres -exec chown --no-dereference postgres:postgres {} + || warn "cannot give $1 to postgres"
+}
+
+# usage: step_down COMMAND [ARG...]
+# As root: runs the entrypoint again as postgres, without capabilities. The environment has been read by now, so a secret that only
+# root can read still arrives.
+step_down() {
+  ((EUID == 0)) || return 0
+  HOME="$(getent passwd postgres | cut --delimiter=: --fields=6)"
+  export HOME
+  # shellcheck disable=SC2154  # set by load_functions
+  exec setpriv --reuid=postgres --regid=postgres --init-groups --inh-caps=-all -- "$container_entrypoint" "$@"
+}
+
+# usage: ensure_passwd_entry
+# Returns with the own uid having a name, on which initdb insists: it has one, or libnss_wrapper is in the environment from now on.
+# `docker run --user 12345` and OpenShift give none.
+ensure_passwd_entry() {
+  local uid gid wrapper directory
+  uid="$(id -u)"
+  gid="$(id -g)"
+  ! getent passwd "$uid" >/dev/null || return 0
+  wrapper="$(nss_wrapper_library)" || die "uid $uid has no entry in /etc/passwd and the image has no libnss_wrapper.so to give it one"
+  socket_directory || die "neither /var/run/postgresql nor /tmp can be written to"
+  directory="$REPLY"
+  export NSS_WRAPPER_PASSWD="$directory/.passwd" NSS_WRAPPER_GROUP="$directory/.group"
+  printf 'postgres:x:%s:%s:PostgreSQL:%s:/bin/false\n' "$uid" "$gid" "$PGDATA" >"$NSS_WRAPPER_PASSWD"
+  printf 'postgres:x:%s:\n' "$gid" >"$NSS_WRAPPER_GROUP"
+  export LD_PRELOAD="$wrapper"
+}
+
+# usage: nss_wrapper_library
+nss_wrapper_library() {
+  local file
+  for file in /usr/lib/*/libnss_wrapper.so /usr/lib/libnss_wrapper.so; do
+    if [[ -s "$file" ]]; then
+      printf '%s\n' "$file"
+      return 0
+    fi
+  done
+  return 1
+}
+
+# usage: drop_foreign_lock_files
+# Removes lock files whose pid is not PostgreSQL's. After a container was killed, the next one hands out the same pids again, and PostgreSQL
+# refuses to start when it finds its former pid alive, whoever that is by then: a pid that is free now may be taken when PostgreSQL
+# starts. The files of sockets are in the container's own layer, which outlives a restart. Only call while holding the data directory's
+# lock.
+drop_foreign_lock_files() {
+  local file pid
+  for file in "$PGDATA/postmaster.pid" /var/run/postgresql/.s.PGSQL.*.lock /tmp/.s.PGSQL.*.lock; do
+    [[ -r "$file" ]] || continue
+    read -r pid <"$file" || true
+    [[ "$pid" =~ ^[0-9]+$ ]] || continue
+    [[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != postgres ]] || continue
+    say "removing $file: process $pid is not PostgreSQL, so it is left over from a container that was killed"
+    rm --force "$file"
+  done
+}

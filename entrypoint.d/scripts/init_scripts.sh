@@ -1,0 +1,176 @@
+# shellcheck shell=bash
+# The user's initialisation scripts, and the server that they talk to. It listens on no TCP address, and its socket is in a private directory: a
+# client that waits on the usual socket would otherwise connect, and be cut off by the restart that follows.
+
+# usage: user_scripts
+# Sets user_script_files to the entries of /docker-entrypoint-initdb.d, in the order they are run.
+user_scripts() {
+  local LC_ALL=C
+  user_script_files=(/docker-entrypoint-initdb.d/*)
+  [[ -e "${user_script_files[0]}" || -L "${user_script_files[0]}" ]] || user_script_files=()
+}
+
+# usage: check_user_scripts
+# Finds what would fail half-way while there is still nothing to be left half-made.
+check_user_scripts() {
+  local file program
+  [[ -e /docker-entrypoint-initdb.d ]] || return 0
+  if [[ ! -r /docker-entrypoint-initdb.d || ! -x /docker-entrypoint-initdb.d ]]; then
+    problem "/docker-entrypoint-initdb.d cannot be read by uid $(id -u)"
+    return 0
+  fi
+  user_scripts
+  for file in "${user_script_files[@]}"; do
+    case "$file" in
+      *.sh | *.sql) program=true ;;
+      *.sql.gz) program=gunzip ;;
+      *.sql.xz) program=xzcat ;;
+      *.sql.zst) program=zstd ;;
+      *) continue ;;
+    esac
+    [[ -r "$file" ]] || problem "$file cannot be read by uid $(id -u)"
+    command -v "$program" >/dev/null || problem "$file needs $program, which this image does not have"
+  done
+}
+
+# usage: docker_process_init_files [FILE...]
+# Runs the files, by their names and modes, against the temporary server.
+docker_process_init_files() {
+  local file
+  # For sourced scripts, which know it from the official image.
+  # shellcheck disable=SC2034
+  psql=(docker_process_sql)
+  printf '\n'
+  for file; do
+    # A pattern that matches nothing.
+    [[ -e "$file" || -L "$file" ]] || continue
+    # shellcheck disable=SC2034  # report_failed_initialisation says with it where an initialisation failed
+    initialisation_stage="$file"
+    process_init_file "$file"
+    printf '\n'
+  done
+}
+
+# usage: process_init_file FILE
+# What is sourced runs in this shell, as its author expects, but unset variables are not an error to it.
+process_init_file() {
+  local name="$0" strict="$-"
+  [[ "$name" == /* ]] || name=/entrypoint.sh
+  case "$1" in
+    *.sh)
+      if [[ -x "$1" ]]; then
+        printf '%s: running %s\n' "$name" "$1"
+        "$1"
+      else
+        printf '%s: sourcing %s\n' "$name" "$1"
+        set +u
+        # shellcheck disable=SC1090  # the user's file
+        source "$1"
+        [[ "$strict" != *u* ]] || set -u
+      fi
+      ;;
+    *.sql) printf '%s: running %s\n' "$name" "$1" && docker_process_sql --file "$1" ;;
+    *.sql.gz) printf '%s: running %s\n' "$name" "$1" && gunzip --stdout "$1" | docker_process_sql ;;
+    *.sql.xz) printf '%s: running %s\n' "$name" "$1" && xzcat "$1" | docker_process_sql ;;
+    *.sql.zst) printf '%s: running %s\n' "$name" "$1" && zstd --decompress --stdout "$1" | docker_process_sql ;;
+    *) printf '%s: ignoring %s\n' "$name" "$1" ;;
+  esac
+}
+
+# usage: docker_process_sql [PSQL_ARG...]
+# Runs SQL from stdin or --file as the superuser in POSTGRES_DB, and fails at the first error.
+docker_process_sql() {
+  local -a database=()
+  [[ -z "$POSTGRES_DB" ]] || database=(--dbname "$(conninfo_of_database "$POSTGRES_DB")")
+  psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --no-password --no-psqlrc "${database[@]}" "$@"
+}
+
+# usage: docker_setup_db
+# Makes the database POSTGRES_DB, unless it is there. initdb has made some databases already, and POSTGRES_DB may be one of them.
+docker_setup_db() {
+  name_quoted_user
+  docker_process_sql --dbname postgres --set name="$POSTGRES_DB" --quiet <<'SQL'
+SELECT format('CREATE DATABASE %I', :'name')
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'name') \gexec
+SQL
+  [[ -z "${CITUS_ROLE:-}" ]] || docker_process_sql --quiet --command 'CREATE EXTENSION IF NOT EXISTS citus'
+}
+
+# usage: name_quoted_user
+# Gives the superuser the name that initdb could not. ALTER ROLE refuses to rename the user of its own session, and there is no other;
+# 10 is the superuser's fixed oid. A SCRAM secret does not depend on the name.
+name_quoted_user() {
+  [[ "$(initdb_user)" != "$POSTGRES_USER" ]] || return 0
+  psql --set ON_ERROR_STOP=1 --username "$(initdb_user)" --dbname postgres --no-password --no-psqlrc --quiet \
+    --set name="$POSTGRES_USER" <<<"UPDATE pg_authid SET rolname = :'name' WHERE oid = 10;"
+}
+
+# usage: docker_temp_server_start [postgres] [POSTGRES_ARG...]
+# Returns when the server accepts connections; exports what libpq needs to reach it. The usual directories are named as well: a script may
+# stop the server and start it by `pg_ctl start`, and then the socket is there.
+docker_temp_server_start() {
+  [[ "${1:-}" != postgres ]] || shift
+  local deadline=$((SECONDS + ${PGCTLTIMEOUT:-60}))
+  socket_directory
+  temporary_socket="$(mktemp --directory "$REPLY/.initialising.XXXXXX")"
+  # PGPASSWORD is for POSTGRES_INITDB_ARGS such as --auth-local=scram-sha-256.
+  export PGHOST="$temporary_socket,/var/run/postgresql,/tmp" PGPORT="${PGPORT:-5432}" PGPASSWORD="${PGPASSWORD:-$POSTGRES_PASSWORD}"
+  unset PGHOSTADDR PGSERVICE
+  ensure_layers "$@"
+  server_command "$@"
+  env --unset=NOTIFY_SOCKET "${REPLY_COMMAND[@]}" -c listen_addresses='' -c unix_socket_directories="$temporary_socket" \
+    -p "$PGPORT" &
+  temporary_server=$!
+  # shellcheck disable=SC2154  # set by read_postmaster_file
+  until read_postmaster_file && [[ "$postmaster_pid" == "$temporary_server" && "$postmaster_status" == @(ready|standby) ]]; do
+    kill -0 "$temporary_server" 2>/dev/null || die "the temporary server did not start"
+    ((SECONDS < deadline)) || die "the temporary server was not ready after ${PGCTLTIMEOUT:-60} s (PGCTLTIMEOUT)"
+    sleep 0.05
+  done
+}
+
+# usage: docker_temp_server_stop
+# A fast stop. A server that does not end cleanly fails the initialisation. A script may have restarted the server, which is then no
+# child of this shell any more, or have stopped it.
+docker_temp_server_stop() {
+  if read_postmaster_file && [[ "$postmaster_pid" != "$temporary_server" ]]; then
+    pg_ctl --pgdata="$PGDATA" --mode=fast --silent stop
+  elif [[ -e "$PGDATA/postmaster.pid" ]]; then
+    kill -s INT "$temporary_server"
+  fi
+  wait "$temporary_server"
+  check_clean_stop
+  rmdir "$temporary_socket"
+  unset PGHOST PGPASSWORD
+}
+
+# usage: check_clean_stop
+check_clean_stop() {
+  local state
+  state="$(LC_ALL=C pg_controldata "$PGDATA" | sed --quiet 's/^Database cluster state: *//p')"
+  [[ "$state" == 'shut down' ]] || die "the temporary server was not shut down cleanly; its state is: $state"
+}
+
+# usage: report_failed_initialisation
+# A trap for the end of `initialise`, which has set initialisation_stage and scripts_have_begun.
+# shellcheck disable=SC2317,SC2154  # called by the trap
+report_failed_initialisation() {
+  local status=$?
+  [[ -n "$initialisation_stage" ]] || return 0
+  if ((status)); then
+    warn "the initialisation failed (status $status) in: $initialisation_stage"
+  else
+    warn "the initialisation was ended with status 0 by: $initialisation_stage
+A script that is not executable runs inside the initialisation and ends it with \`exit\`: end such a script with \`return\`, or make it executable."
+  fi
+  [[ -n "$scripts_have_begun" ]] || withdraw_initialisation
+}
+
+# usage: require_initialised STATUS
+# STATUS is what the initialisation ended with. An initialisation script that calls `exit 0` ends it too, and the directory's state says so where
+# the status does not.
+require_initialised() {
+  data_directory_state
+  [[ "$1" == 0 && "$REPLY" == complete ]] ||
+    die "the database was not completely initialised and is not served; the message above tells where it stopped"
+}

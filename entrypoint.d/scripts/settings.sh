@@ -1,0 +1,255 @@
+# shellcheck shell=bash
+# The server's configuration, in layers. A file generated at each start includes the others, so that nobody's file is ever edited:
+# a data directory that another image made gets this image's settings, and can go back. Later layers win:
+#
+#   1. the container's own defaults                 this file
+#   2. the image's settings                         /etc/postgresql/image.conf, written when the image was built
+#   3. memory, from the container's limit           memory_settings
+#   4. the user's configuration file                $PGDATA/postgresql.conf, or the one the command line names as config_file
+#   5. the environment: preload, Citus, TLS, log    preload.sh, citus.sh, tls.sh, logging_settings
+#   6. mounted files                                /etc/postgresql/conf.d/*.conf
+#   7. ALTER SYSTEM                                 postgresql.auto.conf
+#   8. the command line                             `-c name=value`
+
+# usage: write_layers [POSTGRES_ARG...]
+# Writes the generated file and sets REPLY to its name.
+write_layers() {
+  local file
+  generated_directory || die "no directory for generated configuration: make /etc/postgresql, /var/run/postgresql or /tmp writable"
+  file="$REPLY/container.conf"
+  mkdir --parents "$REPLY"
+  install_tls_key "$REPLY"
+  layers_text "$@" >"$file.new"
+  mv "$file.new" "$file"
+  REPLY="$file"
+}
+
+# usage: layers_text [POSTGRES_ARG...]
+# Prints the generated file. Its comments name each layer; `--explain` takes them as the origin of what follows.
+layers_text() {
+  printf '# Written by the entrypoint at each start, and overwritten at the next. Settings of your own belong into the data directory,\n'
+  printf '# into /etc/postgresql/conf.d, or on the command line.\n'
+  layer 'default of the container' default_settings
+  image_settings_file
+  include_if_present "$REPLY"
+  layer 'memory limit of the container' memory_settings
+  take_config_file "$@"
+  printf 'include = %s\n' "$(quote_setting "$REPLY")"
+  layer 'environment: POSTGRES_PRELOAD_LIBRARIES, CITUS_ROLE' preload_settings
+  layer 'environment: CITUS_ROLE' citus_settings
+  layer 'environment: POSTGRES_TLS_*' tls_settings
+  layer 'environment: POSTGRES_LOG' logging_settings
+  [[ ! -d /etc/postgresql/conf.d ]] || printf "include_dir = '/etc/postgresql/conf.d'\n"
+}
+
+# usage: layer TITLE FUNCTION
+# Prints what FUNCTION prints under a comment with TITLE, or nothing if that is nothing.
+layer() {
+  local text
+  text="$("$2")"
+  [[ -z "$text" ]] || printf '# %s\n%s\n' "$1" "$text"
+}
+
+# usage: include_if_present FILE
+# A configuration directory mounted over the image's own hides this file.
+include_if_present() { printf 'include_if_exists = %s\n' "$(quote_setting "$1")"; }
+
+# usage: default_settings
+# What a container needs where PostgreSQL's default is made for a machine. A build from unpatched source looks for the socket in /tmp,
+# in the server and in libpq, so there it stays in both places. The server is only asked where the image does not say: it takes a tenth of
+# a second.
+default_settings() {
+  printf "listen_addresses = '*'\n"
+  image_settings_file
+  [[ ! -r "$REPLY" || "$(<"$REPLY")" != *$'\n''unix_socket_directories '* ]] || return 0
+  if [[ "$(postgres --describe-config | awk -F '\t' '$1 == "unix_socket_directories" { print $5 }')" == /tmp ]]; then
+    printf "unix_socket_directories = '/var/run/postgresql, /tmp'\n"
+  fi
+}
+
+# usage: server_command [POSTGRES_ARG...]
+# Sets REPLY_COMMAND to the command that starts the server with all layers; the user's arguments come last and win.
+server_command() {
+  take_config_file "$@"
+  generated_directory
+  REPLY_COMMAND=(postgres -D "$PGDATA" -c "config_file=$REPLY/container.conf" "${REPLY_ARGUMENTS[@]}")
+}
+
+# usage: ensure_layers [POSTGRES_ARG...]
+# Writes the generated file, unless this process has written it for the same arguments.
+ensure_layers() {
+  [[ "${layers_written_for-none}" != "$*" ]] || return 0
+  write_layers "$@"
+  layers_written_for="$*"
+}
+
+# usage: server_setting NAME [POSTGRES_ARG...]
+# Prints the value the server would use.
+server_setting() {
+  local name="$1"
+  shift
+  ensure_layers "$@"
+  server_command "$@"
+  "${REPLY_COMMAND[@]}" -C "$name"
+}
+
+# usage: take_config_file [POSTGRES_ARG...]
+# Sets REPLY to the configuration file that the arguments name, else to the data directory's, and REPLY_ARGUMENTS to the other arguments.
+take_config_file() {
+  REPLY="$PGDATA/postgresql.conf"
+  REPLY_ARGUMENTS=()
+  while (($#)); do
+    case "$1 ${2:-}" in
+      '-c config_file='* | '-c config-file='*)
+        REPLY="${2#*=}"
+        shift
+        ;;
+      -cconfig[_-]file=*' '* | --config[_-]file=*' '*) REPLY="${1#*=}" ;;
+      *) REPLY_ARGUMENTS+=("$1") ;;
+    esac
+    shift
+  done
+}
+
+# usage: argument_settings [POSTGRES_ARG...]
+# Prints "name<TAB>value<TAB>origin" for each setting, also of the short options (postgres's manual page, "Options").
+argument_settings() {
+  local value
+  while (($#)); do
+    case "$1" in
+      --*=*) argument_setting "${1#--}" ;;
+      -[BDNSchkp]*)
+        value="${1:2}"
+        if [[ -z "$value" ]]; then
+          (($# > 1)) || break
+          value="$2"
+        fi
+        argument_setting "$(short_option "${1:1:1}")$value"
+        [[ -n "${1:2}" ]] || shift
+        ;;
+      -F) argument_setting fsync=off ;;
+      -i) argument_setting 'listen_addresses=*' ;;
+      -l) argument_setting ssl=on ;;
+    esac
+    shift
+  done
+}
+
+# usage: argument_setting NAME=VALUE
+argument_setting() {
+  local name="${1%%=*}"
+  [[ "$1" != *=* ]] || printf '%s\t%s\tcommand line\n' "${name//-/_}" "${1#*=}"
+}
+
+# usage: short_option LETTER
+# Prints what the value of an option of one letter is to be prefixed with; -c brings its own name.
+short_option() {
+  case "$1" in
+    B) printf 'shared_buffers=' ;;
+    D) printf 'data_directory=' ;;
+    N) printf 'max_connections=' ;;
+    S) printf 'work_mem=' ;;
+    h) printf 'listen_addresses=' ;;
+    k) printf 'unix_socket_directories=' ;;
+    p) printf 'port=' ;;
+  esac
+}
+
+# usage: list_settings FILE
+# Prints "name<TAB>value<TAB>line" for each setting. Values are unquoted. The syntax is the manual's, "Setting Parameters": an equals
+# sign is optional, a hash sign begins a comment outside quotes, quotes are doubled inside quotes.
+list_settings() {
+  awk -v quote="'" '
+    {
+      line = $0
+      sub(/^[ \t]+/, "", line)
+      if (line == "" || line ~ /^#/) next
+      if (!match(line, /^[A-Za-z_][A-Za-z0-9_.]*/)) next
+      name = tolower(substr(line, 1, RLENGTH))
+      rest = substr(line, RLENGTH + 1)
+      sub(/^[ \t]*=?[ \t]*/, "", rest)
+      if (substr(rest, 1, 1) == quote) {
+        value = ""
+        for (at = 2; at <= length(rest); at++) {
+          letter = substr(rest, at, 1)
+          following = substr(rest, at + 1, 1)
+          if (letter == quote && following == quote) { value = value quote; at++ }
+          else if (letter == "\\" && following != "") { value = value following; at++ }
+          else if (letter == quote) break
+          else value = value letter
+        }
+      } else {
+        value = rest
+        sub(/[ \t]*(#.*)?$/, "", value)
+      }
+      printf "%s\t%s\t%d\n", name, value, NR
+    }' "$1"
+}
+
+# usage: setting_in FILE NAME
+# Prints the value FILE gives NAME; the last one counts, as it does for PostgreSQL. Prints nothing if it gives none.
+setting_in() {
+  [[ -r "$1" ]] || return 0
+  list_settings "$1" | awk -F '\t' -v name="$2" '$1 == name { value = $2 } END { if (value != "") print value }'
+}
+
+# usage: logging_settings
+# A week of files, each day's overwritten in the next, so that no disk fills up unseen.
+logging_settings() {
+  [[ "$POSTGRES_LOG" == file ]] || return 0
+  printf "logging_collector = on\n"
+  printf "log_directory = '/var/log/postgresql'\n"
+  printf "log_filename = 'postgresql-%%a.log'\n"
+  printf "log_truncate_on_rotation = on\n"
+  printf "log_rotation_age = 1d\n"
+  printf "log_rotation_size = 0\n"
+}
+
+# usage: check_memory
+check_memory() {
+  local limit
+  limit="$(memory_limit)"
+  [[ -z "$limit" ]] || ((limit >= 128 * 1024 * 1024)) || warn "the container may use $((limit / 1024 / 1024)) MB of memory; PostgreSQL wants 128 MB or more"
+}
+
+# usage: memory_limit
+# Prints the limit in bytes, of cgroup v2 or v1, or nothing.
+memory_limit() { limit_in /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes; }
+
+# usage: limit_in FILE...
+# Prints what the first of the files that there is gives as limit. Version 2 says "no limit" with a word, version 1 with a number near 2^63.
+limit_in() {
+  local file value
+  for file; do
+    [[ -r "$file" ]] || continue
+    value="$(<"$file")"
+    if [[ "$value" =~ ^[0-9]+$ ]] && ((${#value} < 16)); then
+      printf '%s\n' "$value"
+    fi
+    return 0
+  done
+}
+
+# usage: at_least_at_most VALUE MINIMUM MAXIMUM
+at_least_at_most() {
+  local value="$1"
+  ((value >= $2)) || value="$2"
+  ((value <= $3)) || value="$3"
+  printf '%s' "$value"
+}
+
+# usage: memory_settings
+# From the container's limit. Without a limit there are none: on a laptop a database must not take what is not its own. The shares are the
+# manual's advice ("a reasonable starting value for shared_buffers is 25%"); work_mem is for the default of 100
+# connections, a quarter of which sort at one time.
+memory_settings() {
+  local limit megabytes
+  [[ "$POSTGRES_AUTO_MEMORY" == on ]] || return 0
+  limit="$(memory_limit)"
+  [[ -n "$limit" ]] || return 0
+  megabytes=$((limit / 1024 / 1024))
+  printf 'shared_buffers = %sMB\n' "$(at_least_at_most $((megabytes / 4)) 16 16384)"
+  printf 'effective_cache_size = %sMB\n' "$(at_least_at_most $((megabytes * 3 / 4)) 64 1048576)"
+  printf 'maintenance_work_mem = %sMB\n' "$(at_least_at_most $((megabytes / 16)) 16 2047)"
+  printf 'work_mem = %sMB\n' "$(at_least_at_most $((megabytes / 100)) 2 256)"
+}
