@@ -278,8 +278,7 @@ fn a_file_that_holds_no_value_is_named() {
     ] {
         std::fs::write(place(name), contents).expect("a file is written");
     }
-    let read =
-        "collect_problems; file_env VALUE default; printf '<%s>' \"$VALUE\" \"${empty_files[VALUE]:-}\" \"${problems[@]}\"";
+    let read = "collect_problems; file_env VALUE default; printf '<%s>' \"$VALUE\" \"${empty_files[VALUE]:-}\" \"${problems[@]}\"";
     let given = |file: &str| shell(read, &[("VALUE_FILE", file)]);
     assert_eq!(given(&place("lines")), "<two\nlines><>");
     assert_eq!(given(&place("empty")), format!("<><{}>", place("empty")));
