@@ -1,9 +1,9 @@
-//! A Citus cluster without Patroni: a coordinator and workers that register themselves, and stay registered whatever address they get.
+//! A Citus cluster without Patroni: a coordinator and workers that register themselves, and stay registered under any address.
 
 use super::container::{Container, Network, Volume};
 use super::needs::{needs_citus, needs_image};
 
-/// Makes a node of one cluster. The password is one that libpq's password file has to quote.
+/// Creates a node of one cluster. Its password needs quoting in libpq's password file.
 fn node(network: &Network, options: &[&str]) -> Container {
     let network = format!("--network={}", network.0);
     let fixed = [
@@ -16,7 +16,7 @@ fn node(network: &Network, options: &[&str]) -> Container {
     container
 }
 
-/// What the coordinator says of its nodes and their shards: active, synchronised, with shards, and at the node's own address.
+/// The coordinator's nodes: group, whether it is active, whether its metadata is synchronised.
 const STATE: &str = "SELECT string_agg(format('%s %s %s', groupid, isactive, metadatasynced), ', ' ORDER BY groupid) FROM pg_dist_node";
 
 fn wait_for_nodes(coordinator: &Container, count: u32) {
@@ -26,7 +26,7 @@ fn wait_for_nodes(coordinator: &Container, count: u32) {
 }
 
 #[test(citus_1)]
-fn workers_register_and_come_back_under_other_addresses() {
+fn workers_register_again_under_new_addresses() {
     needs_citus();
     let network = Network::new();
     let coordinator = node(&network, &["--env=CITUS_ROLE=coordinator"]);
@@ -53,7 +53,7 @@ fn workers_register_and_come_back_under_other_addresses() {
     let placed = "SELECT count(*), count(DISTINCT groupid) FROM pg_dist_placement";
     assert_eq!(app(&coordinator, placed), "8|2");
 
-    // In this order an engine that hands out the lowest free address gives each worker the other's.
+    // An engine that assigns the lowest free address swaps the workers' addresses in this order.
     let address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
     let before = (early.inspect(address), late.inspect(address));
     for container in [&early, &late, &coordinator] {
@@ -74,13 +74,13 @@ fn workers_register_and_come_back_under_other_addresses() {
     assert_eq!(
         app(&early, "SELECT count(*) FROM events"),
         "1000",
-        "a worker answers as well"
+        "a worker answers too"
     );
     assert_eq!(app(&early, "SELECT groupid FROM pg_dist_local_group"), "1");
 }
 
 #[test(citus_2)]
-fn a_worker_that_lost_its_data_does_not_pass_for_the_one_that_had_it() {
+fn an_empty_worker_does_not_replace_the_registered_one() {
     needs_citus();
     let network = Network::new();
     let coordinator = node(
@@ -109,11 +109,7 @@ fn a_worker_that_lost_its_data_does_not_pass_for_the_one_that_had_it() {
     let empty = node(&network, &as_worker);
     empty.start();
     empty.wait_until_serving();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !empty.log().contains("this data directory has none; restore it") {
-        assert!(std::time::Instant::now() < deadline, "{}", empty.log());
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    empty.wait_for_log("this data directory has none; restore it");
     drop(empty);
     let back = node(&network, &[&as_worker[..], &[&volume.as_data()]].concat());
     back.start();

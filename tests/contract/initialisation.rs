@@ -1,4 +1,4 @@
-//! Lines 10 to 22: how a cluster is made, and what happens to one that is there.
+//! How a cluster is initialised, and what happens to an existing one.
 
 use std::io::Write as _;
 
@@ -32,7 +32,7 @@ fn quotes_in_initdb_arguments_stay_intact() {
     let refused = Container::to_the_end(&["--env", PASSWORD, "--env", arguments], &[]);
     assert!(
         refused.err.contains("$(touch$IFS/tmp/x)"),
-        "the words are given to initdb, not to a shell: {refused:?}"
+        "initdb gets the words, not a shell: {refused:?}"
     );
     let arguments = arguments.replace(" $(touch$IFS/tmp/x)", "");
     let container = Container::serving(&["--env", PASSWORD, "--env", &arguments], &[]);
@@ -92,7 +92,7 @@ fn no_tcp_address_is_open_during_initialisation() {
 }
 
 #[test(line_14)]
-fn names_and_password_with_spaces_and_quotes() {
+fn names_and_passwords_may_have_spaces_and_quotes() {
     needs_image();
     let (user, database, password) = (r#"us er'"$x\"#, r#"d=b'"$y\"#, r#"p w'"$z\"#);
     let options = [
@@ -168,6 +168,8 @@ fn sql_files_plain_and_compressed() {
         "{1,2,3,4}"
     );
     assert!(!container.log().contains("psqlrc was read"));
+    let read = container.shell("psql -U postgres -c 'SELECT 1'").ok();
+    assert!(read.contains("psqlrc was read"), "psql finds the file: {read}");
 }
 
 /// `INSERT INTO t VALUES (3);` as xz -6 writes it.
@@ -253,7 +255,7 @@ fn hosts_log_in_by_the_method_of_password_encryption() {
 }
 
 #[test(line_20)]
-fn initialisation_ends_with_a_fast_stop_and_the_real_start() {
+fn initialisation_ends_with_a_fast_stop_and_a_start() {
     needs_image();
     let container = Container::serving(&["--env", PASSWORD], &[]);
     let log = container.log();
@@ -289,7 +291,7 @@ fn an_initialised_directory_is_started_as_it_is() {
 }
 
 #[test(line_22)]
-fn data_of_another_major_version_is_refused_untouched() {
+fn data_of_another_major_is_rejected_untouched() {
     needs_image();
     let volume = Volume::new();
     volume.shell(&format!(

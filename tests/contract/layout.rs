@@ -1,12 +1,11 @@
-//! The layout table: what the image promises before it is started.
+//! The layout of the image, before it is started.
 
-use super::container::{Container, DATA, HEALTH_CHECK, SCRIPTS, docker, image};
+use super::container::{Container, DATA, HEALTH_CHECK, SCRIPTS, docker};
 use super::needs::needs_image;
 
 #[test(layout_1)]
-fn the_image_configuration() {
-    needs_image();
-    let name = image().expect("checked above");
+fn image_configuration_is_as_documented() {
+    let name = needs_image();
     let field = |format: &str| docker(["image", "inspect", "--format", format, name]).ok();
     assert_eq!(field("{{json .Config.Entrypoint}}"), r#"["/entrypoint.sh"]"#);
     assert_eq!(field("{{json .Config.Cmd}}"), r#"["postgres"]"#);
@@ -26,7 +25,7 @@ fn the_image_configuration() {
 }
 
 #[test(layout_2)]
-fn the_files() {
+fn files_have_the_documented_owners() {
     needs_image();
     let script = format!(
         "stat -L -c '%n %U:%G %a' {DATA}; stat -c '%U:%G' /opt/container/entrypoint.d {HEALTH_CHECK}; id -u; id -g; \

@@ -1,11 +1,11 @@
-//! The entrypoint's library functions by themselves, in the machine's own bash: no container, no image.
+//! The entrypoint's functions in this machine's bash, without a container or an image.
 
 use std::io::Write as _;
 use std::process::Command;
 
 use crate::support::project;
 
-/// Sources the entrypoint, runs a script after it, and gives its standard output.
+/// Sources the entrypoint and runs a script; gives its standard output.
 #[track_caller]
 fn shell(script: &str, environment: &[(&str, &str)]) -> String {
     let entrypoint = project().join("entrypoint.d/entrypoint.sh");
@@ -23,7 +23,7 @@ fn shell(script: &str, environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn words_are_split_as_a_shell_would_and_never_evaluated() {
+fn words_are_split_and_never_evaluated() {
     let split = "split_words words \"$TEXT\"; printf '<%s>' \"${words[@]}\"";
     for (text, expected) in [
         (
@@ -67,7 +67,7 @@ fn settings_files_are_read_as_the_manual_says() {
 }
 
 #[test]
-fn kinds_of_start_are_told_from_words_alone() {
+fn the_kind_of_start_depends_on_words_alone() {
     for (command, scope, kind) in [
         ("postgres", "", "standalone"),
         ("postgres -c work_mem=1MB", "", "standalone"),
@@ -85,7 +85,7 @@ fn kinds_of_start_are_told_from_words_alone() {
 }
 
 #[test]
-fn the_command_lines_configuration_file_is_taken_out() {
+fn config_file_is_taken_from_the_arguments() {
     let script = "take_config_file \"${ARGS[@]}\"; printf '%s|' \"$REPLY\" \"${REPLY_ARGUMENTS[@]}\"";
     for (arguments, expected) in [
         ("-c config_file=/a -c port=1", "/a|-c|port=1|"),
@@ -109,7 +109,7 @@ fn values_are_quoted_for_each_kind_of_file() {
 }
 
 #[test]
-fn a_tls_key_is_acceptable_by_postgresqls_own_rule() {
+fn a_tls_key_is_judged_by_the_rule_of_postgresql() {
     use std::os::unix::fs::PermissionsExt as _;
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let path = file.path().to_str().expect("a UTF-8 path");
@@ -125,7 +125,7 @@ fn a_tls_key_is_acceptable_by_postgresqls_own_rule() {
 }
 
 #[test]
-fn a_patroni_file_of_ones_own_is_not_overridden_by_defaults() {
+fn defaults_do_not_override_a_mounted_patroni_file() {
     let script = "read_environment; read_patroni_environment patroni; printf '%s|%s' \"$PATRONI_SUPERUSER_USERNAME\" \"$PATRONI_REPLICATION_USERNAME\"";
     let plain = [("POSTGRES_USER", "me"), ("POSTGRES_PASSWORD", "x")];
     assert_eq!(shell(script, &plain), "me|replicator");
@@ -160,7 +160,7 @@ fn settings_on_the_command_line_are_read_in_every_form() {
 }
 
 #[test]
-fn a_memory_limit_is_read_from_both_versions_of_cgroups() {
+fn a_memory_limit_is_read_from_both_cgroup_versions() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (two, one) = (directory.path().join("two"), directory.path().join("one"));
     let limit = || shell(&format!("limit_in '{}' '{}'", two.display(), one.display()), &[]);
@@ -183,7 +183,7 @@ fn a_memory_limit_is_read_from_both_versions_of_cgroups() {
 }
 
 #[test]
-fn the_options_of_upgrade_are_words_that_it_knows() {
+fn upgrade_knows_its_options() {
     let script = "read_upgrade_options \"${ARGS[@]}\"; printf '%s %s' \"$upgrade_action\" \"$upgrade_mode\"; printf ' %s' \"${problems[@]}\"";
     for (arguments, expected) in [
         ("", "upgrade copy "),
@@ -203,7 +203,7 @@ fn the_options_of_upgrade_are_words_that_it_knows() {
 }
 
 #[test]
-fn the_exchange_of_two_clusters_can_be_repeated() {
+fn exchanging_two_clusters_can_be_repeated() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let data = directory.path().to_str().expect("a UTF-8 path");
     let script = "mkdir -p $PGDATA/.upgrade/{old,new} $PGDATA/base; touch $PGDATA/PG_VERSION $PGDATA/.upgrade/new/{PG_VERSION,base}
@@ -220,7 +220,7 @@ fn the_exchange_of_two_clusters_can_be_repeated() {
 }
 
 #[test]
-fn what_kubernetes_sets_for_services_is_not_given_by_anybody() {
+fn kubernetes_service_links_are_not_settings() {
     let script = "forget_service_links CITUS_ PATRONI_; given_variables CITUS_; printf '%s ' \"${REPLY_VARIABLES[@]}\"; \
                   given_variables PATRONI_; printf '%s ' \"${REPLY_VARIABLES[@]}\"";
     let variables = [
@@ -240,13 +240,13 @@ fn what_kubernetes_sets_for_services_is_not_given_by_anybody() {
 }
 
 #[test]
-fn ports_are_numbers_that_a_port_can_have() {
+fn only_numbers_of_ports_are_ports() {
     let script = "for port in 1 5432 65535 0 00 65536 99999 123456 -1 5432a '' 08; do ! is_port \"$port\" || printf '%s ' \"$port\"; done";
     assert_eq!(shell(script, &[]), "1 5432 65535 08 ");
 }
 
 #[test]
-fn blanks_around_a_value_are_taken_away() {
+fn blanks_around_a_value_are_removed() {
     for (value, expected) in [(" trust\t\n", "trust"), ("a b", "a b"), ("  ", ""), ("", "")] {
         assert_eq!(
             shell("trim VALUE; printf '%s' \"$VALUE\"", &[("VALUE", value)]),
@@ -261,7 +261,7 @@ fn a_password_file_is_quoted_as_libpq_reads_it() {
 }
 
 #[test]
-fn a_file_that_holds_no_value_is_named() {
+fn a_file_without_a_value_is_named() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let place = |name: &str| {
         directory
@@ -296,7 +296,7 @@ fn a_file_that_holds_no_value_is_named() {
 }
 
 #[test]
-fn a_databases_name_is_quoted_as_libpq_reads_it() {
+fn a_database_name_is_quoted_as_libpq_reads_it() {
     for (name, expected) in [
         ("app", "dbname='app'"),
         (r"a=b'c", r"dbname='a=b\'c'"),
@@ -361,7 +361,7 @@ fn seconds_are_whole_numbers() {
 }
 
 #[test]
-fn secrets_are_masked_and_what_is_beside_them_is_not() {
+fn only_the_secret_part_is_masked() {
     for (text, expected) in [
         ("host=h password=a user=u", "host=h password=*** user=u"),
         (r"password = 'it\'s a' user=u", "password = *** user=u"),
@@ -388,7 +388,7 @@ fn secrets_are_masked_and_what_is_beside_them_is_not() {
 }
 
 #[test]
-fn a_link_and_what_it_leads_to_are_the_same_place() {
+fn a_link_and_its_target_are_the_same_path() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let above = directory.path().to_str().expect("a UTF-8 path");
     std::fs::create_dir(format!("{above}/real")).expect("a directory is made");

@@ -1,9 +1,9 @@
-//! Lines 9, 25 and 30: what can be known to be wrong before initdb is found before it, and what fails after it leaves nothing behind.
+//! Mistakes that can be known before initdb are found before it, and a failure after it leaves nothing behind.
 
 use super::container::{Container, DATA, PASSWORD, Volume};
 use super::needs::needs_image;
 
-/// A start with these files, options and arguments must be refused for each of the reasons, and the data directory must stay empty.
+/// A start with these files, options and arguments is rejected for each of the reasons, and the data directory stays empty.
 #[track_caller]
 fn refused_untouched(files: &[(&str, &str)], options: &[&str], command: &[&str], reasons: &[&str]) {
     let volume = Volume::new();
@@ -23,7 +23,7 @@ fn refused_untouched(files: &[(&str, &str)], options: &[&str], command: &[&str],
 }
 
 #[test(line_30)]
-fn settings_on_the_command_line_that_the_server_refuses_are_found_before_initdb() {
+fn settings_the_server_rejects_are_found_before_initdb() {
     needs_image();
     refused_untouched(
         &[],
@@ -103,7 +103,7 @@ fn mistakes_in_mounted_files_are_found_before_initdb() {
 }
 
 #[test(line_30)]
-fn tls_files_that_do_not_fit_are_found_before_initdb() {
+fn mismatched_tls_files_are_found_before_initdb() {
     needs_image();
     let options = [
         "--env=POSTGRES_TLS_CERT_FILE=/tls.crt",
@@ -140,7 +140,7 @@ fn tls_files_that_do_not_fit_are_found_before_initdb() {
 }
 
 #[test(line_30)]
-fn methods_that_no_line_of_pg_hba_can_have_are_found_before_initdb() {
+fn impossible_hba_methods_are_found_before_initdb() {
     needs_image();
     for (method, reason) in [
         (
@@ -164,7 +164,7 @@ fn methods_that_no_line_of_pg_hba_can_have_are_found_before_initdb() {
 }
 
 #[test(line_30)]
-fn options_of_initdb_that_contradict_the_environment_are_found_before_it() {
+fn contradictory_initdb_options_are_rejected() {
     needs_image();
     refused_untouched(
         &[],
@@ -202,7 +202,7 @@ fn options_of_initdb_that_contradict_the_environment_are_found_before_it() {
 }
 
 #[test]
-fn settings_that_only_fit_what_initdb_is_told_are_taken() {
+fn settings_that_need_initdb_options_are_accepted() {
     needs_image();
     let container = Container::serving(
         &[
@@ -217,7 +217,7 @@ fn settings_that_only_fit_what_initdb_is_told_are_taken() {
 }
 
 #[test(line_25)]
-fn a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begins_afresh() {
+fn a_failure_before_any_script_leaves_nothing() {
     needs_image();
     let (volume, wal) = (Volume::new(), Volume::new());
     wal.shell(&format!("chown -R 999:999 {DATA}"));
@@ -250,7 +250,7 @@ fn a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begins_afres
 }
 
 #[test(line_09)]
-fn an_arbitrary_uid_works_in_a_writable_directory_of_roots() {
+fn an_arbitrary_uid_works_in_a_directory_of_root() {
     needs_image();
     let volume = Volume::new();
     volume.shell(&format!(
@@ -278,7 +278,7 @@ fn an_arbitrary_uid_works_in_a_writable_directory_of_roots() {
 }
 
 #[test(line_09)]
-fn a_directory_of_someone_elses_that_holds_something_is_refused_before_initdb() {
+fn another_users_directory_with_files_is_rejected() {
     needs_image();
     let volume = Volume::new();
     volume.shell(&format!(
@@ -295,7 +295,7 @@ fn a_directory_of_someone_elses_that_holds_something_is_refused_before_initdb() 
 }
 
 #[test(config_1)]
-fn explain_shows_no_secret_and_ends_with_1_for_a_setting_that_is_refused() {
+fn explain_masks_secrets_and_fails_for_bad_settings() {
     needs_image();
     let volume = Volume::new();
     let command = [
@@ -337,7 +337,7 @@ fn explain_shows_no_secret_and_ends_with_1_for_a_setting_that_is_refused() {
 }
 
 #[test(line_31)]
-fn a_library_may_be_named_as_postgresql_names_its_own() {
+fn preload_libraries_accept_the_libdir_prefix() {
     needs_image();
     let libraries = "--env=POSTGRES_PRELOAD_LIBRARIES=$libdir/auto_explain,$libdir/pgaudit";
     let container = Container::serving(&["--env", PASSWORD, libraries], &[]);

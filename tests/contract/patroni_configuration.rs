@@ -1,10 +1,10 @@
-//! The generated patroni.yml: that Patroni takes it, whatever the store and the mode, and what is in it of the user's.
+//! The generated patroni.yml: Patroni accepts it for every store and mode, and it has the user's settings.
 
 use super::container::{Container, DATA, Ran, Volume};
 use super::needs::needs_patroni;
 
-/// Writes the file as a start would, has Patroni check it together with the variables, and prints it. Patroni wants to reach the store,
-/// so something has to answer.
+/// Writes the file as a start would, has Patroni check it together with the variables, and prints it. Patroni connects to the store, so
+/// something has to answer.
 const CHECK: &str = "cd /tmp; source /entrypoint.sh; set -Eeuo pipefail; read_environment; read_patroni_environment patroni
     check_patroni patroni; stop_on_problems; patroni_text >/tmp/patroni.yml
     /opt/patroni/bin/python3 -m http.server --bind 127.0.0.1 2379 >/dev/null 2>&1 &
@@ -29,7 +29,7 @@ fn checked(variables: &[&str], hooks: &Volume) -> Ran {
 }
 
 #[test(patroni_2)]
-fn the_generated_file_is_valid_with_every_store_and_mode() {
+fn generated_file_is_valid_for_every_store_and_mode() {
     needs_patroni();
     let cases: [(&[&str], &[&str]); 5] = [
         (
@@ -108,7 +108,7 @@ fn the_generated_file_is_valid_with_every_store_and_mode() {
 }
 
 #[test(patroni_3)]
-fn hooks_are_callbacks_and_ways_to_make_data() {
+fn hooks_become_callbacks_and_bootstrap_methods() {
     needs_patroni();
     let hooks = Volume::new();
     hooks.shell(&format!(

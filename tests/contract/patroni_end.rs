@@ -1,12 +1,10 @@
-//! How a member ends: the engine learns whether Patroni has failed, and PostgreSQL is stopped whatever became of Patroni.
-
-use std::time::{Duration, Instant};
+//! How a member ends: the engine learns whether Patroni failed, and PostgreSQL is stopped in any case.
 
 use super::container::{Container, Volume, docker};
 use super::needs::{needs_patroni, needs_store};
 use super::patroni::{Cluster, REPLICATES};
 
-/// The state in which the last server has left the data directory.
+/// The state in which the last server left the data directory.
 #[track_caller]
 fn data_state(volume: &Volume) -> String {
     volume.shell("pg_controldata | sed -n 's/^Database cluster state: *//p'")
@@ -16,9 +14,9 @@ fn data_state(volume: &Volume) -> String {
 const PATRONI: &str = "$(grep --files-with-matches --null-data --line-regexp '/opt/patroni/bin/patron[i]' /proc/[0-9]*/cmdline | cut -d / -f 3)";
 
 #[test(patroni_9)]
-fn a_failure_is_the_containers() {
+fn the_container_ends_with_the_status_of_patroni() {
     needs_patroni();
-    // Its library is not in the image, which only Patroni finds out.
+    // Raft's library is not in the image, which only Patroni finds out.
     let options = [
         "--env=PATRONI_SCOPE=test",
         "--env=PATRONI_RAFT_SELF_ADDR=127.0.0.1:2222",
@@ -44,16 +42,16 @@ fn a_failure_is_the_containers() {
 }
 
 #[test(patroni_9)]
-fn postgresql_is_stopped_cleanly_whatever_ends_patroni() {
+fn postgresql_stops_cleanly_however_patroni_ends() {
     needs_store();
     let volume = Volume::new();
     let mut cluster = Cluster::new();
     let leader = cluster.add(&[REPLICATES, &volume.as_data()]);
     let member = |cluster: &Cluster| cluster.members[leader].name.clone();
-    // Ten seconds, the engine's default, are enough where a machine does nothing else.
+    // The engine's default of ten seconds is enough on an idle machine only.
     let stop = |name: &str| docker(["stop", "--time=60", name]).ok();
 
-    // The store tells of the former life as well, so the server is asked.
+    // The store also remembers the previous start, so the server is asked.
     let serves = |cluster: &Cluster| {
         cluster.wait_for(leader, "Leader\trunning");
         cluster.members[leader]
@@ -62,8 +60,7 @@ fn postgresql_is_stopped_cleanly_whatever_ends_patroni() {
 
     // Sessions do not hold it up.
     serves(&cluster);
-    let session = "psql -U postgres -c 'SELECT pg_sleep(600)' </dev/null >/dev/null 2>&1 & disown";
-    assert_eq!(cluster.members[leader].shell(session).status, 0);
+    cluster.members[leader].open_session();
     stop(&member(&cluster));
     assert_eq!(
         cluster.members[leader].wait(),
@@ -82,7 +79,7 @@ fn postgresql_is_stopped_cleanly_whatever_ends_patroni() {
         assert_eq!(data_state(&volume), "shut down", "{signal}: {}", first.log());
     }
 
-    // Patroni leaves PostgreSQL running when it ends in a cluster that is paused.
+    // In a paused cluster Patroni leaves PostgreSQL running when it ends.
     cluster.members[leader].start();
     serves(&cluster);
     cluster.members[leader].shell("patronictl pause --wait").ok();
@@ -100,21 +97,17 @@ fn postgresql_is_stopped_cleanly_whatever_ends_patroni() {
 }
 
 #[test(patroni_9)]
-fn process_1_reaps_and_passes_signals_on() {
+fn process_1_reaps_and_forwards_signals() {
     needs_store();
     let mut cluster = Cluster::new();
     let leader = cluster.add(&[REPLICATES]);
     cluster.wait_for(leader, "Leader\trunning");
     let first = &cluster.members[leader];
     assert_ne!(first.shell(&format!("echo {PATRONI}")).ok(), "1");
-    // PostgreSQL is nobody's child but process 1's when Patroni starts it anew.
+    // When Patroni restarts PostgreSQL, it is a child of process 1 only.
     first.shell("pg_ctl stop --mode=immediate").ok();
     first.wait_for("psql -U postgres -Atc 'SELECT pg_is_in_recovery()' | grep f");
     super::process::leave_orphans(first);
     docker(["kill", "--signal=HUP", &first.name]).ok();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !first.log().contains("No local configuration items changed") {
-        assert!(Instant::now() < deadline, "no reload: {}", first.log());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    first.wait_for_log("No local configuration items changed");
 }

@@ -1,4 +1,4 @@
-//! A first start that did not complete, under Patroni: it is refused, and started over when told to. Patroni itself would make what is left of it
+//! A first start under Patroni that did not complete is rejected, or started over on request. Patroni itself would make its remains the
 //! leader.
 
 use super::container::{DATA, Volume};
@@ -7,7 +7,7 @@ use super::patroni::{Cluster, REPLICATES};
 
 const START_OVER: &str = "--env=POSTGRES_ON_FAILED_INIT=start-over";
 
-/// A start on the volume must be refused, each time.
+/// A start on the volume is rejected, each time.
 #[track_caller]
 fn refused(cluster: &Cluster, volume: &Volume) {
     for _ in 0..2 {
@@ -23,7 +23,7 @@ fn refused(cluster: &Cluster, volume: &Volume) {
     }
 }
 
-/// A member that may start over must become leader of a whole cluster, without a marker, and another one join it.
+/// A member that may start over becomes the leader of a complete cluster without a marker, and another one joins it.
 #[track_caller]
 fn started_over(cluster: &mut Cluster, volume: &Volume, options: &[&str]) {
     let leader = cluster.add(&[&[REPLICATES, &volume.as_data(), START_OVER], options].concat());
@@ -37,7 +37,7 @@ fn started_over(cluster: &mut Cluster, volume: &Volume, options: &[&str]) {
                 .sql("SELECT string_agg(relname, ' ') FROM pg_class WHERE relname IN ('half', 'made_once')"),
             "made_once"
         );
-        assert_ne!(member.shell("ls -d $PGDATA/.initialising").status, 0);
+        member.lacks("$PGDATA/.initialising");
     }
     let leader = &cluster.members[leader];
     assert_eq!(
@@ -50,7 +50,7 @@ fn started_over(cluster: &mut Cluster, volume: &Volume, options: &[&str]) {
 }
 
 #[test(patroni_10, line_25)]
-fn a_failed_script_leaves_nothing_that_is_served() {
+fn a_failed_script_leaves_nothing_to_serve() {
     needs_store();
     let (volume, mut cluster) = (Volume::new(), Cluster::new());
     for (name, text) in [
@@ -76,7 +76,7 @@ fn a_failed_script_leaves_nothing_that_is_served() {
 }
 
 #[test(patroni_10, line_25)]
-fn a_kill_meanwhile_leaves_nothing_that_is_served() {
+fn a_member_killed_during_initialisation_is_not_served() {
     needs_store();
     let (volume, mut cluster) = (Volume::new(), Cluster::new());
     for moment in [
@@ -94,7 +94,7 @@ fn a_kill_meanwhile_leaves_nothing_that_is_served() {
 }
 
 #[test(patroni_10)]
-fn a_member_of_another_name_starts_over_when_the_store_has_forgotten_the_killed_one() {
+fn a_renamed_member_starts_over_once_the_store_forgets() {
     needs_store();
     let (volume, mut cluster) = (Volume::new(), Cluster::new());
     let killed = cluster.create(&[REPLICATES, &volume.as_data(), "--env=PATRONI_NAME=other"]);
@@ -108,11 +108,11 @@ fn a_member_of_another_name_starts_over_when_the_store_has_forgotten_the_killed_
 }
 
 #[test(patroni_10)]
-fn a_failure_before_any_script_leaves_nothing_and_a_corrected_start_begins_afresh() {
+fn a_failure_before_any_script_leaves_nothing() {
     needs_store();
     let (volume, mut cluster) = (Volume::new(), Cluster::new());
     let mount = volume.as_data();
-    // The second one fails when the server is started.
+    // The second one fails when the server starts.
     for (options, file) in [("POSTGRES_INITDB_ARGS=--wal-segsize=3", ""), ("A=", "ssl = on\n")] {
         let failing = cluster.create(&[
             REPLICATES,

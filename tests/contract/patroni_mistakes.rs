@@ -1,14 +1,14 @@
-//! What a start under Patroni refuses, and what a start without Patroni refuses of it: nothing that is given is without effect in silence.
+//! What a start under Patroni rejects, and what a start without Patroni rejects of it: no setting is silently without effect.
 
 use super::container::{Container, PASSWORD, Volume};
 use super::needs::{needs_image, needs_patroni, needs_store};
 use super::patroni::{Cluster, REPLICATES};
 
-/// All that Patroni cannot start without.
+/// The least that Patroni needs to start.
 const COMPLETE: &str = "scope: mine\nname: me\netcd3: {host: 'localhost:1'}\nrestapi: {listen: ':8008'}\n\
                         postgresql: {listen: '*:5432', data_dir: /var/lib/postgresql/data}\n";
 
-/// Starts with a file of the user's and gives what is said on standard error; the start must be refused before it changes anything.
+/// Starts with a mounted file and gives standard error; the start is rejected before it changes anything.
 #[track_caller]
 fn refused(options: &[&str], command: &[&str], file: Option<(&str, u32, &str)>) -> String {
     let volume = Volume::new();
@@ -22,7 +22,7 @@ fn refused(options: &[&str], command: &[&str], file: Option<(&str, u32, &str)>) 
         ran.err
             .lines()
             .all(|line| line.starts_with("entrypoint: error: ") || line.starts_with("        ")),
-        "nothing but mistakes is reported: {ran:?}"
+        "only mistakes are reported: {ran:?}"
     );
     assert_eq!(volume.shell("ls -A $PGDATA"), "");
     ran.err
@@ -99,11 +99,11 @@ fn a_broken_file_is_named_with_its_fault() {
 }
 
 #[test(patroni_5)]
-fn a_mounted_file_that_cannot_be_used_is_not_passed_over() {
+fn a_mounted_file_that_is_unusable_is_reported() {
     needs_patroni();
     let scope = "--env=PATRONI_SCOPE=test";
     for file in ["/etc/patroni/patroni.yml", "/etc/postgresql/patroni.yml"] {
-        // What an engine makes of a file to mount that is not there.
+        // An engine makes a directory where the file to mount does not exist.
         let mounted = format!("--volume={file}");
         let said = refused(&[scope, &mounted], &[], None);
         assert!(
@@ -124,7 +124,7 @@ fn a_mounted_file_that_cannot_be_used_is_not_passed_over() {
         "{said}"
     );
 
-    // Patroni reads all files of a directory, and the health check finds its address in them.
+    // Patroni reads all files of a directory, and the health check takes its address from them.
     let container = Container::create(&["--volume=/etc/patroni.d"], &["patroni", "/etc/patroni.d"]);
     container.copy("/etc/patroni.d/a.yml", 0o644, COMPLETE);
     container.copy(
@@ -147,7 +147,7 @@ fn a_mounted_file_that_cannot_be_used_is_not_passed_over() {
 }
 
 #[test(patroni_4)]
-fn what_is_patronis_is_refused_where_nothing_starts_patroni() {
+fn patroni_variables_without_patroni_are_rejected() {
     needs_image();
     for variable in [
         "PATRONI_ETCD3_HOSTS=etcd:2379",
@@ -167,7 +167,7 @@ fn what_is_patronis_is_refused_where_nothing_starts_patroni() {
     let said = refused(&["--env", PASSWORD], &[], Some((file, 0o644, COMPLETE)));
     assert!(said.contains(&format!("have no effect: {file}.")), "{said}");
 
-    // What makes no member is no reason to refuse, and is not passed over either.
+    // A variable that makes no member is not rejected, but reported.
     let harmless = [
         "--env",
         PASSWORD,
@@ -183,7 +183,7 @@ fn what_is_patronis_is_refused_where_nothing_starts_patroni() {
         "{explained:?}"
     );
 
-    // What Kubernetes sets for services with such names is nobody's mistake, nor is what has no value.
+    // Variables that Kubernetes sets for services of such names are no mistakes, nor are empty ones.
     let links = [
         "--env",
         PASSWORD,
@@ -198,7 +198,7 @@ fn what_is_patronis_is_refused_where_nothing_starts_patroni() {
 }
 
 #[test(patroni_4)]
-fn stores_methods_and_databases_that_do_not_fit_are_refused() {
+fn contradictory_patroni_variables_are_rejected() {
     needs_patroni();
     let options = [
         "--env=PATRONI_SCOPE=test",
@@ -249,7 +249,7 @@ fn stores_methods_and_databases_that_do_not_fit_are_refused() {
         assert!(said.contains(mistake), "{mistake}: {said}");
     }
 
-    // What is left out is the database that Citus distributes.
+    // Without POSTGRES_DB the database is the one that Citus distributes.
     let options = [
         "--env=PATRONI_SCOPE=test",
         "--env=PATRONI_KUBERNETES_NAMESPACE=default",

@@ -1,11 +1,11 @@
-//! What happens where directories are not what they seem: links, directories of others, logs of other clusters, other images' locales.
+//! Directories that are not what they seem: links, directories of other users, logs of other clusters, locales of other images.
 
 use super::container::{Container, DATA, PASSWORD, Volume};
 use super::needs::needs_image;
 
 const START_OVER: &str = "--env=POSTGRES_ON_FAILED_INIT=start-over";
 
-/// Starts with a script that fails, which leaves a half-made cluster.
+/// Starts with a script that fails, which leaves an incomplete cluster.
 #[track_caller]
 fn fails_half_way(options: &[&str]) {
     let container = Container::create(options, &[]);
@@ -13,7 +13,7 @@ fn fails_half_way(options: &[&str]) {
     assert_eq!(container.run().status, 1);
 }
 
-/// Must be refused with all of these in what is said.
+/// A start with these options is rejected for each of the reasons.
 #[track_caller]
 fn refused(options: &[&str], reasons: &[&str]) {
     let ran = Container::to_the_end(options, &[]);
@@ -24,7 +24,7 @@ fn refused(options: &[&str], reasons: &[&str]) {
 }
 
 #[test(line_25)]
-fn a_linked_data_directory_is_what_the_link_leads_to() {
+fn a_linked_data_directory_is_the_target_of_the_link() {
     needs_image();
     let volume = Volume::new();
     volume.shell(&format!(
@@ -49,12 +49,12 @@ fn a_linked_data_directory_is_what_the_link_leads_to() {
     assert_eq!(container.health().status, 0);
     drop(container);
     let ran = Container::to_the_end(&options, &["-c", "shared_buffers=lots"]);
-    assert_eq!(ran.status, 1, "a cluster that is there is left alone: {ran:?}");
+    assert_eq!(ran.status, 1, "an existing cluster is left alone: {ran:?}");
     assert_ne!(volume.shell(&format!("cat {DATA}/real/PG_VERSION")), "");
 }
 
 #[test(line_25)]
-fn starting_over_leaves_the_log_of_another_cluster_alone() {
+fn starting_over_spares_the_wal_of_another_cluster() {
     needs_image();
     let (first, second, wal) = (Volume::new(), Volume::new(), Volume::new());
     wal.shell(&format!("chown 999:999 {DATA}"));
@@ -76,7 +76,7 @@ fn starting_over_leaves_the_log_of_another_cluster_alone() {
         &[&of_first[..], &[START_OVER]].concat(),
         &["'/wal', which is not empty"],
     );
-    // Without the variable there is a new directory for the new log.
+    // Without the variable the new log has a new directory.
     let mounted_only = [first.as_str(), mounted.as_str(), START_OVER, "--env", PASSWORD];
     let again = Container::serving(&mounted_only, &[]);
     assert!(again.log().contains("/wal is left as it is"), "{}", again.log());
@@ -88,7 +88,7 @@ fn starting_over_leaves_the_log_of_another_cluster_alone() {
 }
 
 #[test]
-fn a_directory_for_the_log_that_holds_something_is_left_as_it_is() {
+fn a_wal_directory_with_files_is_left_untouched() {
     needs_image();
     let wal = Volume::new();
     wal.shell(&format!(
@@ -111,7 +111,7 @@ fn a_directory_for_the_log_that_holds_something_is_left_as_it_is() {
 }
 
 #[test(config_2)]
-fn a_data_directory_that_a_file_names_is_not_taken_for_pgdata() {
+fn data_directory_in_a_file_must_be_pgdata() {
     needs_image();
     let volume = Volume::new();
     volume.shell(&format!("chown 999:999 {DATA}"));
@@ -143,7 +143,7 @@ fn a_data_directory_that_a_file_names_is_not_taken_for_pgdata() {
 }
 
 #[test(line_30)]
-fn locales_that_the_image_does_not_have_are_named_before_anything_is_done() {
+fn missing_locales_are_named_before_initdb() {
     needs_image();
     let volume = Volume::new();
     let data = volume.as_data();
@@ -177,7 +177,7 @@ fn locales_that_the_image_does_not_have_are_named_before_anything_is_done() {
 }
 
 #[test(line_25)]
-fn a_directory_that_another_container_initialises_is_not_called_incomplete() {
+fn an_initialisation_in_progress_is_not_incomplete() {
     needs_image();
     let volume = Volume::new();
     let data = volume.as_data();
@@ -192,7 +192,7 @@ fn a_directory_that_another_container_initialises_is_not_called_incomplete() {
 }
 
 #[test]
-fn a_data_directory_that_cannot_be_made_is_told_of_with_the_remedy() {
+fn a_data_directory_that_cannot_be_created_is_explained() {
     needs_image();
     let volume = Volume::new();
     volume.shell(&format!("chown 0:0 {DATA}; chmod 0755 {DATA}"));

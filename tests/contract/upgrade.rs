@@ -1,5 +1,5 @@
-//! The command `upgrade`, in an image that has two majors: the one under test, where its manifest names an older major, or else that with
-//! Debian's PostgreSQL 15 put into it.
+//! The command `upgrade`, in an image with two majors: the image under test if its manifest names an older major, or else a copy of it
+//! with Debian's PostgreSQL 15 added.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use super::container::{Container, DATA, Ran, Volume, build_image, image};
 use super::needs::needs_image;
 use crate::harness::skip;
 
-/// The major whose programs stand in where the image under test has no older ones: they are all that an upgrade needs of it.
+/// The major whose programs are added to an image under test that has no older ones. An upgrade needs nothing else of it.
 const STAND_IN: &str = "15";
 
 /// An image with two majors.
@@ -18,15 +18,15 @@ struct TwoMajors {
     old: String,
 }
 
-/// The older major that the image under test has by its manifest; the newest, where it has several.
+/// The newest older major in the image under test.
 fn own_older_major() -> Option<String> {
     let script = "ls /usr/lib/postgresql | sort --general-numeric-sort | grep --invert-match --line-regexp $PG_MAJOR | tail -n 1";
     let ran = Container::to_the_end(&["--entrypoint=bash"], &["-c", script]);
     Some(ran.ok()).filter(|old| !old.is_empty())
 }
 
-/// An image with two majors. The stand-in is of Debian's point release, since a major can only be upgraded to a minor
-/// release that is as new, and Debian's security archive may be ahead.
+/// An image with two majors. The added one comes from Debian's point release: a major can only be upgraded to a minor release that is as
+/// new, and Debian's security archive may be ahead.
 fn needs_two_majors() -> &'static TwoMajors {
     static BOTH: OnceLock<Result<TwoMajors, String>> = OnceLock::new();
     BOTH.get_or_init(|| {
@@ -67,7 +67,7 @@ fn with_both(volume: &Volume, command: &[&str]) -> Ran {
     Container::create_from(&needs_two_majors().image, &[&volume.as_data()], command).run()
 }
 
-/// A cluster of the old major with an extension, a setting, and an unclean end.
+/// A cluster of the old major with an extension, a setting, and an unclean shutdown.
 fn old_cluster() -> Volume {
     let (volume, old) = (Volume::new(), &needs_two_majors().old);
     let script = format!(
@@ -89,7 +89,7 @@ fn in_bash(volume: &Volume, script: &str) {
     assert_eq!(ran.status, 0, "{ran:?}");
 }
 
-/// Starts an upgrade and kills it when it has come to a state.
+/// Starts an upgrade and kills it once it reaches a state.
 fn kill_in(volume: &Volume, state: &str) {
     let container = Container::create_from(&needs_two_majors().image, &[&volume.as_data()], &["upgrade"]);
     container.start();
@@ -107,7 +107,7 @@ fn kill_in(volume: &Volume, state: &str) {
 }
 
 #[test(upgrade_1)]
-fn only_by_command_and_the_old_cluster_is_kept() {
+fn upgrade_needs_the_command_and_keeps_the_old_cluster() {
     needs_two_majors();
     let volume = old_cluster();
     let refused = with_both(&volume, &[]);
@@ -134,7 +134,7 @@ fn only_by_command_and_the_old_cluster_is_kept() {
     assert_eq!(
         container.sql("SHOW temp_buffers"),
         "9MB",
-        "what the configuration includes is there"
+        "the included configuration is there"
     );
     assert_eq!(container.sql("SHOW data_checksums"), "on");
     let versions = "SELECT installed_version = default_version, installed_version <> '1.10' FROM pg_available_extensions \
@@ -155,7 +155,7 @@ fn only_by_command_and_the_old_cluster_is_kept() {
     assert_eq!(with_both(&volume, &["upgrade", "--discard-old"]).status, 0);
     let container = Container::serving(&[&volume.as_data()], &[]);
     assert_eq!(container.sql("SELECT word FROM kept"), "before");
-    assert_ne!(container.shell(&format!("ls -d {DATA}/.upgrade")).status, 0);
+    container.lacks(&format!("{DATA}/.upgrade"));
 }
 
 #[test(upgrade_2)]
@@ -178,7 +178,7 @@ fn mistakes_change_nothing() {
     assert_eq!(volume.shell(&format!("ls -A {DATA}")), "PG_VERSION");
 }
 
-/// What is in the older cluster of every extension, and the question that is asked after the upgrade, with its answer.
+/// For every extension: what the older cluster has of it, and a query after the upgrade with its answer.
 const CARRIED: [(&str, &str, &str, &str); 8] = [
     (
         "citus",

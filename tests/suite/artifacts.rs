@@ -2,8 +2,8 @@
 
 use std::process::Stdio;
 
-use crate::machine::{Machine, Recipe, digest, files_below, linking_a_stray, wait_for};
-use crate::support::{Ran, pgsetup};
+use crate::machine::{Machine, Recipe, digest, files_below, linking_a_stray};
+use crate::support::{Ran, pgsetup, wait_for};
 
 /// A machine on which alpha and beta were installed once, and which is bare again.
 fn installed_before() -> Machine {

@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use crate::contract::container::{Container, PASSWORD, Ran, docker, image};
 use crate::harness::skip;
-use crate::machine::wait_for;
-use crate::support::project;
+use crate::support::{project, wait_for};
 
 /// An extension put to its use: statements for psql, and what they answer.
 struct Use {

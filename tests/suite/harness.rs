@@ -35,7 +35,8 @@ thread_local! {
 
 /// Runs the tests that the command line selects.
 pub fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
+    let (options, filters) = split(std::env::args());
+    let mut arguments = Arguments::from_iter(options);
     if arguments.test_threads.is_none() {
         let threads = std::env::var("RUST_TEST_THREADS");
         arguments.test_threads = threads.ok().and_then(|number| number.parse().ok());
@@ -53,8 +54,43 @@ pub fn main() -> ExitCode {
     }));
     let mut tests: Vec<&Test> = inventory::iter::<Test>().collect();
     tests.sort_by_key(|test| test.path);
-    let trials = tests.into_iter().map(trial).collect();
+    let mut trials: Vec<Trial> = tests.into_iter().map(trial).collect();
+    if let [filter] = filters.as_slice() {
+        arguments.filter = Some(filter.clone());
+    } else if !filters.is_empty() {
+        let selects = filters.into_iter().map(|filter| Arguments {
+            filter: Some(filter),
+            ..arguments.clone()
+        });
+        let selects: Vec<Arguments> = selects.collect();
+        trials.retain(|trial| selects.iter().any(|one| !one.is_filtered_out(trial)));
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Separates the filters of a command line from its options. The built-in harness takes any number of filters,
+/// `libtest_mimic` one.
+fn split(arguments: impl Iterator<Item = String>) -> (Vec<String>, Vec<String>) {
+    const VALUED: [&str; 6] = [
+        "--color",
+        "--format",
+        "--logfile",
+        "--skip",
+        "--test-threads",
+        "-Z",
+    ];
+    let (mut options, mut filters) = (Vec::new(), Vec::new());
+    for argument in arguments {
+        let is_value = options
+            .last()
+            .is_some_and(|before: &String| VALUED.contains(&before.as_str()));
+        if options.is_empty() || is_value || argument.starts_with('-') {
+            options.push(argument);
+        } else {
+            filters.push(argument);
+        }
+    }
+    (options, filters)
 }
 
 /// Adds a paragraph to what is printed if the running test fails.
@@ -119,6 +155,17 @@ fn a_test_that_skips_is_ignored_with_its_reason() {
         };
         assert_eq!(reason.as_deref(), Some("no engine: none answers"));
     }
+}
+
+#[test]
+fn any_number_of_filters_may_stand_among_the_options() {
+    let line = "suite one --skip two three --exact --test-threads=1 --color never four";
+    let (options, filters) = split(line.split(' ').map(str::to_owned));
+    assert_eq!(filters, ["one", "three", "four"]);
+    assert_eq!(
+        options.join(" "),
+        "suite --skip two --exact --test-threads=1 --color never"
+    );
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::loopback::Act;
-use crate::machine::{Machine, Recipe, files_below, ids, wait_for};
-use crate::support::{Ran, pgsetup};
+use crate::machine::{Machine, Recipe, files_below, ids};
+use crate::support::{Ran, pgsetup, wait_for};
 
 /// What a build does that never ends by itself: two processes that SIGTERM does not impress, the second in a session
 /// of its own. Both are counted by `Machine::processes`.

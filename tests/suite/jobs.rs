@@ -2,8 +2,8 @@
 
 use std::process::Stdio;
 
-use crate::machine::{Machine, Recipe, wait_for};
-use crate::support::Ran;
+use crate::machine::{Machine, Recipe};
+use crate::support::{Ran, wait_for};
 
 /// A makefile's rules that compile `objects` in the build's own directory and in two directories below it, by makes of their
 /// own, and the files for them. Nothing waits for anything else.

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::harness::skip;
-use crate::machine::{Machine, Recipe, files_below, wait_for};
-use crate::support::{Ran, pgsetup};
+use crate::machine::{Machine, Recipe, files_below};
+use crate::support::{Ran, pgsetup, wait_for};
 
 /// A line of a makefile that hangs the first time, with a process in a session of its own.
 const HANG_ONCE: &str =

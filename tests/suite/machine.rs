@@ -9,15 +9,11 @@ use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
 use crate::loopback::{Act, Server};
-use crate::support::{Ran, command, project};
-
-/// How long a test waits for what has to happen at some time. Long, because a machine may have other work.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::support::{Ran, command, project, wait_for, wait_for_none};
 
 /// Files of an archive: name, text, and whether it is a program.
 type Files<'a> = &'a [(&'a str, &'a str)];
@@ -332,13 +328,10 @@ impl Machine {
         ran
     }
 
-    /// Fails where something still runs in the root. What was killed may take a moment to be gone.
+    /// Waits until nothing runs in the root: a killed process may take a moment to end.
+    #[track_caller]
     pub fn is_quiet(&self) {
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(10) && !self.processes().is_empty() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        assert_eq!(self.processes(), [], "still running");
+        wait_for_none("processes run in the root", || self.processes());
     }
 
     /// Starts `pgsetup install`, and waits until something has written `$(TRACE)/NAME`.
@@ -419,15 +412,6 @@ pub fn ids() -> (u32, u32) {
     match rustix::process::geteuid() {
         root if root.is_root() => (999, 998),
         user => (user.as_raw(), rustix::process::getegid().as_raw()),
-    }
-}
-
-/// Waits until something holds.
-pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "it never came to this: {what}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

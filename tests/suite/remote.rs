@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::cache_server::{CacheServer, Seen, Trick};
 use crate::harness::skip;
-use crate::machine::{Machine, Recipe, archive_of, files_below, linking_a_stray, wait_for};
-use crate::support::Ran;
+use crate::machine::{Machine, Recipe, archive_of, files_below, linking_a_stray};
+use crate::support::{Ran, wait_for};
 
 /// What is built: PostgreSQL and two extensions. Each notes its build.
 const BUILT: [&str; 2] = ["alpha", "beta"];

@@ -2,6 +2,10 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+/// The longest that a test waits for a state. It is generous, because the machine may be under load.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// The project's directory.
 pub fn project() -> &'static Path {
@@ -52,4 +56,28 @@ pub fn manifests(files: &[(&str, &str)]) -> tempfile::TempDir {
         std::fs::write(directory.path().join(name), text).expect("a manifest is written");
     }
     directory
+}
+
+/// Waits until a condition holds.
+#[track_caller]
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < DEADLINE, "this never held: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until a list is empty.
+#[track_caller]
+pub fn wait_for_none<T: std::fmt::Debug>(what: &str, list: impl Fn() -> Vec<T>) {
+    let began = Instant::now();
+    loop {
+        let left = list();
+        if left.is_empty() {
+            return;
+        }
+        assert!(began.elapsed() < DEADLINE, "still, {what}: {left:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
