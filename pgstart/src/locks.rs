@@ -1,0 +1,193 @@
+//! Decides whether the lock files that a start finds are stale, and removes those that are known to be.
+//!
+//! PostgreSQL takes a lock file for stale when its process id is not alive, and it looks in its own process namespace. A server in another
+//! container is never there, so its lock file would go, and with it the last protection of the data. Here a lock file of the data directory is
+//! known to be stale if
+//!
+//! 1. this image's server wrote it (`.server-start` repeats its process id and time) and holds its lock no more, or
+//! 2. no file of the directory is open on this kernel (`leases.rs`), or
+//! 3. the user says so: `POSTGRES_ON_STALE_LOCK=remove`.
+//!
+//! A lock file of a socket is stale if no process listens on the socket. The caller holds the data directory's own lock (flock(2) on the
+//! directory), so no other start of this image is under way.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::leases::{Proof, prove_unused};
+use crate::lock_file::LockFile;
+use crate::marker::{self, Marker};
+use crate::processes::server_in;
+
+/// Between the two looks of a proof: a server that is starting over after a crash has no file open for some milliseconds.
+const PAUSE: Duration = Duration::from_millis(300);
+/// A server has opened its first files when its lock file is this old,
+const SETTLED: Duration = Duration::from_secs(2);
+/// and when the lock file does not say yet that it is ready, when it is this old.
+const SETTLED_WHILE_STARTING: Duration = Duration::from_secs(10);
+
+/// What is known of a lock file.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is none.
+    Absent,
+    /// It is stale, for this reason.
+    Stale(String),
+    /// Its server lives, as this says, and no word of the user's changes that.
+    Live(String),
+    /// Its server may live, for this reason.
+    Doubtful(String),
+}
+
+/// The lock file of a data directory.
+pub fn lock_file_of(data: &Path) -> PathBuf {
+    data.join("postmaster.pid")
+}
+
+/// Judges the lock file of a data directory. The proof takes some 300 ms, and is only made where nothing else decides.
+pub fn judge_data(data: &Path, marker: &Marker) -> Result<Verdict, String> {
+    let path = lock_file_of(data);
+    if matches!(marker, Marker::Held) {
+        return Ok(Verdict::Live(format!(
+            "its server lives, in this container or another: it holds the lock on {}",
+            marker::path(data).display()
+        )));
+    }
+    let Some(lock_file) = read(&path)? else {
+        return Ok(Verdict::Absent);
+    };
+    if let Some(pid) = server_in(data) {
+        return Ok(Verdict::Live(format!(
+            "process {pid} of this container is a server on it"
+        )));
+    }
+    if let Marker::Free(entry) = marker
+        && entry.is_of(&lock_file)
+    {
+        return Ok(Verdict::Stale(
+            "this image's server wrote it, and has ended without removing it".to_owned(),
+        ));
+    }
+    wait_until_settled(&path, &lock_file);
+    let mut proof = prove_unused(data, &[marker::path(data)]);
+    if proof == Proof::Unused {
+        std::thread::sleep(PAUSE);
+        proof = prove_unused(data, &[marker::path(data)]);
+    }
+    if read(&path)?.as_ref() != Some(&lock_file) {
+        return Ok(Verdict::Doubtful(
+            "it was written while this start looked at it".to_owned(),
+        ));
+    }
+    Ok(match proof {
+        Proof::Unused => Verdict::Stale("no process has a file of the data directory open".to_owned()),
+        Proof::Used(file) => Verdict::Doubtful(format!(
+            "a process outside of this container has {} open",
+            file.display()
+        )),
+        // A living server's file has contents from its first moments on.
+        Proof::Unknown(_) if lock_file.pid.is_none() => {
+            Verdict::Stale("a server that lives writes its process id, and there is none".to_owned())
+        }
+        Proof::Unknown(why) => Verdict::Doubtful(why),
+    })
+}
+
+/// Judges the lock file of a socket, `.s.PGSQL.5432.lock`.
+pub fn judge_socket(path: &Path) -> Result<Verdict, String> {
+    let Some(lock_file) = read(path)? else {
+        return Ok(Verdict::Absent);
+    };
+    wait_until_settled(path, &lock_file);
+    let socket = path.with_extension("");
+    Ok(if is_listened_on(&socket)? {
+        Verdict::Live(format!("a server listens on {}", socket.display()))
+    } else {
+        Verdict::Stale("no process listens on its socket".to_owned())
+    })
+}
+
+/// Refuses where the lock file of the data directory is not known to be stale. `forced` is the user's word that it is.
+pub fn check(data: &Path, marker: &Marker, forced: bool) -> Result<Option<String>, String> {
+    let path = lock_file_of(data);
+    let (why, advice) = match judge_data(data, marker)? {
+        Verdict::Absent => return Ok(None),
+        Verdict::Stale(why) => return Ok(Some(why)),
+        Verdict::Doubtful(why) if forced => {
+            return Ok(Some(format!(
+                "POSTGRES_ON_STALE_LOCK=remove asks for it, although {why}"
+            )));
+        }
+        Verdict::Live(why) => (why, "Stop that server first."),
+        Verdict::Doubtful(why) => (
+            why,
+            "Stop the other container, wherever it runs, and start again. If you know that no server uses this directory, start once with \
+             POSTGRES_ON_STALE_LOCK=remove.",
+        ),
+    };
+    let contents = read(&path)?.map_or("it is gone now".to_owned(), |file| file.describe());
+    Err(format!(
+        "{} may be the lock of a running server ({contents}): {why}. Two servers on one data directory destroy it, so nothing was changed.\n{advice}",
+        path.display()
+    ))
+}
+
+/// Removes the lock files of sockets that are stale, and tells what was removed and why.
+pub fn remove_sockets(directories: &[PathBuf]) -> Result<Vec<String>, String> {
+    let mut removed = Vec::new();
+    for path in directories.iter().flat_map(|directory| socket_locks(directory)) {
+        if let Verdict::Stale(why) = judge_socket(&path)? {
+            // In a directory of another user with the sticky bit it stays, and the server says what it minds.
+            if std::fs::remove_file(&path).is_ok() {
+                removed.push(format!("removing {}: {why}", path.display()));
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// The lock files of sockets in a directory.
+pub fn socket_locks(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.path());
+    names
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(".s.PGSQL.") && name.ends_with(".lock")
+        })
+        .collect()
+}
+
+/// Whether a connection gets past the kernel. One that would have to wait for its turn does.
+fn is_listened_on(socket: &Path) -> Result<bool, String> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+    let fail = |error: rustix::io::Errno| format!("cannot connect to {}: {error}", socket.display());
+    let address = SocketAddrUnix::new(socket).map_err(fail)?;
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let client = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(fail)?;
+    match connect(&client, &address) {
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED | rustix::io::Errno::NOTSOCK) => {
+            Ok(false)
+        }
+        Ok(()) | Err(_) => Ok(true),
+    }
+}
+
+/// Waits until a server that has just written the file would be recognised as one.
+fn wait_until_settled(path: &Path, lock_file: &LockFile) {
+    let is_of_a_socket = path.extension().is_some_and(|extension| extension == "lock");
+    let settled = if is_of_a_socket || matches!(lock_file.status.as_str(), "ready" | "standby") {
+        SETTLED
+    } else {
+        SETTLED_WHILE_STARTING
+    };
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let age = modified.map_or(settled, |modified| {
+        SystemTime::now().duration_since(modified).unwrap_or(settled)
+    });
+    std::thread::sleep(settled.saturating_sub(age));
+}
+
+fn read(path: &Path) -> Result<Option<LockFile>, String> {
+    LockFile::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+}

@@ -1,0 +1,576 @@
+//! The program as the entrypoint calls it: real lock files, leases, processes, sockets and certificates.
+
+use std::fs::File;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use tempfile::TempDir;
+
+/// A server that was ready when it ended.
+const READY: &str = "4194999\n/data\n1796062744\n5432\n/nowhere\n*\n  1 2\nready   \n";
+
+fn pgstart(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgstart"));
+    command
+        .args(arguments)
+        .env("PGDATA", data)
+        .env_remove("POSTGRES_ON_STALE_LOCK");
+    command
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// A data directory with a lock file, written an hour ago.
+fn cluster(lock_file: &[u8]) -> TempDir {
+    let data = tempfile::tempdir().expect("a directory");
+    for directory in ["base/1", "global"] {
+        std::fs::create_dir_all(data.path().join(directory)).expect("a directory");
+    }
+    for file in ["PG_VERSION", "base/1/1259", "global/pg_control"] {
+        std::fs::write(data.path().join(file), "18\n").expect("a file");
+    }
+    let path = data.path().join("postmaster.pid");
+    std::fs::write(&path, lock_file).expect("a file");
+    age(&path);
+    data
+}
+
+fn age(path: &Path) {
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    let file = File::options().write(true).open(path).expect("it opens");
+    file.set_modified(hour_ago).expect("its time is set");
+}
+
+fn is_locked(data: &TempDir) -> bool {
+    data.path().join("postmaster.pid").exists()
+}
+
+#[test]
+fn a_lock_file_of_a_dead_server_goes_whatever_it_says() {
+    for lock_file in [READY.as_bytes(), b"", &[0; 94]] {
+        let data = cluster(lock_file);
+        let checked = pgstart(data.path(), &["locks", "check"])
+            .output()
+            .expect("it runs");
+        assert!(checked.status.success() && is_locked(&data), "{}", text(&checked));
+        let removed = pgstart(data.path(), &["locks", "remove"])
+            .output()
+            .expect("it runs");
+        assert!(
+            removed.status.success() && !is_locked(&data),
+            "{}",
+            text(&removed)
+        );
+        assert!(text(&removed).contains("no process has a file of the data directory open"));
+    }
+}
+
+#[test]
+fn a_lock_file_stays_while_a_file_of_the_directory_is_open() {
+    for lock_file in [READY.as_bytes(), b""] {
+        let data = cluster(lock_file);
+        let path = data.path().join("base/1/1259");
+        let open = File::open(&path).expect("it opens");
+        let refused = pgstart(data.path(), &["locks", "remove"])
+            .output()
+            .expect("it runs");
+        assert!(
+            !refused.status.success() && is_locked(&data),
+            "{}",
+            text(&refused)
+        );
+        for part in [
+            "postmaster.pid",
+            path.to_str().expect("UTF-8"),
+            "POSTGRES_ON_STALE_LOCK=remove",
+        ] {
+            assert!(text(&refused).contains(part), "{part}: {}", text(&refused));
+        }
+        if lock_file.is_empty() {
+            assert!(text(&refused).contains("empty or damaged"), "{}", text(&refused));
+        } else {
+            assert!(text(&refused).contains("process 4194999, port 5432, started 2026-11-30 18:19:04 UTC"));
+        }
+        let forced = pgstart(data.path(), &["locks", "remove"])
+            .env("POSTGRES_ON_STALE_LOCK", "remove")
+            .output()
+            .expect("it runs");
+        assert!(forced.status.success() && !is_locked(&data), "{}", text(&forced));
+        drop(open);
+    }
+}
+
+#[test]
+fn a_word_of_the_users_that_is_none_is_refused() {
+    let data = cluster(b"");
+    let refused = pgstart(data.path(), &["locks", "remove"])
+        .env("POSTGRES_ON_STALE_LOCK", "yes")
+        .output()
+        .expect("it runs");
+    assert!(!refused.status.success() && is_locked(&data));
+    assert!(
+        text(&refused).contains("may be: refuse remove"),
+        "{}",
+        text(&refused)
+    );
+}
+
+/// A program called `postgres` that sleeps, below a directory.
+fn dummy_server(directory: &Path) -> PathBuf {
+    let program = directory.join("postgres");
+    std::fs::copy("/bin/sleep", &program).expect("sleep(1) is copied");
+    program
+}
+
+fn end(mut child: Child) {
+    child.kill().expect("it is killed");
+    child.wait().expect("it ends");
+}
+
+#[test]
+fn a_server_of_this_process_namespace_is_never_overruled() {
+    let data = cluster(b"");
+    let programs = tempfile::tempdir().expect("a directory");
+    let program = dummy_server(programs.path());
+    let server = Command::new(program)
+        .arg("60")
+        .current_dir(data.path())
+        .spawn()
+        .expect("it starts");
+    let refused = pgstart(data.path(), &["locks", "remove"])
+        .env("POSTGRES_ON_STALE_LOCK", "remove")
+        .output()
+        .expect("it runs");
+    assert!(
+        !refused.status.success() && is_locked(&data),
+        "{}",
+        text(&refused)
+    );
+    assert!(
+        text(&refused).contains(&format!("process {} of this container", server.id())),
+        "{}",
+        text(&refused)
+    );
+    end(server);
+}
+
+/// `pgstart run` of a program that writes its lock file as a server does, and then sleeps.
+fn run_server(data: &Path, programs: &Path) -> Child {
+    let program = programs.join("server");
+    if !program.exists() {
+        let script = "#!/bin/sh\nprintf '%s\\n/data\\n%s\\n5432\\n/nowhere\\n*\\n\\nready\\n' $$ \"$(date +%s)\" >\"$PGDATA/postmaster.pid\"\n\
+                      exec sleep 60\n";
+        std::fs::write(&program, script).expect("a file");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).expect("its mode is set");
+    }
+    let child = pgstart(data, &["run", program.to_str().expect("UTF-8"), "-F"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let is_of_child = || {
+        std::fs::read_to_string(data.join("postmaster.pid"))
+            .is_ok_and(|text| text.starts_with(&format!("{}\n", child.id())) && text.ends_with("ready\n"))
+    };
+    while !is_of_child() {
+        assert!(Instant::now() < deadline, "the server did not start");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child
+}
+
+#[test]
+fn a_server_that_was_run_here_is_known_while_it_lives_and_when_it_is_dead() {
+    let data = cluster(b"");
+    let programs = tempfile::tempdir().expect("a directory");
+    let server = run_server(data.path(), programs.path());
+    let refused = pgstart(data.path(), &["locks", "remove"])
+        .env("POSTGRES_ON_STALE_LOCK", "remove")
+        .output()
+        .expect("it runs");
+    assert!(
+        !refused.status.success() && is_locked(&data),
+        "{}",
+        text(&refused)
+    );
+    assert!(text(&refused).contains("holds the lock on"), "{}", text(&refused));
+    end(server);
+    // A file that is open makes a proof fail, so it is the marker that decides.
+    let open = File::open(data.path().join("base/1/1259")).expect("it opens");
+    let removed = pgstart(data.path(), &["locks", "remove"])
+        .output()
+        .expect("it runs");
+    assert!(
+        removed.status.success() && !is_locked(&data),
+        "{}",
+        text(&removed)
+    );
+    assert!(
+        text(&removed).contains("this image's server wrote it"),
+        "{}",
+        text(&removed)
+    );
+
+    // The lock file of another start than the marker's.
+    std::fs::write(data.path().join("postmaster.pid"), READY).expect("a file");
+    age(&data.path().join("postmaster.pid"));
+    let refused = pgstart(data.path(), &["locks", "remove"])
+        .output()
+        .expect("it runs");
+    assert!(
+        !refused.status.success() && is_locked(&data),
+        "{}",
+        text(&refused)
+    );
+    drop(open);
+}
+
+#[test]
+fn a_server_starts_again_after_a_kill_and_not_beside_a_living_one() {
+    let data = cluster(b"");
+    let programs = tempfile::tempdir().expect("a directory");
+    end(run_server(data.path(), programs.path()));
+    let again = run_server(data.path(), programs.path());
+    let second = pgstart(data.path(), &["run", "sleep", "0"])
+        .output()
+        .expect("it runs");
+    assert!(!second.status.success(), "{}", text(&second));
+    assert!(text(&second).contains("holds the lock on"), "{}", text(&second));
+    end(again);
+    let version = pgstart(data.path(), &["run", "sleep", "--version"])
+        .output()
+        .expect("it runs");
+    assert!(
+        version.status.success() && is_locked(&data),
+        "a question removes nothing: {}",
+        text(&version)
+    );
+}
+
+#[test]
+fn a_link_called_postgres_runs_the_next_postgres_on_the_path() {
+    let data = cluster(READY.as_bytes());
+    let programs = tempfile::tempdir().expect("a directory");
+    let link = programs.path().join("first/postgres");
+    std::fs::create_dir(programs.path().join("first")).expect("a directory");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_pgstart"), &link).expect("a link");
+    dummy_server(programs.path());
+    let path = format!("{0}/first:{0}:/usr/bin:/bin", programs.path().display());
+    let ran = Command::new(&link)
+        .arg("0")
+        .env("PGDATA", data.path())
+        .env("PATH", path)
+        .output()
+        .expect("it runs");
+    assert!(ran.status.success() && !is_locked(&data), "{}", text(&ran));
+}
+
+#[test]
+fn the_lock_of_a_socket_goes_when_nobody_listens() {
+    let data = cluster(b"");
+    let sockets = tempfile::tempdir().expect("a directory");
+    for (port, listened_on) in [(5432, false), (5433, true), (5434, false)] {
+        let lock = sockets.path().join(format!(".s.PGSQL.{port}.lock"));
+        std::fs::write(&lock, if port == 5434 { "" } else { READY }).expect("a file");
+        age(&lock);
+        let listener = UnixListener::bind(sockets.path().join(format!(".s.PGSQL.{port}"))).expect("a socket");
+        if listened_on {
+            std::mem::forget(listener);
+        }
+    }
+    let option = format!("unix_socket_directories={}", sockets.path().display());
+    let ran = pgstart(data.path(), &["run", "true", "-c", &option])
+        .output()
+        .expect("it runs");
+    assert!(ran.status.success(), "{}", text(&ran));
+    let left = |port: u16| sockets.path().join(format!(".s.PGSQL.{port}.lock")).exists();
+    assert_eq!(
+        (left(5432), left(5433), left(5434)),
+        (false, true, false),
+        "{}",
+        text(&ran)
+    );
+}
+
+#[test]
+fn a_socket_that_another_server_listens_on_is_not_taken_over() {
+    let data = cluster(READY.as_bytes());
+    let programs = tempfile::tempdir().expect("a directory");
+    let sockets = programs.path().join("sockets");
+    std::fs::create_dir(&sockets).expect("a directory");
+    let lock = sockets.join(".s.PGSQL.5432.lock");
+    std::fs::write(&lock, READY).expect("a file");
+    age(&lock);
+    let _listener = UnixListener::bind(sockets.join(".s.PGSQL.5432")).expect("a socket");
+    for (port, refused) in [(5432, true), (5433, false)] {
+        let program = programs.path().join("server");
+        let answers = format!(
+            "#!/bin/sh\ncase \"$*\" in *'-C port') echo {port};; *'-C unix_socket_directories') echo '{}, /tmp';; esac\n",
+            sockets.display()
+        );
+        std::fs::write(&program, answers).expect("a file");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).expect("its mode is set");
+        let option = format!("unix_socket_directories={}", sockets.display());
+        let ran = pgstart(
+            data.path(),
+            &["run", program.to_str().expect("UTF-8"), "-c", &option],
+        )
+        .output()
+        .expect("it runs");
+        assert_eq!(!ran.status.success(), refused, "{port}: {}", text(&ran));
+        assert_eq!(is_locked(&data), refused, "the lock of the data goes last");
+    }
+}
+
+/// A certificate and its key of a kind, in a directory.
+fn certificate(directory: &Path, subject: &str, kind: &[&str]) {
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            &format!("/CN={subject}"),
+        ])
+        .args(["-keyout", "new.key", "-out", "new.crt"])
+        .args(kind)
+        .current_dir(directory)
+        .output()
+        .expect("openssl(1) starts");
+    assert!(made.status.success(), "{}", text(&made));
+}
+
+fn replace(directory: &Path, parts: &[&str]) {
+    for part in parts {
+        std::fs::copy(
+            directory.join(format!("new.{part}")),
+            directory.join(format!("tls.{part}")),
+        )
+        .expect("it is copied");
+    }
+}
+
+fn tls(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pgstart"));
+    command
+        .args(arguments)
+        .env("POSTGRES_TLS_CERT_FILE", directory.join("tls.crt"))
+        .env("POSTGRES_TLS_KEY_FILE", directory.join("tls.key"));
+    command
+}
+
+fn is_served(directory: &Path, copies: &Path) -> bool {
+    ["crt", "key"].iter().all(|part| {
+        std::fs::read(directory.join(format!("new.{part}"))).ok()
+            == std::fs::read(copies.join(format!("server/tls.{part}"))).ok()
+    })
+}
+
+#[test]
+fn a_pair_is_copied_when_its_parts_belong_together() {
+    let mounted = tempfile::tempdir().expect("a directory");
+    let copies = tempfile::tempdir().expect("a directory");
+    let place = copies.path().to_str().expect("UTF-8");
+    let kinds: [&[&str]; 3] = [
+        &["-newkey", "rsa:2048"],
+        &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        &["-newkey", "ed25519"],
+    ];
+    for (number, kind) in kinds.into_iter().enumerate() {
+        certificate(mounted.path(), &format!("name{number}"), kind);
+        if number == 0 {
+            replace(mounted.path(), &["crt", "key"]);
+            assert!(
+                tls(mounted.path(), &["tls", "install", place])
+                    .status()
+                    .expect("it runs")
+                    .success()
+            );
+        }
+        replace(mounted.path(), &["crt"]);
+        let half = tls(mounted.path(), &["tls", "refresh", place])
+            .output()
+            .expect("it runs");
+        assert!(half.status.success(), "{}", text(&half));
+        assert_eq!(is_served(mounted.path(), copies.path()), number == 0);
+        replace(mounted.path(), &["key"]);
+        let whole = tls(mounted.path(), &["tls", "refresh", place])
+            .output()
+            .expect("it runs");
+        assert!(
+            is_served(mounted.path(), copies.path()),
+            "{kind:?}: {}",
+            text(&whole)
+        );
+    }
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(copies.path().join("server/tls.key"))
+            .expect("it is there")
+            .permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+    let kept = std::fs::read_dir(copies.path()).expect("it is there").count();
+    assert_eq!(kept, 3, "the link, its directory, and the one before");
+}
+
+#[test]
+fn a_watcher_reloads_for_files_written_in_place_and_for_links_that_are_exchanged() {
+    let mounted = tempfile::tempdir().expect("a directory");
+    let copies = tempfile::tempdir().expect("a directory");
+    let place = copies.path().to_str().expect("UTF-8");
+    // As Kubernetes mounts a secret: links to a directory behind a link.
+    let exchange = |number: u32| {
+        certificate(
+            mounted.path(),
+            &format!("name{number}"),
+            &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        );
+        let version = mounted.path().join(format!("..{number}"));
+        std::fs::create_dir(&version).expect("a directory");
+        for part in ["crt", "key"] {
+            std::fs::copy(
+                mounted.path().join(format!("new.{part}")),
+                version.join(format!("tls.{part}")),
+            )
+            .expect("it is copied");
+        }
+        let link = mounted.path().join("..data_tmp");
+        std::os::unix::fs::symlink(&version, &link).expect("a link");
+        std::fs::rename(&link, mounted.path().join("..data")).expect("it is renamed");
+    };
+    exchange(1);
+    for part in ["crt", "key"] {
+        std::os::unix::fs::symlink(
+            format!("..data/tls.{part}"),
+            mounted.path().join(format!("tls.{part}")),
+        )
+        .expect("a link");
+    }
+    assert!(
+        tls(mounted.path(), &["tls", "install", place])
+            .status()
+            .expect("it runs")
+            .success()
+    );
+    let log = mounted.path().join("log");
+    let script = "trap 'echo reloaded >>\"$0\"' HUP; echo ready >>\"$0\"; while :; do sleep 0.1; done";
+    let server = Command::new("sh")
+        .args(["-c", script])
+        .arg(&log)
+        .spawn()
+        .expect("it starts");
+    let count = |word: &str| {
+        std::fs::read_to_string(&log)
+            .unwrap_or_default()
+            .matches(word)
+            .count()
+    };
+    let wait_for = |word: &str, times: usize| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while count(word) < times {
+            assert!(Instant::now() < deadline, "{word} did not come {times} times");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait_for("ready", 1);
+    let other = mounted.path().join("other.pem");
+    std::fs::write(&other, "1").expect("a file");
+    let pid = server.id().to_string();
+    let mut watcher = tls(
+        mounted.path(),
+        &["tls", "watch", place, &pid, other.to_str().expect("UTF-8")],
+    )
+    .stderr(Stdio::null())
+    .spawn()
+    .expect("it starts");
+    exchange(2);
+    wait_for("reloaded", 1);
+    assert!(is_served(mounted.path(), copies.path()));
+    // In place, one file after the other: nothing is served that does not match.
+    certificate(
+        mounted.path(),
+        "name3",
+        &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+    );
+    replace(mounted.path(), &["crt"]);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(count("reloaded"), 1);
+    replace(mounted.path(), &["key"]);
+    wait_for("reloaded", 2);
+    assert!(is_served(mounted.path(), copies.path()));
+    std::fs::write(&other, "22").expect("a file");
+    wait_for("reloaded", 3);
+    end(server);
+    assert!(watcher.wait().expect("it ends with its server").success());
+}
+
+#[test]
+fn a_container_of_another_command_is_healthy() {
+    let data = tempfile::tempdir().expect("a directory");
+    for arguments in [&["health"][..], &["health", "--wait"]] {
+        let asked = pgstart(data.path(), arguments)
+            .env("TMPDIR", data.path())
+            .output()
+            .expect("it runs");
+        assert!(asked.status.success(), "{}", text(&asked));
+        assert_eq!(text(&asked), "another command than a server is run\n");
+    }
+}
+
+#[test]
+fn a_start_that_is_under_way_is_waited_for_and_an_absent_server_is_not() {
+    let data = tempfile::tempdir().expect("a directory");
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    std::fs::write(data.path().join(".health"), format!("{} server\n", host.trim())).expect("a file");
+    let initialising = data.path().join(".initialising");
+    std::fs::create_dir(&initialising).expect("a directory");
+    let asked = |arguments: &[&str]| {
+        let mut command = pgstart(data.path(), arguments);
+        command.env("TMPDIR", data.path()).stdout(Stdio::piped());
+        command
+    };
+    let now = asked(&["health"]).output().expect("it runs");
+    assert_eq!(
+        (now.status.code(), text(&now).as_str()),
+        (Some(1), "the database is being initialised\n")
+    );
+    let mut waiting = asked(&["health", "--wait"]).spawn().expect("it runs");
+    std::thread::sleep(Duration::from_secs(9));
+    assert_eq!(
+        waiting.try_wait().expect("it can be asked"),
+        None,
+        "it waits for as long as it takes"
+    );
+    std::fs::remove_dir(&initialising).expect("it is empty");
+    let output = waiting.wait_with_output().expect("it ends");
+    assert_eq!(
+        (output.status.code(), text(&output).as_str()),
+        (Some(1), "PostgreSQL is not running\n")
+    );
+}
+
+#[test]
+fn a_wrong_call_shows_the_right_ones() {
+    for arguments in [
+        &[][..],
+        &["locks"],
+        &["tls", "watch", "/tmp"],
+        &["health", "--quiet"],
+    ] {
+        let ran = pgstart(Path::new("/tmp"), arguments).output().expect("it runs");
+        assert_eq!(ran.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&ran).starts_with("usage: pgstart run"), "{}", text(&ran));
+    }
+}
