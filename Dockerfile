@@ -6,22 +6,24 @@
 
 # The distribution of every stage.
 ARG BASE=debian:bookworm
-# Where the binary comes from: `compiled` builds it here, `prebuilt` takes dist/pgsetup (make pgsetup).
+# Where the binaries come from: `compiled` builds them here, `prebuilt` takes dist/pgsetup and dist/pgstart (make pgsetup).
 ARG PGSETUP=compiled
 
 FROM rust:1-bookworm AS compiled
 WORKDIR /source
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+COPY pgstart pgstart
+COPY tests/attribute tests/attribute
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/source/target \
     --mount=type=secret,id=ca-certificates,target=/run/ca-certificates.pem \
     if [ -s /run/ca-certificates.pem ]; then export CARGO_HTTP_CAINFO=/run/ca-certificates.pem; fi && \
     target="$(uname -m)-unknown-linux-gnu" && \
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target" && \
-    cp "target/$target/release/pgsetup" /pgsetup
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target" --package pgsetup --package pgstart && \
+    cp "target/$target/release/pgsetup" "target/$target/release/pgstart" /
 
 FROM scratch AS prebuilt
-COPY dist/pgsetu[p] /
+COPY dist/pgsetu[p] dist/pgstar[t] /
 
 # The binary and archives that are at hand, found by their digest; LICENSE is there so that COPY has something to
 # copy where there is no vendor directory. Neither is in the image: setup only mounts them.
@@ -71,6 +73,9 @@ RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/run/pgsetup \
 FROM setup AS runtime
 # The official image's page names the sample without the major.
 RUN ln --symbolic "$PG_MAJOR/postgresql.conf.sample" /usr/share/postgresql/postgresql.conf.sample
+# Under the name of postgres it is how Patroni starts its servers.
+COPY --from=pgsetup --chmod=0755 /pgstart /opt/container/bin/pgstart
+RUN ln --symbolic pgstart /opt/container/bin/postgres
 COPY --chown=postgres:postgres entrypoint.d /opt/container/entrypoint.d
 COPY --chown=postgres:postgres entrypoint.d/entrypoint.sh /entrypoint.sh
 VOLUME /var/lib/postgresql/data

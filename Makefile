@@ -18,10 +18,10 @@ help: ## List what can be made
 	@printf '\n  PG=17  PREVIOUS=16 (to upgrade from)  JIT=1  EXTENSIONS="citus pgvector"  VENDOR=DIR (archives at hand)  IMAGE=NAME  BASE=debian:bookworm\n'
 
 .PHONY: pgsetup
-pgsetup: ## Compile the static binary to dist/pgsetup
+pgsetup: ## Compile the static binaries to dist/pgsetup and dist/pgstart
 	@tools/setup.sh compile
-	$(static) cargo build --locked --release --target $(target)
-	install -D target/$(target)/release/pgsetup dist/pgsetup
+	$(static) cargo build --locked --release --target $(target) --package pgsetup --package pgstart
+	install -D --target-directory=dist target/$(target)/release/pgsetup target/$(target)/release/pgstart
 
 # What is missing is found first, before anything is compiled.
 .PHONY: image
@@ -59,8 +59,8 @@ catalogue: ## Build and test extensions in containers, and write docs/results/ex
 .PHONY: lint
 lint: ## Check formatting, lints, shell scripts and spelling
 	@tools/setup.sh lint
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- --deny warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	shellcheck $(scripts)
 	shfmt --diff --indent 2 --case-indent $(scripts)
 	codespell

@@ -11,7 +11,7 @@ readonly directory
 # usage: context     writes the build context to standard output, as tar
 # The archives at hand are outside of the project, so they are put into the context under the name `vendor`.
 context() {
-  local -a parts=(--directory "$directory" Dockerfile LICENSE dist/pgsetup manifests entrypoint.d)
+  local -a parts=(--directory "$directory" Dockerfile LICENSE dist/pgsetup dist/pgstart manifests entrypoint.d)
   if [[ -d "$vendor" ]]; then
     parts+=(--directory "$(dirname "$vendor")" "./$(basename "$vendor")")
   fi

@@ -18,7 +18,7 @@ main() {
   log="$(mktemp)"
   image
   tools/consumers.sh || status=$?
-  cargo test --locked 2>&1 | tee "$log" || status=$?
+  cargo test --locked --workspace 2>&1 | tee "$log" || status=$?
   if grep --quiet ' \.\.\. ignored' "$log"; then
     printf '\nignored here:\n'
     sed --quiet 's/^test \(.*[^ ]\) *\.\.\. ignored/  \1: ignored/p' "$log"

@@ -19,7 +19,7 @@
 //! The check is one process. Over HTTPS, Patroni is asked by its own Python, which this process turns into.
 
 use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -186,16 +186,12 @@ impl<T: Read + Write> Stream for T {}
 /// serves.
 fn ask_server(lock_file: &LockFile) -> State {
     let port = lock_file.port.unwrap_or(5432);
-    let host = match lock_file.address.as_str() {
-        "*" | "0.0.0.0" | "localhost" => "127.0.0.1",
-        "::" => "::1",
-        address => address,
-    };
+    let host = lock_file.address.as_str();
     let connected: std::io::Result<Box<dyn Stream>> = if host.is_empty() {
         let socket = Path::new(&lock_file.socket_directory).join(format!(".s.PGSQL.{port}"));
         UnixStream::connect(socket).map(|stream| Box::new(stream) as Box<dyn Stream>)
     } else {
-        TcpStream::connect((host, port)).map(|stream| Box::new(stream) as Box<dyn Stream>)
+        TcpStream::connect((address_of(host), port)).map(|stream| Box::new(stream) as Box<dyn Stream>)
     };
     let place = if host.is_empty() {
         "its socket".to_owned()
@@ -221,6 +217,29 @@ fn ask_server(lock_file: &LockFile) -> State {
         Ok(()) => judge(&answer, &place),
         Err(error) => State::Absent(format!("PostgreSQL closed the connection on {place}: {error}")),
     }
+}
+
+/// Where an address that is listened on is reached from inside. The names of a container are in /etc/hosts; asking a resolver would need
+/// libraries that a static program does not have.
+fn address_of(host: &str) -> IpAddr {
+    let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    match host {
+        "*" | "" | "localhost" => return local,
+        _ => {}
+    }
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return match address {
+            IpAddr::V4(address) if address.is_unspecified() => local,
+            IpAddr::V6(address) if address.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            address => address,
+        };
+    }
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let line = hosts
+        .lines()
+        .find(|line| line.split_whitespace().skip(1).any(|name| name == host));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .unwrap_or(local)
 }
 
 fn superuser() -> String {
@@ -307,28 +326,20 @@ fn patroni(target: &[&str]) -> State {
             .exec();
         return State::Broken(format!("cannot run Patroni's Python: {error}"));
     }
-    let (host, port) = (host.to_owned(), port.parse().unwrap_or(8008));
+    let (host, port) = (address_of(host), port.parse().unwrap_or(8008));
     let late = State::Broken(format!(
         "Patroni does not answer at {place} within {} s",
         DEADLINE.as_secs()
     ));
-    in_time(move || ask_patroni(&host, port, &place), || late)
+    in_time(move || ask_patroni((host, port), &place), || late)
 }
 
-fn ask_patroni(host: &str, port: u16, place: &str) -> State {
+fn ask_patroni(address: (IpAddr, u16), place: &str) -> State {
     let mut answer = String::new();
-    let asked = (host, port)
-        .to_socket_addrs()
-        .and_then(|mut addresses| {
-            addresses
-                .next()
-                .ok_or_else(|| std::io::Error::other("no address"))
-        })
-        .and_then(TcpStream::connect)
-        .and_then(|mut stream| {
-            stream.write_all(b"GET /liveness HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-            stream.read_to_string(&mut answer)
-        });
+    let asked = TcpStream::connect(address).and_then(|mut stream| {
+        stream.write_all(b"GET /liveness HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        stream.read_to_string(&mut answer)
+    });
     match (asked, answer.split_whitespace().nth(1)) {
         (Ok(_), Some("200")) => State::Well(format!("Patroni answers 200 at {place}")),
         (Ok(_), status) => State::Broken(format!(
@@ -412,6 +423,21 @@ mod tests {
             || State::Broken("late".to_owned()),
         );
         assert_eq!(state, State::Broken("late".to_owned()));
+    }
+
+    #[test]
+    fn addresses_are_those_that_are_reached_from_inside() {
+        for (listened_on, reached) in [
+            ("*", "127.0.0.1"),
+            ("0.0.0.0", "127.0.0.1"),
+            ("localhost", "127.0.0.1"),
+            ("::", "::1"),
+            ("10.1.2.3", "10.1.2.3"),
+            ("fd00::2", "fd00::2"),
+            ("a-name-that-no-file-has", "127.0.0.1"),
+        ] {
+            assert_eq!(address_of(listened_on).to_string(), reached, "{listened_on}");
+        }
     }
 
     #[test]

@@ -11,7 +11,9 @@ pub fn test(lines: TokenStream, function: TokenStream) -> TokenStream {
     let mut words = function.clone().into_iter();
     words.find(|word| matches!(word, TokenTree::Ident(ident) if ident.to_string() == "fn"));
     let Some(TokenTree::Ident(name)) = words.next() else {
-        return r##"compile_error!("`#[test]` stands before a function");"##.parse().expect("Rust");
+        return r##"compile_error!("`#[test]` stands before a function");"##
+            .parse()
+            .expect("Rust");
     };
     let lines: Vec<String> = lines
         .into_iter()
