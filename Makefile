@@ -85,6 +85,7 @@ kubernetes: ## Check the Kubernetes example against the published schemas
 bench: pgsetup ## Race whole installations against a shell script, and fetching against curl and tar (ROUNDS=3)
 	@tools/setup.sh bench
 	benches/sources.sh
+	benches/fetch.sh
 	benches/install.sh
 
 .PHONY: bench-start

@@ -344,7 +344,7 @@ pub struct SourceArgs {
     #[arg(long)]
     pub offline: bool,
 
-    /// A file of further CA certificates (PEM), for downloads and for pip [env: `SSL_CERT_FILE`]
+    /// A file of further CA certificates (PEM), for downloads [env: `SSL_CERT_FILE`]
     #[arg(long, value_name = "FILE")]
     pub ca_bundle: Option<PathBuf>,
 

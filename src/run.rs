@@ -7,6 +7,8 @@
 //! all failures are returned. A step that panics is a failed step. One that cannot be done yet, because another process is
 //! about it, gives its place to what can, and is tried again.
 
+pub mod parallel;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;

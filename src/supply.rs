@@ -4,9 +4,14 @@
 //! A digest makes every place as good as another, so no place is trusted and none is the last word: what has the
 //! wrong digest is noted, and the next place is asked. Nothing leaves this module that was not verified.
 
+mod index;
+mod pip;
+pub mod simple;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::digest::{Sha256, Sha512};
@@ -16,7 +21,8 @@ use crate::host::archive;
 use crate::host::cache::{Cache, Partial};
 use crate::host::http::{Answer, Client, Event, Failure, Request};
 use crate::host::vendor::Vendor;
-use crate::resolve::{self, Source};
+use crate::resolve::{self, Distribution, Source};
+use index::Index;
 
 /// Bytes a source may have where its manifest does not say: ten times the largest that is known.
 pub const MOST_BYTES: u64 = 1024 * 1024 * 1024;
@@ -33,6 +39,8 @@ pub struct Supply {
     offline: bool,
     debian: DebianArchive,
     content_mirrors: Vec<String>,
+    /// Opened when a file of it is wanted: what is wrong with pip's configuration concerns nothing else.
+    index: OnceLock<Result<Index, String>>,
 }
 
 /// What a [`Supply`] is made of.
@@ -83,6 +91,13 @@ pub enum Place {
     },
     /// A path below the Debian archive that apt is configured to use.
     Debian(String),
+    /// The package index that pip is configured to use.
+    Index {
+        /// The project in it.
+        project: String,
+        /// Its version, for messages.
+        version: String,
+    },
 }
 
 /// A source that is here and verified.
@@ -140,6 +155,8 @@ pub enum Progress {
         /// How long the pause is.
         pause: Duration,
     },
+    /// Something that concerns the source, and does not keep it from being obtained.
+    Note(String),
     /// An address is given up.
     GivenUp {
         /// The address.
@@ -156,7 +173,11 @@ impl Supply {
     /// The proxy that apt is configured with is no address.
     pub fn new(options: Options) -> anyhow::Result<Self> {
         let debian_client = match &options.debian.proxy {
-            Some(proxy) => Some(options.client.through(proxy)?),
+            Some(proxy) => Some(
+                options
+                    .client
+                    .with(|options| options.proxy = Some(proxy.clone()))?,
+            ),
             None => None,
         };
         Ok(Self {
@@ -167,6 +188,7 @@ impl Supply {
             offline: options.offline,
             debian: options.debian,
             content_mirrors: options.content_mirrors,
+            index: OnceLock::new(),
         })
     }
 
@@ -242,18 +264,18 @@ impl Supply {
         if let Some(obtained) = self.cached(wanted) {
             return Some(obtained);
         }
-        for candidate in candidates(wanted, &self.debian.bases, &self.content_mirrors) {
+        for candidate in self.candidates(wanted) {
             let reason = match &candidate.refused {
                 Some(why) => Reason::Absent(why.clone()),
                 None => match self.ask(wanted, &candidate, &mut partial, tell) {
-                    Ok(accepted) => {
+                    Ok((accepted, url)) => {
                         let bytes = partial.length();
                         let digest = partial.hashes().sha256();
                         match partial.commit(accepted.tar.as_ref()) {
                             Ok(path) => {
                                 return Some(Obtained {
                                     path,
-                                    place: Provenance::Network(candidate.url),
+                                    place: Provenance::Network(url),
                                     bytes,
                                     digest,
                                 });
@@ -290,14 +312,36 @@ impl Supply {
         candidate: &Candidate,
         partial: &mut Partial,
         tell: &dyn Fn(Progress),
-    ) -> Result<Accepted, Reason> {
-        let client = match &self.debian_client {
-            Some(client) if candidate.debian => client,
-            _ => &self.client,
+    ) -> Result<(Accepted, String), Reason> {
+        let (url, client, login) = match (candidate.kind, &self.debian_client) {
+            (Kind::Index(position), _) => {
+                let found =
+                    self.index()
+                        .map_err(Reason::Absent)?
+                        .find(position, wanted, &self.cache, tell)?;
+                if let Some(path) = found.file() {
+                    partial
+                        .fill(&path)
+                        .map_err(|error| Reason::Absent(error.to_string()))?;
+                    let accepted = wanted.accepts(partial).map_err(|mismatch| {
+                        let is_of_index = true;
+                        Reason::Mismatch(Box::new(Mismatch {
+                            is_of_index,
+                            ..*mismatch
+                        }))
+                    })?;
+                    return Ok((accepted, found.url.into()));
+                }
+                (String::from(found.url), found.client, found.login)
+            }
+            (Kind::Debian, Some(client)) => (candidate.url.clone(), client, None),
+            _ => (candidate.url.clone(), &self.client, None),
         };
         let request = Request {
-            url: &candidate.url,
+            url: &url,
             most_bytes: wanted.most_bytes.unwrap_or(MOST_BYTES),
+            accept: None,
+            login: login.as_ref(),
         };
         let pass_on = |event| {
             tell(match event {
@@ -306,7 +350,7 @@ impl Supply {
             });
         };
         loop {
-            tell(Progress::Asking(candidate.url.clone()));
+            tell(Progress::Asking(url.clone()));
             let answer = client
                 .download(
                     request,
@@ -318,9 +362,12 @@ impl Supply {
             let joined = answer.joined || partial.inherited();
             let result = wanted.accepts(partial);
             match result {
-                Ok(accepted) => return Ok(accepted),
+                Ok(accepted) => return Ok((accepted, url)),
                 Err(mismatch) => {
-                    let reason = Reason::Mismatch(Box::new(mismatch.in_answer(&answer, partial)));
+                    let reason = Reason::Mismatch(Box::new(Mismatch {
+                        is_of_index: matches!(candidate.kind, Kind::Index(_)),
+                        ..mismatch.in_answer(&answer, partial)
+                    }));
                     partial
                         .restart()
                         .map_err(|error| Reason::Failed(Failure::Disk(error)))?;
@@ -390,7 +437,31 @@ impl Wanted {
             || self.urls.iter().any(|place| match place {
                 Place::Url { url, .. } => last(url),
                 Place::Debian(path) => last(path),
+                Place::Index { .. } => false,
             })
+    }
+
+    /// The project in the package index, and its version.
+    fn project(&self) -> Option<(&str, &str)> {
+        self.urls.iter().find_map(|place| match place {
+            Place::Index { project, version } => Some((project.as_str(), version.as_str())),
+            _ => None,
+        })
+    }
+}
+
+impl From<&Distribution> for Wanted {
+    fn from(distribution: &Distribution) -> Self {
+        Self {
+            name: format!("{} {}", distribution.name, distribution.version),
+            file_name: distribution.file.clone(),
+            urls: vec![Place::Index {
+                project: distribution.name.clone(),
+                version: distribution.version.clone(),
+            }],
+            accepted: vec![distribution.sha256],
+            ..Self::default()
+        }
     }
 }
 
@@ -444,15 +515,26 @@ fn file_name<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> String {
 /// An address to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// The address.
+    /// The address. Credentials are masked.
     pub url: String,
-    /// True when it is in the Debian archive.
-    pub debian: bool,
+    /// What is there.
+    pub kind: Kind,
     /// Why it is not asked.
     pub refused: Option<String>,
 }
 
-/// The addresses to ask for `wanted`, in order. `debian` is what `debian:` mirrors are below; `content` are
+/// What is at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The file.
+    File,
+    /// The file, in the Debian archive.
+    Debian,
+    /// A page of the package index, in the place with this position, that says where the file is.
+    Index(usize),
+}
+
+/// The addresses to ask for `wanted` besides the package index, in order. `debian` is what `debian:` mirrors are below; `content` are
 /// content-addressed mirrors.
 pub fn candidates(wanted: &Wanted, debian: &[String], content: &[String]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
@@ -465,24 +547,25 @@ pub fn candidates(wanted: &Wanted, debian: &[String], content: &[String]) -> Vec
                     "the source does not say `insecure:` with a reason",
                 ),
                 url: url.clone(),
-                debian: false,
+                kind: Kind::File,
             }),
             Place::Debian(path) if debian.is_empty() => candidates.push(Candidate {
                 url: format!("debian: {path}"),
-                debian: true,
+                kind: Kind::Debian,
                 refused: Some("apt is configured to use no Debian archive here".to_owned()),
             }),
             Place::Debian(path) => candidates.extend(debian.iter().map(|base| Candidate {
                 url: below(base, path),
-                debian: true,
+                kind: Kind::Debian,
                 refused: None,
             })),
+            Place::Index { .. } => {}
         }
     }
     for base in content {
         candidates.extend(wanted.accepted.iter().map(|digest| Candidate {
             url: below(base, &format!("sha256/{digest}")),
-            debian: false,
+            kind: Kind::File,
             refused: refusal(base, false, "content-addressed mirrors are asked by https only"),
         }));
     }
@@ -508,6 +591,40 @@ pub fn refusal(url: &str, insecure: bool, why: &str) -> Option<String> {
 }
 
 impl Supply {
+    /// Everything to ask for `wanted`, in order.
+    fn candidates(&self, wanted: &Wanted) -> Vec<Candidate> {
+        let refused = |why: &str| Candidate {
+            url: "the package index".to_owned(),
+            kind: Kind::Index(0),
+            refused: Some(why.to_owned()),
+        };
+        let mut all = match wanted.project().map(|(project, _)| (project, self.index())) {
+            None => Vec::new(),
+            Some((_, Err(why))) => vec![refused(&why)],
+            Some((project, Ok(index))) => index.candidates(project),
+        };
+        if wanted.project().is_some() && all.is_empty() {
+            all.push(refused(
+                "pip is configured with `no-index`, and without `find-links`",
+            ));
+        }
+        all.extend(candidates(wanted, &self.debian.bases, &self.content_mirrors));
+        all
+    }
+
+    fn index(&self) -> Result<&Index, String> {
+        let open = || Index::open(&self.client).map_err(|error| format!("{error:#}"));
+        self.index.get_or_init(open).as_ref().map_err(String::clone)
+    }
+
+    /// The versions of a project in the package index.
+    ///
+    /// # Errors
+    /// What the index said instead.
+    pub fn versions(&self, project: &str) -> Result<Vec<String>, String> {
+        self.index()?.versions(project, &self.cache)
+    }
+
     fn in_vendor(&self, wanted: &Wanted, tried: &mut Vec<Tried>) -> Option<Obtained> {
         if self.vendor.directories().is_empty() {
             return None;
@@ -535,7 +652,7 @@ impl Supply {
                     return Some(obtained);
                 }
                 let mut mismatch = wanted.mismatch(&digest);
-                mismatch.bytes = bytes;
+                mismatch.bytes = Some(bytes);
                 namesakes.push(Tried {
                     place: file.path.display().to_string(),
                     reason: Reason::Mismatch(Box::new(mismatch)),
@@ -565,6 +682,7 @@ pub struct SupplyError {
     accepted: Vec<Sha256>,
     tried: Vec<Tried>,
     offline: bool,
+    is_of_index: bool,
 }
 
 /// What to do about a [`SupplyError`], and the exit status that goes with it.
@@ -600,15 +718,17 @@ struct Mismatch {
     algorithm: &'static str,
     expected: Vec<String>,
     actual: String,
-    bytes: u64,
+    bytes: Option<u64>,
     answer: Option<Answer>,
     /// The first bytes, if they are text.
     head: Option<String>,
+    /// True where the package index has it.
+    is_of_index: bool,
 }
 
 impl Mismatch {
     fn in_answer(mut self, answer: &Answer, partial: &Partial) -> Self {
-        self.bytes = partial.length();
+        self.bytes = Some(partial.length());
         self.answer = Some(answer.clone());
         self.head = partial
             .head(SHOWN_BYTES)
@@ -684,6 +804,7 @@ impl SupplyError {
             accepted: wanted.accepted.clone(),
             tried,
             offline,
+            is_of_index: wanted.project().is_some(),
         }
     }
 
@@ -715,6 +836,12 @@ impl SupplyError {
                 "a page of a proxy or a login answered instead of the file; HTTPS_PROXY, --ca-bundle or a mirror may help",
             );
         }
+        if mismatches.iter().any(|mismatch| mismatch.is_of_index) {
+            return Some(
+                "an index never changes a file: compare the digest in the manifest with upstream's, and see which index \
+                 pip is configured to use (`pip config list`)",
+            );
+        }
         if mismatches.iter().any(|mismatch| mismatch.answer.is_some()) {
             return Some(
                 "the tag may have been moved, or the archive compressed anew. If upstream confirms the new file, add its \
@@ -723,6 +850,15 @@ impl SupplyError {
         }
         if !mismatches.is_empty() {
             return Some("the file at hand is damaged, or of another version than its name says");
+        }
+        let is_denied = |tried: &Tried| {
+            let denied = |status: u16| matches!(status, 401 | 403 | 407);
+            matches!(&tried.reason, Reason::Failed(Failure::Status(status, _)) if denied(status.as_u16()))
+        };
+        if self.is_of_index && self.tried.iter().any(is_denied) {
+            return Some(
+                "credentials for the package index are part of its address (PIP_INDEX_URL, pip.conf) or stand in ~/.netrc",
+            );
         }
         match self.kind() {
             ErrorKind::Missing => Some(
@@ -770,10 +906,12 @@ impl fmt::Display for Mismatch {
             writeln!(f, "    expected {digest}")?;
         }
         writeln!(f, "    actual   {}", self.actual)?;
-        write!(f, "    size     {bytes} bytes")?;
+        if let Some(bytes) = bytes {
+            write!(f, "    size     {bytes} bytes")?;
+        }
         if let Some(answer) = &self.answer {
             match answer.length {
-                Some(length) if length != *bytes => write!(f, ", {length} were announced")?,
+                Some(length) if Some(length) != *bytes => write!(f, ", {length} were announced")?,
                 None => write!(f, "; the server did not say how many there are")?,
                 Some(_) => {}
             }
@@ -787,7 +925,9 @@ impl fmt::Display for Mismatch {
                 write!(f, ", encoded as {encoding}, although that was not asked for")?;
             }
         }
-        writeln!(f)?;
+        if bytes.is_some() {
+            writeln!(f)?;
+        }
         match &self.head {
             Some(head) => writeln!(f, "    begins   {head}"),
             None => Ok(()),
@@ -798,53 +938,9 @@ impl fmt::Display for Mismatch {
 impl std::error::Error for SupplyError {}
 
 impl Supply {
-    /// The source where a vendor directory or the cache has it; makes no connection.
-    pub fn find(&self, wanted: &Wanted) -> Option<Obtained> {
-        self.at_hand(wanted, &mut Vec::new())
-    }
-
     /// The cache of what was downloaded.
     pub fn cache(&self) -> &Cache {
         &self.cache
-    }
-
-    /// True when no connection may be made.
-    pub fn is_offline(&self) -> bool {
-        self.offline
-    }
-
-    /// Takes a file that another program has downloaded into the cache, if it is what is wanted.
-    ///
-    /// # Errors
-    /// The file is not what is wanted, or cannot be read or kept.
-    pub fn adopt(&self, wanted: &Wanted, path: &Path) -> Result<Obtained, SupplyError> {
-        let place = path.display().to_string();
-        let failed = |reason| {
-            let tried = Tried {
-                place: place.clone(),
-                reason,
-            };
-            SupplyError::new(wanted, vec![tried], self.offline)
-        };
-        let local = |error| failed(Reason::Failed(Failure::Disk(error)));
-        let digest = host::fs::hashes(path).map_err(local)?.sha256();
-        if !wanted.accepted.contains(&digest) {
-            let mismatch = Mismatch {
-                algorithm: "sha256",
-                expected: wanted.accepted.iter().map(ToString::to_string).collect(),
-                actual: digest.to_string(),
-                ..Mismatch::default()
-            };
-            return Err(failed(Reason::Mismatch(Box::new(mismatch))));
-        }
-        let path = self.cache.adopt(&digest, path).map_err(local)?;
-        let bytes = host::fs::size(&path).map_err(local)?;
-        Ok(Obtained {
-            path,
-            place: Provenance::Cache,
-            bytes,
-            digest,
-        })
     }
 }
 

@@ -3,39 +3,35 @@
 //! The directory is made for `install --vendor DIR --offline`. It is its own vendor directory: what is there
 //! already is verified and not downloaded again, so that an interrupted fetch is finished by another one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 use super::{resolved, setup};
 use crate::cli::FetchArgs;
-use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::archive;
-use crate::host::{self, Host, Log, http};
+use crate::host::{self, Host};
 use crate::manifest::{self, Manifests};
-use crate::plan::requirements;
 use crate::report::{Reporter, bytes, seconds};
-use crate::resolve::{self, Distribution, Resolved, Selection};
-use crate::step::fetch::{self, wanted_distribution};
+use crate::resolve::{self, Resolved, Selection};
+use crate::run::parallel;
+use crate::step::fetch;
 use crate::supply::{Obtained, Progress, Provenance, Supply, Wanted};
 use crate::target::{Architecture, Target};
 
 /// Where downloads are kept until they are complete, in the directory that is filled.
 const PARTIAL: &str = ".partial";
 
-/// A thing to have: a source, or a Python distribution, which only pip knows the address of.
+/// A file to fetch: a source, or a Python distribution.
 #[derive(Debug)]
 struct Item {
     wanted: Wanted,
-    distribution: Option<Distribution>,
-    /// Leading path components to leave off when it is unpacked.
-    strip: u8,
+    /// Leading path components to leave off when it is unpacked; distributions are not.
+    strip: Option<u8>,
     /// Its name in the directory.
     file: String,
 }
@@ -62,7 +58,7 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     let cache = args.cache.as_ref().unwrap_or(&own_cache);
     let supply = setup::supply(&sources, cache, &Host::new(Path::new("/")))?;
     let begin = Instant::now();
-    let (rows, failures) = obtain_all(&items, &supply, args, reporter)?;
+    let (rows, failures) = obtain_all(&items, &supply, args, reporter);
     reporter
         .result(&table(&rows, begin.elapsed()))
         .because(Cause::Internal)?;
@@ -108,7 +104,7 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
         vec![chosen]
     };
     let (mut items, mut seen, mut files) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    let mut add = |wanted: Wanted, strip: u8, distribution: Option<&Distribution>| {
+    let mut add = |wanted: Wanted, strip: Option<u8>| {
         let Some(digest) = wanted
             .accepted
             .first()
@@ -121,19 +117,14 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
         if file.is_empty() || !files.insert(file.clone()) {
             file = format!("{}-{file}", &digest.to_string()[..12]);
         }
-        items.push(Item {
-            wanted,
-            distribution: distribution.cloned(),
-            strip,
-            file,
-        });
+        items.push(Item { wanted, strip, file });
     };
     for resolved in &selected {
         for source in resolved.sources().flat_map(|(_, sources)| sources) {
-            add(Wanted::from(source), source.strip, None);
+            add(Wanted::from(source), Some(source.strip));
         }
         for distribution in resolved.patroni.iter().flat_map(|patroni| &patroni.distributions) {
-            add(wanted_distribution(distribution), 0, Some(distribution));
+            add(Wanted::from(distribution), None);
         }
     }
     Ok(items)
@@ -191,43 +182,21 @@ fn obtain_all(
     supply: &Supply,
     args: &FetchArgs,
     reporter: &Reporter,
-) -> Result<(Vec<Row>, Vec<Failure>), Failure> {
-    let pip = Pip::new(args)?;
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..setup::DOWNLOADS.min(items.len()) {
-            scope.spawn(|| {
-                loop {
-                    let position = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(item) = items.get(position) else { return };
-                    let result = obtain(item, supply, &pip, args, reporter);
-                    let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    results.insert(position, result);
-                }
-            });
-        }
+) -> (Vec<Row>, Vec<Failure>) {
+    let results = parallel::each(items, setup::DOWNLOADS, |item| {
+        obtain(item, supply, args, reporter)
     });
-    let results = results
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
-    for result in results.into_values() {
+    for result in results {
         match result {
             Ok(row) => rows.push(row),
             Err(failure) => failures.push(failure),
         }
     }
-    Ok((rows, failures))
+    (rows, failures)
 }
 
-fn obtain(
-    item: &Item,
-    supply: &Supply,
-    pip: &Pip,
-    args: &FetchArgs,
-    reporter: &Reporter,
-) -> Result<Row, Failure> {
+fn obtain(item: &Item, supply: &Supply, args: &FetchArgs, reporter: &Reporter) -> Result<Row, Failure> {
     let (name, begin) = (&item.wanted.name, Instant::now());
     reporter.started(name);
     let tell = |progress: Progress| match progress {
@@ -239,28 +208,13 @@ fn obtain(
         Progress::Waiting => reporter.line(&format!(
             "       {name}: waits for another process that downloads it"
         )),
+        Progress::Note(text) => reporter.line(&format!("       {name}: {text}")),
         Progress::Asking(_) => {}
     };
-    let obtained = match &item.distribution {
-        Some(distribution) => match supply.find(&item.wanted) {
-            Some(obtained) => Ok((obtained, None)),
-            None if args.sources.offline => supply
-                .obtain(&item.wanted, &tell)
-                .map(|obtained| (obtained, None))
-                .map_err(fetch::failure),
-            None => pip
-                .download(distribution)
-                .and_then(|path| supply.adopt(&item.wanted, &path).map_err(fetch::failure))
-                .map(|obtained| (obtained, Some("pip".to_owned()))),
-        },
-        None => supply
-            .obtain(&item.wanted, &tell)
-            .map(|obtained| (obtained, None))
-            .map_err(fetch::failure),
-    };
-    let placed = obtained.and_then(|(obtained, from)| {
-        if let (Some(below), None) = (&args.unpack, &item.distribution) {
-            unpack(&obtained.path, &below.join(name.replace(' ', "-")), item.strip)?;
+    let obtained = supply.obtain(&item.wanted, &tell).map_err(fetch::failure);
+    let placed = obtained.and_then(|obtained| {
+        if let (Some(below), Some(strip)) = (&args.unpack, item.strip) {
+            unpack(&obtained.path, &below.join(name.replace(' ', "-")), strip)?;
         }
         let file = place(&obtained, &args.to, &item.file)?;
         Ok(Row {
@@ -268,10 +222,10 @@ fn obtain(
             file,
             bytes: obtained.bytes,
             elapsed: begin.elapsed(),
-            from: from.unwrap_or_else(|| match obtained.place {
+            from: match obtained.place {
                 Provenance::Vendor if obtained.path.starts_with(&args.to) => "already there".to_owned(),
                 _ => obtained.place.to_string(),
-            }),
+            },
         })
     });
     match &placed {
@@ -308,93 +262,6 @@ fn place(obtained: &Obtained, directory: &Path, file: &str) -> Result<String, Fa
     Ok(file.to_owned())
 }
 
-/// pip, which knows where the package index is. Asked for one file at a time and by its digest, so that the files
-/// of another architecture can be had as well.
-struct Pip {
-    host: Host,
-    directory: tempfile::TempDir,
-}
-
-impl Pip {
-    fn new(args: &FetchArgs) -> Result<Self, Failure> {
-        let directory = tempfile::tempdir().because(Cause::Internal)?;
-        let certificates = http::certificates_pem(args.sources.ca_bundle.as_deref())?;
-        host::fs::write_text(&directory.path().join("certificates.pem"), &certificates)?;
-        Ok(Self {
-            host: Host::new(Path::new("/")),
-            directory,
-        })
-    }
-
-    /// The path of the downloaded file, which is not verified by us yet.
-    fn download(&self, distribution: &Distribution) -> Result<PathBuf, Failure> {
-        let directory = self.directory.path().join(&distribution.file);
-        host::fs::make_directories(&directory)?;
-        let requirements_file = directory.join("requirements.txt");
-        host::fs::write_text(&requirements_file, &requirements([distribution]))?;
-        let text = |path: &Path| path.display().to_string();
-        let mut command = Command::new(
-            "python3",
-            [
-                "-m",
-                "pip",
-                "download",
-                "--no-input",
-                "--no-deps",
-                "--require-hashes",
-                "--dest",
-            ],
-        )
-        .arg(text(&directory))
-        .args(["--requirement".to_owned(), text(&requirements_file)])
-        .args(platform(&distribution.file))
-        .env("PIP_CERT", text(&self.directory.path().join("certificates.pem")));
-        for name in ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "HOME"] {
-            if let Some(value) = host::variable(name) {
-                command = command.env(name, value);
-            }
-        }
-        let log = Log::open(&directory.join("log")).because(Cause::Internal)?;
-        self.host
-            .run(&command, &log)
-            .map_err(|error| fetch::pip_failure(&error))?;
-        let path = directory.join(&distribution.file);
-        if path.is_file() {
-            return Ok(path);
-        }
-        let message = format!(
-            "pip downloaded another file of {} {} than {}",
-            distribution.name, distribution.version, distribution.file
-        );
-        Err(Failure::new(Cause::Network, message))
-    }
-}
-
-/// Options with which pip downloads exactly this file: a wheel's name says what it is for (PEP 427).
-fn platform(file: &str) -> Vec<String> {
-    let Some(stem) = file.strip_suffix(".whl") else {
-        return vec!["--no-binary=:all:".to_owned()];
-    };
-    let mut options = vec!["--only-binary=:all:".to_owned()];
-    let mut tags = stem.rsplit('-');
-    if let (Some(platforms), Some(abi), Some(python)) = (tags.next(), tags.next(), tags.next())
-        && platforms != "any"
-    {
-        options.extend(
-            platforms
-                .split('.')
-                .map(|platform| format!("--platform={platform}")),
-        );
-        options.push(format!("--abi={abi}"));
-        options.push("--implementation=cp".to_owned());
-        options.push(format!(
-            "--python-version={}",
-            python.trim_start_matches(|c: char| !c.is_ascii_digit())
-        ));
-    }
-    options
-}
-
 /// What was fetched, as a table.
 fn table(rows: &[Row], elapsed: Duration) -> String {
     let width =
@@ -425,29 +292,4 @@ fn table(rows: &[Row], elapsed: Duration) -> String {
         seconds(elapsed)
     );
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pip_is_asked_for_exactly_the_file_of_the_manifest() {
-        assert_eq!(platform("ydiff-1.4.2.tar.gz"), ["--no-binary=:all:"]);
-        assert_eq!(
-            platform("six-1.17.0-py2.py3-none-any.whl"),
-            ["--only-binary=:all:"]
-        );
-        assert_eq!(
-            platform("pyyaml-6.0.3-cp311-cp311-manylinux2014_aarch64.manylinux_2_17_aarch64.whl"),
-            [
-                "--only-binary=:all:",
-                "--platform=manylinux2014_aarch64",
-                "--platform=manylinux_2_17_aarch64",
-                "--abi=cp311",
-                "--implementation=cp",
-                "--python-version=311"
-            ]
-        );
-    }
 }

@@ -9,7 +9,6 @@ use super::setup::{self, remote, supply, target, unavailable};
 use super::trace_file::Trace;
 use crate::cli::InstallArgs;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::http;
 use crate::host::remote::Remote;
 use crate::host::{self, Host};
 use crate::layout;
@@ -119,7 +118,7 @@ fn resolve_and_perform(
 /// Without connections everything has to be there before anything begins; all that is missing is named at once.
 fn all_at_hand(plan: &Plan, supply: &Supply, reporter: &Reporter) -> Result<(), Failure> {
     let sources = plan.sources().map(Wanted::from);
-    let distributions = plan.distributions().map(fetch::wanted_distribution);
+    let distributions = plan.distributions().map(Wanted::from);
     let missing: Vec<_> = sources
         .chain(distributions)
         .filter_map(|wanted| supply.obtain(&wanted, &|_| ()).err())
@@ -177,7 +176,6 @@ fn perform(
     let (began, made_work) = (unfinished.began, unfinished.made_work);
     let jobs = args.jobs.map_or_else(host::processors, usize::from);
     let tokens = Tokens::new(jobs).because(Cause::Internal)?;
-    let certificates = http::certificates_pem(args.sources.ca_bundle.as_deref())?;
     let debug_symbols = args
         .debug_symbols
         .clone()
@@ -190,7 +188,6 @@ fn perform(
             store: Store::new(supply.cache(), remote),
         }),
         tokens: &tokens,
-        certificates: &certificates,
         debug_symbols: &debug_symbols,
         manner: Manner::default(),
         state: State::after(unfinished, resolved),

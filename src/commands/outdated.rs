@@ -2,18 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use super::workspace::{Desk, machine};
+use super::workspace::Desk;
 use crate::cli::UpdateArgs;
-use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::{self, Log, http};
+use crate::host;
+use crate::manifest::python::Patroni;
 use crate::manifest::{self, Manifests};
 use crate::report::Reporter;
+use crate::run::parallel;
 use crate::upstream::subject::{Subject, subjects};
-use crate::upstream::versions::{self, Upstream, versions_of_pip};
+use crate::upstream::versions::{self, Upstream};
 
 /// Servers that are asked at the same time.
 const QUESTIONS: usize = 8;
@@ -38,7 +37,7 @@ pub fn outdated(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
     let desk = Desk::new(&args.sources, args.cache.as_deref(), reporter)?;
     let mut rows = ask_all(&subjects, &desk);
     rows.extend(
-        patroni(&manifests, args)?
+        patroni(&manifests, &desk)
             .into_iter()
             .filter(|row| wanted(&row.name)),
     );
@@ -82,19 +81,12 @@ fn ask_all(subjects: &[Subject], desk: &Desk<'_>) -> Vec<Row> {
         }
     }
     let questions: Vec<(Upstream, bool)> = questions.into_values().collect();
-    let (next, answers) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-    std::thread::scope(|scope| {
-        for _ in 0..QUESTIONS.min(questions.len()) {
-            scope.spawn(|| {
-                while let Some((upstream, insecure)) = questions.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let answer = desk.page(&upstream.url, *insecure);
-                    let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
-                    answers.insert(upstream.url.clone(), answer);
-                }
-            });
-        }
-    });
-    let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let answers: BTreeMap<String, Result<Vec<u8>, String>> =
+        parallel::each(&questions, QUESTIONS, |(upstream, insecure)| {
+            (upstream.url.clone(), desk.page(&upstream.url, *insecure))
+        })
+        .into_iter()
+        .collect();
     let row = |subject: &Subject| Row {
         name: subject.name.clone(),
         version: subject.version.clone(),
@@ -113,55 +105,16 @@ fn ask_all(subjects: &[Subject], desk: &Desk<'_>) -> Vec<Row> {
     subjects.iter().map(row).collect()
 }
 
-/// Patroni is asked for where pip has its packages from, by pip, which knows where that is.
-fn patroni(manifests: &Manifests, args: &UpdateArgs) -> Result<Vec<Row>, Failure> {
-    let mut rows = Vec::new();
-    for manifest in &manifests.patronis {
-        let value = &manifest.value;
-        let versions = if args.sources.offline {
-            Err("not asked: --offline".to_owned())
-        } else {
-            versions_from_pip(&value.name, args)?
-        };
-        rows.push(Row {
-            name: value.name.clone(),
-            version: value.version.clone(),
-            versions,
-            line: 0,
-        });
-    }
-    Ok(rows)
-}
-
-fn versions_from_pip(name: &str, args: &UpdateArgs) -> Result<Result<Vec<String>, String>, Failure> {
-    let directory = tempfile::tempdir().because(Cause::Internal)?;
-    let certificates = directory.path().join("certificates.pem");
-    host::fs::write_text(
-        &certificates,
-        &http::certificates_pem(args.sources.ca_bundle.as_deref())?,
-    )?;
-    let mut command = Command::new("python3", ["-m", "pip", "index", "versions", "--no-input", name])
-        .env("PIP_CERT", certificates.display().to_string());
-    for name in ["PIP_CONFIG_FILE", "HOME"] {
-        if let Some(value) = host::variable(name) {
-            command = command.env(name, value);
-        }
-    }
-    let log = Log::open(&directory.path().join("log")).because(Cause::Internal)?;
-    Ok(match machine().capture(&command, &log) {
-        Ok(output) => {
-            let versions = versions_of_pip(&output);
-            if versions.is_empty() {
-                Err("pip names no version".to_owned())
-            } else {
-                Ok(versions)
-            }
-        }
-        Err(error) => {
-            let last = error.tail.last().cloned().unwrap_or_default();
-            Err(format!("pip: {} {last}", error.outcome))
-        }
-    })
+/// Patroni, as the package index has it.
+fn patroni(manifests: &Manifests, desk: &Desk<'_>) -> Vec<Row> {
+    let manifests = manifests.patronis.iter().map(|manifest| &manifest.value);
+    let row = |value: &Patroni| Row {
+        name: value.name.clone(),
+        version: value.version.clone(),
+        versions: desk.versions_in_index(&value.name).map(versions::released),
+        line: 0,
+    };
+    manifests.map(row).collect()
 }
 
 fn newer(row: &Row) -> Option<&String> {

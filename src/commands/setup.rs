@@ -13,6 +13,7 @@ use crate::host::remote::{self, Remote};
 use crate::host::{self, Host};
 use crate::report::Reporter;
 use crate::resolve::Resolved;
+use crate::run::parallel;
 use crate::step::fetch;
 use crate::supply::{ErrorKind, Options, Supply, Wanted};
 use crate::target::{Architecture, Target, distribution_of};
@@ -72,7 +73,7 @@ pub fn supply(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Supply, Fa
         }
     }
     let options = HttpOptions {
-        ca_bundle: args.ca_bundle.clone(),
+        ca_bundles: args.ca_bundle.clone().into_iter().collect(),
         ..HttpOptions::default()
     };
     // What can go wrong here is a file of certificates that the caller has named.
@@ -100,26 +101,19 @@ pub fn unavailable(
     reporter: &Reporter,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let extensions = resolved.servers().flat_map(|(_, extensions)| extensions);
-    let sources = extensions.flat_map(|extension| {
-        let sources = extension.sources.iter();
-        sources.map(|source| (extension.component.id(), source))
-    });
+    let sources: Vec<_> = extensions
+        .flat_map(|extension| {
+            let sources = extension.sources.iter();
+            sources.map(|source| (extension.component.id(), source))
+        })
+        .collect();
     // All at once: where a network answers nothing, each of them waits for its time to run out.
-    let missing = std::thread::scope(|scope| {
-        let threads: Vec<_> = sources
-            .map(|(name, source)| {
-                scope.spawn(move || (name, supply.obtain(&Wanted::from(source), &|_| ()).err()))
-            })
-            .collect();
-        let answers = threads
-            .into_iter()
-            .map(|thread| thread.join().expect("obtaining a source does not panic"));
-        answers
-            .filter_map(|(name, error)| Some((name, error?)))
-            .collect::<Vec<_>>()
+    let errors = parallel::each(&sources, sources.len(), |(_, source)| {
+        supply.obtain(&Wanted::from(*source), &|_| ()).err()
     });
+    let missing = sources.into_iter().zip(errors);
     let mut left_out = BTreeMap::new();
-    for (name, error) in missing {
+    for (name, error) in missing.filter_map(|((name, _), error)| Some((name, error?))) {
         match error.kind() {
             ErrorKind::Network | ErrorKind::Missing => {
                 reporter.line(&format!(

@@ -11,7 +11,7 @@ use super::interrupt::Stoppable;
 use super::{resolved_by, setup};
 use crate::cli::{OutcomeFormat, TestArgs};
 use crate::failure::{Because, Cause, Failure};
-use crate::host::{self, Host, http};
+use crate::host::{self, Host};
 use crate::layout;
 use crate::outcome::{self, Counts, Outcome, Verdict, junit, tap};
 use crate::plan::{self, Action, Plan, Step, Tests};
@@ -219,10 +219,6 @@ fn perform(
     host.remove(&manner.directory)?;
     let jobs = args.jobs.map_or_else(host::processors, usize::from);
     let tokens = Tokens::new(jobs).because(Cause::Internal)?;
-    let certificates = match supply {
-        Some(_) => http::certificates_pem(args.sources.ca_bundle.as_deref())?,
-        None => String::new(),
-    };
     let context = Context {
         host,
         reporter,
@@ -231,7 +227,6 @@ fn perform(
             store: Store::new(supply.cache(), None),
         }),
         tokens: &tokens,
-        certificates: &certificates,
         // Nothing is stripped of them for a test.
         debug_symbols: &args.cache.join("debug-symbols"),
         manner: manner.clone(),

@@ -46,7 +46,7 @@ impl<'a> Desk<'a> {
     pub fn new(args: &SourceArgs, cache: Option<&Path>, reporter: &'a Reporter) -> Result<Self, Failure> {
         let directory = tempfile::tempdir().because(Cause::Internal)?;
         let options = HttpOptions {
-            ca_bundle: args.ca_bundle.clone(),
+            ca_bundles: args.ca_bundle.clone().into_iter().collect(),
             ..HttpOptions::default()
         };
         // Known sources may be kept by their digest; what has none is put into a cache of its own that goes away.
@@ -97,8 +97,13 @@ impl<'a> Desk<'a> {
         let name = Sha256::of(url.as_bytes());
         let disk = |error: std::io::Error| format!("the temporary directory cannot be written: {error}");
         let mut partial = self.cache.partial(&name, true, || ()).map_err(disk)?;
+        let request = Request {
+            url,
+            most_bytes,
+            ..Request::default()
+        };
         self.client
-            .download(Request { url, most_bytes }, &mut partial, &|_| false, &|_| ())
+            .download(request, &mut partial, &|_| false, &|_| ())
             .map_err(|failure: http::Failure| failure.to_string())?;
         let hashes = partial.hashes().clone();
         let path = self.directory.path().join(format!("file-{name}"));
@@ -112,6 +117,14 @@ impl<'a> Desk<'a> {
             .obtain(wanted, &|_| ())
             .map(|obtained| obtained.path)
             .map_err(|error| error.summary())
+    }
+
+    /// The versions of a project in the package index that pip is configured to use.
+    pub fn versions_in_index(&self, project: &str) -> Result<Vec<String>, String> {
+        if self.offline {
+            return Err("not asked: --offline".to_owned());
+        }
+        self.supply.versions(project)
     }
 
     /// Unpacks an archive and reads what it says. `from` is where it came from.
@@ -147,9 +160,4 @@ fn title(path: &Path) -> Option<String> {
     let (_, rest) = text.split_once("<title>")?;
     let title: String = rest.split('<').next()?.trim().chars().take(SHOWN_BYTES).collect();
     (!title.is_empty()).then_some(title)
-}
-
-/// The machine, for asking pip.
-pub fn machine() -> Host {
-    Host::new(Path::new("/"))
 }

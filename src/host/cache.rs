@@ -180,23 +180,6 @@ impl Cache {
         Ok(Some(partial))
     }
 
-    /// Takes in the file at `path`, which has been seen to have this digest. It is hashed again on the way.
-    ///
-    /// # Errors
-    /// The file cannot be read or kept.
-    pub fn adopt(&self, digest: &Sha256, path: &Path) -> io::Result<PathBuf> {
-        let mut partial = self.partial(digest, false, || ())?;
-        partial.restart()?;
-        let mut file = File::open(path)?;
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return partial.commit(None),
-                count => partial.append(&buffer[..count])?,
-            }
-        }
-    }
-
     /// The name of the file with this digest, whether it exists or not.
     fn path(&self, digest: &Sha256) -> PathBuf {
         self.dir.join("sha256").join(digest.to_string())
@@ -336,6 +319,22 @@ impl Partial<'_> {
         self.hashes.update(bytes);
         self.length += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Takes the bytes of the file at `path`, and nothing else.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the bytes cannot be written.
+    pub fn fill(&mut self, path: &Path) -> io::Result<()> {
+        self.restart()?;
+        let mut file = File::open(path)?;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(()),
+                count => self.append(&buffer[..count])?,
+            }
+        }
     }
 
     /// The first bytes, at most `n`.

@@ -23,12 +23,9 @@ use super::{Host, usage};
 use crate::command::Command;
 use crate::timing::{Ran, Span};
 
-/// Variables of pgsetup's own environment that commands see: where programs are, a company's package index and
-/// proxies, and the date that reproducible builds use.
-const KEPT_VARIABLES: [&str; 11] = [
+/// Variables of pgsetup's own environment that commands see: where programs are, proxies, and the date that reproducible builds use.
+const KEPT_VARIABLES: [&str; 9] = [
     "PATH",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_INDEX_URL",
     "http_proxy",
     "https_proxy",
     "no_proxy",

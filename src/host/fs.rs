@@ -151,6 +151,16 @@ pub fn size(path: &Path) -> io::Result<u64> {
     Ok(fs::metadata(path)?.len())
 }
 
+/// The names in a directory of this machine, in order; those that are not text are left out.
+pub fn names(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// The digests of a file of this machine.
 pub fn hashes(path: &Path) -> io::Result<Hashes> {
     Hashes::of_reader(fs::File::open(path)?, true)

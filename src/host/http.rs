@@ -12,15 +12,17 @@ use std::error::Error as _;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
+pub use reqwest::Url;
 use reqwest::blocking::{Client as Inner, ClientBuilder, Response};
 use reqwest::header::{self, HeaderMap};
-use reqwest::{Certificate, StatusCode, Url, redirect};
+use reqwest::{Certificate, StatusCode, redirect};
 
 use super::cache::{Partial, PartialOrigin};
 
@@ -36,8 +38,10 @@ const MOST_CONNECTIONS: u32 = 40;
 /// How to download.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
-    /// A file of further certificates to trust, in PEM form. `SSL_CERT_FILE` adds to it.
-    pub ca_bundle: Option<PathBuf>,
+    /// Files of further certificates to trust, in PEM form. `SSL_CERT_FILE` adds to them.
+    pub ca_bundles: Vec<PathBuf>,
+    /// True where the certificates of servers are not verified.
+    pub is_unverified: bool,
     /// Proxy for every address. Without it `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` decide.
     pub proxy: Option<String>,
     /// Downloads from one host at a time.
@@ -59,7 +63,8 @@ pub struct HttpOptions {
 impl Default for HttpOptions {
     fn default() -> Self {
         Self {
-            ca_bundle: None,
+            ca_bundles: Vec::new(),
+            is_unverified: false,
             proxy: None,
             per_host: 4,
             connect_timeout: Duration::from_secs(10),
@@ -81,12 +86,31 @@ pub struct Client {
 }
 
 /// What to download.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Request<'a> {
-    /// The address.
+    /// The address, without credentials.
     pub url: &'a str,
     /// Bytes that are too many.
     pub most_bytes: u64,
+    /// The media types that are taken (`Accept`); any where it is not given.
+    pub accept: Option<&'a str>,
+    /// The credentials.
+    pub login: Option<&'a Login>,
+}
+
+/// Credentials for a server (RFC 7617). A redirect to another host does not get them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// The user, or a token.
+    pub user: String,
+    /// The password; may be empty.
+    pub password: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login")
+    }
 }
 
 /// What is told of a download while it runs.
@@ -175,7 +199,8 @@ impl Failure {
                 matches!(status.as_u16(), 408 | 425 | 429)
                     || (status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED)
             }
-            Self::Connect(_) | Self::Stalled(_) | Self::Cut { .. } | Self::Protocol(_) => true,
+            Self::Connect(why) => !is_unknown_name(why),
+            Self::Stalled(_) | Self::Cut { .. } | Self::Protocol(_) => true,
             _ => false,
         }
     }
@@ -237,15 +262,14 @@ impl Client {
         })
     }
 
-    /// A client like this one that goes through `proxy`.
+    /// A client with other options than this one.
     ///
     /// # Errors
-    /// The proxy is no address.
-    pub fn through(&self, proxy: &str) -> Result<Self> {
-        Self::new(&HttpOptions {
-            proxy: Some(proxy.to_owned()),
-            ..self.options.clone()
-        })
+    /// A certificate bundle cannot be read, or the proxy is not an address.
+    pub fn with(&self, change: impl FnOnce(&mut HttpOptions)) -> Result<Self> {
+        let mut options = self.options.clone();
+        change(&mut options);
+        Self::new(&options)
     }
 
     /// Downloads into `partial`, going on with what is there if it came from the same address. `enough` is asked
@@ -325,7 +349,11 @@ impl Client {
         let mut get = self
             .inner
             .get(url.clone())
+            .header(header::ACCEPT, request.accept.unwrap_or("*/*"))
             .header(header::ACCEPT_ENCODING, "identity");
+        if let Some(Login { user, password }) = request.login {
+            get = get.basic_auth(user, Some(password));
+        }
         if let Some(validator) = &validator {
             get = get
                 .header(header::RANGE, format!("bytes={}-", partial.length()))
@@ -468,7 +496,7 @@ pub(super) fn builder(options: &HttpOptions) -> Result<ClientBuilder> {
     for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         roots.push(Certificate::from_der(der).context("a certificate that is compiled in")?);
     }
-    for (path, pem) in bundles(options.ca_bundle.as_deref())? {
+    for (path, pem) in bundles(&options.ca_bundles)? {
         let more = Certificate::from_pem_bundle(pem.as_bytes())
             .ok()
             .filter(|more| !more.is_empty());
@@ -478,6 +506,7 @@ pub(super) fn builder(options: &HttpOptions) -> Result<ClientBuilder> {
     Ok(Inner::builder()
         .user_agent(concat!("pgsetup/", env!("CARGO_PKG_VERSION")))
         .tls_certs_only(roots)
+        .tls_danger_accept_invalid_certs(options.is_unverified)
         .connect_timeout(options.connect_timeout)
         .timeout(options.stall_timeout)
         .tcp_keepalive(Duration::from_secs(15))
@@ -560,30 +589,9 @@ fn unpoisoned<'a, T>(lock: Result<MutexGuard<'a, T>, PoisonError<MutexGuard<'a, 
     lock.unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The certificates that downloads trust, as one PEM text: pip is to trust no more and no less.
-///
-/// # Errors
-/// A certificate bundle cannot be read.
-pub fn certificates_pem(ca_bundle: Option<&Path>) -> Result<String> {
-    let mut text = String::new();
-    for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-        text.push_str("-----BEGIN CERTIFICATE-----\n");
-        for line in base64(der).as_bytes().chunks(64) {
-            text.push_str(&String::from_utf8_lossy(line));
-            text.push('\n');
-        }
-        text.push_str("-----END CERTIFICATE-----\n");
-    }
-    for (_, pem) in bundles(ca_bundle)? {
-        text.push_str(pem.trim_end());
-        text.push('\n');
-    }
-    Ok(text)
-}
-
-/// The further certificates: `--ca-bundle`, and what `SSL_CERT_FILE` names.
-fn bundles(ca_bundle: Option<&Path>) -> Result<Vec<(PathBuf, String)>> {
-    let mut paths: Vec<PathBuf> = ca_bundle.map(Path::to_owned).into_iter().collect();
+/// The further certificates: those that are named, and what `SSL_CERT_FILE` names.
+fn bundles(named: &[PathBuf]) -> Result<Vec<(PathBuf, String)>> {
+    let mut paths = named.to_vec();
     paths.extend(super::variable("SSL_CERT_FILE").map(PathBuf::from));
     paths.dedup();
     paths
@@ -594,24 +602,6 @@ fn bundles(ca_bundle: Option<&Path>) -> Result<Vec<(PathBuf, String)>> {
             Ok((path, pem))
         })
         .collect()
-}
-
-pub(super) fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let bits =
-            chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..4 {
-            let value = (bits >> (18 - 6 * place) & 0x3f) as usize;
-            text.push(if place <= chunk.len() {
-                ALPHABET[value].into()
-            } else {
-                '='
-            });
-        }
-    }
-    text
 }
 
 /// Follows a redirect, unless it leads in a circle or out of what is encrypted.
@@ -685,6 +675,23 @@ fn jitter(pause: Duration) -> Duration {
     pause / 2 + pause / 2 * share / 1024
 }
 
+/// Whether the resolver answered that there is no such name, in the words of glibc and of musl (`EAI_NONAME`). That will
+/// not pass, unlike a resolver that does not answer (`EAI_AGAIN`).
+fn is_unknown_name(why: &str) -> bool {
+    ["Name or service not known", "Name does not resolve"]
+        .iter()
+        .any(|text| why.contains(text))
+}
+
+/// Whether an address is on this machine, so that nobody reads on the way.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost" | "[::1]") => true,
+        Some(host) => host.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback()),
+        None => false,
+    }
+}
+
 fn host_of(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     url.host_str().unwrap_or_default().to_owned() + &port
@@ -718,4 +725,18 @@ fn is_certificate(error: &reqwest::Error) -> bool {
 fn free_bytes(dir: &Path) -> io::Result<u64> {
     let room = rustix::fs::statvfs(dir)?;
     Ok(room.f_bavail.saturating_mul(room.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_not_asked_again_and_a_silent_resolver_is() {
+        let failure = |why: &str| Failure::Connect(format!("failed to lookup address information: {why}"));
+        assert!(!failure("Name or service not known").may_pass());
+        assert!(!failure("Name does not resolve").may_pass());
+        assert!(failure("Temporary failure in name resolution").may_pass());
+        assert!(failure("Try again").may_pass());
+    }
 }

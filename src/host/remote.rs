@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::blocking::{Body, Client};
 use reqwest::header::{self, HeaderValue};
 use reqwest::{StatusCode, Url, redirect};
@@ -137,7 +139,7 @@ impl Remote {
             "the artifact cache's address has a `?` or a `#`, and paths are appended to it"
         );
         let http_options = HttpOptions {
-            ca_bundle: options.ca_bundle.clone(),
+            ca_bundles: options.ca_bundle.clone().into_iter().collect(),
             ..HttpOptions::default()
         };
         let client = http::builder(&http_options)?
@@ -553,7 +555,7 @@ fn authorization(secret: &str) -> Result<HeaderValue> {
         "the artifact cache's secret file holds more than one line of plain text: a token, or USER:PASSWORD"
     );
     let text = if secret.contains(':') {
-        format!("Basic {}", http::base64(secret.as_bytes()))
+        format!("Basic {}", BASE64.encode(secret))
     } else {
         format!("Bearer {secret}")
     };

@@ -34,6 +34,8 @@ pub(super) type Id = usize;
 /// What every build stands on.
 pub(super) struct Base {
     tools: Tools,
+    /// The step that finds out what need not be built, and so not fetched.
+    look_up: Id,
     /// By component: the steps that fetch its archives.
     sources: Vec<(String, Vec<Id>)>,
 }
@@ -113,7 +115,11 @@ impl<'a> Builder<'a> {
         let look_up = self.artifacts(record);
         let sources: Vec<(String, Vec<Id>)> = self.fetches(look_up);
         let tools = self.packages_installed(record, look_up, create_user);
-        Base { tools, sources }
+        Base {
+            tools,
+            look_up,
+            sources,
+        }
     }
 
     fn build(&mut self) {
@@ -136,7 +142,7 @@ impl<'a> Builder<'a> {
             }
             let own = resolved.patroni.iter();
             for patroni in own.filter(|_| postgresql.component.older_major.is_none()) {
-                installed.push(self.patroni(patroni, tools, &server));
+                installed.push(self.patroni(patroni, &base, &server));
             }
         }
         installed.extend(self.locale(&base));
@@ -324,7 +330,7 @@ impl<'a> Builder<'a> {
 
     /// A server, installed.
     pub(super) fn server<'p>(&mut self, postgresql: &'p Postgresql, base: &Base) -> Server<'p> {
-        let Base { tools, sources } = base;
+        let Base { tools, sources, .. } = base;
         let Some(source) = &postgresql.source else {
             return Server {
                 postgresql,
@@ -377,7 +383,7 @@ impl<'a> Builder<'a> {
 
     /// An extension, installed.
     pub(super) fn extension(&mut self, extension: &Extension, base: &Base, server: &Server<'_>) -> Id {
-        let Base { tools, sources } = base;
+        let Base { tools, sources, .. } = base;
         if extension.comes_with_postgresql() {
             let why = format!("{}; {}", extension.component.name, brings(extension));
             self.because(server.all, why);
@@ -427,16 +433,16 @@ impl<'a> Builder<'a> {
     }
 
     /// Patroni's environment. What comes as wheels is installed while the server is configured, which leaves processors idle.
-    fn patroni(&mut self, patroni: &Patroni, tools: &Tools, server: &Server<'_>) -> Id {
+    fn patroni(&mut self, patroni: &Patroni, base: &Base, server: &Server<'_>) -> Id {
         let title = patroni.component.title();
-        let [wheels, archives] = python::fetches(patroni, server.postgresql);
+        let [wheels, archives] = python::fetches(patroni);
         let [of_wheels, of_archives] = python::installation(patroni, server.postgresql);
         let name = format!("fetch {title} and the wheels it needs");
         let fetch = Action::FetchDistributions(wheels);
-        let wheels = self.step(name, Lane::Net, 5, &[tools.all], fetch);
+        let wheels = self.step(name, Lane::Net, 5, &[base.look_up], fetch);
         let name = format!("fetch the archives {title} needs");
         let fetch = Action::FetchDistributions(archives);
-        let archives = self.step(name, Lane::Net, 5, &[tools.all, server.development], fetch);
+        let archives = self.step(name, Lane::Net, 5, &[base.look_up], fetch);
         let part = |part: Part, installation: python::Installation| Build {
             part,
             files: installation.files,
@@ -446,8 +452,14 @@ impl<'a> Builder<'a> {
         };
         let (first, second) = (part(Part::First, of_wheels), part(Part::Second, of_archives));
         let name = format!("build the environment of {title}");
-        let environment = self.step(name, Lane::Cpu, 5, &[wheels], Action::Build(first));
-        let (_, installed) = self.built(&title, 25, &[environment, archives], second);
+        let environment = self.step(
+            name,
+            Lane::Cpu,
+            5,
+            &[base.tools.all, wheels],
+            Action::Build(first),
+        );
+        let (_, installed) = self.built(&title, 25, &[server.development, environment, archives], second);
         for distribution in &patroni.distributions {
             self.because(
                 installed,

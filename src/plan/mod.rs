@@ -23,7 +23,6 @@ use crate::target::Target;
 
 pub use build::{build, leaves, update_package_lists};
 pub use prove::{Tests, tests};
-pub use python::requirements;
 
 /// What to do, in an order in which every step comes after those it needs.
 #[derive(Debug, Clone)]
@@ -253,12 +252,6 @@ pub struct DistributionFetch {
     pub distributions: Vec<Distribution>,
     /// The directory for them.
     pub directory: String,
-    /// The requirements file that is written for those that are not at hand.
-    pub requirements: String,
-    /// The file for the certificates that pip trusts.
-    pub certificates: String,
-    /// What downloads those.
-    pub commands: Vec<Command>,
 }
 
 /// Settings of a server, by name.
@@ -368,7 +361,6 @@ impl Action {
         match self {
             Self::CreateUser(user) => recipe::user(user),
             Self::Run(commands) => commands.clone(),
-            Self::FetchDistributions(fetch) => fetch.commands.clone(),
             Self::Build(build) => build.commands.clone(),
             Self::TestUpstream(test) => test.commands.clone(),
             Self::LookUpArtifacts { simulation, .. } => vec![simulation.clone()],

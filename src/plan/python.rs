@@ -43,7 +43,7 @@ fn with_server(command: Command, postgresql: &Postgresql) -> Command {
 }
 
 /// A requirements file with the digest of every distribution.
-pub fn requirements<'d>(distributions: impl IntoIterator<Item = &'d Distribution>) -> String {
+fn requirements<'d>(distributions: impl IntoIterator<Item = &'d Distribution>) -> String {
     let line = |d: &Distribution| format!("{}=={} --hash=sha256:{}\n", d.name, d.version, d.sha256);
     distributions.into_iter().map(line).collect()
 }
@@ -57,44 +57,15 @@ fn by_kind(patroni: &Patroni) -> (Vec<Distribution>, Vec<Distribution>) {
     })
 }
 
-/// Downloads of what is not at hand: of wheels, and of archives. pip reads the metadata of an archive, for which psycopg's asks
-/// `pg_config`; so only the second waits for the server.
-pub fn fetches(patroni: &Patroni, postgresql: &Postgresql) -> [DistributionFetch; 2] {
-    let fetch = |kind: &str, distributions: Vec<Distribution>| {
-        let (directory, requirements) = (below_work(kind), below_work(&format!("missing-{kind}.txt")));
-        let certificates = below_work("certificates.pem");
-        let download = pip(
-            patroni,
-            &[
-                "download",
-                "--no-deps",
-                "--no-build-isolation",
-                "--require-hashes",
-            ],
-        )
-        .args([
-            "--dest",
-            &directory,
-            "--requirement",
-            &requirements,
-            "--cert",
-            &certificates,
-        ]);
-        DistributionFetch {
-            component: patroni.component.slug(),
-            distributions,
-            directory,
-            requirements,
-            certificates,
-            commands: vec![download],
-        }
+/// What is fetched: wheels, and archives.
+pub fn fetches(patroni: &Patroni) -> [DistributionFetch; 2] {
+    let fetch = |directory: &str, distributions: Vec<Distribution>| DistributionFetch {
+        component: patroni.component.slug(),
+        distributions,
+        directory: below_work(directory),
     };
     let (wheels, archives) = by_kind(patroni);
-    let mut of_archives = fetch(ARCHIVES, archives);
-    for command in &mut of_archives.commands {
-        *command = with_server(command.clone(), postgresql);
-    }
-    [fetch(WHEELS, wheels), of_archives]
+    [fetch(WHEELS, wheels), fetch(ARCHIVES, archives)]
 }
 
 /// Directories for what is fetched, and for the wheels that archives become.

@@ -62,8 +62,6 @@ pub struct Context<'a> {
     pub origins: Option<Origins<'a>>,
     /// The tokens that all builds share.
     pub tokens: &'a Tokens,
-    /// The certificates that downloads trust, as PEM text.
-    pub certificates: &'a str,
     /// The directory of this machine for the archive with symbols for debuggers.
     pub debug_symbols: &'a Path,
     /// How things are proved.
@@ -256,7 +254,9 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
         Action::FetchDistributions(fetch) if state.artifacts().is_at_hand(&fetch.component) => {
             return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));
         }
-        Action::FetchDistributions(fetch) => return fetch::distributions(fetch, context, log).map(Some),
+        Action::FetchDistributions(fetch) => {
+            return fetch::distributions(fetch, &step.name, context).map(Some);
+        }
         Action::Unpack { component, .. } if state.artifacts().is_at_hand(component) => {
             return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));
         }

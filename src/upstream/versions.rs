@@ -6,6 +6,8 @@
 
 use std::cmp::Ordering;
 
+use crate::supply::simple;
+
 /// The variable that stands for the version in a url.
 const VERSION: &str = "${version}";
 /// Suffixes of archives.
@@ -254,25 +256,18 @@ fn tags(answer: &[u8]) -> Option<Vec<String>> {
 
 /// The last part of every link of a page.
 fn links(page: &str) -> Vec<String> {
-    let links = page.split("href=").skip(1).filter_map(|rest| {
-        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-        let target = rest[1..].split(quote).next()?;
-        let target = target.split(['?', '#']).next()?.trim_end_matches('/');
-        Some(target.rsplit('/').next().unwrap_or(target).to_owned())
+    let links = simple::links(page).map(|target| {
+        let path = target.split(['?', '#']).next().unwrap_or_default();
+        let path = path.trim_end_matches('/');
+        path.rsplit('/').next().unwrap_or(path).to_owned()
     });
     links.filter(|link| !link.is_empty()).collect()
 }
 
-/// The versions in what `pip index versions NAME` prints.
-pub fn versions_of_pip(output: &str) -> Vec<String> {
-    let line = output
-        .lines()
-        .find_map(|line| line.strip_prefix("Available versions:"));
-    let versions = line
-        .unwrap_or_default()
-        .split(',')
-        .map(|version| version.trim().to_owned());
-    versions.filter(|version| numbers(version).is_some()).collect()
+/// The versions that are releases: numbers and nothing else.
+pub fn released(versions: Vec<String>) -> Vec<String> {
+    let numbered = versions.into_iter().filter(|version| numbers(version).is_some());
+    numbered.collect()
 }
 
 #[cfg(test)]
@@ -392,8 +387,8 @@ mod tests {
     }
 
     #[test]
-    fn pips_answer_is_a_list() {
-        let output = "patroni (4.1.5)\nAvailable versions: 4.1.5, 4.1.0, 4.0rc1\n  INSTALLED: 4.0.0\n";
-        assert_eq!(versions_of_pip(output), ["4.1.5", "4.1.0"]);
+    fn a_release_candidate_is_not_a_release() {
+        let versions = ["4.1.5", "4.1.0", "4.0rc1"].map(str::to_owned);
+        assert_eq!(released(versions.into()), ["4.1.5", "4.1.0"]);
     }
 }

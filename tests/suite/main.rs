@@ -18,6 +18,7 @@ mod container;
 mod contract;
 mod gate;
 mod harness;
+mod index;
 mod install;
 mod jobs;
 mod killed;

@@ -79,7 +79,7 @@ fn selection(sources: &[Source<'_>]) -> tempfile::TempDir {
 }
 
 /// The digest as another program computes it.
-fn sha256(content: &[u8]) -> String {
+pub fn sha256(content: &[u8]) -> String {
     let mut child = std::process::Command::new("sha256sum")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -110,7 +110,7 @@ fn fetch_command(manifests: &Path, to: &Path, more: &[&str]) -> Command {
     fetch
 }
 
-fn names_in(dir: &Path) -> Vec<String> {
+pub fn names_in(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -291,7 +291,7 @@ fn a_certificate_is_trusted_once_it_is_named() {
 }
 
 /// openssl's own https server for the files of a directory, with a certificate that nobody knows, and its port.
-fn https_server(directory: &Path) -> Option<(Child, u16)> {
+pub fn https_server(directory: &Path) -> Option<(Child, u16)> {
     let made = Command::new("openssl")
         .args([
             "req",

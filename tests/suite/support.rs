@@ -41,6 +41,9 @@ pub fn command<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
         .current_dir(project())
         .env_remove("SSL_CERT_FILE")
         .env("NO_COLOR", "1");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PIP_")) {
+        command.env_remove(name);
+    }
     command
 }
 
