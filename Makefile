@@ -77,6 +77,18 @@ cluster-down: ## Remove that cluster and its data
 chaos: ## Break a cluster of its own in fifty ways while a client writes; COUNT, SEED, LIMIT (seconds); writes docs/results/reliability.md
 	cluster/chaos/run.sh
 
+.PHONY: docs
+docs: ## Build the site of the documentation with mdBook, to dist/docs
+	tools/docs.sh
+
+.PHONY: guides
+guides: ## Follow the guides: run their commands and compare what is printed with what they show
+	tools/guides.sh
+
+.PHONY: recording
+recording: pgsetup ## Record docs/assets/pgsetup.svg, the picture of the README
+	tools/recording/record.py
+
 .PHONY: kubernetes
 kubernetes: ## Check the Kubernetes example against the published schemas
 	tools/kubernetes.sh
