@@ -27,11 +27,7 @@ fn counting(name: &str) -> Recipe<'static> {
         "alpha" => (&["@echo alpha >>$(TRACE)/compiled"], &["libalpha-dev"]),
         _ => (&["@echo beta >>$(TRACE)/compiled"], &["libbeta-dev"]),
     };
-    Recipe {
-        make,
-        packages,
-        ..Recipe::default()
-    }
+    Recipe::new().make(make).packages(packages)
 }
 
 /// What was compiled since the machine was bare, in order.
@@ -365,11 +361,7 @@ fn a_killed_installation_leaves_artifacts_of_what_was_finished_and_no_half_one()
     machine.image(&["alpha", "beta"], "");
     machine.extension("alpha", counting("alpha"));
     let wait = "@echo beta >>$(TRACE)/compiled; touch $(TRACE)/beta-runs; until test -e $(TRACE)/go; do sleep 0.02; done";
-    let recipe = Recipe {
-        make: &[wait],
-        ..Recipe::default()
-    };
-    machine.extension("beta", recipe);
+    machine.extension("beta", Recipe::new().make(&[wait]));
     let mut child = machine.start_until(&[], "beta-runs");
     let kept = || files_below(&machine.path("cache/artifact")).len();
     wait_for("alpha and the server are kept", || kept() == 2);
@@ -389,11 +381,7 @@ fn two_installations_that_share_a_cache_build_everything_once() {
     let machine = Machine::new();
     machine.image(&["alpha"], "");
     let wait = "@echo alpha >>$(TRACE)/compiled; touch $(TRACE)/runs; until test -e $(TRACE)/go; do sleep 0.02; done";
-    let recipe = Recipe {
-        make: &[wait],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", recipe);
+    machine.extension("alpha", Recipe::new().make(&[wait]));
     let first = machine.start_until(&[], "runs");
     // Another root, and everything else the same. What it builds itself it would note in a trace of its own.
     let other = machine.other();
@@ -428,16 +416,8 @@ fn what_another_installation_builds_takes_no_place_from_what_can_be_built_here()
     let machine = Machine::new();
     machine.image(&["alpha", "beta"], "");
     let wait = "@touch $(TRACE)/alpha-runs; until test -e $(TRACE)/alpha-goes; do sleep 0.02; done";
-    let alpha = Recipe {
-        make: &[wait],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", alpha);
-    let beta = Recipe {
-        make: &["@touch $(TRACE)/beta-runs"],
-        ..Recipe::default()
-    };
-    machine.extension("beta", beta);
+    machine.extension("alpha", Recipe::new().make(&[wait]));
+    machine.extension("beta", Recipe::new().make(&["@touch $(TRACE)/beta-runs"]));
     let first = machine.start_until(&["--extensions", "alpha"], "alpha-runs");
     machine.other();
     let second = machine
@@ -472,11 +452,7 @@ fn a_build_that_fails_is_left_to_whoever_waits_for_it_and_not_only_at_the_end() 
     let alpha = format!("@{}; test -e $(TRACE)/alpha-succeeds", until("alpha"));
     let beta = format!("@{}", until("beta"));
     for (name, make) in [("alpha", &alpha), ("beta", &beta)] {
-        let recipe = Recipe {
-            make: &[make],
-            ..Recipe::default()
-        };
-        machine.extension(name, recipe);
+        machine.extension(name, Recipe::new().make(&[make]));
     }
     let first = machine.start_until(&[], "alpha-runs");
     wait_for("beta is built as well", || {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::harness::Test;
+use crate::harness::Registered;
 use crate::support::project;
 
 #[path = "../contract/citus.rs"]
@@ -60,7 +60,7 @@ fn every_line_of_the_contract_has_a_test() {
         promised.len() > 40 && promised.contains("line_32"),
         "{promised:?}"
     );
-    let tested: BTreeSet<&str> = inventory::iter::<Test>()
+    let tested: BTreeSet<&str> = inventory::iter::<Registered>()
         .flat_map(|test| test.lines.iter().copied())
         .collect();
     assert_eq!(tested, promised);

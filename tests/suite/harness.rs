@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 /// A test, as `#[test]` registers it.
-pub struct Test {
+pub struct Registered {
     /// The function's path in the crate.
     pub path: &'static str,
     /// The lines of `tests/contract/README.md` that it proves.
@@ -23,7 +23,7 @@ pub struct Test {
     pub run: fn(),
 }
 
-inventory::collect!(Test);
+inventory::collect!(Registered);
 
 /// Unwinds from a test that cannot run here; holds the reason.
 struct Ignored(String);
@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
             default(info);
         }
     }));
-    let mut tests: Vec<&Test> = inventory::iter::<Test>().collect();
+    let mut tests: Vec<&Registered> = inventory::iter::<Registered>().collect();
     tests.sort_by_key(|test| test.path);
     let mut trials: Vec<Trial> = tests.into_iter().map(trial).collect();
     if let [filter] = filters.as_slice() {
@@ -122,7 +122,7 @@ pub fn skip(reason: &str) -> ! {
     )))
 }
 
-fn trial(test: &'static Test) -> Trial {
+fn trial(test: &'static Registered) -> Trial {
     let (_, name) = test.path.split_once("::").expect("a path in a crate");
     Trial::ignorable_test(name, || {
         REPORT.set(Some(String::new()));

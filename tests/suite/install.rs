@@ -1,73 +1,46 @@
-//! `pgsetup install` from one end to the other, into a directory: what it does, and what becomes of it when sources,
-//! builds, package tools and signals go wrong.
+//! `pgsetup install` from start to end, into a directory: what it does, and what happens when sources, builds, package
+//! tools or signals interfere.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use crate::loopback::Act;
 use crate::machine::{Machine, Recipe, files_below, ids};
-use crate::support::{Ran, pgsetup, wait_for};
+use crate::support::{Ran, pgsetup};
+use crate::test::{Test, page};
 
-/// What a build does that never ends by itself: two processes that SIGTERM does not impress, the second in a session
-/// of its own. Both are counted by `Machine::processes`.
+/// A build that never ends by itself: two processes that ignore SIGTERM, the second in its own session.
+/// `Machine::processes` counts both.
 const HANG: &str =
     "trap '' TERM; setsid sh -c 'trap \"\" TERM; sleep 1000' & touch $(TRACE)/hangs; sleep 1000";
 
 /// What pgsetup says when a signal ended it.
 const STOPPED: &str = "pgsetup: not installed; stopped because pgsetup was told to stop";
 
-/// Fails with everything that was printed, unless `status` is what pgsetup ended with.
+/// Fails unless the machine is what its receipt says.
 #[track_caller]
-fn ended_with(machine: &Machine, ran: &Ran, status: i32) {
-    assert_eq!(ran.status, status, "{}{}", ran.out, machine.neutral(&ran.err));
-}
-
-/// The page after the last step: from the first line on that pgsetup itself opens. Without the steps that were not
-/// tried, which depend on what had begun meanwhile.
-fn page(machine: &Machine, ran: &Ran) -> String {
-    let text = machine.neutral(&ran.err);
-    let from = text.find("\npgsetup: ").unwrap_or(0);
-    let mut lines = Vec::new();
-    let mut untried = false;
-    for line in text[from..].trim().lines() {
-        untried = line.starts_with("pgsetup: not tried") || untried && line.starts_with("  ");
-        // Each such paragraph stands after an empty line.
-        if untried && lines.last() == Some(&"") {
-            lines.pop();
-        }
-        if !untried {
-            lines.push(line);
-        }
-    }
-    lines.join("\n")
+fn verifies(machine: &Machine) {
+    let root = machine.path("root");
+    let verified = pgsetup(["verify", "--root", root.to_str().expect("UTF-8")]);
+    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
 }
 
 #[test]
-fn an_installation_is_complete_and_agrees_with_its_receipt() {
-    let machine = Machine::new();
-    // Whoever made the base has changed a file of a package; that is his business.
-    machine.write(
-        "/var/lib/dpkg/info/dpkg.md5sums",
-        "900150983cd24fb0d6963f7d28e17f72  usr/bin/dpkg\n",
-    );
-    let packages = "packages: {runtime: [xz-utils]}\nsettings: {log_directory: /var/log/postgresql}\n";
-    machine.image(&["alpha", "beta"], packages);
-    let with_packages = Recipe {
-        packages: &["libalpha-dev"],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", with_packages);
-    machine.extension("beta", Recipe::default());
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 0);
+fn an_installation_is_complete_and_matches_its_receipt() {
+    let machine = Test::new()
+        // A base may have a changed file of a package.
+        .file(
+            "/var/lib/dpkg/info/dpkg.md5sums",
+            "900150983cd24fb0d6963f7d28e17f72  usr/bin/dpkg\n",
+        )
+        .image("packages: {runtime: [xz-utils]}\nsettings: {log_directory: /var/log/postgresql}\n")
+        .extension("alpha", Recipe::new().packages(&["libalpha-dev"]))
+        .extension("beta", Recipe::new())
+        .run();
+    verifies(&machine);
 
-    let root = machine.path("root");
-    let verified = pgsetup(["verify", "--root", root.to_str().unwrap()]);
-    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
-
-    // The commands, in their order, are those of the plan; the packages of the build are gone.
+    // apt-get ran as the plan says, and the packages of the build are gone.
     let options = "--yes --quiet --no-install-recommends -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io \
          -o Dpkg::Use-Pty=0 --";
     let purge =
@@ -103,9 +76,9 @@ fn an_installation_is_complete_and_agrees_with_its_receipt() {
         assert!(machine.trace("sql").contains(&statement));
     }
 
-    // Nothing but what belongs into the image is left.
-    assert_eq!(files_below(&machine.root("/var/tmp")), Vec::<String>::new());
+    // Nothing is left that does not belong in the image.
     assert!(!machine.root("/var/tmp/pgsetup").exists());
+    assert_eq!(files_below(&machine.root("/var/tmp")), Vec::<String>::new());
     assert_eq!(files_below(&machine.root("/tmp")), ["of-the-base"]);
     let mode = machine
         .root("/var/lib/postgresql/data")
@@ -122,32 +95,28 @@ fn an_installation_is_complete_and_agrees_with_its_receipt() {
 }
 
 #[test]
-fn a_source_with_one_flipped_bit_is_named_with_both_digests_and_nothing_of_it_is_kept() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
-    let recipe = Recipe {
-        acts: &[Act::FlippedBit],
-        ..Recipe::default()
-    };
-    let archive = machine.extension("alpha", recipe);
+fn a_wrong_digest_is_shown_with_the_right_one() {
+    let mut test = Test::new().extension("alpha", Recipe::new().acts(&[Act::FlippedBit]));
+    let archive = test.archive("alpha");
     for more in [&[][..], &["--skip-unavailable"]] {
-        let ran = machine.install(more);
-        ended_with(&machine, &ran, 5);
-        let expected = format!(
-            "alpha 1.0 is not what its manifest says (alpha-1.0.tar.gz)\n\
-             \x20 wanted: sha256 {wanted}\n\
-             \x20 cache [TEST]/cache: not there\n\
-             \x20 [SERVER]/alpha-1.0.tar.gz: another sha256 than expected\n\
-             \x20   expected {wanted}\n\
-             \x20   actual   {actual}\n\
-             \x20   size     {bytes} bytes\n\
-             \x20   from     [SERVER]/alpha-1.0.tar.gz\n",
-            wanted = archive.sha256,
-            actual = archive.sha256_with_flipped_bit,
-            bytes = archive.content.len(),
-        );
-        let text = machine.neutral(&ran.err);
-        assert!(text.contains(&expected), "{text}\nshould have\n{expected}");
+        let machine = test
+            .args(more)
+            .status(5)
+            .stderr_has(format!(
+                "alpha 1.0 is not what its manifest says (alpha-1.0.tar.gz)\n\
+                 \x20 wanted: sha256 {wanted}\n\
+                 \x20 cache [TEST]/cache: not there\n\
+                 \x20 [SERVER]/alpha-1.0.tar.gz: another sha256 than expected\n\
+                 \x20   expected {wanted}\n\
+                 \x20   actual   {actual}\n\
+                 \x20   size     {bytes} bytes\n\
+                 \x20   from     [SERVER]/alpha-1.0.tar.gz\n",
+                wanted = archive.sha256,
+                actual = archive.sha256_with_flipped_bit,
+                bytes = archive.content.len(),
+            ))
+            .run();
+        // The archive leaves nothing behind.
         assert_eq!(
             machine.unpacked().iter().find(|name| name.contains("alpha")),
             None
@@ -159,24 +128,20 @@ fn a_source_with_one_flipped_bit_is_named_with_both_digests_and_nothing_of_it_is
         let kept: Vec<String> = kept.filter(|name| name.contains(&archive.sha256)).collect();
         assert_eq!(kept, Vec::<String>::new());
         assert!(!machine.root("/usr/share/pgsetup/receipt.json").exists());
+        test = machine.again();
     }
 }
 
 #[test]
-fn a_source_that_cannot_be_had_fails_with_every_place_that_was_asked() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
-    let mirror = machine
+fn an_unavailable_source_is_shown_with_every_place() {
+    let test = Test::new();
+    let mirror = test
         .server
         .put("/mirror/alpha.tar.gz", b"", &[Act::Status(410, "")]);
-    let recipe = Recipe {
-        acts: &[Act::Status(404, "")],
-        mirrors: &[&mirror],
-        ..Recipe::default()
-    };
-    let archive = machine.extension("alpha", recipe);
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 4);
+    let test = test.extension(
+        "alpha",
+        Recipe::new().acts(&[Act::Status(404, "")]).mirrors(&[&mirror]),
+    );
     let expected = format!(
         "pgsetup: fetch alpha 1.0 failed: alpha 1.0 cannot be had (alpha-1.0.tar.gz)\n\
          \x20 wanted: sha256 {}\n\
@@ -185,9 +150,9 @@ fn a_source_that_cannot_be_had_fails_with_every_place_that_was_asked() {
          \x20 [SERVER]/mirror/alpha.tar.gz: the server answered 410 Gone ([SERVER]/mirror/alpha.tar.gz)\n\
          \x20 3 places were tried\n\
          pgsetup: not installed; failed: fetch alpha 1.0",
-        archive.sha256
+        test.archive("alpha").sha256
     );
-    snapbox::assert_data_eq!(page(&machine, &ran), expected);
+    let machine = test.status(4).stderr(expected).run();
     assert!(!machine.root("/usr/share/pgsetup/receipt.json").exists());
     assert!(
         !machine
@@ -197,63 +162,50 @@ fn a_source_that_cannot_be_had_fails_with_every_place_that_was_asked() {
 }
 
 #[test]
-fn without_the_servers_own_source_nothing_at_all_is_installed() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
-    machine.extension("alpha", Recipe::default());
-    machine.postgresql(&[Act::Status(404, "")]);
+fn nothing_is_installed_without_the_source_of_postgresql() {
+    let mut test = Test::new()
+        .extension("alpha", Recipe::new())
+        .postgresql(&[Act::Status(404, "")]);
     for more in [&[][..], &["--skip-unavailable"]] {
-        ended_with(&machine, &machine.install(more), 4);
+        let machine = test.args(more).status(4).run();
         assert!(!machine.root("/usr/lib/postgresql").exists());
         assert!(!machine.root("/usr/share").exists());
+        test = machine.again();
     }
 }
 
 #[test]
-fn an_extension_that_cannot_be_had_is_left_out_where_that_is_wanted_and_the_end_says_so() {
-    let machine = Machine::new();
-    machine.image(&["alpha", "beta"], "");
-    let recipe = Recipe {
-        acts: &[Act::Status(404, "")],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", recipe);
-    machine.extension("beta", Recipe::default());
-    let ran = machine.install(&["--skip-unavailable"]);
-    ended_with(&machine, &ran, 0);
-    let text = machine.neutral(&ran.err);
+fn skip_unavailable_leaves_an_extension_out_and_says_so() {
+    let machine = Test::new()
+        .extension("alpha", Recipe::new().acts(&[Act::Status(404, "")]))
+        .extension("beta", Recipe::new())
+        .args(&["--skip-unavailable"])
+        .run();
+    let text = machine.neutral(&machine.ran.err);
     let left_out = "\nnot alpha, whose source could not be had: cache [TEST]/cache: not there; \
                     [SERVER]/alpha-1.0.tar.gz: the server answered 404 Not Found";
     let last_step = text.find("done   write /usr/share/pgsetup/receipt.json").unwrap();
     assert!(text[last_step..].contains(left_out), "{text}");
-    assert!(
-        machine
-            .root("/usr/share/postgresql/18/extension/beta.control")
-            .exists()
-    );
-    assert!(
-        !machine
-            .root("/usr/share/postgresql/18/extension/alpha.control")
-            .exists()
-    );
-    assert!(!machine.trace("sql").contains("alpha"));
+    let control = |name: &str| machine.root(&format!("/usr/share/postgresql/18/extension/{name}.control"));
+    assert!(control("beta").exists() && !control("alpha").exists());
+    let sql = machine.trace("sql");
+    assert!(sql.contains("beta") && !sql.contains("alpha"), "{sql}");
 }
 
 #[test]
-fn offline_names_exactly_what_is_missing_and_asks_nobody() {
-    let machine = Machine::new();
-    machine.image(&["alpha", "beta"], "");
-    let alpha = machine.extension("alpha", Recipe::default());
-    let beta = machine.extension("beta", Recipe::default());
-    let server = machine.postgresql(&[]);
-    // All but one are at hand, under names that say nothing.
-    let vendor = machine.path("vendor");
+fn offline_names_what_is_missing_and_asks_no_server() {
+    let test = Test::new()
+        .extension("alpha", Recipe::new())
+        .extension("beta", Recipe::new());
+    let [alpha, beta] = ["alpha", "beta"].map(|name| test.archive(name));
+    let server = Machine::postgresql(&test, &[]);
+    // All but one are in the vendor directory, under names without a meaning.
+    let vendor = test.path("vendor");
     std::fs::create_dir(&vendor).unwrap();
     for (name, archive) in [("one", &alpha), ("two", &server)] {
         std::fs::write(vendor.join(name), &archive.content).unwrap();
     }
-    let ran = machine.install(&["--offline", "--vendor", vendor.to_str().unwrap()]);
-    ended_with(&machine, &ran, 4);
+    let offline = ["--offline", "--vendor", vendor.to_str().unwrap()];
     let expected = format!(
         "pgsetup: beta 1.0 cannot be had (beta-1.0.tar.gz), and --offline forbids to download it\n\
          \x20 wanted: sha256 {}\n\
@@ -263,29 +215,22 @@ fn offline_names_exactly_what_is_missing_and_asks_nobody() {
          pgsetup: not installed; not at hand: beta 1.0",
         beta.sha256
     );
-    snapbox::assert_data_eq!(page(&machine, &ran), expected);
+    let machine = test.args(&offline).status(4).stderr(expected).run();
     for archive in [&alpha, &beta, &server] {
         assert_eq!(machine.server.ranges(&archive.path), Vec::<String>::new());
     }
 
     std::fs::write(vendor.join("three"), &beta.content).unwrap();
-    let ran = machine.install(&["--offline", "--vendor", vendor.to_str().unwrap()]);
-    ended_with(&machine, &ran, 0);
+    machine.again().args(&offline).run();
 }
 
 #[test]
-fn a_build_that_fails_is_shown_with_all_that_its_reader_needs() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
-    let recipe = Recipe {
-        make: &["@seq 1 30", "@cc -c needy.c"],
-        files: &[("needy.c", "#include <nosuch/header.h>\n")],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", recipe);
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 6);
-    let text = page(&machine, &ran);
+fn a_failed_build_is_shown_with_command_output_and_log() {
+    let needy = Recipe::new()
+        .make(&["@seq 1 30", "@cc -c needy.c"])
+        .files(&[("needy.c", "#include <nosuch/header.h>\n")]);
+    let machine = Test::new().extension("alpha", needy).status(6).run();
+    let text = page(&machine.neutral(&machine.ran.err));
     let head = "pgsetup: build alpha 1.0 failed: exit status 2\n\
                 \x20 command: cd /var/tmp/pgsetup/source/alpha-1.0 && PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config make \
                 PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config USE_PGXS=1\n\
@@ -314,15 +259,9 @@ fn a_build_that_fails_is_shown_with_all_that_its_reader_needs() {
 }
 
 #[test]
-fn a_failed_build_is_opened_with_its_variables_until_it_is_built() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
-    let recipe = Recipe {
-        make: &["@test -f repaired"],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", recipe);
-    let shell = |more: &[&str]| -> Ran {
+fn shell_opens_a_failed_build_with_its_variables() {
+    let test = Test::new().extension("alpha", Recipe::new().make(&["@test -f repaired"]));
+    let shell = |machine: &Machine, more: &[&str]| -> Ran {
         let root = machine.path("root").display().to_string();
         let mut shell = crate::support::command(["shell", "alpha", "--root", &root]);
         let path = std::env::var("PATH").unwrap();
@@ -333,7 +272,7 @@ fn a_failed_build_is_opened_with_its_variables_until_it_is_built() {
             .stdin(Stdio::null());
         shell.output().unwrap().into()
     };
-    let ran = shell(&["--", "true"]);
+    let ran = shell(&test, &["--", "true"]);
     assert_eq!(ran.status, 2, "{}", ran.err);
     assert!(
         ran.err.contains("no build of alpha has failed here"),
@@ -341,11 +280,10 @@ fn a_failed_build_is_opened_with_its_variables_until_it_is_built() {
         ran.err
     );
 
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 6);
     let directory = "/var/tmp/pgsetup/source/alpha-1.0";
     let hint = format!("pgsetup shell alpha opens {directory} with the variables of this command");
-    assert!(ran.err.contains(&hint), "{}", ran.err);
+    let machine = test.status(6).stderr_has(hint).run();
+    let shell = |more: &[&str]| shell(&machine, more);
 
     let ran = shell(&[
         "--",
@@ -359,7 +297,7 @@ fn a_failed_build_is_opened_with_its_variables_until_it_is_built() {
         machine.path("root").display()
     );
     assert_eq!(ran.out, expected);
-    // Without a command it is a shell, here one with nothing to read.
+    // Without a command it is a shell, which has nothing to read here.
     let ran = shell(&[]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     assert!(
@@ -380,112 +318,69 @@ fn a_failed_build_is_opened_with_its_variables_until_it_is_built() {
 }
 
 #[test]
-fn after_a_failure_what_runs_is_let_finish_and_nothing_new_starts() {
-    let machine = Machine::new();
-    machine.image(&["alpha", "beta", "gamma"], "");
+fn after_a_failure_running_steps_finish_and_none_starts() {
     let wait = |name: &str| format!("@until test -e $(TRACE)/{name}; do sleep 0.02; done");
     let (beta_runs, may_end) = (wait("beta-runs"), wait("may-end"));
-    machine.extension(
-        "alpha",
-        Recipe {
-            make: &[&beta_runs, "false"],
-            ..Recipe::default()
-        },
-    );
-    machine.extension(
-        "beta",
-        Recipe {
-            make: &["@touch $(TRACE)/beta-runs", &may_end],
-            ..Recipe::default()
-        },
-    );
-    machine.extension(
-        "gamma",
-        Recipe {
-            make: &["@touch $(TRACE)/gamma-ran"],
-            ..Recipe::default()
-        },
-    );
-    let mut child = machine.command(&[]).stderr(Stdio::piped()).spawn().unwrap();
-    let mut text = String::new();
+    let test = Test::new()
+        .extension("alpha", Recipe::new().make(&[&beta_runs, "false"]))
+        .extension(
+            "beta",
+            Recipe::new().make(&["@touch $(TRACE)/beta-runs", &may_end]),
+        )
+        .extension("gamma", Recipe::new().make(&["@touch $(TRACE)/gamma-ran"]));
+    let mut child = test.command(&[]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
     for line in BufReader::new(child.stderr.take().unwrap()).lines() {
         let line = line.unwrap();
-        // Beta may end only when pgsetup knows of alpha, so that no order is left to chance.
+        // Beta may end only when pgsetup knows of alpha's failure, so that the order is certain.
         if line.starts_with("FAILED build alpha 1.0") {
-            std::fs::write(machine.path("trace/may-end"), "").unwrap();
+            std::fs::write(test.path("trace/may-end"), "").unwrap();
         }
-        text.push_str(&line);
-        text.push('\n');
+        said.push_str(&line);
+        said.push('\n');
     }
-    assert_eq!(child.wait().unwrap().code(), Some(6), "{text}");
-    assert!(text.contains("\ndone   build beta 1.0"), "{text}");
+    assert_eq!(child.wait().unwrap().code(), Some(6), "{said}");
+    assert!(said.contains("\ndone   build beta 1.0"), "{said}");
     assert!(
-        !text.contains("start  install beta 1.0") && !text.contains("start  build gamma 1.0"),
-        "{text}"
+        !said.contains("start  install beta 1.0") && !said.contains("start  build gamma 1.0"),
+        "{said}"
     );
-    assert!(!machine.path("trace/gamma-ran").exists());
-    machine.is_quiet();
+    assert!(!test.path("trace/gamma-ran").exists());
+    test.is_quiet();
 }
 
 #[test]
-fn all_builds_that_fail_are_reported() {
-    let machine = Machine::new();
-    machine.image(&["alpha", "beta"], "");
+fn all_failed_builds_are_reported() {
     let meet = |own: &str, other: &str| {
         format!(
             "@touch $(TRACE)/{own}; until test -e $(TRACE)/{other}; do sleep 0.02; done; echo {own} broke; exit 3"
         )
     };
-    let (alpha, beta) = (meet("alpha", "beta"), meet("beta", "alpha"));
-    machine.extension(
-        "alpha",
-        Recipe {
-            make: &[&alpha],
-            ..Recipe::default()
-        },
-    );
-    machine.extension(
-        "beta",
-        Recipe {
-            make: &[&beta],
-            ..Recipe::default()
-        },
-    );
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 6);
-    for name in ["alpha", "beta"] {
-        assert!(
-            ran.err
-                .contains(&format!("\npgsetup: build {name} 1.0 failed: exit status 2\n")),
-            "{}",
-            ran.err
-        );
-        assert!(ran.err.contains(&format!("\n    {name} broke\n")), "{}", ran.err);
-    }
+    Test::new()
+        .extension("alpha", Recipe::new().make(&[&meet("alpha", "beta")]))
+        .extension("beta", Recipe::new().make(&[&meet("beta", "alpha")]))
+        .status(6)
+        .stderr_has("\npgsetup: build alpha 1.0 failed: exit status 2\n")
+        .stderr_has("\n    alpha broke\n")
+        .stderr_has("\npgsetup: build beta 1.0 failed: exit status 2\n")
+        .stderr_has("\n    beta broke\n")
+        .run();
 }
 
 #[test]
-fn with_keep_going_what_does_not_need_the_failed_build_is_built_and_the_rest_is_named() {
-    let machine = Machine::new();
-    machine.image(&["alpha", "beta", "gamma"], "");
-    let fails = Recipe {
-        make: &["@echo alpha broke; exit 3"],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", fails);
-    let fails = Recipe {
-        make: &["@echo beta broke; exit 3"],
-        ..Recipe::default()
-    };
-    machine.extension("beta", fails);
-    machine.extension("gamma", Recipe::default());
-    let ran = machine.install(&["--keep-going", "--jobs", "1"]);
-    ended_with(&machine, &ran, 6);
-    assert!(
-        ran.err.contains("\ndone   build gamma 1.0") && ran.err.contains("\ndone   install gamma 1.0"),
-        "{}",
-        ran.err
-    );
+fn keep_going_builds_what_does_not_need_the_failed_build() {
+    let machine = Test::new()
+        .extension("alpha", Recipe::new().make(&["@echo alpha broke; exit 3"]))
+        .extension("beta", Recipe::new().make(&["@echo beta broke; exit 3"]))
+        .extension("gamma", Recipe::new())
+        .args(&["--keep-going", "--jobs", "1"])
+        .status(6)
+        .stderr_has("\ndone   build gamma 1.0")
+        .stderr_has("\ndone   install gamma 1.0")
+        // The final phase needs both.
+        .stderr_has("pgsetup: not tried, for want of build alpha 1.0 and build beta 1.0: prune files, ")
+        .stderr_lacks("start  prune files")
+        .run();
     for (line, count) in [
         ("pgsetup: build alpha 1.0 failed: exit status 2", 1),
         ("pgsetup: build beta 1.0 failed: exit status 2", 1),
@@ -499,27 +394,23 @@ fn with_keep_going_what_does_not_need_the_failed_build_is_built_and_the_rest_is_
         ),
         ("pgsetup: not tried after that", 0),
     ] {
-        let found = ran.err.lines().filter(|other| other.starts_with(line)).count();
-        assert_eq!(found, count, "{line}\n{}", ran.err);
+        let text = &machine.ran.err;
+        let found = text.lines().filter(|other| other.starts_with(line)).count();
+        assert_eq!(found, count, "{line}\n{text}");
     }
-    // The final phase needs both.
-    let last = "pgsetup: not tried, for want of build alpha 1.0 and build beta 1.0: prune files, ";
-    assert!(ran.err.contains(last), "{}", ran.err);
-    assert!(!ran.err.contains("start  prune files"), "{}", ran.err);
     assert!(!machine.root("/usr/share/pgsetup/receipt.json").exists());
 
-    let ran = machine.install(&["--jobs", "1"]);
-    ended_with(&machine, &ran, 6);
-    assert!(
-        ran.err.contains("\npgsetup: not tried after that: "),
-        "{}",
-        ran.err
-    );
-    assert!(ran.err.contains("hint: --keep-going"), "{}", ran.err);
+    machine
+        .again()
+        .args(&["--jobs", "1"])
+        .status(6)
+        .stderr_has("\npgsetup: not tried after that: ")
+        .stderr_has("hint: --keep-going")
+        .run();
 }
 
 #[test]
-fn a_build_that_a_signal_ends_is_shown_with_the_signal() {
+fn a_build_killed_by_a_signal_is_shown_with_the_signal() {
     for (signal, outcome) in [
         (
             "KILL",
@@ -527,141 +418,88 @@ fn a_build_that_a_signal_ends_is_shown_with_the_signal() {
         ),
         ("SEGV", "killed by signal 11"),
     ] {
-        let machine = Machine::new();
-        machine.image(&["alpha"], "");
         let script = format!("echo so far so good; kill -{signal} $$");
-        let recipe = Recipe {
-            run: Some(&["sh", "-c", &script]),
-            ..Recipe::default()
-        };
-        machine.extension("alpha", recipe);
-        let ran = machine.install(&[]);
-        ended_with(&machine, &ran, 6);
-        let expected = format!(
-            "pgsetup: build alpha 1.0 failed: {outcome}\n\
-             \x20 command: cd /var/tmp/pgsetup/source/alpha-1.0 && PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config \
-             sh -c '{script}'\n\
-             \x20 last lines of its output:\n\
-             \x20   so far so good\n\
-             \x20 log: [TEST]/root/var/tmp/pgsetup/log/build-alpha-1.0.log\n\
-             \x20 pgsetup shell alpha opens /var/tmp/pgsetup/source/alpha-1.0 with the variables of this command, as long \
-             as that is there\n\
-             pgsetup: not installed; failed: build alpha 1.0"
-        );
-        snapbox::assert_data_eq!(page(&machine, &ran), expected);
+        Test::new()
+            .extension("alpha", Recipe::new().run(&["sh", "-c", &script]))
+            .status(6)
+            .stderr(format!(
+                "pgsetup: build alpha 1.0 failed: {outcome}\n\
+                 \x20 command: cd /var/tmp/pgsetup/source/alpha-1.0 && PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config \
+                 sh -c '{script}'\n\
+                 \x20 last lines of its output:\n\
+                 \x20   so far so good\n\
+                 \x20 log: [TEST]/root/var/tmp/pgsetup/log/build-alpha-1.0.log\n\
+                 \x20 pgsetup shell alpha opens /var/tmp/pgsetup/source/alpha-1.0 with the variables of this command, as long \
+                 as that is there\n\
+                 pgsetup: not installed; failed: build alpha 1.0"
+            ))
+            .run();
     }
 }
 
 #[test]
 fn a_package_that_apt_cannot_find_is_named() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
-    let recipe = Recipe {
-        packages: &["nosuch"],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", recipe);
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 6);
-    let expected = "pgsetup: look up artifacts failed: exit status 100\n\
-        \x20 command: apt-get install --simulate --quiet --no-install-recommends -- make nosuch\n\
-        \x20 last lines of its output:\n\
-        \x20   E: Unable to locate package nosuch\n\
-        \x20 log: [TEST]/root/var/tmp/pgsetup/log/look-up-artifacts.log\n\
-        pgsetup: not installed; failed: look up artifacts";
-    snapbox::assert_data_eq!(page(&machine, &ran), expected);
+    Test::new()
+        .extension("alpha", Recipe::new().packages(&["nosuch"]))
+        .status(6)
+        .stderr(
+            "pgsetup: look up artifacts failed: exit status 100\n\
+             \x20 command: apt-get install --simulate --quiet --no-install-recommends -- make nosuch\n\
+             \x20 last lines of its output:\n\
+             \x20   E: Unable to locate package nosuch\n\
+             \x20 log: [TEST]/root/var/tmp/pgsetup/log/look-up-artifacts.log\n\
+             pgsetup: not installed; failed: look up artifacts",
+        )
+        .run();
 }
 
 #[test]
-fn a_tool_that_is_not_there_is_named() {
-    let machine = Machine::new();
-    std::fs::remove_file(machine.path("bin/chroot")).unwrap();
-    let mut command = machine.command(&[]);
-    let ran: Ran = command.env("PATH", machine.path("bin")).output().unwrap().into();
-    ended_with(&machine, &ran, 6);
-    let text = page(&machine, &ran);
-    assert!(
-        text.contains("cannot be started: No such file or directory"),
-        "{text}"
-    );
-    assert!(text.contains("command: apt-get update"), "{text}");
+fn a_missing_tool_is_named() {
+    let test = Test::new();
+    std::fs::remove_file(test.path("bin/chroot")).unwrap();
+    let path = test.path("bin").display().to_string();
+    test.env("PATH", &path)
+        .status(6)
+        .stderr_has("cannot be started: No such file or directory")
+        .stderr_has("command: apt-get update")
+        .run();
 }
 
 #[test]
-fn a_process_that_a_build_leaves_behind_ends_with_the_installation() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
+fn processes_that_a_build_leaves_end_with_the_installation() {
     let leaves = [
         "sleep 1000 & :",
         "setsid sleep 1000 & :",
         "setsid sh -c 'setsid sleep 1000 & sleep 1000' & :",
     ];
-    machine.extension(
-        "alpha",
-        Recipe {
-            make: &leaves,
-            ..Recipe::default()
-        },
-    );
-    // `install` fails where a process is left.
-    ended_with(&machine, &machine.install(&[]), 0);
-
-    let mut failing = leaves.to_vec();
-    failing.push("false");
-    machine.extension(
-        "alpha",
-        Recipe {
-            make: &failing,
-            ..Recipe::default()
-        },
-    );
-    ended_with(&machine, &machine.install(&[]), 6);
+    // A test fails if a process is left.
+    let machine = Test::new().extension("alpha", Recipe::new().make(&leaves)).run();
+    let failing = [&leaves[..], &["false"]].concat();
+    machine
+        .again()
+        .extension("alpha", Recipe::new().make(&failing))
+        .status(6)
+        .run();
 }
 
-/// Sends a signal and waits for the end. What was promised is a second; another one is for a machine under load.
-#[track_caller]
-fn stopped_by(machine: &Machine, mut child: Child, signal: &str) -> Ran {
-    let began = Instant::now();
-    let kill = Command::new("kill")
-        .args(["-s", signal, &child.id().to_string()])
-        .status();
-    assert!(kill.unwrap().success());
-    wait_for("pgsetup ends", || child.try_wait().unwrap().is_some());
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "it took {:?}",
-        began.elapsed()
-    );
-    machine.is_quiet();
-    child.wait_with_output().unwrap().into()
+/// Whether the build of [`HANG`] or a stub hangs.
+fn hangs(machine: &Machine) -> bool {
+    machine.path("trace/hangs").exists()
 }
 
 #[test]
-fn a_signal_ends_builds_that_do_not_want_to_end() {
+fn a_signal_ends_builds_that_ignore_it() {
     for signal in ["TERM", "INT", "HUP"] {
-        let machine = Machine::new();
-        machine.image(&["alpha"], "");
-        machine.extension(
-            "alpha",
-            Recipe {
-                make: &[HANG],
-                ..Recipe::default()
-            },
-        );
-        let child = machine.start_until(&[], "hangs");
-        let ran = stopped_by(&machine, child, signal);
-        ended_with(&machine, &ran, 130);
-        assert_eq!(page(&machine, &ran), STOPPED);
+        Test::new()
+            .extension("alpha", Recipe::new().make(&[HANG]))
+            .status(130)
+            .stderr(STOPPED)
+            .signal(signal, "the build hangs", hangs);
     }
 }
 
 #[test]
-fn a_signal_amid_dpkg_says_what_was_cut_off_and_that_the_next_run_repairs_it() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
-    machine.extension("alpha", Recipe::default());
-    let (stub, real) = (machine.path("bin/apt-get"), machine.path("bin/apt-get-real"));
-    std::fs::rename(&stub, &real).unwrap();
+fn what_dpkg_did_not_finish_is_repaired_by_the_next_run() {
     let script = "#!/usr/bin/env bash\n\
                   if [[ \"$*\" == 'install --yes'* && ! -e $TRACE/hangs ]]; then\n\
                   printf 'Package: make\\nStatus: install ok half-configured\\nArchitecture: all\\nVersion: 1\\n\\n' \
@@ -669,137 +507,96 @@ fn a_signal_amid_dpkg_says_what_was_cut_off_and_that_the_next_run_repairs_it() {
                   touch \"$TRACE/hangs\"; sleep 1000\n\
                   fi\n\
                   exec \"$0-real\" \"$@\"\n";
-    std::fs::write(&stub, script).unwrap();
-    std::fs::set_permissions(&stub, std::fs::metadata(&real).unwrap().permissions()).unwrap();
-    let child = machine.start_until(&[], "hangs");
-    let ran = stopped_by(&machine, child, "TERM");
-    ended_with(&machine, &ran, 130);
-    let said = "dpkg was stopped amid make; the next installation repairs that before anything else";
-    assert!(ran.err.contains(said), "{}", ran.err);
-    assert_eq!(page(&machine, &ran), STOPPED);
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 0);
-    assert!(ran.err.contains("repairing make"), "{}", ran.err);
+    Test::new()
+        .extension("alpha", Recipe::new())
+        .stub("apt-get", script)
+        .status(130)
+        .stderr_has("dpkg was stopped amid make; the next installation repairs that before anything else")
+        .stderr(STOPPED)
+        .signal("TERM", "apt-get hangs", hangs)
+        .again()
+        .stderr_has("repairing make")
+        .run();
 }
 
 #[test]
-fn a_date_of_the_image_that_is_none_is_told_before_anything_begins() {
-    let machine = Machine::new();
+fn an_invalid_date_of_the_image_is_rejected_at_the_start() {
+    let mut test = Test::new();
     for date in ["yesterday", "-1", "18446744073709551615"] {
-        let mut command = machine.command(&[]);
-        let ran: Ran = command.env("SOURCE_DATE_EPOCH", date).output().unwrap().into();
-        ended_with(&machine, &ran, 2);
+        let machine = test.env("SOURCE_DATE_EPOCH", date).status(2).run();
         let said =
             format!("pgsetup: SOURCE_DATE_EPOCH is `{date}`, which is no number of seconds since 1970");
-        assert!(ran.err.starts_with(&said), "{}", ran.err);
+        assert!(machine.ran.err.starts_with(&said), "{}", machine.ran.err);
         assert_eq!(machine.trace("apt-get"), "");
+        test = machine.again();
     }
 }
 
 #[test]
-fn a_signal_ends_downloads_too() {
+fn a_signal_ends_downloads() {
     for more in [&[][..], &["--skip-unavailable"]] {
-        let machine = Machine::new();
-        machine.image(&["alpha"], "");
-        let archive = machine.extension(
-            "alpha",
-            Recipe {
-                acts: &[Act::Stall],
-                ..Recipe::default()
-            },
-        );
-        let trace = machine.path("trace.json");
-        let child = machine
-            .command(more)
-            .arg("--trace")
-            .arg(&trace)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let partial = machine.path("cache/partial").join(&archive.sha256);
-        wait_for("half of the archive", || {
-            partial.metadata().is_ok_and(|metadata| metadata.len() > 0)
-        });
-        let ran = stopped_by(&machine, child, "TERM");
-        ended_with(&machine, &ran, 130);
+        let test = Test::new().extension("alpha", Recipe::new().acts(&[Act::Stall]));
+        let trace = test.path("trace.json");
+        let partial = test.path("cache/partial").join(test.archive("alpha").sha256);
+        let half_is_there = |_: &Machine| partial.metadata().is_ok_and(|metadata| metadata.len() > 0);
+        let machine = test
+            .args(more)
+            .args(&["--trace", trace.to_str().unwrap()])
+            .status(130)
+            .signal("TERM", "half of the archive arrives", half_is_there);
+        let ran = &machine.ran;
         assert_eq!(ran.err.lines().last(), Some(STOPPED), "{}", ran.err);
-        // No command was there to stop, so the process ended with a step under way; what had ended before is told.
+        // No command ran that could be stopped, so the process ended during a step. The steps before it are in the trace.
         let is_end = |line: &&str| line.starts_with("done   ") || line.starts_with("FAILED ");
         let trace: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(trace).unwrap()).unwrap();
         let events = trace["traceEvents"].as_array().unwrap();
         let steps = events.iter().filter(|event| event["cat"] == "step").count();
         let ended = ran.err.lines().filter(is_end).count();
+        assert!(ended > 0, "{}", ran.err);
         assert_eq!(steps, ended, "{}", ran.err);
     }
 }
 
 #[test]
-fn an_installation_that_was_stopped_or_failed_can_be_repeated_and_downloads_nothing_again() {
-    let machine = Machine::new();
-    machine.image(&["alpha", "beta"], "");
+fn a_repeated_installation_downloads_nothing_again() {
     let once = "@test -e $(TRACE)/second || { touch $(TRACE)/second; false; }";
+    let test = Test::new()
+        .extension("alpha", Recipe::new().make(&[once]))
+        .extension("beta", Recipe::new());
     let archives = [
-        machine.extension(
-            "alpha",
-            Recipe {
-                make: &[once],
-                ..Recipe::default()
-            },
-        ),
-        machine.extension("beta", Recipe::default()),
-        machine.postgresql(&[]),
+        test.archive("alpha"),
+        test.archive("beta"),
+        Machine::postgresql(&test, &[]),
     ];
-    ended_with(&machine, &machine.install(&[]), 6);
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 0);
+    let machine = test.status(6).run().again().run();
     for archive in &archives {
-        assert_eq!(
-            machine.server.ranges(&archive.path),
-            [""],
-            "{} was asked for once",
-            archive.path
-        );
+        assert_eq!(machine.server.ranges(&archive.path), [""], "{}", archive.path);
     }
-    // And again over what is installed.
-    ended_with(&machine, &machine.install(&["--offline"]), 0);
-    let verified = pgsetup(["verify", "--root", machine.path("root").to_str().unwrap()]);
-    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+    // Over what is installed.
+    let machine = machine.again().args(&["--offline"]).run();
+    verifies(&machine);
 }
 
 #[test]
-fn commands_see_proxies_and_nothing_else_of_the_callers_environment() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
-    machine.extension(
-        "alpha",
-        Recipe {
-            make: &["@env >$(TRACE)/environment"],
-            ..Recipe::default()
-        },
-    );
-    let mut command = machine.command(&[]);
-    command
-        .envs([
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("CFLAGS", "-march=native"),
-            ("LD_PRELOAD", ""),
-        ])
-        .envs([
-            ("https_proxy", "http://127.0.0.1:1"),
-            ("LANG", "de_DE.UTF-8"),
-            ("HOME", "/home/somebody"),
-            ("TMPDIR", "/nonexistent/tmp"),
-            ("SOURCE_DATE_EPOCH", "1767225600"),
-        ]);
-    ended_with(&machine, &command.output().unwrap().into(), 0);
+fn commands_get_only_proxies_of_the_callers_environment() {
+    let machine = Test::new()
+        .extension("alpha", Recipe::new().make(&["@env >$(TRACE)/environment"]))
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("CFLAGS", "-march=native")
+        .env("LD_PRELOAD", "")
+        .env("https_proxy", "http://127.0.0.1:1")
+        .env("LANG", "de_DE.UTF-8")
+        .env("HOME", "/home/user")
+        .env("TMPDIR", "/nonexistent/tmp")
+        .env("SOURCE_DATE_EPOCH", "1767225600")
+        .run();
     let environment = machine.trace("environment");
     let names: Vec<&str> = environment
         .lines()
         .filter_map(|line| Some(line.split_once('=')?.0))
         .collect();
-    // What a shell and make set for their children is theirs.
+    // A shell and make set these for their children.
     let theirs = [
         "PWD",
         "OLDPWD",
@@ -838,7 +635,7 @@ fn commands_see_proxies_and_nothing_else_of_the_callers_environment() {
         "HOME=/root",
         "LC_ALL=C.UTF-8",
         "TZ=UTC",
-        // A build sees nothing of these but what every build sees.
+        // These are the same in every build.
         "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
         "SOURCE_DATE_EPOCH=1577836800",
         "TMPDIR=/tmp",
@@ -848,38 +645,31 @@ fn commands_see_proxies_and_nothing_else_of_the_callers_environment() {
 }
 
 #[test]
-fn what_is_built_is_stripped_by_the_distributions_tools_and_not_by_the_callers() {
+fn the_tools_of_the_distribution_strip_what_is_built() {
     for (prune, tool) in [
         ("{remove: [debug-symbols]}", "strip"),
         ("{remove: [debug-symbols], keep_debug_symbols: true}", "objcopy"),
     ] {
-        let machine = Machine::new();
-        machine.image(&["alpha"], "");
-        let image = std::fs::read_to_string(machine.path("manifests/image.yaml")).unwrap();
-        machine.manifest("image.yaml", &image.replace("{remove: [package-lists]}", prune));
-        let recipe = Recipe {
-            make: &["@cc -g -shared -nostdlib -Wl,--build-id -o alpha.so alpha.c"],
-            rules: "\tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/lib alpha.so\n",
-            files: &[("alpha.c", "int alpha(void) { return 1; }\n")],
-            ..Recipe::default()
-        };
-        machine.extension("alpha", recipe);
-        let (stub, called) = (machine.path("bin").join(tool), machine.path("trace/called"));
-        std::fs::write(&stub, format!("#!/bin/sh\ntouch {}\n", called.display())).unwrap();
-        std::fs::set_permissions(stub, PermissionsExt::from_mode(0o755)).unwrap();
+        let library = Recipe::new()
+            .make(&["@cc -g -shared -nostdlib -Wl,--build-id -o alpha.so alpha.c"])
+            .rules("\tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/lib alpha.so\n")
+            .files(&[("alpha.c", "int alpha(void) { return 1; }\n")]);
         // The stub of chroot changes no root, so this machine's tool does not find the file.
-        let ran = machine.install(&[]);
-        ended_with(&machine, &ran, 1);
-        let said = format!(
-            "{tool}: '/var/tmp/pgsetup/stage/alpha-1.0/usr/lib/postgresql/18/lib/alpha.so': No such file"
-        );
-        assert!(ran.err.contains(&said), "{}", ran.err);
-        assert!(!called.exists());
+        let machine = Test::new()
+            .extension("alpha", library)
+            .image_with("{remove: [package-lists]}", prune)
+            .stub(tool, "#!/bin/sh\ntouch \"$TRACE/called\"\n")
+            .status(1)
+            .stderr_has(format!(
+                "{tool}: '/var/tmp/pgsetup/stage/alpha-1.0/usr/lib/postgresql/18/lib/alpha.so': No such file"
+            ))
+            .run();
+        assert!(!machine.path("trace/called").exists());
     }
 }
 
 #[test]
-fn a_user_whose_id_is_somebody_elses_is_refused_before_anything_is_changed() {
+fn a_user_whose_id_is_taken_is_rejected() {
     let (uid, gid) = ids();
     let written = format!("name: postgres, uid: {uid}, gid: {gid}");
     for (user, message) in [
@@ -896,46 +686,41 @@ fn a_user_whose_id_is_somebody_elses_is_refused_before_anything_is_changed() {
             "the image wants postgres to be 101, but /etc/group has ssh as 101",
         ),
     ] {
-        let machine = Machine::new();
-        let image = std::fs::read_to_string(machine.path("manifests/image.yaml")).unwrap();
-        machine.manifest("image.yaml", &image.replace(&written, user));
-        let before = files_below(&machine.path("root"));
-        let ran = machine.install(&[]);
-        ended_with(&machine, &ran, 3);
+        let test = Test::new().image_with(&written, user);
+        let before = files_below(&test.path("root"));
+        let machine = test.status(3).run();
         let expected = format!("pgsetup: {message}; choose another name or number in the image's `user`\n");
-        assert_eq!(ran.err, expected);
+        assert_eq!(machine.ran.err, expected);
         assert_eq!(files_below(&machine.path("root")), before);
         assert_eq!(machine.trace("apt-get"), "");
     }
 }
 
 #[test]
-fn an_image_of_another_distribution_is_refused_before_anything_is_changed() {
-    let machine = Machine::new();
-    machine.write("/etc/os-release", "ID=debian\nVERSION_CODENAME=trixie\n");
-    let before = files_below(&machine.path("root"));
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 3);
-    let text = machine.neutral(&ran.err);
-    assert!(text.contains("[TEST]/manifests/image.yaml:3:7"), "{text}");
-    assert!(
-        text.contains("the image is made of debian:bookworm, and the target is debian:trixie"),
-        "{text}"
-    );
+fn an_image_of_another_distribution_is_rejected() {
+    let test = Test::new().file("/etc/os-release", "ID=debian\nVERSION_CODENAME=trixie\n");
+    let before = files_below(&test.path("root"));
+    let machine = test
+        .status(3)
+        .stderr_has("[TEST]/manifests/image.yaml:3:7")
+        .stderr_has("the image is made of debian:bookworm, and the target is debian:trixie")
+        .run();
     assert_eq!(files_below(&machine.path("root")), before);
 
-    machine.write("/etc/os-release", "NAME=Unknown\n");
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 1);
+    let machine = machine
+        .again()
+        .file("/etc/os-release", "NAME=Unknown\n")
+        .status(1)
+        .run();
     assert_eq!(
-        machine.neutral(&ran.err),
+        machine.neutral(&machine.ran.err),
         "pgsetup: [TEST]/root/etc/os-release does not say which distribution this is\n"
     );
 }
 
 #[test]
 fn only_root_installs_into_the_running_system() {
-    // A copy, because the directory of the build may not be everybody's.
+    // A copy, because other users may not be able to read the directory of the build.
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = directory.path().join("pgsetup");
@@ -980,63 +765,37 @@ fn only_root_installs_into_the_running_system() {
 }
 
 #[test]
-fn as_many_builds_run_at_the_same_time_as_there_are_jobs() {
+fn as_many_builds_run_at_once_as_there_are_jobs() {
     // With two jobs, each of two builds waits for the other; with one, neither may see the other.
     let meet = |own: &str, other: &str| {
         format!("@touch $(TRACE)/{own}; until test -e $(TRACE)/{other}; do sleep 0.02; done")
     };
-    let machine = Machine::new();
-    machine.image(&["alpha", "beta"], "");
-    let (alpha, beta) = (meet("alpha", "beta"), meet("beta", "alpha"));
-    machine.extension(
-        "alpha",
-        Recipe {
-            make: &[&alpha],
-            ..Recipe::default()
-        },
-    );
-    machine.extension(
-        "beta",
-        Recipe {
-            make: &[&beta],
-            ..Recipe::default()
-        },
-    );
-    ended_with(&machine, &machine.install(&[]), 0);
-
-    let machine = Machine::new();
-    machine.image(&["alpha", "beta"], "");
-    let alone = "@mkdir $(TRACE)/builds && sleep 0.1 && rmdir $(TRACE)/builds";
-    for name in ["alpha", "beta"] {
-        machine.extension(
-            name,
-            Recipe {
-                make: &[alone],
-                ..Recipe::default()
-            },
-        );
-    }
-    ended_with(&machine, &machine.install(&["--jobs", "1"]), 0);
+    Test::new()
+        .extension("alpha", Recipe::new().make(&[&meet("alpha", "beta")]))
+        .extension("beta", Recipe::new().make(&[&meet("beta", "alpha")]))
+        .run();
+    let alone = Recipe::new().make(&["@mkdir $(TRACE)/builds && sleep 0.1 && rmdir $(TRACE)/builds"]);
+    Test::new()
+        .extension("alpha", alone)
+        .extension("beta", alone)
+        .args(&["--jobs", "1"])
+        .run();
 }
 
 #[test]
-fn every_make_shares_one_jobserver_and_no_more_jobs_run_than_were_asked_for() {
-    let machine = Machine::new();
-    machine.image(&["alpha", "beta"], "");
-    // Six jobs in each of two makes; each takes one of two places, or complains that there is none.
+fn all_makes_share_one_jobserver() {
+    // Six jobs in each of two makes; each takes one of two places, or complains that both are taken.
     let job = "one two three four five six:\n\
                \t@mkdir $(TRACE)/place-1 2>/dev/null && place=1 || { mkdir $(TRACE)/place-2 2>/dev/null && place=2; } || \
                { touch $(TRACE)/too-many; exit; }; sleep 0.1; rmdir $(TRACE)/place-$$place\n";
-    let all = "all: one two three four five six\n";
-    let more = format!("{all}{job}");
-    let recipe = Recipe {
-        make: &["@echo '$(MAKEFLAGS)' >>$(TRACE)/flags"],
-        rules: &more,
-        ..Recipe::default()
-    };
-    machine.extension("alpha", recipe);
-    machine.extension("beta", recipe);
-    ended_with(&machine, &machine.install(&[]), 0);
+    let more = format!("all: one two three four five six\n{job}");
+    let recipe = Recipe::new()
+        .make(&["@echo '$(MAKEFLAGS)' >>$(TRACE)/flags"])
+        .rules(&more);
+    let machine = Test::new()
+        .extension("alpha", recipe)
+        .extension("beta", recipe)
+        .run();
     assert!(!machine.path("trace/too-many").exists());
     let flags = machine.trace("flags");
     let servers: Vec<&str> = flags
@@ -1047,48 +806,56 @@ fn every_make_shares_one_jobserver_and_no_more_jobs_run_than_were_asked_for() {
     assert_eq!(servers[0], servers[1], "{flags}");
 }
 
+/// The receipt of a machine.
+fn receipt(machine: &Machine) -> serde_json::Value {
+    let text = std::fs::read_to_string(machine.root("/usr/share/pgsetup/receipt.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
 /// The names of a list in the receipt of a machine.
 fn recorded(machine: &Machine, list: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(machine.root("/usr/share/pgsetup/receipt.json")).unwrap();
-    let receipt: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let receipt = receipt(machine);
     let all = receipt[list].as_array().unwrap().iter();
     all.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
-fn what_a_first_installation_made_a_second_one_accounts_for_too() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "packages: {runtime: [xz-utils]}\n");
-    machine.extension("alpha", Recipe::default());
-    ended_with(&machine, &machine.install(&[]), 0);
-
-    machine.image(&["beta"], "packages: {runtime: [zstd]}\n");
-    machine.extension("beta", Recipe::default());
-    // Somebody's own: pgsetup has not made it this time.
+fn a_second_installation_accounts_for_the_first() {
+    let machine = Test::new()
+        .image("packages: {runtime: [xz-utils]}\n")
+        .extension("alpha", Recipe::new())
+        .run();
+    // A directory that pgsetup did not make this time.
     std::fs::create_dir(machine.root("/var/tmp/pgsetup")).unwrap();
-    ended_with(&machine, &machine.install(&[]), 0);
+    let machine = machine
+        .again()
+        .extension("beta", Recipe::new())
+        .image("packages: {runtime: [zstd]}\n")
+        .image_with("extensions: [alpha, beta]", "extensions: [beta]")
+        .run();
     assert_eq!(recorded(&machine, "components"), ["postgresql", "beta", "alpha"]);
     assert_eq!(recorded(&machine, "packages_kept"), ["xz-utils", "zstd"]);
     assert!(machine.root("/var/tmp/pgsetup").exists());
-    let root = machine.path("root");
-    let verified = pgsetup(["verify", "--root", root.to_str().unwrap()]);
-    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+    verifies(&machine);
 
-    // In another version its files would be mixed with those that are there.
+    // The files of another version would mix with those that are there.
     let manifest = machine.path("manifests/alpha.yaml");
     let text = std::fs::read_to_string(&manifest).unwrap();
     std::fs::write(&manifest, text.replace("version: \"1.0\"", "version: \"1.1\"")).unwrap();
-    let ran = machine.install(&["--with", "alpha"]);
-    ended_with(&machine, &ran, 3);
-    let expected =
-        "an earlier installation left other versions here: alpha 1.0 is there, and the manifests select 1.1";
-    assert!(ran.err.contains(expected), "{}", ran.err);
+    machine
+        .again()
+        .args(&["--with", "alpha"])
+        .status(3)
+        .stderr_has(
+            "an earlier installation left other versions here: alpha 1.0 is there, and the manifests select 1.1",
+        )
+        .run();
 }
 
 #[test]
-fn an_image_that_keeps_pgsetup_has_it_in_its_receipt_and_so_has_the_next_one() {
+fn an_image_that_keeps_pgsetup_has_it_in_its_receipt() {
     let machine = Machine::new();
-    // Without symbols for debuggers, which are ten times as large as the rest and read again and again.
+    // Without debug symbols, which are ten times as large as the rest and are read often.
     let own = machine.path("pgsetup");
     let mut strip = Command::new("strip");
     strip.arg(env!("CARGO_BIN_EXE_pgsetup")).arg("-o").arg(&own);
@@ -1105,7 +872,7 @@ fn an_image_that_keeps_pgsetup_has_it_in_its_receipt_and_so_has_the_next_one() {
         }
         Ran::from(command.output().unwrap())
     };
-    // This machine's own libraries: the one that tests run is not static.
+    // The program of the tests is not static, so it needs the libraries of this machine.
     let libraries = Command::new("ldd").arg(&own).output().unwrap();
     let libraries = String::from_utf8(libraries.stdout).unwrap();
     for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
@@ -1114,7 +881,7 @@ fn an_image_that_keeps_pgsetup_has_it_in_its_receipt_and_so_has_the_next_one() {
         std::fs::copy(library, to).unwrap();
     }
     machine.image(&["alpha"], "");
-    machine.extension("alpha", Recipe::default());
+    machine.extension("alpha", Recipe::new());
     let manifest = machine.path("manifests/image.yaml");
     let plain = std::fs::read_to_string(&manifest).unwrap();
     let keeps = plain.replace(
@@ -1124,7 +891,7 @@ fn an_image_that_keeps_pgsetup_has_it_in_its_receipt_and_so_has_the_next_one() {
     assert_ne!(keeps, plain);
     std::fs::write(&manifest, keeps).unwrap();
     let ran = install();
-    ended_with(&machine, &ran, 0);
+    assert_eq!(ran.status, 0, "{}", ran.err);
     assert!(
         ran.err.contains("pgsetup in /usr/local/bin/pgsetup\n"),
         "{}",
@@ -1134,49 +901,35 @@ fn an_image_that_keeps_pgsetup_has_it_in_its_receipt_and_so_has_the_next_one() {
     let verified = || {
         assert!(std::fs::read(&kept).unwrap() == std::fs::read(&own).unwrap());
         assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o7777, 0o755);
-        let text = std::fs::read_to_string(machine.root("/usr/share/pgsetup/receipt.json")).unwrap();
-        let receipt: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let receipt = receipt(&machine);
         let files = receipt["files"].as_array().unwrap();
         let file = files.iter().find(|file| file["path"] == "/usr/local/bin/pgsetup");
         assert_eq!(file.unwrap()["component"], "image");
-        let root = machine.path("root");
-        let verified = pgsetup(["verify", "--root", root.to_str().unwrap()]);
-        assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+        verifies(&machine);
     };
     verified();
+    // The next installation keeps it there.
     std::fs::write(&manifest, plain).unwrap();
-    ended_with(&machine, &install(), 0);
+    let ran = install();
+    assert_eq!(ran.status, 0, "{}", ran.err);
     verified();
 }
 
 #[test]
-fn an_older_major_is_installed_with_those_extensions_that_are_for_it_and_everything_knows_of_both() {
-    let machine = Machine::new();
-    machine.image(&["alpha", "beta", "gamma"], "previous: [\"17\"]\n");
-    machine.postgresql_of("17", "17.11", &[]);
-    machine.extension("alpha", Recipe::default());
-    let licence = Recipe {
-        files: &[("LICENSE", "free")],
-        ..Recipe::default()
-    };
-    machine.extension("beta", licence);
-    let new = Recipe {
-        majors: &[18],
-        ..Recipe::default()
-    };
-    machine.extension("gamma", new);
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 0);
-    for line in [
-        "PostgreSQL 17.11 in /usr/lib/postgresql/17, to upgrade data from, with alpha, beta",
-        "no gamma for PostgreSQL 17: gamma does not support PostgreSQL 17: 1.0 is for 18",
-    ] {
-        assert!(ran.err.contains(line), "{line}: {}", ran.err);
-    }
+fn an_older_major_is_installed_with_its_extensions() {
+    let test = Test::new()
+        .extension("alpha", Recipe::new())
+        .extension("beta", Recipe::new().files(&[("LICENSE", "free")]))
+        .extension("gamma", Recipe::new().majors(&[18]))
+        .image("previous: [\"17\"]\n");
+    test.postgresql_of("17", "17.11", &[]);
+    let machine = test
+        .stderr_has("PostgreSQL 17.11 in /usr/lib/postgresql/17, to upgrade data from, with alpha, beta")
+        .stderr_has("no gamma for PostgreSQL 17: gamma does not support PostgreSQL 17: 1.0 is for 18")
+        .run();
 
-    // Each has its own files, and the receipt says whose they are.
-    let receipt = std::fs::read_to_string(machine.root("/usr/share/pgsetup/receipt.json")).unwrap();
-    let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
+    // Each major has its own files, and the receipt says which.
+    let receipt = receipt(&machine);
     let components: Vec<(&str, &serde_json::Value)> = receipt["components"]
         .as_array()
         .unwrap()
@@ -1223,15 +976,11 @@ fn an_older_major_is_installed_with_those_extensions_that_are_for_it_and_everyth
     };
     assert_eq!([created("alpha"), created("beta"), created("gamma")], [2, 2, 1]);
 
-    let verify = || {
-        let root = machine.path("root");
-        pgsetup(["verify", "--root", root.to_str().unwrap()])
-    };
-    let verified = verify();
-    assert_eq!(verified.status, 0, "{}{}", verified.out, verified.err);
+    verifies(&machine);
     std::fs::remove_file(machine.root("/usr/share/postgresql/17/extension/beta--1.0.sql")).unwrap();
     std::fs::remove_file(machine.root("/usr/share/postgresql/17/extension/alpha.control")).unwrap();
-    let verified = verify();
+    let root = machine.path("root");
+    let verified = pgsetup(["verify", "--root", root.to_str().unwrap()]);
     assert_eq!(verified.status, 7);
     for line in [
         "alpha-pg17: has no control file; alpha brought it",
@@ -1240,37 +989,27 @@ fn an_older_major_is_installed_with_those_extensions_that_are_for_it_and_everyth
         assert!(verified.out.contains(line), "{line}: {}", verified.out);
     }
 
-    // Nothing is built again, and one archive that both majors are made of was downloaded once.
+    // Nothing is built again, and an archive that both majors use was downloaded once.
     machine.fresh();
-    let ran = machine.install(&[]);
-    ended_with(&machine, &ran, 0);
-    assert!(ran.err.contains("7 of 7 at hand"), "{}", ran.err);
+    machine.again().stderr_has("7 of 7 at hand").run();
 }
 
 #[test]
-fn an_extension_that_cannot_be_had_for_an_older_major_is_left_out_there_only() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "previous: [\"17\"]\n");
-    machine.postgresql_of("17", "17.11", &[]);
-    let new = Recipe {
-        majors: &[18],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", new);
-    let manifest = machine.path("manifests/alpha.yaml");
-    let text = std::fs::read_to_string(&manifest).unwrap();
+fn an_extension_unavailable_for_an_older_major_is_left_out_there() {
+    let test = Test::new()
+        .extension("alpha", Recipe::new().majors(&[18]))
+        .image("previous: [\"17\"]\n");
+    test.postgresql_of("17", "17.11", &[]);
+    let manifest = test.path("manifests/alpha.yaml");
+    let newest = std::fs::read_to_string(&manifest).unwrap();
     let old = "releases:\n  - version: \"0.9\"\n    postgresql: [17]\n    provides: [{name: alpha, default_version: \"0.9\"}]\n\
                \x20   sources: [{url: \"http://127.0.0.1:1/alpha.tar.gz\", sha256: \
-               0000000000000000000000000000000000000000000000000000000000000000, insecure: nobody is there}]\n";
-    std::fs::write(&manifest, text.replace("releases:\n", old)).unwrap();
-    let ran = machine.install(&["--skip-unavailable"]);
-    ended_with(&machine, &ran, 0);
-    assert!(
-        ran.err
-            .contains("not alpha-pg17, whose source could not be had: "),
-        "{}",
-        ran.err
-    );
+               0000000000000000000000000000000000000000000000000000000000000000, insecure: no server listens there}]\n";
+    std::fs::write(&manifest, newest.replace("releases:\n", old)).unwrap();
+    let machine = test
+        .args(&["--skip-unavailable"])
+        .stderr_has("not alpha-pg17, whose source could not be had: ")
+        .run();
     assert_eq!(
         recorded(&machine, "components"),
         ["postgresql", "alpha", "postgresql"]
@@ -1278,14 +1017,10 @@ fn an_extension_that_cannot_be_had_for_an_older_major_is_left_out_there_only() {
 }
 
 #[test]
-fn packages_of_the_build_that_stay_are_in_the_receipt() {
-    let machine = Machine::new();
-    machine.image(&["alpha"], "");
-    let with_packages = Recipe {
-        packages: &["libalpha-dev"],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", with_packages);
-    ended_with(&machine, &machine.install(&["--keep-build-deps"]), 0);
+fn build_packages_that_stay_are_in_the_receipt() {
+    let machine = Test::new()
+        .extension("alpha", Recipe::new().packages(&["libalpha-dev"]))
+        .args(&["--keep-build-deps"])
+        .run();
     assert_eq!(recorded(&machine, "packages_kept"), ["libalpha-dev", "make"]);
 }

@@ -39,11 +39,7 @@ fn as_many_compilers_run_as_there_are_jobs_never_more_and_never_fewer_while_ther
             .iter()
             .map(|(name, text)| (name.as_str(), text.as_str()))
             .collect();
-        let recipe = Recipe {
-            rules: &rules,
-            files: &files,
-            ..Recipe::default()
-        };
+        let recipe = Recipe::new().rules(&rules).files(&files);
         for name in names {
             machine.extension(name, recipe);
         }
@@ -80,12 +76,7 @@ fn a_makefile_that_says_how_many_jobs_run_is_a_problem_of_its_component() {
     ] {
         let machine = Machine::new();
         machine.image(&["alpha"], "");
-        let recipe = Recipe {
-            make,
-            rules,
-            ..Recipe::default()
-        };
-        machine.extension("alpha", recipe);
+        machine.extension("alpha", Recipe::new().make(make).rules(rules));
         let ran = machine.install(&[]);
         assert_eq!(ran.status, 3, "{said}\n{}", ran.err);
         for words in [

@@ -42,17 +42,15 @@ fn tree(root: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
 fn after_a_kill_the_tree_is_that_of_an_undisturbed_installation() {
     let machine = Machine::new();
     machine.image(&["beta"], "");
-    machine.extension("beta", Recipe::default());
+    machine.extension("beta", Recipe::new());
     // So that the server comes from the cache, in both.
     ended_well(&machine, &machine.install(&[]));
     machine.fresh();
     machine.image(&["alpha", "beta"], "");
-    let hanging = Recipe {
-        make: &[HANG_ONCE],
-        packages: &["libalpha-dev"],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", hanging);
+    machine.extension(
+        "alpha",
+        Recipe::new().make(&[HANG_ONCE]).packages(&["libalpha-dev"]),
+    );
     let install = |root: &str| {
         let mut command = machine.command_in(root, &[]);
         command.env("SOURCE_DATE_EPOCH", "1767225600");
@@ -107,12 +105,8 @@ fn after_a_kill_the_tree_is_that_of_an_undisturbed_installation() {
 fn what_a_killed_installation_merged_and_the_next_does_not_want_is_gone() {
     let machine = Machine::new();
     machine.image(&["alpha", "beta"], "settings: {work_mem: 8MB}\n");
-    machine.extension("alpha", Recipe::default());
-    let hanging = Recipe {
-        make: &[HANG_ONCE],
-        ..Recipe::default()
-    };
-    machine.extension("beta", hanging);
+    machine.extension("alpha", Recipe::new());
+    machine.extension("beta", Recipe::new().make(&[HANG_ONCE]));
     let child = machine.start_until(&[], "hangs");
     let alpha = machine.root("/usr/share/postgresql/18/extension/alpha.control");
     wait_for("alpha is installed", || alpha.exists());
@@ -188,10 +182,8 @@ fn a_package_that_cannot_be_repaired_is_named_and_nothing_is_begun() {
 fn two_installations_into_one_root_are_refused_and_the_first_is_not_disturbed() {
     let machine = Machine::new();
     machine.image(&["alpha"], "");
-    let waiting = Recipe {
-        make: &["@touch $(TRACE)/waits; until test -e $(TRACE)/go; do sleep 0.05; done"],
-        ..Recipe::default()
-    };
+    let waiting =
+        Recipe::new().make(&["@touch $(TRACE)/waits; until test -e $(TRACE)/go; do sleep 0.05; done"]);
     machine.extension("alpha", waiting);
     let child = machine.start_until(&[], "waits");
     let second: Ran = machine.command(&[]).output().unwrap().into();
@@ -241,11 +233,7 @@ fn after_a_shell_of_another_user(script: &str, arguments: &str) -> (Machine, Ran
         "@test -e $(TRACE)/again || {{ /usr/bin/setpriv --reuid=65534 --clear-groups sh -c '{script}' {arguments} >$(TRACE)/ended & \
          echo $$! >$(TRACE)/left; touch $(TRACE)/waits; sleep 500; }}"
     );
-    let leaving = Recipe {
-        make: &[&line],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", leaving);
+    machine.extension("alpha", Recipe::new().make(&[&line]));
     let child = as_in_a_container(&machine.command(&[])).spawn().unwrap();
     wait_for("waits", || machine.path("trace/waits").exists());
     kill(child);

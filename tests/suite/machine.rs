@@ -5,6 +5,8 @@
 //! the stubs of `tests/stubs` do to the root what the real ones would do, as far as an installation can tell. `make`, the
 //! compiler and the shell are this machine's own, so what is built is really built.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,8 @@ pub struct Machine {
     pub server: Server,
     /// The server's address.
     address: String,
+    /// The archives of extensions, by their names.
+    archives: RefCell<BTreeMap<String, Archive>>,
 }
 
 /// An archive on the server.
@@ -43,45 +47,94 @@ pub struct Archive {
     pub content: Vec<u8>,
 }
 
-/// An extension in the words of a test.
+/// How an extension is published and built.
 #[derive(Debug, Clone, Copy, Default)]
+#[must_use]
 pub struct Recipe<'a> {
     /// What `make` is told to do for the target `all`, a line each.
-    pub make: &'a [&'a str],
+    make: &'a [&'a str],
     /// More rules of its makefile.
-    pub rules: &'a str,
+    rules: &'a str,
     /// More files of its archive.
-    pub files: Files<'a>,
+    files: Files<'a>,
     /// A command to run instead of `make`.
-    pub run: Option<&'a [&'a str]>,
+    run: Option<&'a [&'a str]>,
     /// Its build packages.
-    pub packages: &'a [&'a str],
+    packages: &'a [&'a str],
     /// The majors it is for; 17 and 18 where none is given.
-    pub majors: &'a [u16],
+    majors: &'a [u16],
     /// Further addresses of its archive.
-    pub mirrors: &'a [&'a str],
+    mirrors: &'a [&'a str],
     /// What the server does when it is asked for the archive.
-    pub acts: &'a [Act],
+    acts: &'a [Act],
+}
+
+impl<'a> Recipe<'a> {
+    /// An extension of a control file and a script.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the lines that `make` runs for the target `all`.
+    pub fn make(self, make: &'a [&'a str]) -> Self {
+        Self { make, ..self }
+    }
+
+    /// Adds rules to its makefile.
+    pub fn rules(self, rules: &'a str) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// Adds files to its archive.
+    pub fn files(self, files: Files<'a>) -> Self {
+        Self { files, ..self }
+    }
+
+    /// Sets a command to run instead of `make`.
+    pub fn run(self, run: &'a [&'a str]) -> Self {
+        Self {
+            run: Some(run),
+            ..self
+        }
+    }
+
+    /// Sets its build packages.
+    pub fn packages(self, packages: &'a [&'a str]) -> Self {
+        Self { packages, ..self }
+    }
+
+    /// Sets the majors that it supports.
+    pub fn majors(self, majors: &'a [u16]) -> Self {
+        Self { majors, ..self }
+    }
+
+    /// Adds addresses of its archive.
+    pub fn mirrors(self, mirrors: &'a [&'a str]) -> Self {
+        Self { mirrors, ..self }
+    }
+
+    /// Sets what the server does when it is asked for the archive.
+    pub fn acts(self, acts: &'a [Act]) -> Self {
+        Self { acts, ..self }
+    }
 }
 
 /// An extension whose library links one that no build package of it brings.
 pub fn linking_a_stray() -> Recipe<'static> {
-    Recipe {
-        make: &[
+    Recipe::new()
+        .make(&[
             "@echo alpha >>$(TRACE)/compiled; mkdir -p $(ROOT)/usr/lib",
             "@cc -shared -nostdlib -Wl,-soname,libstray.so.1 -o $(ROOT)/usr/lib/libstray.so.1 stray.c",
             "@cc -shared -nostdlib -Wl,--no-as-needed -o alpha.so alpha.c $(ROOT)/usr/lib/libstray.so.1",
-        ],
-        rules: "\tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/lib alpha.so\n",
-        files: &[
+        ])
+        .rules("\tinstall -D --target-directory=$(ROOT)$(DESTDIR)/usr/lib/postgresql/18/lib alpha.so\n")
+        .files(&[
             ("stray.c", "int stray(void) { return 1; }\n"),
             (
                 "alpha.c",
                 "extern int stray(void); int alpha(void) { return stray(); }\n",
             ),
-        ],
-        ..Recipe::default()
-    }
+        ])
 }
 
 impl Machine {
@@ -92,6 +145,7 @@ impl Machine {
             directory: tempfile::tempdir().expect("a temporary directory"),
             address: server.put("", b"", &[]),
             server,
+            archives: RefCell::default(),
         };
         for name in ["bin", "manifests", "versions"] {
             std::fs::create_dir(machine.path(name)).expect("a directory of the test");
@@ -217,7 +271,7 @@ impl Machine {
             files.push((format!("{directory}/Makefile"), part.clone()));
         }
         files.extend(stubs("server"));
-        let archive = self.archive(&format!("postgresql-{version}"), &files, acts);
+        let archive = self.publish(&format!("postgresql-{version}"), &files, acts);
         let text = format!(
             "kind: postgresql\nname: \"{major}\"\nmajor: {major}\nversion: \"{version}\"\nlicense: PostgreSQL\n\
              homepage: https://www.postgresql.org/\nsource: archive\npackages: {{build: [make]}}\n\
@@ -248,7 +302,7 @@ impl Machine {
         ];
         let more = recipe.files.iter();
         files.extend(more.map(|(name, text)| ((*name).to_owned(), (*text).to_owned())));
-        let archive = self.archive(&format!("{name}-1.0"), &files, recipe.acts);
+        let archive = self.publish(&format!("{name}-1.0"), &files, recipe.acts);
         let mirrors: Vec<String> = recipe
             .mirrors
             .iter()
@@ -274,10 +328,19 @@ impl Machine {
             recipe.packages,
         );
         self.manifest(&format!("{name}.yaml"), &text);
+        self.archives
+            .borrow_mut()
+            .insert(name.to_owned(), archive.clone());
         archive
     }
 
-    fn archive(&self, top: &str, files: &[(String, String)], acts: &[Act]) -> Archive {
+    /// The archive of an extension that [`Machine::extension`] published.
+    #[track_caller]
+    pub fn archive(&self, name: &str) -> Archive {
+        self.archives.borrow()[name].clone()
+    }
+
+    fn publish(&self, top: &str, files: &[(String, String)], acts: &[Act]) -> Archive {
         let bytes = tar_gz(top, files);
         let path = format!("/{top}.tar.gz");
         Archive {

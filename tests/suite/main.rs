@@ -34,6 +34,7 @@ mod seeing;
 mod setup;
 mod sources;
 mod support;
+mod test;
 mod upkeep;
 mod verify;
 

@@ -22,11 +22,7 @@ fn machine() -> Machine {
         "@echo alpha >>$(TRACE)/compiled",
         "@echo beta >>$(TRACE)/compiled",
     ]) {
-        let recipe = Recipe {
-            make: &[make],
-            ..Recipe::default()
-        };
-        machine.extension(name, recipe);
+        machine.extension(name, Recipe::new().make(&[make]));
     }
     machine
 }
@@ -271,10 +267,7 @@ fn a_cache_whose_lies_agree_with_each_other_breaks_nothing_and_leaves_nothing() 
 /// A machine on which alpha links a library of the package libstray1, which `linking` has to bring there.
 fn linking_machine() -> Machine {
     let machine = machine();
-    let recipe = Recipe {
-        packages: &["libstray1"],
-        ..linking_a_stray()
-    };
+    let recipe = linking_a_stray().packages(&["libstray1"]);
     machine.extension("alpha", recipe);
     libstray_is_a_packages(&machine);
     machine

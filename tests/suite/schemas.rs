@@ -29,7 +29,7 @@ fn complaints(kind: &str, document: &Path) -> String {
 fn what_an_installation_writes_follows_its_schema() {
     let machine = Machine::new();
     machine.image(&["alpha"], "packages: {runtime: [xz-utils]}\n");
-    machine.extension("alpha", Recipe::default());
+    machine.extension("alpha", Recipe::new());
     let ran = machine.install(&[]);
     assert_eq!(ran.status, 0, "{}", machine.neutral(&ran.err));
     let receipt = machine.root("/usr/share/pgsetup/receipt.json");

@@ -12,11 +12,7 @@ fn the_end_of_an_installation_is_a_table_with_processor_time_and_the_critical_pa
     let machine = Machine::new();
     machine.image(&["alpha"], "");
     // Long enough to have a line of its own.
-    let recipe = Recipe {
-        make: &[BUSY, "@sleep 0.6"],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", recipe);
+    machine.extension("alpha", Recipe::new().make(&[BUSY, "@sleep 0.6"]));
     let ran = machine.install(&[]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     let mut lines = ran.err.lines().skip_while(|line| !line.starts_with("  step "));
@@ -48,11 +44,7 @@ fn the_end_of_an_installation_is_a_table_with_processor_time_and_the_critical_pa
 fn the_end_of_an_installation_that_failed_is_the_table_of_what_ran_before_the_reason() {
     let machine = Machine::new();
     machine.image(&["alpha"], "");
-    let recipe = Recipe {
-        make: &["@sleep 0.6; false"],
-        ..Recipe::default()
-    };
-    machine.extension("alpha", recipe);
+    machine.extension("alpha", Recipe::new().make(&["@sleep 0.6; false"]));
     let ran = machine.install(&[]);
     assert_eq!(ran.status, 6, "{}", ran.err);
     let at = |text: &str| ran.err.find(text).unwrap_or_else(|| panic!("{}", ran.err));
@@ -77,12 +69,7 @@ fn a_trace_has_every_step_with_its_commands_and_the_running_jobs_also_of_a_run_t
     ] {
         let machine = Machine::new();
         machine.image(&["alpha"], "");
-        let recipe = Recipe {
-            make: &[make],
-            rules: jobs,
-            ..Recipe::default()
-        };
-        machine.extension("alpha", recipe);
+        machine.extension("alpha", Recipe::new().make(&[make]).rules(jobs));
         let file = machine.path("trace.json");
         let ran = machine.install(&["--trace", file.to_str().unwrap()]);
         assert_eq!(ran.status, status, "{}", ran.err);

@@ -21,7 +21,7 @@ pub fn test(lines: TokenStream, function: TokenStream) -> TokenStream {
         .map(|token| format!("\"{token}\""))
         .collect();
     let registered: TokenStream = format!(
-        "::inventory::submit! {{ crate::harness::Test {{ \
+        "::inventory::submit! {{ crate::harness::Registered {{ \
            path: concat!(module_path!(), \"::{name}\"), lines: &[{}], run: {name} }} }}",
         lines.join(", ")
     )
