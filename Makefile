@@ -56,6 +56,10 @@ cycles: ## Start and stop databases 200 times (CYCLES=) with kills at random mom
 catalogue: ## Build and test extensions in containers, and write docs/results/extensions.md; PG="17 18" for some majors, RESUME=1 to go on
 	tools/catalogue.sh
 
+.PHONY: reference
+reference: ## Write docs/reference from the command line's types, the schemas and the tables of the program
+	SNAPSHOTS=overwrite cargo test --locked --quiet --bin pgsetup reference::
+
 .PHONY: lint
 lint: ## Check formatting, lints, shell scripts and spelling
 	@tools/setup.sh lint

@@ -1,4 +1,7 @@
 //! The command line: types only.
+//!
+//! One grammar holds for every command: `pgsetup COMMAND [MANIFESTS] [NAME...] [OPTIONS]`. MANIFESTS is one word and always
+//! the first. What an option reads from the environment, clap says in its help.
 
 use std::path::PathBuf;
 
@@ -7,90 +10,86 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::target::Target;
 
-const EXIT_STATUS: &str = "Exit status:
-    0  done
-    1  a fault of pgsetup or of the machine
-    2  the command line is wrong
-    3  something is wrong in a manifest
-    4  something could not be downloaded
-    5  a download is not what the manifest names
-    6  a command failed: a build, a package installation
-    7  a test failed, or a finished image is not what its receipt says
-    8  not permitted
-  130  told to stop";
-
-/// Installs PostgreSQL, Patroni and extensions from manifests, verified and in one go.
+/// Installs PostgreSQL, Patroni and extensions from manifests: verified, and in one step
 #[derive(Debug, Parser)]
-#[command(name = "pgsetup", version, after_help = EXIT_STATUS, max_term_width = 100)]
+#[command(name = "pgsetup", version, max_term_width = 100)]
 pub struct Cli {
-    /// What to do.
+    /// The command
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Print what `install` would do, and why; touches nothing
+    /// Print what `install` would do, and why; changes nothing
     Plan(PlanArgs),
-    /// Install everything the manifests select, and remove what was only needed to build it
+    /// Install what the manifests select, and remove what only building needs
     Install(InstallArgs),
-    /// Download and verify everything the manifests select into a directory, for `install --vendor DIR --offline`
+    /// Download and verify what the manifests select, for `install --vendor DIR --offline`
     Fetch(FetchArgs),
-    /// Show or prune what downloads have left in the cache
+    /// List or prune the cache of downloads and artifacts
     Cache(CacheArgs),
-    /// Open the directory of a build that failed, with its variables, or run one command there
+    /// Open the directory of a failed build, with its environment, or run one command there
     Shell(ShellArgs),
-    /// Test each extension in a throw-away cluster: installs it first, so best in a throw-away container
+    /// Test each extension in a temporary cluster; installs it first, so run it in a throw-away container
     Test(TestArgs),
-    /// Write a newer version into a manifest, and say what else changed upstream
+    /// Write a newer version into a manifest, and report what else changed upstream
     Update(UpdateArgs),
-    /// Write a first manifest of an extension from what its archive says
+    /// Write a first manifest for an extension from its archive
     New(NewArgs),
-    /// Compare a finished image with its receipt: files, packages, libraries, rights, extensions
+    /// Compare a finished image with its receipt: files, packages, libraries, permissions, extensions
     Verify(VerifyArgs),
-    /// Print the JSON schema of manifests, or of a document that pgsetup writes
+    /// Print the JSON schema of manifests or of a document that pgsetup writes
     Schema {
-        /// Which document
+        /// The document
         #[arg(value_enum, default_value = "manifest")]
-        document: SchemaOf,
+        document: Document,
     },
-    /// Print completions for a shell
+    /// Print a completion script
     Completions {
-        /// The shell
+        /// The shell it is for
         shell: clap_complete::Shell,
     },
 }
 
-/// What the manifests say, and what the command line chooses instead.
+/// Where the manifests are.
+#[derive(Debug, Clone, Args)]
+pub struct PlaceArgs {
+    /// A directory of manifests, or the manifest of an image in such a directory [default: `manifests`, or `image.yaml`
+    /// where there is no `manifests`]
+    #[arg(value_name = "MANIFESTS")]
+    pub manifests: Option<PathBuf>,
+}
+
+/// Where the manifests are, and what is selected instead of what they select.
 #[derive(Debug, Clone, Args)]
 pub struct ManifestArgs {
-    /// Directories of manifests, or single files
-    #[arg(required = true, value_name = "DIR")]
-    pub manifests: Vec<PathBuf>,
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
-    /// The PostgreSQL manifest to install, by name [default: the image manifest's]
+    /// Install the PostgreSQL manifest of this name [default: as in the image manifest]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub pg: Option<String>,
 
-    /// Install the servers of these PostgreSQL manifests of older majors as well, to upgrade data from; names, separated
-    /// by commas or spaces [default: the image manifest's]
+    /// Install servers of these older majors as well, to upgrade data from: names of PostgreSQL manifests, separated by
+    /// commas or spaces [default: as in the image manifest]
     #[arg(long, value_name = "NAMES")]
     pub previous: Option<String>,
 
-    /// With just-in-time compilation, also where the image manifest is without
+    /// Build with just-in-time compilation, even if the image manifest does not
     #[arg(long)]
     pub jit: bool,
 
-    /// Install these extensions and no others; names, separated by commas or spaces
+    /// Install only these extensions; names, separated by commas or spaces
     #[arg(long, value_name = "NAMES")]
     pub extensions: Option<String>,
 
-    /// Install this extension too
+    /// Install this extension as well
     #[arg(long, value_name = "NAME")]
     pub with: Vec<String>,
 
-    /// Leave this extension out; `NAME-pg17`: only for the older major 17
+    /// Leave this extension out; `NAME-pg17` leaves it out for the older major 17 only
     #[arg(long, value_name = "NAME")]
     pub without: Vec<String>,
 
@@ -105,19 +104,19 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
 
-    /// The machine to plan for [default: the image manifest's base, this machine's architecture]
+    /// Plan for this machine [default: the image manifest's base and this machine's architecture]
     #[arg(long, value_name = "DISTRIBUTION/ARCHITECTURE")]
     pub target: Option<Target>,
 
-    /// The form of the plan
+    /// The format of the plan
     #[arg(long, value_enum, default_value = "text")]
     pub format: PlanFormat,
 
-    /// Print every command line too
+    /// Print every command line as well
     #[arg(long, short)]
     pub verbose: bool,
 
-    /// Print instead why the key of this component is another one than the receipt's
+    /// Print why the artifact key of this component differs from the receipt's, instead of the plan
     #[arg(long, value_name = "NAME", conflicts_with_all = ["format", "verbose"])]
     pub explain: Option<String>,
 
@@ -128,11 +127,11 @@ pub struct PlanArgs {
 /// What `--explain` compares with.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The receipt that `--explain` compares with [default: that of --root]
+    /// The receipt that `--explain` compares with [default: the one in --root]
     #[arg(long, value_name = "FILE", requires = "explain")]
     pub receipt: Option<PathBuf>,
 
-    /// The machine that `--explain` compares with, and asks for the versions of packages
+    /// The root directory that `--explain` compares with, and whose package versions it reads
     #[arg(
         long,
         value_name = "DIR",
@@ -147,28 +146,30 @@ pub struct ExplainArgs {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct TestArgs {
-    /// Directories of manifests, or single files; then names of extensions [default: those of the image manifest]. The
-    /// first word is a directory or file, and so is each that has a slash in it
-    #[arg(required = true, value_name = "DIR... [NAME]")]
-    pub words: Vec<String>,
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
-    /// The PostgreSQL manifest to test with, by name [default: the image manifest's]
+    /// The extensions to test [default: as in the image manifest]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+
+    /// Test with the PostgreSQL manifest of this name [default: as in the image manifest]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub pg: Option<String>,
 
-    /// Test every extension there is, but those that are not for this PostgreSQL
+    /// Test every extension that supports this PostgreSQL
     #[arg(long)]
     pub all: bool,
 
-    /// Build and install nothing: test what is in this machine, as root or as the image's user
+    /// Install nothing: test what this machine has, as root or as the image's user
     #[arg(long)]
     pub installed: bool,
 
-    /// Run upstream's own tests as well; the name `postgresql` stands for the server's
+    /// Run upstream's own tests as well; the name `postgresql` selects the server's
     #[arg(long, conflicts_with = "installed")]
     pub upstream: bool,
 
-    /// The form of the results
+    /// The format of the results
     #[arg(long, value_enum, default_value = "text")]
     pub format: OutcomeFormat,
 
@@ -176,39 +177,39 @@ pub struct TestArgs {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// Keep the cluster of each extension of which a test failed
+    /// Keep the cluster of each extension that fails a test
     #[arg(long)]
     pub keep: bool,
 
-    /// Seconds that one test may take
+    /// The time limit of one test, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u16).range(1..))]
     pub timeout: u16,
 
     #[command(flatten)]
     pub sources: SourceArgs,
 
-    /// Where downloads are kept
-    #[arg(long, value_name = "DIR", default_value = "/var/cache/pgsetup")]
-    pub cache: PathBuf,
+    #[command(flatten)]
+    pub cache: CacheDirArgs,
 
     /// Install and test below this directory instead of in the running system
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 
-    /// How many jobs run at the same time [default: one for each processor]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobArgs,
 
-    /// Skip each extension whose sources cannot be had
+    /// Skip each extension whose sources are not available
     #[arg(long)]
     pub skip_unavailable: bool,
 }
 
-/// The form of test results.
+/// The format of test results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OutcomeFormat {
-    /// For people: a line for each test as soon as it ends
+    /// For people: one line for each test as soon as it ends
     Text,
+    /// For programs; `pgsetup schema tests` describes it
+    Json,
     /// The Test Anything Protocol, version 14
     Tap,
     /// JUnit XML
@@ -222,42 +223,50 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 
-    /// The form of the result
+    /// The format of the result; `pgsetup schema verification` describes the JSON document
     #[arg(long, value_enum, default_value = "text")]
-    pub format: VerifyFormat,
+    pub format: Format,
 }
 
-/// The form of a verification's result.
+/// The format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum VerifyFormat {
-    /// For people: a line for each difference
+pub enum Format {
+    /// For people
     Text,
-    /// For programs; `pgsetup schema verification` describes it
+    /// For programs
     Json,
 }
 
-/// The form of a plan.
+/// The format of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PlanFormat {
     /// For people
     Text,
     /// For programs; `pgsetup schema plan` describes it
     Json,
-    /// The graph, for Graphviz
+    /// A graph for Graphviz
     Dot,
 }
 
 /// A document that has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SchemaOf {
+pub enum Document {
     /// Manifests
     Manifest,
     /// What `plan --format json` prints
     Plan,
-    /// The record of what was installed, /usr/share/pgsetup/receipt.json
+    /// The record of an installation, /usr/share/pgsetup/receipt.json
     Receipt,
     /// What `verify --format json` prints
     Verification,
+    /// What `test --format json` prints
+    Tests,
+    /// What `fetch --format json` prints
+    Downloads,
+    /// What `cache list --format json` prints
+    Cache,
+    /// What `update --check --format json` prints
+    Updates,
 }
 
 /// Arguments of `install`.
@@ -272,41 +281,63 @@ pub struct InstallArgs {
     #[command(flatten)]
     pub artifact_cache: ArtifactCacheArgs,
 
-    /// Where downloads are kept
-    #[arg(long, value_name = "DIR", default_value = "/var/cache/pgsetup")]
-    pub cache: PathBuf,
+    #[command(flatten)]
+    pub cache: CacheDirArgs,
 
     /// Install below this directory instead of into the running system
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 
-    /// Where the archive with symbols for debuggers goes, if the image manifest keeps them [default: `debug-symbols` in
+    /// Where the archive of debug symbols is written, if the image manifest keeps them [default: `debug-symbols` in
     /// the cache]
     #[arg(long, value_name = "DIR")]
     pub debug_symbols: Option<PathBuf>,
 
-    /// How many jobs run at the same time [default: one for each processor]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: Option<u16>,
+    #[command(flatten)]
+    pub jobs: JobArgs,
 
-    /// Leave out, with a note at the end, each extension whose sources cannot be had
+    /// Leave out each extension whose sources are not available, and list them at the end
     #[arg(long)]
     pub skip_unavailable: bool,
 
-    /// After a failed step go on with all that does not need it, to see every failure at once
+    /// After a failed step, continue with every step that does not need it, to see all failures at once
     #[arg(long)]
     pub keep_going: bool,
 
-    /// Write what ran when to this file, in Chrome's trace format, which Perfetto opens
+    /// Write when each step ran to this file, in Chrome's trace format, which Perfetto opens
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+}
+
+/// Where downloads and artifacts are kept.
+#[derive(Debug, Clone, Args)]
+pub struct CacheDirArgs {
+    /// The cache of downloads and artifacts
+    #[arg(
+        id = "cache",
+        long = "cache",
+        value_name = "DIR",
+        env = "PGSETUP_CACHE",
+        hide_env_values = true,
+        default_value = "/var/cache/pgsetup"
+    )]
+    pub dir: PathBuf,
+}
+
+/// How much runs at the same time.
+#[derive(Debug, Clone, Args)]
+pub struct JobArgs {
+    /// How many jobs run at the same time [default: one for each processor]
+    #[arg(id = "jobs", long = "jobs", value_name = "N", env = "PGSETUP_JOBS", hide_env_values = true,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub count: Option<u16>,
 }
 
 /// A cache of artifacts on another machine.
 #[derive(Debug, Clone, Args)]
 pub struct ArtifactCacheArgs {
-    /// A cache that machines share what they have compiled through: Bazel's remote cache over HTTP, which bazel-remote,
-    /// nginx with WebDAV and object stores speak. Whoever may write to it decides what its readers install
+    /// A cache in which machines share artifacts: Bazel's remote cache over HTTP, which bazel-remote, nginx with WebDAV and
+    /// object stores provide. Anyone who can write to it decides what its readers install
     #[arg(
         long = "artifact-cache",
         id = "artifact-cache",
@@ -315,11 +346,11 @@ pub struct ArtifactCacheArgs {
     )]
     pub url: Option<String>,
 
-    /// Take artifacts from that cache and upload none
+    /// Read artifacts from that cache, but upload none
     #[arg(long = "artifact-cache-readonly", requires = "artifact-cache")]
     pub is_read_only: bool,
 
-    /// A file with its secret: a bearer token, or `user:password`
+    /// A file with the secret of that cache: a bearer token, or `user:password`
     #[arg(
         long = "artifact-cache-auth",
         value_name = "FILE",
@@ -327,7 +358,7 @@ pub struct ArtifactCacheArgs {
     )]
     pub secret: Option<PathBuf>,
 
-    /// How long the installation may wait for it in all
+    /// How long the installation may wait for that cache in total, in seconds
     #[arg(long = "artifact-cache-timeout", value_name = "SECONDS", default_value = "30", requires = "artifact-cache",
           value_parser = clap::value_parser!(u16).range(1..))]
     pub seconds: u16,
@@ -336,20 +367,20 @@ pub struct ArtifactCacheArgs {
 /// Where sources come from.
 #[derive(Debug, Clone, Args)]
 pub struct SourceArgs {
-    /// A directory of archives, found by their digest whatever they are called
-    #[arg(long, value_name = "DIR")]
+    /// A directory of archives, which are found by their digest whatever their names are
+    #[arg(long, value_name = "DIR", env = "PGSETUP_VENDOR", hide_env_values = true)]
     pub vendor: Vec<PathBuf>,
 
-    /// Connect to nothing but apt's archive: take sources from the vendor directories and the cache
+    /// Connect to nothing but apt's archive: take sources from vendor directories and the cache
     #[arg(long)]
     pub offline: bool,
 
-    /// A file of further CA certificates (PEM), for downloads [env: `SSL_CERT_FILE`]
-    #[arg(long, value_name = "FILE")]
+    /// A file of additional CA certificates (PEM), for downloads
+    #[arg(long, value_name = "FILE", env = "SSL_CERT_FILE", hide_env_values = true)]
     pub ca_bundle: Option<PathBuf>,
 
-    /// A server that has archives by digest, below `sha256/`
-    #[arg(long, value_name = "URL")]
+    /// A server that has archives by their digest, below `sha256/`
+    #[arg(long, value_name = "URL", env = "PGSETUP_MIRROR", hide_env_values = true)]
     pub mirror: Vec<String>,
 }
 
@@ -359,11 +390,11 @@ pub struct FetchArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
 
-    /// The directory that is filled; what is there already is verified and kept
+    /// The directory to fill; files that it already has are verified and kept
     #[arg(long, value_name = "DIR")]
     pub to: PathBuf,
 
-    /// The machine to fetch for [default: the image manifest's base, this machine's architecture]
+    /// Fetch for this machine [default: the image manifest's base and this machine's architecture]
     #[arg(
         long,
         value_name = "DISTRIBUTION/ARCHITECTURE",
@@ -379,11 +410,15 @@ pub struct FetchArgs {
     #[arg(long, value_name = "DIR")]
     pub unpack: Option<PathBuf>,
 
+    /// The format of the list of files; `pgsetup schema downloads` describes the JSON document
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+
     #[command(flatten)]
     pub sources: SourceArgs,
 
-    /// A cache to take from and to keep downloads in, besides the directory that is filled
-    #[arg(long, value_name = "DIR")]
+    /// A cache to read from and to keep downloads in, besides the directory that is filled
+    #[arg(long, value_name = "DIR", env = "PGSETUP_CACHE", hide_env_values = true)]
     pub cache: Option<PathBuf>,
 }
 
@@ -394,7 +429,7 @@ pub struct ShellArgs {
     /// What failed to build: `citus`, or `citus-14.0.1`
     pub name: String,
 
-    /// Where it was installed
+    /// The root directory of the installation
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
 
@@ -407,56 +442,57 @@ pub struct ShellArgs {
 #[derive(Debug, Args)]
 #[command(after_help = UPDATE_STATUS)]
 pub struct UpdateArgs {
-    /// The extension's manifest, by name, or `postgresql-18` for the server's
-    #[arg(required_unless_present = "check")]
+    #[command(flatten)]
+    pub place: PlaceArgs,
+
+    /// The manifest to update: the name of an extension, or `postgresql-18` for that server
     pub name: Option<String>,
 
-    /// The version to write [default: the newest that upstream names]
+    /// The version to write [default: the newest that upstream has]
     #[arg(conflicts_with = "check")]
     pub version: Option<String>,
 
-    /// List what is outdated, and change nothing
+    /// List which versions are outdated, and change nothing
     #[arg(long)]
     pub check: bool,
 
-    /// Directories of manifests, or single files
-    #[arg(long, value_name = "DIR", default_value = "manifests")]
-    pub manifests: Vec<PathBuf>,
+    /// The format of the list of `--check`; `pgsetup schema updates` describes the JSON document
+    #[arg(long, value_enum, default_value = "text", requires = "check")]
+    pub format: Format,
 
-    /// The version to replace, where the manifest has several
+    /// The version to replace, if the manifest has several
     #[arg(long, value_name = "VERSION", conflicts_with = "check")]
     pub release: Option<String>,
 
-    /// Take the new version from this file instead of downloading it
+    /// Read the new version from this file instead of downloading it
     #[arg(long, value_name = "FILE", requires = "version", conflicts_with = "check")]
     pub archive: Option<PathBuf>,
 
     #[command(flatten)]
     pub sources: SourceArgs,
 
-    /// A cache to take the old version from, for comparing
-    #[arg(long, value_name = "DIR")]
+    /// A cache to read the old version from, to compare it with the new one
+    #[arg(long, value_name = "DIR", env = "PGSETUP_CACHE", hide_env_values = true)]
     pub cache: Option<PathBuf>,
 }
 
 const UPDATE_STATUS: &str = "Exit status of --check:
-    0  everything is the newest
-    4  nothing is outdated, but something could not be asked for
-    7  something is outdated";
+    0  every version is the newest
+    4  no version is known to be outdated, but some could not be looked up
+    7  a version is outdated";
 
 /// Arguments of `new`.
 #[derive(Debug, Args)]
 pub struct NewArgs {
-    /// The manifest's name
+    /// The directory of manifests to write into
+    pub manifests: PathBuf,
+
+    /// The name of the manifest
     pub name: String,
 
-    /// The archive: its address, or a file
-    #[arg(value_name = "URL")]
+    /// The archive: a URL or a file
+    #[arg(value_name = "ARCHIVE")]
     pub archive: String,
-
-    /// The directory of manifests it is written into
-    #[arg(long, value_name = "DIR", default_value = "manifests")]
-    pub manifests: PathBuf,
 
     #[command(flatten)]
     pub sources: SourceArgs,
@@ -465,8 +501,15 @@ pub struct NewArgs {
 /// Arguments of `cache`.
 #[derive(Debug, Args)]
 pub struct CacheArgs {
-    /// Where downloads are kept
-    #[arg(long, value_name = "DIR", default_value = "/var/cache/pgsetup", global = true)]
+    /// The cache of downloads and artifacts
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PGSETUP_CACHE",
+        hide_env_values = true,
+        default_value = "/var/cache/pgsetup",
+        global = true
+    )]
     pub cache: PathBuf,
 
     /// What to do
@@ -477,34 +520,37 @@ pub struct CacheArgs {
 /// What to do with the cache.
 #[derive(Debug, Subcommand)]
 pub enum CacheCommand {
-    /// List the files, those used last first
-    List,
-    /// Remove what is too old or too much, and every unfinished download
+    /// List the files, the most recently used first
+    List {
+        /// The format of the list; `pgsetup schema cache` describes the JSON document
+        #[arg(long, value_enum, default_value = "text")]
+        format: Format,
+    },
+    /// Remove files that are too old or too many, and every unfinished download
     Prune {
-        /// Keep files that were used in the last so many days
+        /// Keep files that were used within this many days
         #[arg(long, value_name = "DAYS", required_unless_present = "size")]
         days: Option<u16>,
 
-        /// Keep at most so many bytes, those used last first; 500M, 2G
+        /// Keep at most this many bytes, the most recently used first; 500M, 2G
         #[arg(long, value_name = "BYTES", value_parser = size)]
         size: Option<u64>,
     },
 }
 
-/// A number of bytes with `k`, `M` or `G` for thousands of them.
+/// A number of bytes; `k`, `M` and `G` are powers of 1000.
 fn size(text: &str) -> Result<u64, String> {
+    let not_a_size = || format!("`{text}` is not a size; write 500M or 2G");
     let digits = text.trim_end_matches(['k', 'K', 'M', 'G', 'B']);
     let factor = match text[digits.len()..].trim_end_matches('B') {
         "" => 1,
         "k" | "K" => 1_000,
         "M" => 1_000_000,
         "G" => 1_000_000_000,
-        _ => return Err(format!("`{text}` is no size: 500M, 2G")),
+        _ => return Err(not_a_size()),
     };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| format!("`{text}` is no size: 500M, 2G"))?;
+    let number: u64 = digits.parse().map_err(|_| not_a_size())?;
     number
         .checked_mul(factor)
-        .ok_or_else(|| format!("`{text}` is too much"))
+        .ok_or_else(|| format!("`{text}` is too large"))
 }

@@ -26,6 +26,19 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All of them, in the order of their exit statuses.
+    pub const ALL: [Self; 9] = [
+        Self::Internal,
+        Self::Usage,
+        Self::Manifest,
+        Self::Network,
+        Self::Checksum,
+        Self::Build,
+        Self::Test,
+        Self::Permission,
+        Self::Interrupted,
+    ];
+
     /// The exit status. An interruption has the status of a shell command that SIGINT ended.
     pub fn exit_status(self) -> u8 {
         match self {
@@ -38,6 +51,21 @@ impl Cause {
             Self::Test => 7,
             Self::Permission => 8,
             Self::Interrupted => 130,
+        }
+    }
+
+    /// What the exit status means, for `--help` and the reference.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Internal => "a fault of pgsetup or of the machine",
+            Self::Usage => "the command line is wrong",
+            Self::Manifest => "a manifest is wrong",
+            Self::Network => "something could not be downloaded or looked up",
+            Self::Checksum => "a download is not what its manifest says",
+            Self::Build => "a command failed: a build, an installation of packages",
+            Self::Test => "a test failed, a version is outdated, or an image differs from its receipt",
+            Self::Permission => "pgsetup is not permitted to do what it was asked to",
+            Self::Interrupted => "pgsetup was told to stop",
         }
     }
 }

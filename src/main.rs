@@ -30,6 +30,7 @@
 //! | `hint` | what the complaint of a failed build means | guess |
 //! | `reapi` | an artifact's entry as caches of Bazel's kind keep it | do IO |
 //! | `host` | the only door to processes, files, environment and network | print |
+//! | `reference` | the pages of `docs/reference`, compiled for tests only | be needed by anything |
 //! | `report`, `failure` | the only printer; why pgsetup ends, and its exit status | decide |
 //!
 //! The invariants are in ARCHITECTURE.md, with where to make the commonest changes.
@@ -51,6 +52,8 @@ mod pattern;
 mod plan;
 mod reapi;
 mod record;
+#[cfg(test)]
+mod reference;
 mod report;
 mod resolve;
 mod run;
@@ -66,13 +69,14 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 
 use cli::Cli;
 use report::Reporter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let parsed = Cli::from_arg_matches(&commands::command().get_matches());
+    let cli = parsed.unwrap_or_else(|error| error.exit());
     let reporter = Reporter::default();
     match commands::run(&cli.command, &reporter) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,8 @@
-//! What came of a test, and the forms in which that is told: lines for people, TAP, JUnit.
+//! What came of a test, and the forms in which that is told: lines for people, JSON, TAP, JUnit.
 //!
 //! Pure data: `step::prove` finds it out, `report` prints it.
 
+pub mod json;
 pub mod junit;
 pub mod tap;
 

@@ -9,9 +9,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use super::manifests::Files;
 use super::{resolved, setup};
-use crate::cli::FetchArgs;
+use crate::cli::{FetchArgs, Format};
 use crate::failure::{Because, Cause, Failure};
 use crate::host::archive;
 use crate::host::{self, Host};
@@ -36,15 +39,45 @@ struct Item {
     file: String,
 }
 
-/// What became of an item: a row of the table.
-#[derive(Debug)]
-struct Row {
-    name: String,
-    file: String,
-    bytes: u64,
-    elapsed: Duration,
-    from: String,
+/// What `fetch` did, for programs (`pgsetup schema downloads`).
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Downloads {
+    /// The version of this schema.
+    pub schema_version: u32,
+    /// The directory that was filled.
+    pub directory: String,
+    /// The files that are there now, each verified.
+    pub files: Vec<Row>,
+    /// What could not be fetched.
+    pub failures: Vec<Missing>,
 }
+
+/// A file that is there.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Row {
+    /// What it is: `citus 14.0.1`.
+    pub title: String,
+    /// Its name in the directory.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// How long it took to fetch it.
+    pub seconds: f64,
+    /// Where it came from: a URL, `vendor`, `cache`, `pip` or `already there`.
+    pub from: String,
+}
+
+/// A file that could not be fetched.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Missing {
+    /// What it is: `citus 14.0.1`.
+    pub title: String,
+    /// Why, with every place that was asked.
+    pub reason: String,
+}
+
+/// The version of the document.
+const VERSION: u32 = 1;
 
 /// Fills a directory with everything that the selection needs.
 pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
@@ -59,12 +92,14 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     let supply = setup::supply(&sources, cache, &Host::new(Path::new("/")))?;
     let begin = Instant::now();
     let (rows, failures) = obtain_all(&items, &supply, args, reporter);
-    reporter
-        .result(&table(&rows, begin.elapsed()))
-        .because(Cause::Internal)?;
+    let text = match args.format {
+        Format::Text => table(&rows, begin.elapsed()),
+        Format::Json => json(args, rows, &failures)?,
+    };
+    reporter.result(&text).because(Cause::Internal)?;
     let Some(worst) = failures
         .iter()
-        .map(|failure| failure.cause)
+        .map(|(_, failure)| failure.cause)
         .max_by_key(|cause| severity(*cause))
     else {
         drop(supply);
@@ -73,7 +108,7 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
         }
         return Ok(());
     };
-    let pages: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    let pages: Vec<String> = failures.iter().map(|(_, failure)| failure.to_string()).collect();
     let count = failures.len();
     Err(Failure::new(
         worst,
@@ -83,6 +118,20 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
             pages.join("\n\n")
         ),
     ))
+}
+
+/// The document for programs.
+fn json(args: &FetchArgs, files: Vec<Row>, failures: &[(String, Failure)]) -> Result<String, Failure> {
+    let missing = |(title, failure): &(String, Failure)| Missing {
+        title: title.clone(),
+        reason: failure.to_string(),
+    };
+    super::json(&Downloads {
+        schema_version: VERSION,
+        directory: args.to.display().to_string(),
+        files,
+        failures: failures.iter().map(missing).collect(),
+    })
 }
 
 /// What a script should react to first.
@@ -97,13 +146,14 @@ fn severity(cause: Cause) -> u8 {
 /// Everything that is wanted, each thing once.
 fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
     // Everything that is wrong with the manifests is reported before anything is downloaded.
-    let chosen = resolved(&args.manifests, args.target.clone(), reporter)?;
+    let files = super::files(&args.manifests, "fetch")?;
+    let chosen = resolved(&files, &args.manifests, args.target.clone(), reporter)?;
     let selected = if args.all_targets {
-        all_targets(args, &chosen, reporter)?
+        all_targets(&files, &chosen, reporter)
     } else {
         vec![chosen]
     };
-    let (mut items, mut seen, mut files) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut items, mut seen, mut names) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     let mut add = |wanted: Wanted, strip: Option<u8>| {
         let Some(digest) = wanted
             .accepted
@@ -114,7 +164,7 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
             return;
         };
         let mut file = wanted.file_name.clone();
-        if file.is_empty() || !files.insert(file.clone()) {
+        if file.is_empty() || !names.insert(file.clone()) {
             file = format!("{}-{file}", &digest.to_string()[..12]);
         }
         items.push(Item { wanted, strip, file });
@@ -132,9 +182,8 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
 
 /// The selection for every PostgreSQL manifest and architecture. An extension that is not for one of them is left
 /// out there, and said so.
-fn all_targets(args: &FetchArgs, chosen: &Resolved, reporter: &Reporter) -> Result<Vec<Resolved>, Failure> {
-    let files = host::fs::manifests(&args.manifests.manifests).because(Cause::Manifest)?;
-    let (manifests, _) = manifest::parse(&files);
+fn all_targets(files: &Files, chosen: &Resolved, reporter: &Reporter) -> Vec<Resolved> {
+    let (manifests, _) = manifest::parse(files);
     let extensions: Vec<String> = chosen
         .extensions
         .iter()
@@ -168,7 +217,7 @@ fn all_targets(args: &FetchArgs, chosen: &Resolved, reporter: &Reporter) -> Resu
             }
         }
     }
-    Ok(selected)
+    selected
 }
 
 fn resolve_one(manifests: &Manifests, selection: &Selection) -> Option<Resolved> {
@@ -182,15 +231,15 @@ fn obtain_all(
     supply: &Supply,
     args: &FetchArgs,
     reporter: &Reporter,
-) -> (Vec<Row>, Vec<Failure>) {
+) -> (Vec<Row>, Vec<(String, Failure)>) {
     let results = parallel::each(items, setup::DOWNLOADS, |item| {
         obtain(item, supply, args, reporter)
     });
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
-    for result in results {
+    for (item, result) in items.iter().zip(results) {
         match result {
             Ok(row) => rows.push(row),
-            Err(failure) => failures.push(failure),
+            Err(failure) => failures.push((item.wanted.name.clone(), failure)),
         }
     }
     (rows, failures)
@@ -218,10 +267,10 @@ fn obtain(item: &Item, supply: &Supply, args: &FetchArgs, reporter: &Reporter) -
         }
         let file = place(&obtained, &args.to, &item.file)?;
         Ok(Row {
-            name: name.clone(),
+            title: name.clone(),
             file,
             bytes: obtained.bytes,
-            elapsed: begin.elapsed(),
+            seconds: begin.elapsed().as_secs_f64(),
             from: match obtained.place {
                 Provenance::Vendor if obtained.path.starts_with(&args.to) => "already there".to_owned(),
                 _ => obtained.place.to_string(),
@@ -267,7 +316,7 @@ fn table(rows: &[Row], elapsed: Duration) -> String {
     let width =
         |column: fn(&Row) -> usize, head: &str| rows.iter().map(column).max().unwrap_or(0).max(head.len());
     let (what, file) = (
-        width(|row| row.name.len(), "what"),
+        width(|row| row.title.len(), "what"),
         width(|row| row.file.len(), "file"),
     );
     let mut text = format!(
@@ -275,12 +324,12 @@ fn table(rows: &[Row], elapsed: Duration) -> String {
         "what", "file", "size", "time"
     );
     for row in rows {
-        let (size, time) = (bytes(row.bytes), seconds(row.elapsed));
+        let (size, time) = (bytes(row.bytes), seconds(Duration::from_secs_f64(row.seconds)));
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "{:what$}  {:file$}  {size:>9}  {time:>8}  {}",
-            row.name, row.file, row.from
+            row.title, row.file, row.from
         );
     }
     let total: u64 = rows.iter().map(|row| row.bytes).sum();

@@ -78,13 +78,14 @@ fn resolve_and_perform(
 ) -> Result<(), Failure> {
     let remote = remote(&args.artifact_cache, &args.sources, reporter)?;
     let mut manifests = args.manifests.clone();
-    let mut resolved = super::resolved(&manifests, Some(target(host)?), reporter)?;
+    let files = super::files(&manifests, "install")?;
+    let mut resolved = super::resolved(&files, &manifests, Some(target(host)?), reporter)?;
     if resolved.prune.keep_pgsetup {
         program::has_a_place(host)?;
     }
     // The plan's own step would say the same, beside others that have begun already.
     user::exist(host, &resolved.user)?;
-    let supply = supply(&args.sources, &args.cache, host)?;
+    let supply = supply(&args.sources, &args.cache.dir, host)?;
     let left_out = if args.skip_unavailable {
         unavailable(&resolved, &supply, reporter)?
     } else {
@@ -92,7 +93,7 @@ fn resolve_and_perform(
     };
     if !left_out.is_empty() {
         manifests.without.extend(left_out.keys().cloned());
-        resolved = super::resolved(&manifests, Some(resolved.target.clone()), reporter)?;
+        resolved = super::resolved(&files, &manifests, Some(resolved.target.clone()), reporter)?;
         resolved.left_out = left_out;
     }
     let plan = plan::build(&resolved);
@@ -174,12 +175,12 @@ fn perform(
         reporter,
     } = means;
     let (began, made_work) = (unfinished.began, unfinished.made_work);
-    let jobs = args.jobs.map_or_else(host::processors, usize::from);
+    let jobs = args.jobs.count.map_or_else(host::processors, usize::from);
     let tokens = Tokens::new(jobs).because(Cause::Internal)?;
     let debug_symbols = args
         .debug_symbols
         .clone()
-        .unwrap_or_else(|| args.cache.join("debug-symbols"));
+        .unwrap_or_else(|| args.cache.dir.join("debug-symbols"));
     let context = Context {
         host,
         reporter,

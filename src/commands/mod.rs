@@ -5,6 +5,7 @@ mod explain;
 mod fetch;
 mod install;
 mod interrupt;
+mod manifests;
 mod new;
 mod outdated;
 mod plan;
@@ -17,14 +18,41 @@ mod update;
 mod verify;
 mod workspace;
 
-use std::path::PathBuf;
+use clap::CommandFactory as _;
 
-use crate::cli::{Command, ManifestArgs};
+use crate::cli::{Cli, Command, ManifestArgs};
 use crate::failure::{Because, Cause, Failure};
 use crate::report::Reporter;
 use crate::resolve::{self, Purpose, Resolved, Selection};
 use crate::target::Target;
 use crate::{host, manifest};
+use manifests::{Files, Usage};
+#[cfg(test)]
+pub use schema::schema_of;
+
+/// The command line with what only the program knows of it: exit statuses, and which variables are set. One that is
+/// empty counts as not set.
+pub fn command() -> clap::Command {
+    let statuses = Cause::ALL.map(|cause| format!("\n  {:>3}  {}", cause.exit_status(), cause.meaning()));
+    let help = format!("Exit status:\n    0  done{}", statuses.concat());
+    without_empty_variables(Cli::command()).after_help(help)
+}
+
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        let name = arg.get_env().and_then(std::ffi::OsStr::to_str);
+        name.is_some_and(host::environment::is_empty)
+    };
+    command
+        .mut_args(|arg| {
+            if is_empty(&arg) {
+                arg.env(None::<&str>)
+            } else {
+                arg
+            }
+        })
+        .mut_subcommands(without_empty_variables)
+}
 
 /// Does what the command line asks for.
 pub fn run(command: &Command, reporter: &Reporter) -> Result<(), Failure> {
@@ -43,19 +71,34 @@ pub fn run(command: &Command, reporter: &Reporter) -> Result<(), Failure> {
     }
 }
 
+/// A document as JSON text.
+fn json(document: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(document).because(Cause::Internal)?;
+    Ok(text + "\n")
+}
+
 fn print(reporter: &Reporter, text: &str) -> Result<(), Failure> {
     reporter.result(text).because(Cause::Internal)
 }
 
-/// The image that the manifests and the command line select.
-fn resolved(args: &ManifestArgs, target: Option<Target>, reporter: &Reporter) -> Result<Resolved, Failure> {
-    resolved_by(&args.manifests, &selection(args, target), reporter)
+/// The manifests that a command reads which takes no word but MANIFESTS.
+fn files(args: &ManifestArgs, command: &str) -> Result<Files, Failure> {
+    manifests::read(args.place.manifests.as_deref(), Usage::of(command))
 }
 
-/// What the manifests in these places and a selection come to.
-fn resolved_by(places: &[PathBuf], selection: &Selection, reporter: &Reporter) -> Result<Resolved, Failure> {
-    let files = host::fs::manifests(places).because(Cause::Manifest)?;
-    let (manifests, mut problems) = manifest::parse(&files);
+/// The image that the manifests and the command line select.
+fn resolved(
+    files: &Files,
+    args: &ManifestArgs,
+    target: Option<Target>,
+    reporter: &Reporter,
+) -> Result<Resolved, Failure> {
+    resolved_by(files, &selection(args, target), reporter)
+}
+
+/// The image that these manifests and a selection come to.
+fn resolved_by(files: &Files, selection: &Selection, reporter: &Reporter) -> Result<Resolved, Failure> {
+    let (manifests, mut problems) = manifest::parse(files);
     match resolve::resolve(&manifests, selection) {
         Ok(resolved) if problems.is_empty() => return Ok(resolved),
         Ok(_) => {}

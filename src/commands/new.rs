@@ -15,22 +15,21 @@ use crate::upstream::draft::{self, Known};
 
 /// Writes the manifest, and says what is left to decide.
 pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
+    if !args.manifests.is_dir() {
+        let message = format!(
+            "`{}` is not a directory; the manifests come first: pgsetup new MANIFESTS NAME ARCHIVE",
+            args.manifests.display()
+        );
+        return Err(Failure::new(Cause::Usage, message));
+    }
     resolve::name(&args.name).map_err(|why| Failure::new(Cause::Usage, why))?;
     let file = file(args);
     if file.exists() {
         let message = format!("{} is there already: pgsetup update changes it", file.display());
         return Err(Failure::new(Cause::Usage, message));
     }
-    let directory = file.parent().unwrap_or(Path::new("."));
-    if !directory.is_dir() {
-        let message = format!(
-            "there is no directory {}: --manifests says where manifests are",
-            directory.display()
-        );
-        return Err(Failure::new(Cause::Usage, message));
-    }
     // What other manifests bring. None at hand is no mistake.
-    let files = host::fs::manifests(std::slice::from_ref(&args.manifests)).unwrap_or_default();
+    let files = host::fs::manifests(&args.manifests).unwrap_or_default();
     let (manifests, _) = manifest::parse(&files);
     let mut providers = BTreeMap::new();
     for extension in &manifests.extensions {

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::manifests::{self, Usage};
 use super::workspace::Desk;
-use crate::cli::UpdateArgs;
+use crate::cli::{Format, UpdateArgs};
 use crate::failure::{Because, Cause, Failure};
-use crate::host;
 use crate::manifest::python::Patroni;
 use crate::manifest::{self, Manifests};
 use crate::report::Reporter;
@@ -25,9 +28,55 @@ struct Row {
     line: usize,
 }
 
+/// What `update --check` found, for programs (`pgsetup schema updates`).
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Updates {
+    /// The version of this schema.
+    pub schema_version: u32,
+    /// Every version of the manifests.
+    pub versions: Vec<LookUp>,
+}
+
+/// A version in a manifest, and what upstream has.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LookUp {
+    /// The name of the manifest.
+    pub name: String,
+    /// The version in the manifest.
+    pub version: String,
+    /// What is known of it.
+    pub state: Known,
+    /// The newest version that upstream has, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub newest: Option<String>,
+    /// Why upstream's versions are not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What is known of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Known {
+    /// Upstream has none that is newer.
+    Newest,
+    /// Upstream has a newer one.
+    Outdated,
+    /// Upstream could not be looked up.
+    Unknown,
+}
+
+/// The version of the document.
+const VERSION: u32 = 1;
+
 /// Prints a line for each version in the manifests. Fails where one is outdated, or could not be asked for.
 pub fn outdated(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let files = host::fs::manifests(&args.manifests).because(Cause::Manifest)?;
+    let usage = Usage {
+        command: "update --check",
+        option: None,
+        words: args.name.as_slice(),
+    };
+    let files = manifests::read(args.place.manifests.as_deref(), usage)?;
     let (manifests, _) = manifest::parse(&files);
     let wanted = |name: &str| args.name.as_ref().is_none_or(|wanted| wanted == name);
     let subjects: Vec<Subject> = subjects(&manifests)
@@ -48,7 +97,11 @@ pub fn outdated(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
         );
         return Err(Failure::new(Cause::Usage, message));
     }
-    reporter.result(&table(&rows)).because(Cause::Internal)?;
+    let text = match args.format {
+        Format::Text => table(&rows),
+        Format::Json => super::json(&updates(&rows))?,
+    };
+    reporter.result(&text).because(Cause::Internal)?;
     let is_outdated = |row: &&Row| newer(row).is_some();
     let (outdated, silent) = (
         rows.iter().filter(is_outdated).count(),
@@ -121,6 +174,28 @@ fn newer(row: &Row) -> Option<&String> {
     let versions = row.versions.as_ref().ok()?;
     let newest = versions::newest(versions, &row.version, row.line)?;
     versions::compare(newest, &row.version).is_gt().then_some(newest)
+}
+
+/// The document for programs.
+fn updates(rows: &[Row]) -> Updates {
+    let look_up = |row: &Row| {
+        let newest = newer(row).cloned();
+        LookUp {
+            name: row.name.clone(),
+            version: row.version.clone(),
+            state: match (&row.versions, &newest) {
+                (Err(_), _) => Known::Unknown,
+                (Ok(_), Some(_)) => Known::Outdated,
+                (Ok(_), None) => Known::Newest,
+            },
+            newest,
+            reason: row.versions.as_ref().err().cloned(),
+        }
+    };
+    Updates {
+        schema_version: VERSION,
+        versions: rows.iter().map(look_up).collect(),
+    }
 }
 
 fn table(rows: &[Row]) -> String {

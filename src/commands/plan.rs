@@ -1,6 +1,6 @@
 //! `pgsetup plan`: prints what an installation would do.
 
-use super::{explain, print, resolved};
+use super::{explain, files, print, resolved};
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::failure::Failure;
 use crate::plan::{self, Plan};
@@ -8,7 +8,8 @@ use crate::report::Reporter;
 
 /// `pgsetup plan`.
 pub fn plan(args: &PlanArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let resolved = resolved(&args.manifests, args.target.clone(), reporter)?;
+    let files = files(&args.manifests, "plan")?;
+    let resolved = resolved(&files, &args.manifests, args.target.clone(), reporter)?;
     let plan: Plan = plan::build(&resolved);
     if let Some(name) = &args.explain {
         return print(reporter, &explain::explain(&plan, name, &args.against)?);

@@ -1,28 +1,37 @@
 //! `pgsetup schema` and `pgsetup completions`: what other programs read about pgsetup.
 
-use clap::CommandFactory as _;
+use serde_json::Value;
 
-use super::print;
-use crate::cli::{Cli, SchemaOf};
+use super::{cache, command, fetch, outdated, print};
+use crate::cli::Document;
 use crate::failure::Failure;
 use crate::record::receipt;
 use crate::report::Reporter;
-use crate::{manifest, plan, verify};
+use crate::{manifest, outcome, plan, verify};
 
 /// `pgsetup schema`.
-pub fn schema(document: SchemaOf, reporter: &Reporter) -> Result<(), Failure> {
-    let schema = match document {
-        SchemaOf::Manifest => manifest::schema(),
-        SchemaOf::Plan => schemars::schema_for!(plan::json::Document).to_value(),
-        SchemaOf::Receipt => schemars::schema_for!(receipt::Receipt).to_value(),
-        SchemaOf::Verification => schemars::schema_for!(verify::Verification).to_value(),
-    };
-    print(reporter, &format!("{schema:#}\n"))
+pub fn schema(document: Document, reporter: &Reporter) -> Result<(), Failure> {
+    print(reporter, &format!("{:#}\n", schema_of(document)))
+}
+
+/// The JSON schema of a document.
+pub fn schema_of(document: Document) -> Value {
+    match document {
+        Document::Manifest => return manifest::schema(),
+        Document::Plan => schemars::schema_for!(plan::json::Document),
+        Document::Receipt => schemars::schema_for!(receipt::Receipt),
+        Document::Verification => schemars::schema_for!(verify::Verification),
+        Document::Tests => schemars::schema_for!(outcome::json::Document),
+        Document::Downloads => schemars::schema_for!(fetch::Downloads),
+        Document::Cache => schemars::schema_for!(cache::Cache),
+        Document::Updates => schemars::schema_for!(outdated::Updates),
+    }
+    .to_value()
 }
 
 /// `pgsetup completions`.
 pub fn completions(shell: clap_complete::Shell, reporter: &Reporter) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "pgsetup", &mut script);
+    clap_complete::generate(shell, &mut command(), "pgsetup", &mut script);
     print(reporter, &String::from_utf8_lossy(&script))
 }

@@ -4,16 +4,16 @@
 //! A failed test, and a build that fails for one extension, keep no other extension from being tested.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::interrupt::Stoppable;
+use super::manifests::{self, Usage};
 use super::{resolved_by, setup};
 use crate::cli::{OutcomeFormat, TestArgs};
 use crate::failure::{Because, Cause, Failure};
 use crate::host::{self, Host};
 use crate::layout;
-use crate::outcome::{self, Counts, Outcome, Verdict, junit, tap};
+use crate::outcome::{self, Counts, Outcome, Verdict, json, junit, tap};
 use crate::plan::{self, Action, Plan, Step, Tests};
 use crate::report::Reporter;
 use crate::resolve::{Extension, Purpose, Resolved, Selection};
@@ -73,26 +73,21 @@ fn manner(args: &TestArgs, host: &Host) -> Manner {
     }
 }
 
-/// Directories and files of manifests, and names. The first word is a directory or file; of the others those are
-/// that have a slash in them.
-fn words(args: &TestArgs) -> (Vec<PathBuf>, Vec<String>) {
-    let is_place = |(position, word): &(usize, &String)| *position == 0 || word.contains('/');
-    let (places, names): (Vec<_>, Vec<_>) = args.words.iter().enumerate().partition(is_place);
-    (
-        places.into_iter().map(|(_, word)| PathBuf::from(word)).collect(),
-        names.into_iter().map(|(_, word)| word.clone()).collect(),
-    )
-}
-
 fn resolve_and_test(
     args: &TestArgs,
     host: &Host,
     manner: &Manner,
     reporter: &Reporter,
 ) -> Result<(), Failure> {
-    let (places, names) = words(args);
+    let usage = Usage {
+        command: "test",
+        option: None,
+        words: &args.names,
+    };
+    let files = manifests::read(args.place.manifests.as_deref(), usage)?;
+    let names = &args.names;
     if !args.upstream && names.iter().any(|name| name == SERVER) {
-        let message = "the server has no tests but its own: `pgsetup test --upstream DIR postgresql`";
+        let message = "the server has no tests but its own: pgsetup test MANIFESTS postgresql --upstream";
         return Err(Failure::new(Cause::Usage, message));
     }
     let extensions: Vec<String> = names.iter().filter(|name| *name != SERVER).cloned().collect();
@@ -106,16 +101,16 @@ fn resolve_and_test(
         },
         ..Selection::default()
     };
-    let mut resolved = resolved_by(&places, &selection, reporter)?;
+    let mut resolved = resolved_by(&files, &selection, reporter)?;
     permitted(args, host, &resolved)?;
     // Nothing is obtained of what is there: no cache is opened, which need not be this user's, and no client made.
-    let supply = (!args.installed).then(|| setup::supply(&args.sources, &args.cache, host));
+    let supply = (!args.installed).then(|| setup::supply(&args.sources, &args.cache.dir, host));
     let supply = supply.transpose()?;
     let mut left_out = resolved.left_out.clone();
     if let Some(supply) = supply.as_ref().filter(|_| args.skip_unavailable) {
         left_out.extend(unavailable(&resolved, supply, reporter)?);
         selection.without.extend(left_out.keys().cloned());
-        resolved = resolved_by(&places, &selection, reporter)?;
+        resolved = resolved_by(&files, &selection, reporter)?;
     }
     let tests = Tests {
         extensions: resolved.selected.clone(),
@@ -217,7 +212,7 @@ fn perform(
         host.empty_contents(layout::WORK)?;
     }
     host.remove(&manner.directory)?;
-    let jobs = args.jobs.map_or_else(host::processors, usize::from);
+    let jobs = args.jobs.count.map_or_else(host::processors, usize::from);
     let tokens = Tokens::new(jobs).because(Cause::Internal)?;
     let context = Context {
         host,
@@ -228,7 +223,7 @@ fn perform(
         }),
         tokens: &tokens,
         // Nothing is stripped of them for a test.
-        debug_symbols: &args.cache.join("debug-symbols"),
+        debug_symbols: &args.cache.dir.join("debug-symbols"),
         manner: manner.clone(),
         state: State::default(),
     };
@@ -377,6 +372,7 @@ fn tell(args: &TestArgs, outcomes: &[Outcome], reporter: &Reporter) -> Result<()
     let text = match (args.format, &args.output) {
         (OutcomeFormat::Text, None) => format!("{counts}\n"),
         (OutcomeFormat::Text, Some(_)) => format!("{}{counts}\n", lines()),
+        (OutcomeFormat::Json, _) => json::render(outcomes).because(Cause::Internal)?,
         (OutcomeFormat::Tap, _) => tap::render(outcomes),
         (OutcomeFormat::Junit, _) => junit::render(outcomes)?,
     };

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use super::manifests::{self, Usage};
 use super::outdated;
 use super::workspace::{Archive, Desk};
 use crate::cli::UpdateArgs;
@@ -25,12 +26,22 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
     if args.check {
         return outdated::outdated(args, reporter);
     }
-    let files = host::fs::manifests(&args.manifests).because(Cause::Manifest)?;
+    let words: Vec<String> = args.name.iter().chain(&args.version).cloned().collect();
+    let usage = Usage {
+        command: "update",
+        option: None,
+        words: &words,
+    };
+    let files = manifests::read(args.place.manifests.as_deref(), usage)?;
+    let Some(name) = &args.name else {
+        return Err(Failure::new(
+            Cause::Usage,
+            "the manifest to update is not named: pgsetup update MANIFESTS NAME",
+        ));
+    };
     let (manifests, problems) = manifest::parse(&files);
-    // clap has seen to it that there is one.
-    let name = args.name.as_deref().unwrap_or_default();
     let subjects = subjects(&manifests);
-    if !problems.is_empty() && subjects.iter().all(|subject| subject.name != name) {
+    if !problems.is_empty() && subjects.iter().all(|subject| subject.name != *name) {
         reporter.line(problem::render(&problems, reporter.is_styled()).trim_end());
         let message = format!("no manifest `{name}` with an archive can be read");
         return Err(Failure::new(Cause::Manifest, message));
@@ -132,7 +143,7 @@ fn newest(subject: &Subject, desk: &Desk<'_>) -> Result<String, Failure> {
     });
     let versions = asked.map_err(|why| {
         let message = format!(
-            "{} cannot be asked for: {why}\n  say which version: pgsetup update {} VERSION",
+            "{} cannot be asked for: {why}\n  say which version: pgsetup update MANIFESTS {} VERSION",
             subject.name, subject.name
         );
         Failure::new(Cause::Network, message)

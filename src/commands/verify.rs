@@ -1,7 +1,7 @@
 //! `pgsetup verify`: compares an image with its receipt.
 
 use super::print;
-use crate::cli::{VerifyArgs, VerifyFormat};
+use crate::cli::{Format, VerifyArgs};
 use crate::failure::{Cause, Failure};
 use crate::host::Host;
 use crate::report::Reporter;
@@ -11,8 +11,8 @@ use crate::verify;
 pub fn verify(args: &VerifyArgs, reporter: &Reporter) -> Result<(), Failure> {
     let found = verify::verify(&Host::new(&args.root))?;
     let text = match args.format {
-        VerifyFormat::Text => verify::text(&found),
-        VerifyFormat::Json => verify::json(&found)?,
+        Format::Text => verify::text(&found),
+        Format::Json => verify::json(&found)?,
     };
     print(reporter, &text)?;
     match found.differences.len() {

@@ -1,6 +1,6 @@
 //! Runs commands: each in a process group of its own, its output in a log, its environment known.
 //!
-//! A command is told nothing of pgsetup's environment but what is listed in [`KEPT_VARIABLES`], and a build not even all
+//! A command is told nothing of pgsetup's environment but what [`environment`] passes on, and a build not even all
 //! of that, so that it does not depend on who started it. What a command leaves running is killed when it ends; what has left the
 //! command's process group is killed when pgsetup ends ([`end_strays`]).
 
@@ -19,22 +19,9 @@ use rustix::process::{
     Pid, Signal, getpid, kill_process, kill_process_group, set_child_subreaper, test_kill_process_group,
 };
 
-use super::{Host, usage};
+use super::{Host, environment, usage};
 use crate::command::Command;
 use crate::timing::{Ran, Span};
-
-/// Variables of pgsetup's own environment that commands see: where programs are, proxies, and the date that reproducible builds use.
-const KEPT_VARIABLES: [&str; 9] = [
-    "PATH",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "SOURCE_DATE_EPOCH",
-    "TMPDIR",
-];
 
 /// Variables that every command gets. Tools must answer in one language, ask nothing, and write no byte code.
 pub const FIXED_VARIABLES: [(&str, &str); 6] = [
@@ -296,10 +283,8 @@ pub struct Settings<'a> {
 }
 
 /// Every variable that a command has.
-fn environment(command: &Command, instead: &[(&str, &str)]) -> BTreeMap<String, String> {
-    let kept = KEPT_VARIABLES
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), super::variable(name)?)));
+fn variables(command: &Command, instead: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let kept = environment::passed_on();
     let fixed = FIXED_VARIABLES
         .iter()
         .chain(instead)
@@ -379,7 +364,7 @@ impl Host {
     /// The command in this root: through `chroot` where the root is not `/`.
     fn expression(&self, command: &Command, settings: Settings<'_>) -> duct::Expression {
         let (words, directory) = self.in_root(command);
-        let environment = environment(command, settings.variables);
+        let environment = variables(command, settings.variables);
         let mut expression = duct::cmd(&words[0], &words[1..])
             .dir(directory)
             .full_env(environment);
@@ -426,7 +411,7 @@ impl Host {
             .args(&words[1..])
             .current_dir(&directory)
             .env_clear()
-            .envs(environment(command, &[]))
+            .envs(variables(command, &[]))
             .exec();
         anyhow::anyhow!("cannot run {} in {directory}: {error}", words[0])
     }

@@ -322,31 +322,28 @@ fn walk(top: &Path, below: &Path, entries: &mut Vec<Entry>) -> Result<()> {
     Ok(())
 }
 
-/// The manifests below `places` (directories or files), in the order of their names: name as shown, and text. A file
-/// that is reached twice is read once.
+/// The manifests below a directory, in the order of their names: name as shown, and text. A file that is reached twice is
+/// read once.
 ///
 /// # Errors
-/// A place that does not exist, a directory without a manifest, or a file named as one that cannot be read.
-pub fn manifests(places: &[PathBuf]) -> Result<Vec<(String, String)>> {
-    let mut paths = Vec::new();
-    for place in places {
-        if place.is_dir() {
-            let found = paths.len();
-            let below = tree(place)?.into_iter().filter(is_manifest);
-            paths.extend(below.map(|entry| place.join(&entry.path)));
-            anyhow::ensure!(
-                paths.len() > found,
-                "{}: there is no manifest (*.yaml) in it",
-                place.display()
-            );
-        } else {
-            paths.push(place.clone());
-        }
-    }
+/// The directory cannot be read or has no manifest, or a file that is named as one cannot be read.
+pub fn manifests(directory: &Path) -> Result<Vec<(String, String)>> {
+    let opened = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    };
+    let found = tree(opened)?.into_iter().filter(is_manifest);
+    let mut paths: Vec<PathBuf> = found.map(|entry| directory.join(entry.path)).collect();
+    anyhow::ensure!(
+        !paths.is_empty(),
+        "{}: there is no manifest (*.yaml) in it",
+        opened.display()
+    );
     let mut seen = BTreeSet::new();
     // What cannot be resolved cannot be read either, and reading says why.
     paths.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
-    paths.iter().map(|path| read_manifest(path)).collect()
+    paths.iter().map(|path| manifest(path)).collect()
 }
 
 /// Whether an entry of a directory is named as a manifest. Hidden files are editors' and version control's.
@@ -362,7 +359,11 @@ fn is_manifest(entry: &Entry) -> bool {
 /// A manifest larger than this is a mistake: the longest real one has 10 kB.
 const MANIFEST_LIMIT: u64 = 1024 * 1024;
 
-fn read_manifest(path: &Path) -> Result<(String, String)> {
+/// The name of a manifest as shown, and its text.
+///
+/// # Errors
+/// It is not a regular file, is too large, is not UTF-8, or cannot be read.
+pub fn manifest(path: &Path) -> Result<(String, String)> {
     let context = || format!("cannot read {}", path.display());
     // A fifo would be waited for, and a device has no end.
     anyhow::ensure!(

@@ -38,7 +38,7 @@ const MOST_CONNECTIONS: u32 = 40;
 /// How to download.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
-    /// Files of further certificates to trust, in PEM form. `SSL_CERT_FILE` adds to them.
+    /// Files of additional certificates to trust, in PEM form.
     pub ca_bundles: Vec<PathBuf>,
     /// True where the certificates of servers are not verified.
     pub is_unverified: bool,
@@ -589,19 +589,14 @@ fn unpoisoned<'a, T>(lock: Result<MutexGuard<'a, T>, PoisonError<MutexGuard<'a, 
     lock.unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The further certificates: those that are named, and what `SSL_CERT_FILE` names.
-fn bundles(named: &[PathBuf]) -> Result<Vec<(PathBuf, String)>> {
-    let mut paths = named.to_vec();
-    paths.extend(super::variable("SSL_CERT_FILE").map(PathBuf::from));
-    paths.dedup();
-    paths
-        .into_iter()
-        .map(|path| {
-            let pem = std::fs::read_to_string(&path)
-                .with_context(|| format!("cannot read the certificates in {}", path.display()))?;
-            Ok((path, pem))
-        })
-        .collect()
+/// The additional certificates.
+fn bundles(paths: &[PathBuf]) -> Result<Vec<(&Path, String)>> {
+    let read = |path| {
+        let pem = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the certificates in {}", Path::display(path)))?;
+        Ok((path, pem))
+    };
+    paths.iter().map(PathBuf::as_path).map(read).collect()
 }
 
 /// Follows a redirect, unless it leads in a circle or out of what is encrypted.

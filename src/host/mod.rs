@@ -12,6 +12,7 @@ pub mod cache;
 pub mod cmd;
 pub mod dpkg;
 pub mod durable;
+pub mod environment;
 pub mod fs;
 pub mod http;
 pub mod inside;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use cmd::{CommandError, Interrupt, Log};
+pub use environment::variable;
 
 /// A root directory and what runs in it.
 #[derive(Debug)]
@@ -76,11 +78,6 @@ impl Host {
     pub fn interrupt(&self) -> Interrupt {
         self.processes.interrupt()
     }
-}
-
-/// An environment variable of pgsetup itself; `None` when it is unset or empty.
-pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Where this machine has a program, by pgsetup's own PATH.

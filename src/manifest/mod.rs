@@ -88,6 +88,16 @@ pub struct Manifests {
     unreadable: Vec<(String, String)>,
 }
 
+/// The kind that a manifest says it is of; `None` where it is not YAML or does not say it.
+pub fn kind(text: &str) -> Option<String> {
+    let document = Document::parse(text).ok()?;
+    document
+        .root
+        .value_of("kind")
+        .and_then(Node::text)
+        .map(str::to_owned)
+}
+
 /// The manifests in `files` (name and text), and the problems of those that have the wrong shape.
 pub fn parse(files: &[(String, String)]) -> (Manifests, Vec<Problem>) {
     let mut manifests = Manifests::default();

@@ -169,13 +169,13 @@ const BAD: [(Act, ErrorKind, &str); 9] = [
 
 /// Rounds of the randomised test; `PGSETUP_ROUNDS` asks for more.
 fn rounds() -> u64 {
-    crate::host::variable("PGSETUP_ROUNDS").map_or(120, |rounds| rounds.parse().unwrap())
+    std::env::var("PGSETUP_ROUNDS").map_or(120, |rounds| rounds.parse().unwrap())
 }
 
 #[test]
 fn whatever_servers_do_the_right_file_arrives_or_the_error_is_exact() {
     let fixture = Fixture::new();
-    let seed = crate::host::variable("PGSETUP_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
+    let seed = std::env::var("PGSETUP_SEED").map_or(0x5eed, |seed| seed.parse().unwrap());
     let begin = Instant::now();
     let next = std::sync::atomic::AtomicU64::new(0);
     let arrived = std::sync::atomic::AtomicU64::new(0);

@@ -214,12 +214,16 @@ fn make_plan(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result
         .chain([extension])
         .map(|manifest| manifest.file.as_path())
         .collect();
+    let server = project().join(format!("manifests/postgresql/{major}.yaml"));
+    for file in files.into_iter().chain([server.as_path()]) {
+        let name = file.file_name().unwrap_or_default();
+        std::os::unix::fs::symlink(file, directory.path().join(name)).map_err(|error| error.to_string())?;
+    }
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgsetup"));
     command
-        .args(["plan", "--format", "json", "--target", TARGET])
-        .arg(&image)
-        .arg(project().join(format!("manifests/postgresql/{major}.yaml")))
-        .args(files)
+        .arg("plan")
+        .arg(directory.path())
+        .args(["--format", "json", "--target", TARGET])
         .env("NO_COLOR", "1");
     let output = command.output().map_err(|error| error.to_string())?;
     if output.status.success() {

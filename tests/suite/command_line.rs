@@ -98,21 +98,27 @@ fn older_majors_are_those_of_the_image_that_are_older_than_the_server() {
     let servers = |args: &[&str], more: &str| {
         let image = std::fs::read_to_string(project().join("manifests/image.yaml")).unwrap();
         let directory = manifests(&[("image.yaml", &(image + more))]);
-        let places = [
-            "manifests/postgresql",
-            "manifests/extensions",
-            "manifests/contrib.yaml",
-        ];
-        let more = [
-            "manifests/patroni.yaml",
-            "manifests/python.yaml",
-            directory.path().to_str().unwrap(),
-        ];
+        for name in ["postgresql", "extensions"] {
+            let (from, to) = (
+                project().join("manifests").join(name),
+                directory.path().join(name),
+            );
+            std::fs::create_dir(&to).unwrap();
+            for entry in std::fs::read_dir(from).unwrap() {
+                let entry = entry.unwrap();
+                std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
+        for name in ["contrib.yaml", "patroni.yaml", "python.yaml"] {
+            std::fs::copy(
+                project().join("manifests").join(name),
+                directory.path().join(name),
+            )
+            .unwrap();
+        }
         let ran = pgsetup(
-            ["plan"]
+            ["plan", directory.path().to_str().unwrap()]
                 .into_iter()
-                .chain(places)
-                .chain(more)
                 .chain(args.iter().copied()),
         );
         let built = |line: &str| {
@@ -225,7 +231,16 @@ fn the_command_line_chooses_extensions() {
 
 #[test]
 fn schemas_are_json_schemas_and_completions_name_the_commands() {
-    for document in ["manifest", "plan", "receipt", "verification"] {
+    for document in [
+        "manifest",
+        "plan",
+        "receipt",
+        "verification",
+        "tests",
+        "downloads",
+        "cache",
+        "updates",
+    ] {
         let schema: serde_json::Value = serde_json::from_str(&pgsetup(["schema", document]).out).unwrap();
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     }
@@ -241,7 +256,7 @@ fn each_kind_of_failure_has_its_exit_status() {
     let broken = broken.path().to_str().unwrap();
     for (status, args) in [
         (2, vec!["frobnicate"]),
-        (2, vec!["plan"]),
+        (2, vec!["plan", "nosuch"]),
         (2, vec!["plan", "manifests", "--target", "windows"]),
         (3, vec!["plan", broken]),
         (3, vec!["plan", "/nowhere"]),
@@ -253,14 +268,10 @@ fn each_kind_of_failure_has_its_exit_status() {
 
 #[test]
 fn a_manifest_that_is_reached_twice_is_read_once_and_none_is_skipped_silently() {
-    let twice = pgsetup([
-        "plan",
-        "manifests",
-        "manifests/extensions/citus.yaml",
-        "./manifests",
-    ]);
-    assert_eq!(twice.status, 0, "{}", twice.err);
     let directory = manifests(&[("image.yaml", "kind: image\n")]);
+    std::os::unix::fs::symlink("image.yaml", directory.path().join("same.yaml")).unwrap();
+    let ran = pgsetup(["plan", directory.path().to_str().unwrap()]);
+    assert!(ran.err.contains(" in 1 file"), "{}", ran.err);
     std::os::unix::fs::symlink("nowhere", directory.path().join("gone.yaml")).unwrap();
     let ran = pgsetup(["plan", directory.path().to_str().unwrap()]);
     assert_eq!(ran.status, 3);

@@ -40,6 +40,10 @@ pub fn command<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
         .args(args)
         .current_dir(project())
         .env_remove("SSL_CERT_FILE")
+        .env_remove("PGSETUP_CACHE")
+        .env_remove("PGSETUP_JOBS")
+        .env_remove("PGSETUP_MIRROR")
+        .env_remove("PGSETUP_VENDOR")
         .env("NO_COLOR", "1");
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PIP_")) {
         command.env_remove(name);

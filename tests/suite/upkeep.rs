@@ -150,7 +150,7 @@ impl Upstream {
 
 fn update(directory: &Path, args: &[&str]) -> Ran {
     let mut command = command(["update"]);
-    command.args(args).arg("--manifests").arg(directory);
+    command.arg(directory).args(args);
     command.output().unwrap().into()
 }
 
@@ -411,8 +411,13 @@ fn a_first_manifest_says_what_is_left_and_passes_when_that_is_filled_in() {
     let directory = manifests(&[("image.yaml", IMAGE), ("server.yaml", SERVER)]);
     fs::create_dir(directory.path().join("extensions")).unwrap();
     let new = |name: &str, archive: &str| -> Ran {
-        let mut command = command(["new", name, archive, "--manifests"]);
-        command.arg(directory.path()).output().unwrap().into()
+        let mut command = command(["new"]);
+        command
+            .arg(directory.path())
+            .args([name, archive])
+            .output()
+            .unwrap()
+            .into()
     };
     let ran = new("thing", &url);
     assert_eq!(ran.status, 0, "{}", ran.err);
@@ -476,11 +481,11 @@ fn an_archive_at_hand_that_says_nothing_makes_a_manifest_of_marks() {
     let directory = manifests(&[("image.yaml", IMAGE), ("server.yaml", SERVER)]);
     let file = directory.path().join("thing.tar.gz");
     fs::write(&file, archive(&[("README", "x")])).unwrap();
-    let mut command_ = command(["new", "thing"]);
-    let ran: Ran = command_
-        .arg(&file)
-        .arg("--manifests")
+    let mut new = command(["new"]);
+    let ran: Ran = new
         .arg(directory.path())
+        .arg("thing")
+        .arg(&file)
         .output()
         .unwrap()
         .into();

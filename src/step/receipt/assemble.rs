@@ -326,7 +326,7 @@ pub mod tests {
     /// The receipt of the project's own image, of which one file and two packages are installed.
     pub fn example() -> Receipt {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
-        let (manifests, problems) = manifest::parse(&host::fs::manifests(&[directory]).unwrap());
+        let (manifests, problems) = manifest::parse(&host::fs::manifests(&directory).unwrap());
         assert!(problems.is_empty());
         let target = Some("debian:bookworm/amd64".parse().unwrap());
         let selection = Selection {

@@ -1,0 +1,114 @@
+//! The manifests that a command reads: MANIFESTS, its first word, or what stands for it where it is not given.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::failure::{Because, Cause, Failure};
+use crate::{host, manifest};
+
+/// The directory that is read where MANIFESTS is not given.
+const DIRECTORY: &str = "manifests";
+/// The manifest that is read where there is no such directory either.
+const IMAGE: &str = "image.yaml";
+
+/// Names and texts of manifests.
+pub type Files = Vec<(String, String)>;
+
+/// How a command is called, for the error about a first word that is not a path.
+#[derive(Debug, Clone, Copy)]
+pub struct Usage<'a> {
+    /// The command: `test`.
+    pub command: &'a str,
+    /// The option that takes names, where names are not words of their own: `--extensions`.
+    pub option: Option<&'a str>,
+    /// The words after the first one.
+    pub words: &'a [String],
+}
+
+impl<'a> Usage<'a> {
+    /// A command that takes no words after MANIFESTS.
+    pub fn of(command: &'a str) -> Self {
+        Self {
+            command,
+            option: Some("--extensions"),
+            words: &[],
+        }
+    }
+
+    /// The command line that is meant by one that begins with `word`, which is not a path.
+    fn instead_of(&self, word: &str) -> String {
+        let is_place = |word: &&String| Path::new(word).exists();
+        let place = self.words.iter().find(is_place).map(String::as_str);
+        let place = place.or(default()).unwrap_or("MANIFESTS");
+        let mut words = vec!["pgsetup", self.command, place];
+        words.extend(self.option);
+        words.push(word);
+        words.extend(
+            self.words
+                .iter()
+                .map(String::as_str)
+                .filter(|other| *other != place),
+        );
+        words.join(" ")
+    }
+}
+
+/// What is read where MANIFESTS is not given.
+fn default() -> Option<&'static str> {
+    if Path::new(DIRECTORY).is_dir() {
+        Some(DIRECTORY)
+    } else {
+        Path::new(IMAGE).is_file().then_some(IMAGE)
+    }
+}
+
+/// Name and text of every manifest that `given` stands for.
+///
+/// # Errors
+/// `given` does not exist, or nothing is given and there is no default; a manifest cannot be read.
+pub fn read(given: Option<&Path>, usage: Usage<'_>) -> Result<Files, Failure> {
+    let place = match given {
+        Some(place) => existing(place, usage)?,
+        None => Path::new(default().ok_or_else(|| {
+            let message = format!(
+                "there is neither a directory `{DIRECTORY}` nor a file `{IMAGE}` here; name the manifests: pgsetup {} MANIFESTS",
+                usage.command
+            );
+            Failure::new(Cause::Usage, message)
+        })?),
+    };
+    below(place).because(Cause::Manifest)
+}
+
+/// A word without a slash that is not a path is a name in the wrong place.
+fn existing<'p>(place: &'p Path, usage: Usage<'_>) -> Result<&'p Path, Failure> {
+    let word = place.display().to_string();
+    if place.exists() || word.contains('/') {
+        return Ok(place);
+    }
+    let message = format!(
+        "`{word}` is neither a directory nor a file; the manifests come first: {}",
+        usage.instead_of(&word)
+    );
+    Err(Failure::new(Cause::Usage, message))
+}
+
+/// The manifests of a directory, or those that belong to a file: beside the manifest of an image all others in its
+/// directory but those of other images.
+fn below(place: &Path) -> Result<Files> {
+    if place.is_dir() {
+        return host::fs::manifests(place);
+    }
+    let chosen = host::fs::manifest(place)?;
+    if !is_image(&chosen.1) {
+        return Ok(vec![chosen]);
+    }
+    let mut files = host::fs::manifests(place.parent().unwrap_or(Path::new("")))?;
+    files.retain(|(name, text)| *name == chosen.0 || !is_image(text));
+    Ok(files)
+}
+
+fn is_image(text: &str) -> bool {
+    manifest::kind(text).as_deref() == Some("image")
+}
