@@ -29,17 +29,21 @@
 //! | `timing`, `summary`, `trace` | what steps and commands took; the table of it; the same for Perfetto | know the clock |
 //! | `hint` | what the complaint of a failed build means | guess |
 //! | `reapi` | an artifact's entry as caches of Bazel's kind keep it | do IO |
+//! | `archive` | unpacks sources and stages, packs stages | know what is in them |
+//! | `debian` | dpkg's and apt's databases and formats | write them |
 //! | `host` | the only door to processes, files, environment and network | print |
 //! | `reference` | the pages of `docs/reference`, compiled for tests only | be needed by anything |
 //! | `report`, `failure` | the only printer; why pgsetup ends, and its exit status | decide |
 //!
 //! The invariants are in ARCHITECTURE.md, with where to make the commonest changes.
 
+mod archive;
 mod artifact;
 mod cli;
 mod command;
 mod commands;
 mod control;
+mod debian;
 mod digest;
 mod failure;
 mod hint;

@@ -9,12 +9,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::archive::pack::pack;
+use crate::archive::tree::{Limits, UnpackError};
+use crate::archive::unpack;
 use crate::artifact::{Entry, Inputs, Key};
-use crate::host::archive::{self, Limits, UnpackError};
 use crate::host::artifacts::{Found, Right};
 use crate::host::cache::{Cache, Partial};
 use crate::host::remote::{Judge, Remote};
-use crate::host::tarball::pack;
 
 /// What a stage may unpack to: as much as a source, and its links are judged when it is merged.
 fn limits() -> Limits {
@@ -38,7 +39,7 @@ pub type JudgeTree<'j> = &'j dyn Fn(&Path) -> Result<()>;
 
 /// Reads a packed tree to its end, and then has it judged. What is wrong with it is the error.
 fn judge_packed(packed: &Path, until: Instant, judge: JudgeTree<'_>) -> Result<(), String> {
-    archive::inspect(packed, &limits(), until).map_err(|error| error.to_string())?;
+    unpack::inspect(packed, &limits(), until).map_err(|error| error.to_string())?;
     judge(packed).map_err(|error| format!("{error:#}"))
 }
 
@@ -47,7 +48,7 @@ fn judge_packed(packed: &Path, until: Instant, judge: JudgeTree<'_>) -> Result<(
 /// # Errors
 /// It is refused or damaged, or a file cannot be written.
 pub fn unpack(packed: &Path, into: &Path) -> Result<(), UnpackError> {
-    archive::unpack(packed, into, 0, &limits()).map(drop)
+    unpack::unpack(packed, into, 0, &limits()).map(drop)
 }
 
 /// The artifacts that are at hand.

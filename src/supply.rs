@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::archive::unpack;
+use crate::debian::apt_sources::DebianArchive;
 use crate::digest::{Sha256, Sha512};
 use crate::host;
-use crate::host::apt_sources::DebianArchive;
-use crate::host::archive;
 use crate::host::cache::{Cache, Partial};
 use crate::host::http::{Answer, Client, Event, Failure, Request};
 use crate::host::vendor::Vendor;
@@ -224,7 +224,7 @@ impl Supply {
     fn cached(&self, wanted: &Wanted) -> Option<Obtained> {
         let found = |digest: Sha256, path: PathBuf| {
             Some(Obtained {
-                bytes: host::fs::size(&path).ok()?,
+                bytes: host::local::size(&path).ok()?,
                 path,
                 place: Provenance::Cache,
                 digest,
@@ -239,7 +239,7 @@ impl Supply {
         }
         let tar = wanted.tar_sha256?;
         let (digest, path) = self.cache.find_by_tar(&tar)?;
-        if archive::tar_digest(&path).ok()? != tar {
+        if unpack::tar_digest(&path).ok()? != tar {
             return None;
         }
         found(digest, path)
@@ -405,7 +405,7 @@ impl Wanted {
             }));
         }
         if let Some(tar) = self.tar_sha256
-            && archive::tar_digest(partial.path()).is_ok_and(|digest| digest == tar)
+            && unpack::tar_digest(partial.path()).is_ok_and(|digest| digest == tar)
         {
             return Ok(Accepted { tar: Some(tar) });
         }
@@ -423,7 +423,7 @@ impl Wanted {
 
     fn has_right_sha512(&self, digest: &Sha256, path: &Path) -> bool {
         self.sha512.get(digest).is_none_or(|expected| {
-            host::fs::hashes(path)
+            host::local::hashes(path)
                 .is_ok_and(|hashes| hashes.sha256() == *digest && hashes.sha512().as_ref() == Some(expected))
         })
     }
@@ -647,7 +647,7 @@ impl Supply {
             }
             if wanted.is_called(&file.name) {
                 if let Some(tar) = wanted.tar_sha256
-                    && archive::tar_digest(&file.path).is_ok_and(|digest| digest == tar)
+                    && unpack::tar_digest(&file.path).is_ok_and(|digest| digest == tar)
                 {
                     return Some(obtained);
                 }

@@ -14,9 +14,9 @@ use serde::Serialize;
 
 use super::manifests::Files;
 use super::{resolved, setup};
+use crate::archive::{tree, unpack};
 use crate::cli::{FetchArgs, Format};
 use crate::failure::{Because, Cause, Failure};
-use crate::host::archive;
 use crate::host::{self, Host};
 use crate::manifest::{self, Manifests};
 use crate::report::{Reporter, bytes, seconds};
@@ -83,7 +83,7 @@ const VERSION: u32 = 1;
 pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     let items = items(args, reporter)?;
     let directory = &args.to;
-    host::fs::make_directories(directory)?;
+    host::local::make_directories(directory)?;
     // The directory is its own vendor directory.
     let mut sources = args.sources.clone();
     sources.vendor.insert(0, directory.clone());
@@ -104,7 +104,7 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     else {
         drop(supply);
         if args.cache.is_none() {
-            host::fs::remove_tree(&own_cache)?;
+            host::local::remove_tree(&own_cache)?;
         }
         return Ok(());
     };
@@ -290,8 +290,8 @@ fn obtain(item: &Item, supply: &Supply, args: &FetchArgs, reporter: &Reporter) -
 
 /// Unpacks a verified archive in place of what an earlier fetch has unpacked there.
 fn unpack(archive: &Path, into: &Path, strip: u8) -> Result<(), Failure> {
-    host::fs::remove_tree(into)?;
-    archive::unpack(archive, into, strip, &archive::Limits::default())
+    host::local::remove_tree(into)?;
+    unpack::unpack(archive, into, strip, &tree::Limits::default())
         .map(drop)
         .with_context(|| format!("cannot unpack {}", archive.display()))
         .because(Cause::Internal)
@@ -307,7 +307,7 @@ fn place(obtained: &Obtained, directory: &Path, file: &str) -> Result<String, Fa
     }
     let target = directory.join(file);
     // A second name costs nothing for what this fetch has downloaded; what is somebody else's is copied.
-    host::fs::place(&obtained.path, &target, obtained.path.starts_with(&partial))?;
+    host::local::place(&obtained.path, &target, obtained.path.starts_with(&partial))?;
     Ok(file.to_owned())
 }
 

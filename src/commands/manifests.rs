@@ -98,13 +98,13 @@ fn existing<'p>(place: &'p Path, usage: Usage<'_>) -> Result<&'p Path, Failure> 
 /// directory but those of other images.
 fn below(place: &Path) -> Result<Files> {
     if place.is_dir() {
-        return host::fs::manifests(place);
+        return host::local::manifests(place);
     }
-    let chosen = host::fs::manifest(place)?;
+    let chosen = host::local::manifest(place)?;
     if !is_image(&chosen.1) {
         return Ok(vec![chosen]);
     }
-    let mut files = host::fs::manifests(place.parent().unwrap_or(Path::new("")))?;
+    let mut files = host::local::manifests(place.parent().unwrap_or(Path::new("")))?;
     files.retain(|(name, text)| *name == chosen.0 || !is_image(text));
     Ok(files)
 }

@@ -29,7 +29,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
         return Err(Failure::new(Cause::Usage, message));
     }
     // What other manifests bring. None at hand is no mistake.
-    let files = host::fs::manifests(&args.manifests).unwrap_or_default();
+    let files = host::local::manifests(&args.manifests).unwrap_or_default();
     let (manifests, _) = manifest::parse(&files);
     let mut providers = BTreeMap::new();
     for extension in &manifests.extensions {
@@ -68,7 +68,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
         },
         &survey,
     );
-    host::fs::create_text(&file, &draft.text)?;
+    host::local::create_text(&file, &draft.text)?;
     let mut page = format!("{}\nto decide:\n", file.display());
     for decision in &draft.decisions {
         // Writing to a string cannot fail.

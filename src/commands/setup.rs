@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::{ArtifactCacheArgs, SourceArgs};
+use crate::debian::apt_sources::DebianArchive;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::apt_sources::DebianArchive;
 use crate::host::cache::Cache;
 use crate::host::http::{Client, HttpOptions};
 use crate::host::remote::{self, Remote};
@@ -44,7 +44,7 @@ pub fn remote(
     reporter: &Reporter,
 ) -> Result<Option<Remote>, Failure> {
     let Some(url) = &args.url else { return Ok(None) };
-    let secret = args.secret.as_deref().map(host::fs::secret);
+    let secret = args.secret.as_deref().map(host::local::secret);
     let secret = secret.transpose().because(Cause::Usage)?;
     if let (Some(secret), Some(path)) = (&secret, &args.secret)
         && secret.is_everybodys

@@ -378,7 +378,7 @@ fn tell(args: &TestArgs, outcomes: &[Outcome], reporter: &Reporter) -> Result<()
     };
     match &args.output {
         None => reporter.result(&text).because(Cause::Internal)?,
-        Some(path) => host::fs::write_text(path, &text)?,
+        Some(path) => host::local::write_text(path, &text)?,
     }
     match (outcomes.len(), counts.failed) {
         (0, _) => Err(Failure::new(

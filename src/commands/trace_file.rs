@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
-use crate::host::fs;
+use crate::host::{fs, local};
 use crate::trace;
 
 /// A trace that grows, and the file it belongs into.
@@ -40,7 +40,7 @@ impl Trace {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self) -> Result<()> {
-        fs::write_text(
+        local::write_text(
             &self.path,
             &self.text.lock().unwrap_or_else(PoisonError::into_inner),
         )

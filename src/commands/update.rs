@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use super::manifests::{self, Usage};
 use super::outdated;
 use super::workspace::{Archive, Desk};
+use crate::archive::unpack;
 use crate::cli::UpdateArgs;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::{self, archive};
+use crate::host;
 use crate::manifest::source::Source;
 use crate::manifest::{self, nearest, problem};
 use crate::report::Reporter;
@@ -58,7 +59,7 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
             .because(Cause::Internal);
     }
     let file = subject.file.clone();
-    let written = host::fs::read_text(&file).because(Cause::Manifest)?;
+    let written = host::local::read_text(&file).because(Cause::Manifest)?;
     // Places are those of the text behind a byte order mark.
     let (mark, text) = match written.strip_prefix('\u{feff}') {
         Some(text) => ("\u{feff}", text),
@@ -83,7 +84,7 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
         .with_context(|| format!("{} is left as it is", file.display()))
         .because(Cause::Manifest)?;
     no_worse(&files, &file, &edited, reporter)?;
-    host::fs::replace_text(&file, &format!("{mark}{edited}"))?;
+    host::local::replace_text(&file, &format!("{mark}{edited}"))?;
     let lines = edit::lines_with(&edited, &subject.version);
     if !lines.is_empty() {
         let lines: Vec<String> = lines.iter().map(usize::to_string).collect();
@@ -252,7 +253,7 @@ impl Release<'_> {
             edits.push(self.edit("sha512", digest.to_string()));
         }
         if self.source.tar_sha256.is_some() {
-            let digest = archive::tar_digest(&new.path)
+            let digest = unpack::tar_digest(&new.path)
                 .context("its tar cannot be read")
                 .because(Cause::Checksum)?;
             edits.push(self.edit("tar_sha256", digest.to_string()));

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::setup;
+use crate::archive::tree::Limits;
+use crate::archive::unpack;
 use crate::cli::SourceArgs;
 use crate::digest::{Hashes, Sha256};
 use crate::failure::{Because, Cause, Failure};
-use crate::host::archive::{self, Limits};
 use crate::host::cache::Cache;
 use crate::host::http::{self, Client, HttpOptions, Request};
 use crate::host::{self, Host};
@@ -64,7 +65,7 @@ impl<'a> Desk<'a> {
     /// What is at an address, for reading. `why_http` is the manifest's reason for plain http, where it has one.
     pub fn page(&self, url: &str, insecure: bool) -> Result<Vec<u8>, String> {
         let archive = self.get(url, insecure, PAGE_BYTES)?;
-        host::fs::read_bytes(&archive.path).map_err(|error| format!("{error:#}"))
+        host::local::read_bytes(&archive.path).map_err(|error| format!("{error:#}"))
     }
 
     /// Downloads an archive whose digest nobody knows.
@@ -76,7 +77,7 @@ impl<'a> Desk<'a> {
 
     /// An archive that is at hand.
     pub fn local(path: &Path) -> Result<Archive, Failure> {
-        let hashes = host::fs::hashes(path).map_err(|error| {
+        let hashes = host::local::hashes(path).map_err(|error| {
             Failure::new(
                 Cause::Usage,
                 format_args!("cannot read {}: {error}", path.display()),
@@ -107,7 +108,7 @@ impl<'a> Desk<'a> {
             .map_err(|failure: http::Failure| failure.to_string())?;
         let hashes = partial.hashes().clone();
         let path = self.directory.path().join(format!("file-{name}"));
-        host::fs::copy(partial.path(), &path).map_err(|error| format!("{error:#}"))?;
+        host::local::copy(partial.path(), &path).map_err(|error| format!("{error:#}"))?;
         Ok(Archive { path, hashes })
     }
 
@@ -134,20 +135,20 @@ impl<'a> Desk<'a> {
             .tempdir_in(self.directory.path())
             .because(Cause::Internal)?;
         let top = tree.path().join("top");
-        if let Err(error) = archive::unpack(archive, &top, strip, &Limits::default()) {
+        if let Err(error) = unpack::unpack(archive, &top, strip, &Limits::default()) {
             let mut message = format!("{from} is no archive that can be read: {error}");
             if let Some(title) = title(archive) {
                 message.push_str(&format!("\n  what arrived is a page: {title}"));
             }
             return Err(Failure::new(Cause::Checksum, message));
         }
-        let entries = host::fs::tree(&top)?;
+        let entries = host::local::tree(&top)?;
         let files = entries.iter().filter_map(|entry| {
             let path = entry.path.to_str()?;
             survey::is_of_interest(path).then_some(())?;
             Some((
                 path.to_owned(),
-                host::fs::read_foreign(&top.join(path), survey::MOST_BYTES)?,
+                host::local::read_foreign(&top.join(path), survey::MOST_BYTES)?,
             ))
         });
         Ok(survey::survey(&files.collect::<Vec<_>>()))
@@ -156,7 +157,7 @@ impl<'a> Desk<'a> {
 
 /// What a page says it is, where a file is one.
 fn title(path: &Path) -> Option<String> {
-    let text = host::fs::read_foreign(path, 1024 * 1024)?;
+    let text = host::local::read_foreign(path, 1024 * 1024)?;
     let (_, rest) = text.split_once("<title>")?;
     let title: String = rest.split('<').next()?.trim().chars().take(SHOWN_BYTES).collect();
     (!title.is_empty()).then_some(title)

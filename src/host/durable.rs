@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Host;
-use super::tree::TEMPORARY;
+use super::entry::TEMPORARY;
 
 /// A small file with all that belongs to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

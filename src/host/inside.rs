@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use rustix::io::Errno;
 
 use super::Host;
-use super::tree::{leads_nowhere, utf8};
+use super::entry::{leads_nowhere, utf8};
 
 /// As many links as Linux follows before it gives up (`MAXSYMLINKS`).
 const MOST_LINKS: usize = 40;
@@ -116,7 +116,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::host::fs::Ownership;
+    use crate::host::entry::Ownership;
 
     /// A root in which `/usr/lib` and `/link` are links to a directory outside of it that has `libx.so`, and that directory.
     fn tampered() -> (tempfile::TempDir, Host, PathBuf) {

@@ -4,29 +4,22 @@
 //! are paths inside the root; `Host` turns them into paths of this machine. Where the root is not `/`, commands
 //! run through `chroot`, which like every program is looked up on PATH.
 
-pub mod apt_sources;
-pub mod archive;
 pub mod artifacts;
-mod bunzip2;
 pub mod cache;
 pub mod cmd;
-pub mod dpkg;
 pub mod durable;
+pub mod entry;
 pub mod environment;
 pub mod fs;
 pub mod http;
 pub mod inside;
-pub mod interrupted;
+pub mod local;
+pub mod look;
 pub mod occupation;
-pub mod pack;
-pub mod packaged;
 pub mod remote;
-pub mod tarball;
-pub mod tree;
 pub mod unread;
 pub mod usage;
 pub mod vendor;
-mod zip;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

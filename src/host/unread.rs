@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 use super::Host;
-use super::tree::is_forbidden;
+use super::entry::is_forbidden;
 
 /// Why something could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::{fmt, thread};
 
 use anyhow::Result;
 
-use crate::host::dpkg::Dpkg;
-use crate::host::fs::{FileKind, name_of};
-use crate::host::packaged::Packaged;
+use crate::debian::dpkg::Dpkg;
+use crate::debian::md5sums::Packaged;
+use crate::host::entry::{FileKind, name_of};
 use crate::host::{self, Host};
 
 /// What is there in place of what a package brought.

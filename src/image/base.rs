@@ -6,8 +6,8 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::{altered, rights, unpackaged};
+use crate::debian::dpkg::Package;
 use crate::host::Host;
-use crate::host::dpkg::Package;
 use crate::record::receipt::Receipt;
 
 /// Directories for what is not meant to last.

@@ -14,7 +14,7 @@ use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, ReadCache};
 
 use crate::host::Host;
-use crate::host::tree::leads_nowhere;
+use crate::host::entry::leads_nowhere;
 
 /// The machine that code is for. Two files can be in one process only where all three are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use crate::host::Host;
-use crate::host::fs::FileKind;
-use crate::host::tree::utf8;
+use crate::host::entry::{FileKind, utf8};
 use crate::record::inventory::{Content, InstalledFile};
 
 /// The record of what stands at one path; `None` for nothing, and for what is neither file, directory nor link.

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
+use crate::debian::dpkg::Dpkg;
 use crate::digest::Sha256;
 use crate::host::Host;
-use crate::host::dpkg::Dpkg;
-use crate::host::fs::FileKind;
-use crate::host::tree::{Found, is_below, utf8};
+use crate::host::entry::{FileKind, Found, is_below, utf8};
 use crate::host::unread::Unread;
 use crate::record::receipt::{PackageRecord, octal};
 

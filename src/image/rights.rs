@@ -3,8 +3,7 @@
 use anyhow::Result;
 
 use crate::host::Host;
-use crate::host::fs::FileKind;
-use crate::host::tree::is_below;
+use crate::host::entry::{FileKind, is_below};
 use crate::layout;
 use crate::record::receipt::{Privileged, octal};
 

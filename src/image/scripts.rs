@@ -4,8 +4,8 @@ use anyhow::Result;
 
 use super::closure;
 use super::programs::on_path;
+use crate::debian::dpkg::Dpkg;
 use crate::host::Host;
-use crate::host::dpkg::Dpkg;
 use crate::record::inventory::{InstalledFile, Inventory};
 
 /// The program that a script's first line asks for.

@@ -8,9 +8,8 @@ use anyhow::Result;
 
 use super::elf::{Elf, ElfKind};
 use super::{entry, programs};
-use crate::host::dpkg::Dpkg;
-use crate::host::fs::FileKind;
-use crate::host::tree::{Found, is_below};
+use crate::debian::dpkg::Dpkg;
+use crate::host::entry::{FileKind, Found, is_below};
 use crate::host::{self, Host};
 use crate::record::inventory::InstalledFile;
 use crate::record::receipt::IMAGE;

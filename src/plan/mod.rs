@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn headers_are_precompiled_but_where_what_is_compiled_names_them() {
         let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
-        let (mut manifests, _) = crate::manifest::parse(&crate::host::fs::manifests(&place).unwrap());
+        let (mut manifests, _) = crate::manifest::parse(&crate::host::local::manifests(&place).unwrap());
         let selection = Selection {
             target: Some("debian:bookworm/amd64".parse().unwrap()),
             ..Selection::default()
@@ -397,7 +397,7 @@ mod tests {
     #[test]
     fn what_commands_make_outside_of_a_stage_is_said_in_the_plan() {
         let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
-        let (manifests, problems) = crate::manifest::parse(&crate::host::fs::manifests(&place).unwrap());
+        let (manifests, problems) = crate::manifest::parse(&crate::host::local::manifests(&place).unwrap());
         assert!(problems.is_empty());
         let selection = Selection {
             target: Some("debian:bookworm/amd64".parse().unwrap()),

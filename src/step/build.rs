@@ -11,13 +11,13 @@ use super::failed::FailedBuild;
 use super::files::ROOT_FILE;
 use super::tokens::Tokens;
 use super::{Context, Done, licence, lock, strip};
+use crate::archive::tree::Limits;
+use crate::archive::unpack;
 use crate::command::Command;
+use crate::debian::dpkg::Dpkg;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::archive::{self, Limits};
 use crate::host::cmd::Settings;
-use crate::host::dpkg::Dpkg;
-use crate::host::fs::FileKind;
-use crate::host::tree::{is_below, utf8};
+use crate::host::entry::{FileKind, is_below, utf8};
 use crate::host::{Host, Log};
 use crate::image::needs;
 use crate::plan::{Build, Part};
@@ -185,7 +185,7 @@ pub fn unpack(directory: &str, archives: &[Source], context: &Context<'_>) -> Re
                 .find_map(|digest| fetched.get(digest).cloned())
         };
         let path = path.ok_or_else(|| anyhow::anyhow!("{} was not fetched", archive.title))?;
-        archive::unpack(&path, &source, archive.strip, &Limits::default())
+        unpack::unpack(&path, &source, archive.strip, &Limits::default())
             .with_context(|| format!("cannot unpack {}", archive.title))
             .because(Cause::Build)?;
     }
@@ -443,7 +443,7 @@ mod tests {
             std::fs::set_permissions(top.path().join(name), mode).unwrap();
         }
         let mut bytes = Vec::new();
-        crate::host::tarball::pack(top.path(), &mut bytes).unwrap();
+        crate::archive::pack::pack(top.path(), &mut bytes).unwrap();
         crate::digest::Sha256::of(&bytes).to_string()
     }
 

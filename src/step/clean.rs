@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::unfinished::Note;
 use super::{Context, chance, lock, prune as pruning, purge};
+use crate::archive::symbols;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::{Log, pack};
+use crate::host::Log;
 use crate::image::{kind, needs};
 use crate::manifest::image::Prune;
 use crate::plan::WantedPackage;
@@ -28,7 +29,7 @@ fn keep_debug_symbols(context: &Context<'_>) -> Result<(), Failure> {
         .iter()
         .map(|file| file.path.as_str())
         .filter(|path| path.starts_with(kind::DEBUG_SYMBOLS));
-    let archive = pack::pack(context.host, names, context.debug_symbols)?;
+    let archive = symbols::pack(context.host, names, context.debug_symbols)?;
     context
         .reporter
         .line(&format!("       debug symbols are in {}", archive.path.display()));

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use crate::command::Command;
 use crate::failure::{Cause, Failure};
 use crate::host::cmd::{Background, CommandError};
-use crate::host::fs::Ownership;
+use crate::host::entry::Ownership;
 use crate::host::{Host, Log};
 use crate::plan::{Server, Settings};
 

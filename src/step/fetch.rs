@@ -60,7 +60,7 @@ pub fn distributions(fetch: &DistributionFetch, step: &str, context: &Context<'_
     let directory = context.host.empty_directory(&fetch.directory)?;
     let results = parallel::each(&fetch.distributions, AT_A_TIME, |distribution| {
         let obtained = obtain(&Wanted::from(distribution), step, context)?;
-        host::fs::copy(&obtained.path, &directory.join(&distribution.file))?;
+        host::local::copy(&obtained.path, &directory.join(&distribution.file))?;
         Ok::<_, Failure>(obtained)
     });
     let (mut downloaded, mut failures) = (0, Vec::new());

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::host::Host;
-use crate::host::fs::Ownership;
+use crate::host::entry::Ownership;
 use crate::manifest::image::User;
 use crate::resolve::Directory;
 

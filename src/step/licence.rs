@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use crate::host::Host;
-use crate::host::fs::{self, FileKind};
+use crate::host::entry::FileKind;
+use crate::host::{Host, fs, local};
 use crate::image::kind::is_text;
 use crate::record::inventory::{Content, Inventory};
 
@@ -51,7 +51,7 @@ pub fn texts(host: &Host, inventory: &Inventory, component: &str) -> String {
         let is_file = matches!(file.content, Content::File { .. });
         if is_file && is_text(name) && file.path.starts_with(&below) {
             let text = host.reach(&file.path).ok();
-            let text = text.and_then(|path| fs::read_foreign(&path, LONGEST));
+            let text = text.and_then(|path| local::read_foreign(&path, LONGEST));
             let text = text.unwrap_or_default();
             texts.push_str(&format!("{}:\n\n{}\n\n", file.path, text.trim_end()));
         }

@@ -9,10 +9,9 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+use crate::debian::dpkg::Dpkg;
 use crate::host::Host;
-use crate::host::dpkg::Dpkg;
-use crate::host::fs::{Entry, FileKind};
-use crate::host::tree::{components, is_below, utf8};
+use crate::host::entry::{Entry, FileKind, components, is_below, utf8};
 use crate::image::elf::{Elf, Machine};
 use crate::image::kind;
 use crate::layout;

@@ -32,9 +32,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use crate::archive::symbols::Archive;
 use crate::digest::Sha256;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::pack::Archive;
 use crate::host::{Host, Log, usage};
 use crate::image::base::{PackagesBefore, Purged};
 use crate::image::needs::Needs;

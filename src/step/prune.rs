@@ -7,10 +7,9 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
+use crate::debian::dpkg::Dpkg;
 use crate::host::Host;
-use crate::host::dpkg::Dpkg;
-use crate::host::fs::FileKind;
-use crate::host::tree::{is_below, utf8};
+use crate::host::entry::{FileKind, is_below, utf8};
 use crate::image::base::{self, PackagesBefore};
 use crate::image::kind::kind;
 use crate::layout;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail};
 
 use crate::command::Command;
-use crate::host::dpkg::{Dpkg, Package};
+use crate::debian::dpkg::{Dpkg, Package};
 use crate::host::{Host, Log};
 use crate::image::base::{Kept, PackagesBefore, Purged};
 

@@ -9,9 +9,9 @@ use anyhow::{Context as _, Result};
 
 use super::files::ROOT_FILE;
 use super::{Context, licence, lock, purge, times};
+use crate::debian::dpkg::Dpkg;
 use crate::failure::{Cause, Failure};
-use crate::host::dpkg::Dpkg;
-use crate::host::fs::FileKind;
+use crate::host::entry::FileKind;
 use crate::host::{self, Host};
 use crate::image::base::PackagesBefore;
 use crate::image::{accounts, entry, packages, rights, unpackaged};

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 
 use crate::command::Command;
+use crate::debian::dpkg::Dpkg;
+use crate::debian::states::Condition;
 use crate::failure::{Cause, Failure};
-use crate::host::dpkg::Dpkg;
-use crate::host::interrupted::Condition;
-use crate::host::tree::TEMPORARY;
+use crate::host::entry::TEMPORARY;
 use crate::host::{Host, Log};
 use crate::plan::update_package_lists;
 

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::repair::{self, ACCOUNTS};
 use super::{State, times};
+use crate::debian::dpkg::Package;
+use crate::debian::states::Condition;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::dpkg::Package;
 use crate::host::durable::Original;
-use crate::host::fs::FileKind;
-use crate::host::interrupted::Condition;
+use crate::host::entry::FileKind;
 use crate::host::occupation::Occupation;
 use crate::host::{Host, Log};
 use crate::image::base::PackagesBefore;

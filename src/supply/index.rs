@@ -336,12 +336,12 @@ fn local_page(mut path: PathBuf, url: &Url) -> Result<Vec<Link>, Failure> {
     if path.is_dir() {
         let page = path.join("index.html");
         if !page.is_file() {
-            let names = host::fs::names(&path).map_err(|error| Failure::Address(error.to_string()))?;
+            let names = host::local::names(&path).map_err(|error| Failure::Address(error.to_string()))?;
             return Ok(simple::directory(&path, names));
         }
         path = page;
     }
-    let page = host::fs::read_bytes(&path).map_err(|error| Failure::Address(format!("{error:#}")))?;
+    let page = host::local::read_bytes(&path).map_err(|error| Failure::Address(format!("{error:#}")))?;
     simple::parse(&page, None, url).map_err(Failure::Protocol)
 }
 

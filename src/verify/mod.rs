@@ -16,11 +16,10 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
 
+use crate::debian::dpkg::Dpkg;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::Host;
-use crate::host::dpkg::Dpkg;
-use crate::host::fs::{FileKind, name_of};
-use crate::host::tree::{Found, is_forbidden};
+use crate::host::entry::{FileKind, Found, is_forbidden, name_of};
 use crate::host::unread::{Unread, Unreadable};
 use crate::image::closure::Missing;
 use crate::image::elf::Elf;

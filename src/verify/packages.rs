@@ -6,9 +6,8 @@ use anyhow::Result;
 
 use super::Verifier;
 use super::document::Aspect;
-use crate::host::dpkg::Dpkg;
-use crate::host::fs::{FileKind, name_of};
-use crate::host::tree::is_below;
+use crate::debian::dpkg::Dpkg;
+use crate::host::entry::{FileKind, is_below, name_of};
 use crate::image::altered::{Instead, compared};
 use crate::layout;
 

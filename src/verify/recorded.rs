@@ -7,10 +7,9 @@ use anyhow::Result;
 
 use super::document::Aspect;
 use super::{Verifier, rights};
+use crate::debian::dpkg::{Dpkg, Package};
 use crate::digest::Sha256;
-use crate::host::dpkg::{Dpkg, Package};
-use crate::host::fs::name_of;
-use crate::host::tree::is_below;
+use crate::host::entry::{is_below, name_of};
 use crate::host::unread::Unread;
 use crate::image::packages::{Rights, now};
 

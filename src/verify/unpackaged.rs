@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::Verifier;
-use crate::host::fs::FileKind;
-use crate::host::tree::is_below;
+use crate::host::entry::{FileKind, is_below};
 use crate::image::elf::Elf;
 use crate::image::unpackaged::unpackaged;
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::artifact::Inputs;
-use crate::host::dpkg::Package;
+use crate::debian::dpkg::Package;
 use crate::image::accounts::Account;
 use crate::image::base::{PackagesBefore, Purged};
 use crate::record::inventory::{InstalledFile, Inventory};
@@ -316,8 +316,8 @@ pub mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::debian::dpkg::Package;
     use crate::digest::Sha256;
-    use crate::host::dpkg::Package;
     use crate::image::base::{Kept, PackageState};
     use crate::record::inventory::Content;
     use crate::resolve::Selection;
@@ -326,7 +326,7 @@ pub mod tests {
     /// The receipt of the project's own image, of which one file and two packages are installed.
     pub fn example() -> Receipt {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
-        let (manifests, problems) = manifest::parse(&host::fs::manifests(&directory).unwrap());
+        let (manifests, problems) = manifest::parse(&host::local::manifests(&directory).unwrap());
         assert!(problems.is_empty());
         let target = Some("debian:bookworm/amd64".parse().unwrap());
         let selection = Selection {

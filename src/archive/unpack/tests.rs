@@ -9,7 +9,10 @@
 )]
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use super::*;
 

@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use flate2::{Crc, read::DeflateDecoder};
 
-use super::archive::{Attributes, Result, Tree, UnpackError, damaged, refused};
+use super::tree::{Attributes, Result, Tree, UnpackError, damaged, refused};
 
 /// End of central directory: its size without the comment, and the longest comment.
 const END_BYTES: u64 = 22;

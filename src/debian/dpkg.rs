@@ -10,8 +10,9 @@ use anyhow::{Context, Result};
 use glob::Pattern;
 use serde::{Deserialize, Serialize};
 
-use super::Host;
-use super::fs::FileKind;
+use super::deb822::{field, paragraphs, relation};
+use crate::host::Host;
+use crate::host::entry::FileKind;
 
 /// Where dpkg keeps its database.
 pub(super) const DATABASE: &str = "/var/lib/dpkg";
@@ -288,26 +289,6 @@ fn parse_diversions(text: &str) -> Vec<Diversion> {
         .collect()
 }
 
-/// The fields of each paragraph of a control file, continuation lines joined.
-pub(super) fn paragraphs(text: &str) -> impl Iterator<Item = BTreeMap<String, String>> {
-    text.split("\n\n").filter_map(|paragraph| {
-        let mut fields: BTreeMap<String, String> = BTreeMap::new();
-        let mut last = String::new();
-        for line in paragraph.lines() {
-            if line.starts_with([' ', '\t']) {
-                if let Some(value) = fields.get_mut(&last) {
-                    value.push('\n');
-                    value.push_str(line.trim());
-                }
-            } else if let Some((name, value)) = line.split_once(':') {
-                name.clone_into(&mut last);
-                fields.insert(last.clone(), value.trim().to_owned());
-            }
-        }
-        (!fields.is_empty()).then_some(fields)
-    })
-}
-
 fn automatic(extended_states: &str) -> BTreeSet<(String, String)> {
     paragraphs(extended_states)
         .filter(|fields| fields.get("Auto-Installed").is_some_and(|value| value == "1"))
@@ -345,10 +326,6 @@ fn parse_status(text: &str, automatic: &BTreeSet<(String, String)>) -> BTreeMap<
         packages.insert(package.name.clone(), package);
     }
     packages
-}
-
-fn field(fields: &BTreeMap<String, String>, name: &str) -> String {
-    fields.get(name).cloned().unwrap_or_default()
 }
 
 /// The package that a paragraph describes.
@@ -405,22 +382,6 @@ pub fn parse_records(text: &str, native: Option<&str>) -> BTreeMap<String, Packa
         .filter(|fields| fields.contains_key("Package"))
         .map(|fields| package(&fields, native.unwrap_or_default()))
         .map(|package| (package.name.clone(), package))
-        .collect()
-}
-
-/// The groups of alternatives of a relationship field. Versions are left out: what is installed satisfies them, for
-/// dpkg saw to that. Architecture qualifiers (`:any`) are left out too.
-fn relation(field: &str) -> Vec<Vec<String>> {
-    let name = |alternative: &str| -> Option<String> {
-        let word = alternative
-            .split([' ', '(', '\n'])
-            .find(|word| !word.is_empty())?;
-        Some(word.split(':').next().unwrap_or(word).to_owned())
-    };
-    field
-        .split(',')
-        .map(|group| group.split('|').filter_map(name).collect::<Vec<_>>())
-        .filter(|group| !group.is_empty())
         .collect()
 }
 

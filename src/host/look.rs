@@ -1,37 +1,16 @@
 //! What stands in the root: what is at a path, digests, and files put in their place in one move.
 
-use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
+use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 use std::path::Path;
 use std::time::SystemTime;
 
-use rustix::fs::OFlags;
-use rustix::io::Errno;
+use anyhow::{Context, Result};
 
 use super::Host;
-use super::fs::FileKind;
+use super::entry::{FileKind, Found, TEMPORARY, entries, is_below, leads_nowhere, look_at, open};
 use crate::digest::{Hashes, Sha256};
-use anyhow::{Context, Result, bail};
-
-/// How the names of files begin that pgsetup writes and then renames.
-pub const TEMPORARY: &str = ".pgsetup-";
-
-/// What stands at a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// What it is.
-    pub kind: FileKind,
-    /// Permission bits, 0 to 0o7777.
-    pub mode: u32,
-    /// User id.
-    pub uid: u32,
-    /// Group id.
-    pub gid: u32,
-    /// Size in bytes.
-    pub size: u64,
-}
 
 impl Host {
     /// What stands at the path itself, links not followed; `None` where nothing does.
@@ -260,85 +239,6 @@ impl Host {
     }
 }
 
-/// Opens a regular file for reading. Nothing else is waited for: a pipe that somebody has put in its place has no end.
-pub(super) fn open(path: impl AsRef<Path>) -> io::Result<File> {
-    let irregular = || io::Error::new(ErrorKind::InvalidInput, "it is no regular file");
-    let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(without_waiting)
-        .open(path)
-        .map_err(|error| match error.raw_os_error() {
-            // A socket, or a device that is not there.
-            Some(number) if number == Errno::NXIO.raw_os_error() => irregular(),
-            _ => error,
-        })?;
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(irregular())
-    }
-}
-
-/// Whether a path that gave this error leads to nothing: a name on it is not there, is no directory, or is one of a ring
-/// of links.
-pub fn leads_nowhere(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-        || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
-}
-
-/// Whether something failed because this user may not do it.
-pub fn is_forbidden(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
-}
-
-/// Whether `path` is `top` or lies below it.
-pub fn is_below(path: &str, top: &str) -> bool {
-    path.strip_prefix(top)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// What stands at a path of this machine, links not followed.
-fn look_at(path: &Path) -> io::Result<Found> {
-    let metadata = path.symlink_metadata()?;
-    let kind = if metadata.is_dir() {
-        FileKind::Directory
-    } else if metadata.is_file() {
-        FileKind::File
-    } else if metadata.is_symlink() {
-        FileKind::Link(fs::read_link(path)?)
-    } else {
-        FileKind::Other
-    };
-    Ok(Found {
-        kind,
-        mode: metadata.mode() & 0o7777,
-        uid: metadata.uid(),
-        gid: metadata.gid(),
-        size: metadata.len(),
-    })
-}
-
-/// The names in a directory of this machine, sorted.
-fn entries(path: &Path) -> io::Result<Vec<OsString>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(path)? {
-        names.push(entry?.file_name());
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// The text of a path below a tree. Names that are not UTF-8 cannot be recorded, so they are an error.
-pub fn utf8(path: &Path) -> Result<&str> {
-    match path.to_str() {
-        Some(text) => Ok(text),
-        None => bail!("{}: the name is not UTF-8", path.display()),
-    }
-}
-
 fn copy_and_digest(from: &mut impl Read, to: &mut impl Write) -> io::Result<Sha256> {
     let mut hashes = Hashes::new(false);
     let mut buffer = vec![0; 128 * 1024];
@@ -368,14 +268,10 @@ fn parse_mount_points(mountinfo: &str) -> Vec<String> {
         .collect()
 }
 
-/// The names of a path, without empty ones and `.`; `..` stays.
-pub fn components(path: &str) -> impl DoubleEndedIterator<Item = &str> {
-    path.split('/').filter(|name| !name.is_empty() && *name != ".")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::entry::is_below;
 
     #[test]
     fn an_installed_file_replaces_what_was_there_and_tells_its_digest() {

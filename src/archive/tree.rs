@@ -1,41 +1,30 @@
-//! Unpacking: tar with gzip, bzip2, xz or zstd or plain, and zip, told apart by content and never by name.
-//!
-//! An archive is verified before it gets here, so what it does is what upstream did; all the same nothing in it
-//! is taken on trust. It is unpacked into a directory of its own that gets its name at the end, so that a refused
-//! archive leaves nothing behind. Symbolic links are made last, when every file has been written: no file can
-//! be written through one. Owners are not kept, and of the mode only what a source needs.
-//!
-//! Modification times are kept as the archive has them. Some archives (GitHub's) carry one time for all files;
-//! whether make then wants to run autoconf again is the build's business.
+//! The tree that an archive is unpacked to. Every name goes through [`Tree::place`]; symbolic links are made last.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use tar::EntryType;
 use tempfile::TempDir;
 
-use super::{bunzip2, zip};
-use crate::digest::Sha256;
+use super::zip;
 
 /// Bytes of all names together: they are kept in memory until the end.
 const NAME_BYTES: usize = 32 * 1024 * 1024;
+
 /// The longest path that Linux takes.
 const PATH_BYTES: usize = 4096;
-/// The longest extended header; those in use have some hundred bytes.
-const HEADER_BYTES: u64 = 1024 * 1024;
+
 /// Links on the way to a file, as many as Linux follows.
 const LINKS: usize = 40;
-/// Memory that a decompressor may ask for. `xz -9` and `zstd --long=25` stay below it.
-const DICTIONARY_BYTES: u64 = 72 * 1024 * 1024;
+
 /// The end of the year 9999. What is later is no time at which anything was written.
-const LATEST: u64 = 253_402_300_799;
+pub const LATEST: u64 = 253_402_300_799;
 
 /// What an archive may grow to.
 #[derive(Debug, Clone, Copy)]
@@ -66,17 +55,6 @@ pub struct Unpacked {
     pub entries: usize,
     /// Bytes of all files.
     pub bytes: u64,
-}
-
-/// What would be unpacked under a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Member {
-    /// A directory.
-    Directory,
-    /// A regular file.
-    File,
-    /// A symbolic link with its target.
-    Link(PathBuf),
 }
 
 /// Why an archive was not unpacked.
@@ -116,124 +94,9 @@ impl std::error::Error for UnpackError {}
 /// A shorthand for this module and for `zip`.
 pub(super) type Result<T> = std::result::Result<T, UnpackError>;
 
-/// Unpacks `file` into `into`, which is made and may not hold anything yet, leaving off the first `strip`
-/// components of every name.
-///
-/// # Errors
-/// The archive is refused or damaged, or a file cannot be written. Nothing is left behind.
-pub fn unpack(file: &Path, into: &Path, strip: u8, limits: &Limits) -> Result<Unpacked> {
-    let source = File::open(file).map_err(|error| at(file, error))?;
-    let mut tree = Tree::begin(into, strip, *limits)?;
-    match open(source).map_err(|error| at(file, error))? {
-        Opened::Stream(stream) => unpack_tar(stream, &mut tree)?,
-        Opened::Zip(source) => zip::unpack(source, &mut tree)?,
-        Opened::Unknown(head) => {
-            let why = format!(
-                "it is neither a tar (plain, gzip, bzip2, xz, zstd) nor a zip; it begins with {head:?}"
-            );
-            return Err(UnpackError::Damaged(why));
-        }
-    }
-    tree.finish(into)
-}
-
-/// Reads `file`, a tar, to its end and judges it as [`unpack`] would, and writes nothing. Returns what it would unpack to,
-/// directories before what is in them. Is over soon after `until`.
-///
-/// # Errors
-/// What [`unpack`] would refuse, a zip, or something that takes longer than it may.
-pub fn inspect(file: &Path, limits: &Limits, until: Instant) -> Result<Vec<(PathBuf, Member)>> {
-    let mut tree = Tree::new(None, 0, *limits);
-    match open(File::open(file).map_err(|error| at(file, error))?).map_err(|error| at(file, error))? {
-        Opened::Stream(stream) => unpack_tar(Box::new(Timed { inner: stream, until }), &mut tree)?,
-        Opened::Zip(_) | Opened::Unknown(_) => {
-            return Err(UnpackError::Damaged("it is no tar".to_owned()));
-        }
-    }
-    tree.check()?;
-    let member = |node| match node {
-        Node::Directory { .. } => Member::Directory,
-        Node::File => Member::File,
-        Node::Link(target) => Member::Link(PathBuf::from(OsStr::from_bytes(&target))),
-    };
-    Ok(tree
-        .nodes
-        .into_iter()
-        .map(|(path, node)| (path, member(node)))
-        .collect())
-}
-
-/// Digest of the tar that is in `file`, which stays the same however it is compressed.
-///
-/// # Errors
-/// The file cannot be read or decompressed, or it is no tar.
-pub fn tar_digest(file: &Path) -> io::Result<Sha256> {
-    match open(File::open(file)?)? {
-        Opened::Stream(stream) => Sha256::of_reader(Limited {
-            inner: stream,
-            left: Limits::default().bytes,
-        }),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a tar")),
-    }
-}
-
-enum Opened {
-    Stream(Box<dyn Read>),
-    Zip(File),
-    Unknown(String),
-}
-
-/// Looks at the first bytes of a file and sets up what reads the rest.
-fn open(mut file: File) -> io::Result<Opened> {
-    let mut head = Vec::new();
-    Read::by_ref(&mut file).take(512).read_to_end(&mut head)?;
-    file.seek(SeekFrom::Start(0))?;
-    let buffered = |file| BufReader::with_capacity(128 * 1024, file);
-    Ok(match head.as_slice() {
-        [0x1f, 0x8b, ..] => Opened::Stream(Box::new(flate2::bufread::MultiGzDecoder::new(buffered(file)))),
-        [b'B', b'Z', b'h', ..] => Opened::Stream(bunzip2::reader(file)?),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-            let most = u32::try_from(DICTIONARY_BYTES / 1024).unwrap_or(u32::MAX);
-            let reader = lzma_rust2::XzReader::new_mem_limit(buffered(file), true, most);
-            Opened::Stream(Box::new(BufReader::with_capacity(64 * 1024, reader)))
-        }
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            let reader = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(
-                buffered(file),
-                DICTIONARY_BYTES,
-            );
-            let reader =
-                reader.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-            Opened::Stream(Box::new(reader))
-        }
-        [b'P', b'K', 3, 4, ..] => Opened::Zip(file),
-        head if is_tar(head) => Opened::Stream(Box::new(buffered(file))),
-        head => Opened::Unknown(String::from_utf8_lossy(&head[..head.len().min(40)]).into_owned()),
-    })
-}
-
-/// Whether a block is a tar header: its checksum is right.
-fn is_tar(block: &[u8]) -> bool {
-    let Ok(block) = <&[u8; 512]>::try_from(block) else {
-        return false;
-    };
-    let mut header = tar::Header::new_old();
-    *header.as_mut_bytes() = *block;
-    let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
-    header
-        .cksum()
-        .is_ok_and(|expected| expected == sum(&block[..148]) + 8 * 32 + sum(&block[156..]))
-}
-
-/// A reader that fails when too much comes out of it.
-struct Limited<R> {
-    inner: R,
-    left: u64,
-}
-
 /// The error of [`Limited`], to be told apart from a damaged archive.
 #[derive(Debug)]
-struct TooMuch;
+pub struct TooMuch;
 
 impl fmt::Display for TooMuch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -242,197 +105,6 @@ impl fmt::Display for TooMuch {
 }
 
 impl std::error::Error for TooMuch {}
-
-impl<R: Read> Read for Limited<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(n as u64)
-            .ok_or_else(|| io::Error::other(TooMuch))?;
-        Ok(n)
-    }
-}
-
-/// A reader that fails when its time is over.
-struct Timed<R> {
-    inner: R,
-    until: Instant,
-}
-
-impl<R: Read> Read for Timed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if Instant::now() >= self.until {
-            return Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "reading it takes too long",
-            ));
-        }
-        self.inner.read(buffer)
-    }
-}
-
-fn unpack_tar(stream: Box<dyn Read>, tree: &mut Tree) -> Result<()> {
-    let stream = Limited {
-        inner: stream,
-        left: tree.limits.bytes,
-    };
-    let mut archive = tar::Archive::new(stream);
-    // Raw: extended headers are read here, with limits. The library would take any of them into memory, and would
-    // let their sizes contradict the headers that follow.
-    let mut extended = Extended::default();
-    for entry in archive.entries().map_err(damaged)?.raw(true) {
-        let mut entry = entry.map_err(damaged)?;
-        let kind = entry.header().entry_type();
-        match kind {
-            EntryType::XHeader => extended.read_pax(&read_header(&mut entry)?)?,
-            EntryType::XGlobalHeader => {
-                let mut global = Extended::default();
-                global.read_pax(&read_header(&mut entry)?)?;
-                global.refuse_names()?;
-            }
-            EntryType::GNULongName => extended.set_path(without_nul(read_header(&mut entry)?))?,
-            EntryType::GNULongLink => extended.set_link(without_nul(read_header(&mut entry)?))?,
-            _ => add_tar_entry(&mut entry, kind, std::mem::take(&mut extended), tree)?,
-        }
-    }
-    if extended.path.is_some() || extended.link.is_some() {
-        return Err(UnpackError::Damaged(
-            "it ends after the name of a file".to_owned(),
-        ));
-    }
-    // To the end, so that the decompressor sees its checksum.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
-    Ok(())
-}
-
-fn add_tar_entry(
-    entry: &mut tar::Entry<impl Read>,
-    kind: EntryType,
-    extended: Extended,
-    tree: &mut Tree,
-) -> Result<()> {
-    let header = entry.header();
-    let name = extended.path.unwrap_or_else(|| header.path_bytes().into_owned());
-    let link = extended
-        .link
-        .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))
-        .unwrap_or_default();
-    let size = header.entry_size().map_err(damaged)?;
-    if extended.size.is_some_and(|other| other != size) {
-        return Err(refused(&name, "has two sizes"));
-    }
-    let mode = header.mode().map_err(damaged)?;
-    let modified = extended
-        .modified
-        .unwrap_or_else(|| header.mtime().unwrap_or(0).min(LATEST));
-    let attributes = Attributes { mode, modified };
-    match kind {
-        // Before there was a type for directories, the slash at the end was the sign.
-        EntryType::Regular if name.ends_with(b"/") && size == 0 => tree.add_directory(&name, attributes),
-        EntryType::Regular | EntryType::Continuous => tree.add_file(&name, attributes, entry, Some(size)),
-        EntryType::Directory => tree.add_directory(&name, attributes),
-        EntryType::Symlink => tree.add_link(&name, &link),
-        EntryType::Link => tree.add_second_name(&name, &link),
-        EntryType::Char | EntryType::Block => Err(refused(&name, "is a device")),
-        EntryType::Fifo => Err(refused(&name, "is a fifo")),
-        EntryType::GNUSparse => Err(refused(&name, "is a sparse file")),
-        other => Err(refused(
-            &name,
-            &format!("is of the unknown type {:?}", char::from(other.as_byte())),
-        )),
-    }
-}
-
-/// What extended headers say about the entry that follows them.
-#[derive(Debug, Default)]
-struct Extended {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    modified: Option<u64>,
-}
-
-impl Extended {
-    fn set_path(&mut self, path: Vec<u8>) -> Result<()> {
-        match self.path.replace(path) {
-            Some(first) => Err(refused(&first, "has two names")),
-            None => Ok(()),
-        }
-    }
-
-    fn set_link(&mut self, link: Vec<u8>) -> Result<()> {
-        match self.link.replace(link) {
-            Some(first) => Err(refused(&first, "is one of two targets of a link")),
-            None => Ok(()),
-        }
-    }
-
-    /// Reads pax records, `length key=value\n`, where the length counts all of the record.
-    fn read_pax(&mut self, mut records: &[u8]) -> Result<()> {
-        while !records.is_empty() {
-            let (key, value, rest) = pax_record(records)
-                .ok_or_else(|| UnpackError::Damaged("an extended header makes no sense".to_owned()))?;
-            let number = || std::str::from_utf8(value).ok();
-            match key {
-                b"path" => self.set_path(value.to_owned())?,
-                b"linkpath" => self.set_link(value.to_owned())?,
-                b"size" => match number().and_then(|text| text.parse().ok()) {
-                    Some(size) if self.size.is_none_or(|first| first == size) => self.size = Some(size),
-                    _ => return Err(refused(value, "is no size, or the second one")),
-                },
-                // Whole seconds are what make, git and every other user of these times agree on.
-                b"mtime" => {
-                    let seconds = number().and_then(|text| text.split('.').next()?.parse::<i64>().ok());
-                    self.modified = Some(u64::try_from(seconds.unwrap_or(0)).unwrap_or(0).min(LATEST));
-                }
-                key if key.starts_with(b"GNU.sparse.") => return Err(refused(key, "is of a sparse file")),
-                _ => {}
-            }
-            records = rest;
-        }
-        Ok(())
-    }
-
-    /// For headers that hold for all entries: a name or size there would be a trap.
-    fn refuse_names(&self) -> Result<()> {
-        if self.path.is_some() || self.link.is_some() || self.size.is_some() {
-            return Err(refused(b"", "a global header names one file"));
-        }
-        Ok(())
-    }
-}
-
-/// Key and value of the first record, and what follows it.
-fn pax_record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
-    let space = records.iter().position(|byte| *byte == b' ')?;
-    let length: usize = std::str::from_utf8(&records[..space]).ok()?.parse().ok()?;
-    let (record, rest) = records.split_at_checked(length)?;
-    let record = record.get(space + 1..)?.strip_suffix(b"\n")?;
-    let equals = record.iter().position(|byte| *byte == b'=')?;
-    Some((&record[..equals], &record[equals + 1..], rest))
-}
-
-fn read_header(entry: &mut tar::Entry<impl Read>) -> Result<Vec<u8>> {
-    if entry.size() > HEADER_BYTES {
-        return Err(refused(b"", "an extended header is larger than 1 MiB"));
-    }
-    let mut bytes = Vec::new();
-    entry.read_to_end(&mut bytes).map_err(damaged)?;
-    if bytes.len() as u64 != entry.size() {
-        return Err(UnpackError::Damaged(
-            "it ends within an extended header".to_owned(),
-        ));
-    }
-    Ok(bytes)
-}
-
-fn without_nul(mut name: Vec<u8>) -> Vec<u8> {
-    if name.last() == Some(&0) {
-        name.pop();
-    }
-    name
-}
 
 /// Mode and modification time as an archive has them.
 #[derive(Debug, Clone, Copy)]
@@ -445,7 +117,7 @@ pub(super) struct Attributes {
 
 /// What stands under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Node {
+pub enum Node {
     Directory { modified: Option<u64> },
     File,
     Link(Vec<u8>),
@@ -456,15 +128,15 @@ pub(super) struct Tree {
     /// Where it is written to; nowhere, where an archive is only looked at.
     staging: Option<TempDir>,
     strip: usize,
-    limits: Limits,
-    nodes: BTreeMap<PathBuf, Node>,
+    pub(super) limits: Limits,
+    pub(super) nodes: BTreeMap<PathBuf, Node>,
     name_bytes: usize,
     bytes: u64,
     buffer: Vec<u8>,
 }
 
 impl Tree {
-    fn begin(into: &Path, strip: u8, limits: Limits) -> Result<Self> {
+    pub(super) fn begin(into: &Path, strip: u8, limits: Limits) -> Result<Self> {
         let parent = into.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(|error| at(parent, error))?;
         match fs::read_dir(into).map(|mut entries| entries.next().is_none()) {
@@ -480,7 +152,7 @@ impl Tree {
         Ok(Self::new(Some(staging), strip, limits))
     }
 
-    fn new(staging: Option<TempDir>, strip: u8, limits: Limits) -> Self {
+    pub(super) fn new(staging: Option<TempDir>, strip: u8, limits: Limits) -> Self {
         Self {
             staging,
             strip: strip.into(),
@@ -602,7 +274,7 @@ impl Tree {
     }
 
     /// Adds a second name of a file that is there already (a hard link).
-    fn add_second_name(&mut self, name: &[u8], first: &[u8]) -> Result<()> {
+    pub(super) fn add_second_name(&mut self, name: &[u8], first: &[u8]) -> Result<()> {
         let refusal = || {
             refused(
                 name,
@@ -626,7 +298,7 @@ impl Tree {
     }
 
     /// Judges what can be judged of the whole only.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if self.nodes.is_empty() {
             let why = format!(
                 "nothing is left of it without the first {} components of its names",
@@ -652,7 +324,7 @@ impl Tree {
     }
 
     /// Makes the links, sets the times of directories, and gives the tree its name.
-    fn finish(self, into: &Path) -> Result<Unpacked> {
+    pub(super) fn finish(self, into: &Path) -> Result<Unpacked> {
         self.check()?;
         let unpacked = Unpacked {
             entries: self.nodes.len(),
@@ -822,7 +494,7 @@ fn name_parts(name: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
         .filter(|part| !part.is_empty() && *part != b".")
 }
 
-fn time(seconds: u64) -> SystemTime {
+pub fn time(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LATEST))
 }
 
@@ -845,12 +517,9 @@ pub(super) fn damaged(error: io::Error) -> UnpackError {
     }
 }
 
-fn at(path: &Path, error: io::Error) -> UnpackError {
+pub fn at(path: &Path, error: io::Error) -> UnpackError {
     UnpackError::Io {
         path: path.to_owned(),
         error,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -30,7 +30,7 @@ const MOST_THREADS: usize = 4;
 
 /// A reader of what `file`, which is bzip2, decompresses to.
 pub(super) fn reader(file: File) -> io::Result<Box<dyn Read>> {
-    let threads = super::processors().min(MOST_THREADS);
+    let threads = crate::host::processors().min(MOST_THREADS);
     if threads < 2 {
         return Ok(Box::new(serial(file)));
     }

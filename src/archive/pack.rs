@@ -12,7 +12,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tar::{EntryType, Header};
 
-use super::fs::{FileKind, tree};
+use crate::host::entry::FileKind;
+use crate::host::local::tree;
 
 /// Writes everything below `top` to `out`.
 ///
@@ -65,7 +66,8 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use super::*;
-    use crate::host::archive::{Limits, unpack};
+    use crate::archive::tree::Limits;
+    use crate::archive::unpack::unpack;
 
     fn packed(top: &Path) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::Host;
-use super::dpkg::{DATABASE, paragraphs};
+use super::deb822::paragraphs;
+use super::dpkg::DATABASE;
+use crate::host::Host;
 
 /// States in which a package may stay.
 const SETTLED: [&str; 3] = ["installed", "config-files", "not-installed"];

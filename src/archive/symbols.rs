@@ -1,14 +1,14 @@
 //! Packs files of the root into an archive whose bytes depend on nothing but names and contents.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::Host;
 use crate::digest::Sha256;
+use crate::host::Host;
 
 /// An archive that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +32,11 @@ pub fn pack<'p>(host: &Host, files: impl Iterator<Item = &'p str>, directory: &P
     let write = || -> io::Result<()> {
         let mut archive = tar::Builder::new(GzEncoder::new(partial.as_file(), Compression::default()));
         for name in names {
-            let mut file = std::fs::File::open(host.locate_target(name)?)?;
-            if !file.metadata()?.is_file() {
-                continue;
-            }
+            let mut file = match host.open(name) {
+                Ok(file) => file,
+                Err(error) if error.kind() == ErrorKind::InvalidInput => continue,
+                Err(error) => return Err(error),
+            };
             let mut header = tar::Header::new_gnu();
             header.set_size(file.metadata()?.len());
             header.set_mode(0o644);

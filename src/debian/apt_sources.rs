@@ -4,7 +4,7 @@
 //! Debian. Read from `/etc/apt`, in both formats of sources.list(5): one line each, and
 //! deb822. Third-party repositories are no Debian archive and are left out; so are addresses that are not http.
 
-use super::Host;
+use crate::host::Host;
 
 /// The directory of apt's configuration.
 const APT: &str = "/etc/apt";

@@ -8,10 +8,9 @@ use std::io::{self, Read};
 use anyhow::{Context, Result};
 use md5::{Digest as _, Md5};
 
-use super::Host;
 use super::dpkg::{DATABASE, Dpkg};
-use super::tree::open;
 use crate::digest::{each_piece, to_hexadecimal};
+use crate::host::Host;
 
 /// A file as its package has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,8 +81,7 @@ impl Host {
 
     /// The MD5 of a file, in hexadecimal digits.
     pub fn md5(&self, inside: &str) -> Result<String> {
-        self.locate_target(inside)
-            .and_then(open)
+        self.open(inside)
             .and_then(md5)
             .with_context(|| format!("cannot read {}", self.path(inside).display()))
     }

@@ -1,0 +1,152 @@
+//! Unpacking: tar with gzip, bzip2, xz or zstd or plain, and zip, told apart by content and never by name.
+//!
+//! An archive is verified before it gets here, so what it does is what upstream did; all the same nothing in it
+//! is taken on trust. It is unpacked into a directory of its own that gets its name at the end, so that a refused
+//! archive leaves nothing behind. Symbolic links are made last, when every file has been written: no file can
+//! be written through one. Owners are not kept, and of the mode only what a source needs.
+//!
+//! Modification times are kept as the archive has them. Some archives (GitHub's) carry one time for all files;
+//! whether make then wants to run autoconf again is the build's business.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::tar::{Limited, is_tar, unpack_tar};
+use super::tree::{Limits, Node, Result, Tree, UnpackError, Unpacked, at};
+use super::{bunzip2, zip};
+use crate::digest::Sha256;
+
+/// Memory that a decompressor may ask for. `xz -9` and `zstd --long=25` stay below it.
+const DICTIONARY_BYTES: u64 = 72 * 1024 * 1024;
+
+/// What would be unpacked under a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Member {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link with its target.
+    Link(PathBuf),
+}
+
+/// Unpacks `file` into `into`, which is made and may not hold anything yet, leaving off the first `strip`
+/// components of every name.
+///
+/// # Errors
+/// The archive is refused or damaged, or a file cannot be written. Nothing is left behind.
+pub fn unpack(file: &Path, into: &Path, strip: u8, limits: &Limits) -> Result<Unpacked> {
+    let source = File::open(file).map_err(|error| at(file, error))?;
+    let mut tree = Tree::begin(into, strip, *limits)?;
+    match open(source).map_err(|error| at(file, error))? {
+        Opened::Stream(stream) => unpack_tar(stream, &mut tree)?,
+        Opened::Zip(source) => zip::unpack(source, &mut tree)?,
+        Opened::Unknown(head) => {
+            let why = format!(
+                "it is neither a tar (plain, gzip, bzip2, xz, zstd) nor a zip; it begins with {head:?}"
+            );
+            return Err(UnpackError::Damaged(why));
+        }
+    }
+    tree.finish(into)
+}
+
+/// Reads `file`, a tar, to its end and judges it as [`unpack`] would, and writes nothing. Returns what it would unpack to,
+/// directories before what is in them. Is over soon after `until`.
+///
+/// # Errors
+/// What [`unpack`] would refuse, a zip, or something that takes longer than it may.
+pub fn inspect(file: &Path, limits: &Limits, until: Instant) -> Result<Vec<(PathBuf, Member)>> {
+    let mut tree = Tree::new(None, 0, *limits);
+    match open(File::open(file).map_err(|error| at(file, error))?).map_err(|error| at(file, error))? {
+        Opened::Stream(stream) => unpack_tar(Box::new(Timed { inner: stream, until }), &mut tree)?,
+        Opened::Zip(_) | Opened::Unknown(_) => {
+            return Err(UnpackError::Damaged("it is no tar".to_owned()));
+        }
+    }
+    tree.check()?;
+    let member = |node| match node {
+        Node::Directory { .. } => Member::Directory,
+        Node::File => Member::File,
+        Node::Link(target) => Member::Link(PathBuf::from(OsStr::from_bytes(&target))),
+    };
+    Ok(tree
+        .nodes
+        .into_iter()
+        .map(|(path, node)| (path, member(node)))
+        .collect())
+}
+
+/// Digest of the tar that is in `file`, which stays the same however it is compressed.
+///
+/// # Errors
+/// The file cannot be read or decompressed, or it is no tar.
+pub fn tar_digest(file: &Path) -> io::Result<Sha256> {
+    match open(File::open(file)?)? {
+        Opened::Stream(stream) => Sha256::of_reader(Limited {
+            inner: stream,
+            left: Limits::default().bytes,
+        }),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a tar")),
+    }
+}
+
+enum Opened {
+    Stream(Box<dyn Read>),
+    Zip(File),
+    Unknown(String),
+}
+
+/// Looks at the first bytes of a file and sets up what reads the rest.
+fn open(mut file: File) -> io::Result<Opened> {
+    let mut head = Vec::new();
+    Read::by_ref(&mut file).take(512).read_to_end(&mut head)?;
+    file.seek(SeekFrom::Start(0))?;
+    let buffered = |file| BufReader::with_capacity(128 * 1024, file);
+    Ok(match head.as_slice() {
+        [0x1f, 0x8b, ..] => Opened::Stream(Box::new(flate2::bufread::MultiGzDecoder::new(buffered(file)))),
+        [b'B', b'Z', b'h', ..] => Opened::Stream(bunzip2::reader(file)?),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+            let most = u32::try_from(DICTIONARY_BYTES / 1024).unwrap_or(u32::MAX);
+            let reader = lzma_rust2::XzReader::new_mem_limit(buffered(file), true, most);
+            Opened::Stream(Box::new(BufReader::with_capacity(64 * 1024, reader)))
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            let reader = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(
+                buffered(file),
+                DICTIONARY_BYTES,
+            );
+            let reader =
+                reader.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+            Opened::Stream(Box::new(reader))
+        }
+        [b'P', b'K', 3, 4, ..] => Opened::Zip(file),
+        head if is_tar(head) => Opened::Stream(Box::new(buffered(file))),
+        head => Opened::Unknown(String::from_utf8_lossy(&head[..head.len().min(40)]).into_owned()),
+    })
+}
+
+/// A reader that fails when its time is over.
+struct Timed<R> {
+    inner: R,
+    until: Instant,
+}
+
+impl<R: Read> Read for Timed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() >= self.until {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "reading it takes too long",
+            ));
+        }
+        self.inner.read(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! The syntax of control files (deb822(5)) and of the relations in them (deb-control(5)).
+
+use std::collections::BTreeMap;
+
+/// The fields of each paragraph of a control file, continuation lines joined.
+pub(super) fn paragraphs(text: &str) -> impl Iterator<Item = BTreeMap<String, String>> {
+    text.split("\n\n").filter_map(|paragraph| {
+        let mut fields: BTreeMap<String, String> = BTreeMap::new();
+        let mut last = String::new();
+        for line in paragraph.lines() {
+            if line.starts_with([' ', '\t']) {
+                if let Some(value) = fields.get_mut(&last) {
+                    value.push('\n');
+                    value.push_str(line.trim());
+                }
+            } else if let Some((name, value)) = line.split_once(':') {
+                name.clone_into(&mut last);
+                fields.insert(last.clone(), value.trim().to_owned());
+            }
+        }
+        (!fields.is_empty()).then_some(fields)
+    })
+}
+
+pub fn field(fields: &BTreeMap<String, String>, name: &str) -> String {
+    fields.get(name).cloned().unwrap_or_default()
+}
+
+/// The groups of alternatives of a relationship field. Versions are left out: what is installed satisfies them, for
+/// dpkg saw to that. Architecture qualifiers (`:any`) are left out too.
+pub fn relation(field: &str) -> Vec<Vec<String>> {
+    let name = |alternative: &str| -> Option<String> {
+        let word = alternative
+            .split([' ', '(', '\n'])
+            .find(|word| !word.is_empty())?;
+        Some(word.split(':').next().unwrap_or(word).to_owned())
+    };
+    field
+        .split(',')
+        .map(|group| group.split('|').filter_map(name).collect::<Vec<_>>())
+        .filter(|group| !group.is_empty())
+        .collect()
+}

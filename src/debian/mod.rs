@@ -1,0 +1,7 @@
+//! Debian's databases and formats, read from their files. Nothing is written here.
+
+pub mod apt_sources;
+pub mod deb822;
+pub mod dpkg;
+pub mod md5sums;
+pub mod states;

@@ -1,0 +1,255 @@
+//! Files of this machine, outside of any root: the caller's. Every error names its path, once.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::entry::{Entry, FileKind, open};
+use crate::digest::Hashes;
+
+/// The size in bytes of a file of this machine.
+pub fn size(path: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(path)?.len())
+}
+
+/// The names in a directory of this machine, in order; those that are not text are left out.
+pub fn names(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        names.extend(entry?.file_name().into_string().ok());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The digests of a file of this machine.
+pub fn hashes(path: &Path) -> io::Result<Hashes> {
+    Hashes::of_reader(fs::File::open(path)?, true)
+}
+
+/// The text of a file of this machine.
+pub fn text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Makes a directory of this machine and those above it.
+pub fn make_directories(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).with_context(|| format!("cannot make the directory {}", path.display()))
+}
+
+/// Removes a directory of this machine with all that is in it; none there is no error.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The text of a file that is not for everybody.
+#[derive(Clone)]
+pub struct Secret {
+    /// The text.
+    pub text: String,
+    /// Whether everybody may read it.
+    pub is_everybodys: bool,
+}
+
+/// Reads a secret at a path of this machine.
+pub fn secret(path: &Path) -> Result<Secret> {
+    let read = || -> io::Result<Secret> {
+        let text = fs::read_to_string(path)?;
+        let mode = fs::metadata(path)?.permissions().mode();
+        Ok(Secret {
+            text,
+            is_everybodys: mode & 0o004 != 0,
+        })
+    };
+    read().with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Writes a file of this machine that nobody else looks at meanwhile.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The text of a file of this machine, as it is, with a byte order mark where it has one.
+pub fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The bytes of a file of this machine.
+pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The text of a file that may be in any encoding; `None` where it is no regular file or has more than `most` bytes.
+pub fn read_foreign(path: &Path, most: u64) -> Option<String> {
+    let metadata = path.symlink_metadata().ok()?;
+    let is_readable = metadata.is_file() && metadata.len() <= most;
+    let bytes = is_readable.then(|| fs::read(path).ok()).flatten()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Replaces the text of a file of this machine in one move: whoever reads it sees the old text or the new one. Its mode
+/// stays; where `path` is a link, the file that it leads to is replaced.
+pub fn replace_text(path: &Path, text: &str) -> Result<()> {
+    let replace = || -> io::Result<()> {
+        let path = path.canonicalize()?;
+        let mode = fs::metadata(&path)?.permissions();
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let mut file = tempfile::NamedTempFile::new_in(directory)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().set_permissions(mode)?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        Ok(())
+    };
+    replace().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes a new file of this machine; fails where there is one already.
+pub fn create_text(path: &Path, text: &str) -> Result<()> {
+    let create = || -> io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(text.as_bytes())
+    };
+    create().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Gives the file at `from` the name `to`, in one move: by a second name where `may_link` and the file system allow
+/// it, by a copy otherwise.
+pub fn place(from: &Path, to: &Path, may_link: bool) -> Result<()> {
+    let put = || -> io::Result<()> {
+        let directory = to.parent().unwrap_or(Path::new("."));
+        let temporary = tempfile::Builder::new().prefix(".place-").tempdir_in(directory)?;
+        let path = temporary.path().join("file");
+        if !may_link || fs::hard_link(from, &path).is_err() {
+            fs::copy(from, &path)?;
+            fs::File::open(&path)?.sync_all()?;
+        }
+        fs::rename(&path, to)
+    };
+    put().with_context(|| format!("cannot write {}", to.display()))
+}
+
+/// Copies a file to another path of this machine.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
+    let context = || format!("cannot copy {} to {}", from.display(), to.display());
+    fs::copy(from, to).map(drop).with_context(context)
+}
+
+/// Everything below `top`, parents before children, in the order of names. `top` itself is not in it.
+pub fn tree(top: &Path) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    walk(top, Path::new(""), &mut entries)?;
+    Ok(entries)
+}
+
+pub fn walk(top: &Path, below: &Path, entries: &mut Vec<Entry>) -> Result<()> {
+    let directory = top.join(below);
+    let context = || format!("cannot read the directory {}", directory.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&directory).with_context(context)? {
+        names.push(entry.with_context(context)?.file_name());
+    }
+    names.sort();
+    for name in names {
+        let path = below.join(name);
+        let full = top.join(&path);
+        let context = || format!("cannot look at {}", full.display());
+        let metadata = full.symlink_metadata().with_context(context)?;
+        let kind = if metadata.is_dir() {
+            FileKind::Directory
+        } else if metadata.is_file() {
+            FileKind::File
+        } else if metadata.is_symlink() {
+            FileKind::Link(fs::read_link(&full).with_context(context)?)
+        } else {
+            FileKind::Other
+        };
+        let is_directory = kind == FileKind::Directory;
+        entries.push(Entry {
+            path: path.clone(),
+            kind,
+            mode: metadata.mode() & 0o7777,
+            size: metadata.len(),
+        });
+        if is_directory {
+            walk(top, &path, entries)?;
+        }
+    }
+    Ok(())
+}
+
+/// The manifests below a directory, in the order of their names: name as shown, and text. A file that is reached twice is
+/// read once.
+///
+/// # Errors
+/// The directory cannot be read or has no manifest, or a file that is named as one cannot be read.
+pub fn manifests(directory: &Path) -> Result<Vec<(String, String)>> {
+    let opened = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        directory
+    };
+    let found = tree(opened)?.into_iter().filter(is_manifest);
+    let mut paths: Vec<PathBuf> = found.map(|entry| directory.join(entry.path)).collect();
+    anyhow::ensure!(
+        !paths.is_empty(),
+        "{}: there is no manifest (*.yaml) in it",
+        opened.display()
+    );
+    let mut seen = BTreeSet::new();
+    // What cannot be resolved cannot be read either, and reading says why.
+    paths.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
+    paths.iter().map(|path| manifest(path)).collect()
+}
+
+/// Whether an entry of a directory is named as a manifest. Hidden files are editors' and version control's.
+fn is_manifest(entry: &Entry) -> bool {
+    let suffix = entry
+        .path
+        .extension()
+        .is_some_and(|suffix| suffix == "yaml" || suffix == "yml");
+    let hidden = |part: Component<'_>| part.as_os_str().as_encoded_bytes().starts_with(b".");
+    suffix && entry.kind != FileKind::Directory && !entry.path.components().any(hidden)
+}
+
+/// A manifest larger than this is a mistake: the longest real one has 10 kB.
+const MANIFEST_LIMIT: u64 = 1024 * 1024;
+
+/// The name of a manifest as shown, and its text.
+///
+/// # Errors
+/// It is not a regular file, is too large, is not UTF-8, or cannot be read.
+pub fn manifest(path: &Path) -> Result<(String, String)> {
+    let context = || format!("cannot read {}", path.display());
+    // A fifo would be waited for, and a device has no end.
+    anyhow::ensure!(
+        fs::metadata(path).with_context(context)?.is_file(),
+        "{}: a manifest must be a regular file",
+        path.display()
+    );
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).with_context(context)?;
+    file.take(MANIFEST_LIMIT + 1)
+        .read_to_end(&mut bytes)
+        .with_context(context)?;
+    anyhow::ensure!(
+        bytes.len() as u64 <= MANIFEST_LIMIT,
+        "{}: more than {MANIFEST_LIMIT} bytes are too many for a manifest",
+        path.display()
+    );
+    let text = String::from_utf8(bytes)
+        .map_err(|error| anyhow::anyhow!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
+        .with_context(context)?;
+    // Some editors put a byte order mark in front.
+    let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
+    Ok((path.display().to_string(), text))
+}
