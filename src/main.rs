@@ -19,8 +19,8 @@
 //! | `commands` | one file for each command, from arguments to the last line; what several begin with | know what a step does |
 //! | `upstream` | what an archive and upstream say, and what that means for a manifest's text | do IO |
 //! | `step` | what steps do, one file for each action | know of other steps |
-//! | `store` | where artifacts are looked up and left | know of steps |
-//! | `supply` | where a source comes from: vendor, cache, url, mirrors | unpack, or trust |
+//! | `store` | what is kept: the cache of files and artifacts, here and on another machine | know of steps |
+//! | `source` | where a source comes from: vendor, cache, url, mirrors | unpack, or trust |
 //! | `control` | what creates an extension | do IO |
 //! | `record` | the documents of an image: inventory, receipt, bills of materials | do IO |
 //! | `image` | facts about a root: packages, libraries, scripts, rights; what needs what | change anything |
@@ -28,7 +28,6 @@
 //! | `verify` | compares an image with its receipt | change anything |
 //! | `timing`, `summary`, `trace` | what steps and commands took; the table of it; the same for Perfetto | know the clock |
 //! | `hint` | what the complaint of a failed build means | guess |
-//! | `reapi` | an artifact's entry as caches of Bazel's kind keep it | do IO |
 //! | `archive` | unpacks sources and stages, packs stages | know what is in them |
 //! | `debian` | dpkg's and apt's databases and formats | write them |
 //! | `host` | the only door to processes, files, environment and network | print |
@@ -54,17 +53,16 @@ mod manifest;
 mod outcome;
 mod pattern;
 mod plan;
-mod reapi;
 mod record;
 #[cfg(test)]
 mod reference;
 mod report;
 mod resolve;
 mod run;
+mod source;
 mod step;
 mod store;
 mod summary;
-mod supply;
 mod target;
 mod timing;
 mod trace;

@@ -1,7 +1,6 @@
 //! Reads tar, with extended headers that have limits.
 
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 use tar::EntryType;
 

@@ -12,8 +12,6 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-use super::zip;
-
 /// Bytes of all names together: they are kept in memory until the end.
 const NAME_BYTES: usize = 32 * 1024 * 1024;
 

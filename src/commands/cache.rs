@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use crate::cli::{CacheArgs, CacheCommand, Format};
 use crate::failure::{Because, Cause, Failure};
-use crate::host::artifacts;
-use crate::host::cache::{self, Keep};
 use crate::report::{Reporter, bytes};
+use crate::store::cache::{self, Keep};
+use crate::store::entries;
 
 /// What `cache list` found, for programs (`pgsetup schema cache`).
 #[derive(Debug, Serialize, JsonSchema)]
@@ -81,7 +81,7 @@ pub fn cache(args: &CacheArgs, reporter: &Reporter) -> Result<(), Failure> {
 }
 
 fn contents(directory: &Path) -> std::io::Result<Cache> {
-    let artifacts = artifacts::artifacts(directory)?;
+    let artifacts = entries::artifacts(directory)?;
     let file = |entry: cache::Entry| File {
         component: artifacts
             .get(&entry.digest)

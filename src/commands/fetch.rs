@@ -22,8 +22,8 @@ use crate::manifest::{self, Manifests};
 use crate::report::{Reporter, bytes, seconds};
 use crate::resolve::{self, Resolved, Selection};
 use crate::run::parallel;
+use crate::source::{Obtained, Progress, Provenance, Supply, Wanted};
 use crate::step::fetch;
-use crate::supply::{Obtained, Progress, Provenance, Supply, Wanted};
 use crate::target::{Architecture, Target};
 
 /// Where downloads are kept until they are complete, in the directory that is filled.

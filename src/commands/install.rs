@@ -9,23 +9,22 @@ use super::setup::{self, remote, supply, target, unavailable};
 use super::trace_file::Trace;
 use crate::cli::InstallArgs;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::remote::Remote;
 use crate::host::{self, Host};
-use crate::layout;
 use crate::plan::{self, Plan};
 use crate::report::Reporter;
 use crate::resolve::Resolved;
 use crate::run::{self, Event, FailedStep, Limits, Settings};
-use crate::step::program;
+use crate::source::error::{ErrorKind, SupplyError};
+use crate::source::{Supply, Wanted};
 use crate::step::prove::Manner;
 use crate::step::tokens::Tokens;
 use crate::step::unfinished::{self, Unfinished};
-use crate::step::{self, Context, Done, Origins, State, earlier, fetch, repair, user};
+use crate::step::{self, Context, Done, Origins, State, earlier, fetch, program, repair, user};
 use crate::store::Store;
-use crate::summary;
-use crate::supply::{ErrorKind, Supply, SupplyError, Wanted};
+use crate::store::remote::Remote;
 use crate::timing::{Span, Timing};
 use crate::trace::{self, Jobs};
+use crate::{layout, summary};
 
 /// How often the running jobs are counted for a trace.
 const COUNTED_EVERY: Duration = Duration::from_millis(100);

@@ -7,15 +7,17 @@ use std::time::Duration;
 use crate::cli::{ArtifactCacheArgs, SourceArgs};
 use crate::debian::apt_sources::DebianArchive;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::cache::Cache;
-use crate::host::http::{Client, HttpOptions};
-use crate::host::remote::{self, Remote};
+use crate::host::net::HttpOptions;
 use crate::host::{self, Host};
 use crate::report::Reporter;
 use crate::resolve::Resolved;
 use crate::run::parallel;
+use crate::source::error::ErrorKind;
+use crate::source::http::Client;
+use crate::source::{Options, Supply, Wanted};
 use crate::step::fetch;
-use crate::supply::{ErrorKind, Options, Supply, Wanted};
+use crate::store::cache::Cache;
+use crate::store::remote::{self, Remote};
 use crate::target::{Architecture, Target, distribution_of};
 
 /// How many sources are downloaded at the same time.

@@ -18,11 +18,11 @@ use crate::plan::{self, Action, Plan, Step, Tests};
 use crate::report::Reporter;
 use crate::resolve::{Extension, Purpose, Resolved, Selection};
 use crate::run::{self, Event, Limits, Settings, Unfinished};
+use crate::source::Supply;
 use crate::step::prove::Manner;
 use crate::step::tokens::Tokens;
 use crate::step::{self, Context, Origins, State};
 use crate::store::Store;
-use crate::supply::Supply;
 
 /// The name that stands for the server itself.
 const SERVER: &str = "postgresql";

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Result;
 
-use crate::host::{fs, local};
+use crate::host::local;
 use crate::trace;
 
 /// A trace that grows, and the file it belongs into.

@@ -10,11 +10,12 @@ use crate::archive::unpack;
 use crate::cli::SourceArgs;
 use crate::digest::{Hashes, Sha256};
 use crate::failure::{Because, Cause, Failure};
-use crate::host::cache::Cache;
-use crate::host::http::{self, Client, HttpOptions, Request};
+use crate::host::net::HttpOptions;
 use crate::host::{self, Host};
 use crate::report::Reporter;
-use crate::supply::{self, MOST_BYTES, Supply, Wanted};
+use crate::source::http::{self, Client, Request};
+use crate::source::{MOST_BYTES, Supply, Wanted, candidates};
+use crate::store::cache::Cache;
 use crate::upstream::survey::{self, Survey};
 
 /// The longest page that is read: the tags of a repository with ten thousands of them.
@@ -91,7 +92,8 @@ impl<'a> Desk<'a> {
         if self.offline {
             return Err("not asked: --offline".to_owned());
         }
-        if let Some(why) = supply::refusal(url, insecure, "its source does not say `insecure:` with a reason")
+        if let Some(why) =
+            candidates::refusal(url, insecure, "its source does not say `insecure:` with a reason")
         {
             return Err(why);
         }

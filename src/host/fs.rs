@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::Host;
 use super::entry::{Entry, Ownership, TEMPORARY, leads_nowhere, open};
-use super::local::{text, tree};
+use super::local::tree;
 
 impl Host {
     /// The text of a file, or `None` where it does not exist.

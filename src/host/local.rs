@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::entry::{Entry, FileKind, open};
+use super::entry::{Entry, FileKind};
 use crate::digest::Hashes;
 
 /// The size in bytes of a file of this machine.

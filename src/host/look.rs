@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 
 use super::Host;
-use super::entry::{FileKind, Found, TEMPORARY, entries, is_below, leads_nowhere, look_at, open};
+use super::entry::{FileKind, Found, TEMPORARY, entries, leads_nowhere, look_at, open};
 use crate::digest::{Hashes, Sha256};
 
 impl Host {

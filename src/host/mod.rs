@@ -4,22 +4,18 @@
 //! are paths inside the root; `Host` turns them into paths of this machine. Where the root is not `/`, commands
 //! run through `chroot`, which like every program is looked up on PATH.
 
-pub mod artifacts;
-pub mod cache;
 pub mod cmd;
 pub mod durable;
 pub mod entry;
 pub mod environment;
 pub mod fs;
-pub mod http;
 pub mod inside;
 pub mod local;
 pub mod look;
+pub mod net;
 pub mod occupation;
-pub mod remote;
 pub mod unread;
 pub mod usage;
-pub mod vendor;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -7,7 +7,8 @@ use crate::plan::DistributionFetch;
 use crate::report::bytes;
 use crate::resolve::Source;
 use crate::run::parallel;
-use crate::supply::{ErrorKind, Obtained, Progress, Provenance, SupplyError, Wanted};
+use crate::source::error::{ErrorKind, SupplyError};
+use crate::source::{Obtained, Progress, Provenance, Wanted};
 
 /// Distributions that a step downloads at a time: small files, mostly from one server.
 const AT_A_TIME: usize = 6;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::host::entry::FileKind;
-use crate::host::{Host, fs, local};
+use crate::host::{Host, local};
 use crate::image::kind::is_text;
 use crate::record::inventory::{Content, Inventory};
 

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::versions;
 use crate::manifest::Manifests;
 use crate::manifest::extension::SqlExtension;
 use crate::manifest::source::Source;
-use crate::supply::{Place, Wanted};
+use crate::source::{Place, Wanted};
 use crate::target::Architecture;
-
-use super::versions;
 
 /// One version in one manifest.
 #[derive(Debug, Clone)]

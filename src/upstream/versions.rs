@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use crate::supply::simple;
+use crate::source::simple;
 
 /// The variable that stands for the version in a url.
 const VERSION: &str = "${version}";

@@ -23,7 +23,7 @@ mod index;
 mod install;
 mod jobs;
 mod killed;
-// Half of what it can do wrong is for the tests of downloads, in `src/supply/tests.rs`.
+// Half of what it can do wrong is for the tests of downloads, in `src/source/tests.rs`.
 mod loopback;
 mod machine;
 mod phrases;

@@ -9,7 +9,8 @@ use std::io;
 use std::time::Instant;
 
 use super::*;
-use crate::host::http::HttpOptions;
+use crate::host::net::HttpOptions;
+use crate::source::error::ErrorKind;
 use loopback::{Act, Server};
 
 /// Pauses and timeouts of a network that is next door.

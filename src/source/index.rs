@@ -11,13 +11,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, Result};
 use percent_encoding::percent_decode_str;
 
+use super::candidates::Candidate;
+use super::error::{Mismatch, Reason};
+use super::http::{self, Client, Failure, Login, Request, Url};
 use super::pip::Configuration;
 use super::simple::{self, Link, normalised};
-use super::{Candidate, Kind, Mismatch, Progress, Reason, Wanted};
+use super::{Kind, Progress, Wanted};
 use crate::digest::Sha256;
-use crate::host::cache::Cache;
-use crate::host::http::{Client, Failure, Login, Request, Url};
-use crate::host::{self, http};
+use crate::host;
+use crate::store::cache::Cache;
 
 /// The longest page that is read; those of the largest projects have some megabytes.
 const PAGE_BYTES: u64 = 64 * 1024 * 1024;

@@ -180,7 +180,7 @@ fn what_is_judged_to_be_wrong_is_not_kept() {
         assert!(cache.find(&written.sha256).is_none(), "no file of it is kept");
         assert!(matches!(
             cache.artifact(written.key),
-            crate::host::artifacts::Found::Nothing
+            crate::store::artifacts::Found::Nothing
         ));
     }
     // A judge who does not come to an end costs the budget as well.

@@ -18,16 +18,16 @@ use crate::archive::unpack;
 use crate::debian::apt_sources::DebianArchive;
 use crate::digest::{Sha256, Sha512};
 use crate::host;
-use crate::host::cache::{Cache, Partial};
-use crate::host::http::{Answer, Client, Event, Failure, Request};
-use crate::host::vendor::Vendor;
 use crate::resolve::{self, Distribution, Source};
+use crate::store::cache::{Cache, Partial};
+use candidates::{Candidate, candidates};
+use error::{Mismatch, Reason, SupplyError, Tried};
+use http::{Client, Event, Failure, Request};
 use index::Index;
+use vendor::Vendor;
 
 /// Bytes a source may have where its manifest does not say: ten times the largest that is known.
 pub const MOST_BYTES: u64 = 1024 * 1024 * 1024;
-/// Bytes of a wrong file that are shown, if they are text.
-const SHOWN_BYTES: u64 = 160;
 
 /// Everything that sources can be had from. Shared between threads.
 #[derive(Debug)]
@@ -493,7 +493,7 @@ impl From<&Source> for Wanted {
 
 /// What a file is called that is `title` (`citus 14.0.1`) and that its places call `names`: upstream's name where it
 /// says what it is, or else the title with the first suffix there is.
-fn file_name<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> String {
+pub fn file_name<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> String {
     const SUFFIXES: [&str; 10] = [
         ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar", ".zip", ".whl",
     ];
@@ -512,17 +512,6 @@ fn file_name<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> String {
     title.replace(|c: char| c.is_whitespace() || c == '/', "-") + suffix
 }
 
-/// An address to ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// The address. Credentials are masked.
-    pub url: String,
-    /// What is there.
-    pub kind: Kind,
-    /// Why it is not asked.
-    pub refused: Option<String>,
-}
-
 /// What is at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -532,62 +521,6 @@ pub enum Kind {
     Debian,
     /// A page of the package index, in the place with this position, that says where the file is.
     Index(usize),
-}
-
-/// The addresses to ask for `wanted` besides the package index, in order. `debian` is what `debian:` mirrors are below; `content` are
-/// content-addressed mirrors.
-pub fn candidates(wanted: &Wanted, debian: &[String], content: &[String]) -> Vec<Candidate> {
-    let mut candidates = Vec::new();
-    for place in &wanted.urls {
-        match place {
-            Place::Url { url, insecure } => candidates.push(Candidate {
-                refused: refusal(
-                    url,
-                    *insecure,
-                    "the source does not say `insecure:` with a reason",
-                ),
-                url: url.clone(),
-                kind: Kind::File,
-            }),
-            Place::Debian(path) if debian.is_empty() => candidates.push(Candidate {
-                url: format!("debian: {path}"),
-                kind: Kind::Debian,
-                refused: Some("apt is configured to use no Debian archive here".to_owned()),
-            }),
-            Place::Debian(path) => candidates.extend(debian.iter().map(|base| Candidate {
-                url: below(base, path),
-                kind: Kind::Debian,
-                refused: None,
-            })),
-            Place::Index { .. } => {}
-        }
-    }
-    for base in content {
-        candidates.extend(wanted.accepted.iter().map(|digest| Candidate {
-            url: below(base, &format!("sha256/{digest}")),
-            kind: Kind::File,
-            refused: refusal(base, false, "content-addressed mirrors are asked by https only"),
-        }));
-    }
-    candidates
-}
-
-fn below(base: &str, path: &str) -> String {
-    format!("{}/{}", base.trim_end_matches('/'), path.trim_start_matches('/'))
-}
-
-/// Why an address is not asked, if so. Schemes are told apart in any case, as URLs are.
-pub fn refusal(url: &str, insecure: bool, why: &str) -> Option<String> {
-    match url
-        .split_once("://")
-        .map(|(scheme, _)| scheme.to_ascii_lowercase())
-        .as_deref()
-    {
-        Some("https") => None,
-        Some("http") if insecure => None,
-        Some("http") => Some(format!("plain http, and {why}")),
-        _ => Some("neither https nor http".to_owned()),
-    }
 }
 
 impl Supply {
@@ -674,269 +607,6 @@ impl Supply {
     }
 }
 
-/// Why no place has a source.
-#[derive(Debug)]
-pub struct SupplyError {
-    name: String,
-    file_name: String,
-    accepted: Vec<Sha256>,
-    tried: Vec<Tried>,
-    offline: bool,
-    is_of_index: bool,
-}
-
-/// What to do about a [`SupplyError`], and the exit status that goes with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The places that would have it could not be reached or did not have it.
-    Network,
-    /// Something arrived and is not what the manifest says.
-    Checksum,
-    /// It is not at hand and no connection was allowed.
-    Missing,
-    /// This machine cannot take it: no disk space, or a cache that cannot be written.
-    Local,
-}
-
-/// A place with what became of it.
-#[derive(Debug)]
-struct Tried {
-    place: String,
-    reason: Reason,
-}
-
-#[derive(Debug)]
-enum Reason {
-    Absent(String),
-    Failed(Failure),
-    Mismatch(Box<Mismatch>),
-}
-
-/// A file that is not what it should be, with what helps to find out why.
-#[derive(Debug, Default)]
-struct Mismatch {
-    algorithm: &'static str,
-    expected: Vec<String>,
-    actual: String,
-    bytes: Option<u64>,
-    answer: Option<Answer>,
-    /// The first bytes, if they are text.
-    head: Option<String>,
-    /// True where the package index has it.
-    is_of_index: bool,
-}
-
-impl Mismatch {
-    fn in_answer(mut self, answer: &Answer, partial: &Partial) -> Self {
-        self.bytes = Some(partial.length());
-        self.answer = Some(answer.clone());
-        self.head = partial
-            .head(SHOWN_BYTES)
-            .ok()
-            .and_then(|bytes| shown_text(&bytes));
-        self
-    }
-
-    fn is_page(&self) -> bool {
-        let is_html = |text: &str| {
-            let text = text.trim_start().to_ascii_lowercase();
-            text.starts_with("<!doctype html") || text.starts_with("<html") || text.contains("<head")
-        };
-        let type_is_html = |answer: &Answer| {
-            answer
-                .content_type
-                .as_ref()
-                .is_some_and(|kind| kind.contains("html"))
-        };
-        self.head.as_deref().is_some_and(is_html)
-            || (self.head.is_some() && self.answer.as_ref().is_some_and(type_is_html))
-    }
-}
-
-/// `bytes` as one line, if they are text; the last character may be cut.
-fn shown_text(bytes: &[u8]) -> Option<String> {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?
-        }
-        Err(_) => return None,
-    };
-    let is_text = !text.is_empty() && text.chars().all(|c| !c.is_control() || c.is_ascii_whitespace());
-    is_text.then(|| text.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-impl Tried {
-    fn absent(place: String, why: &str) -> Self {
-        Self {
-            place,
-            reason: Reason::Absent(why.to_owned()),
-        }
-    }
-
-    fn failed(place: String, failure: Failure) -> Self {
-        Self {
-            place,
-            reason: Reason::Failed(failure),
-        }
-    }
-}
-
-impl Reason {
-    /// The reason in one line.
-    fn summary(&self) -> String {
-        match self {
-            Self::Absent(why) => why.clone(),
-            Self::Failed(failure) => failure.to_string(),
-            Self::Mismatch(mismatch) if mismatch.is_page() => {
-                "a web page answered instead of the file".to_owned()
-            }
-            Self::Mismatch(mismatch) => format!("another {} than expected", mismatch.algorithm),
-        }
-    }
-}
-
-impl SupplyError {
-    fn new(wanted: &Wanted, tried: Vec<Tried>, offline: bool) -> Self {
-        Self {
-            name: wanted.name.clone(),
-            file_name: wanted.file_name.clone(),
-            accepted: wanted.accepted.clone(),
-            tried,
-            offline,
-            is_of_index: wanted.project().is_some(),
-        }
-    }
-
-    /// What kind of failure it is: the most serious one of all places.
-    pub fn kind(&self) -> ErrorKind {
-        let any = |test: fn(&Reason) -> bool| self.tried.iter().any(|tried| test(&tried.reason));
-        if any(|reason| matches!(reason, Reason::Failed(failure) if failure.is_local())) {
-            ErrorKind::Local
-        } else if any(|reason| matches!(reason, Reason::Mismatch(_))) {
-            ErrorKind::Checksum
-        } else if self.offline {
-            ErrorKind::Missing
-        } else {
-            ErrorKind::Network
-        }
-    }
-
-    fn hint(&self) -> Option<&'static str> {
-        let mismatches: Vec<&Mismatch> = self
-            .tried
-            .iter()
-            .filter_map(|tried| match &tried.reason {
-                Reason::Mismatch(mismatch) => Some(&**mismatch),
-                _ => None,
-            })
-            .collect();
-        if mismatches.iter().any(|mismatch| mismatch.is_page()) {
-            return Some(
-                "a page of a proxy or a login answered instead of the file; HTTPS_PROXY, --ca-bundle or a mirror may help",
-            );
-        }
-        if mismatches.iter().any(|mismatch| mismatch.is_of_index) {
-            return Some(
-                "an index never changes a file: compare the digest in the manifest with upstream's, and see which index \
-                 pip is configured to use (`pip config list`)",
-            );
-        }
-        if mismatches.iter().any(|mismatch| mismatch.answer.is_some()) {
-            return Some(
-                "the tag may have been moved, or the archive compressed anew. If upstream confirms the new file, add its \
-                 digest under `accepted` with the reason",
-            );
-        }
-        if !mismatches.is_empty() {
-            return Some("the file at hand is damaged, or of another version than its name says");
-        }
-        let is_denied = |tried: &Tried| {
-            let denied = |status: u16| matches!(status, 401 | 403 | 407);
-            matches!(&tried.reason, Reason::Failed(Failure::Status(status, _)) if denied(status.as_u16()))
-        };
-        if self.is_of_index && self.tried.iter().any(is_denied) {
-            return Some(
-                "credentials for the package index are part of its address (PIP_INDEX_URL, pip.conf) or stand in ~/.netrc",
-            );
-        }
-        match self.kind() {
-            ErrorKind::Missing => Some(
-                "`pgsetup fetch DIR... --to DIR` on a connected machine brings everything that `--vendor DIR` needs",
-            ),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for SupplyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let offline = if self.offline {
-            ", and --offline forbids to download it"
-        } else {
-            ""
-        };
-        match self.kind() {
-            ErrorKind::Checksum => write!(f, "{} is not what its manifest says", self.name)?,
-            _ => write!(f, "{} cannot be had", self.name)?,
-        }
-        writeln!(f, " ({}){offline}", self.file_name)?;
-        for digest in &self.accepted {
-            writeln!(f, "  wanted: sha256 {digest}")?;
-        }
-        for tried in &self.tried {
-            write!(f, "  {}: ", tried.place)?;
-            match &tried.reason {
-                Reason::Mismatch(mismatch) => write!(f, "{mismatch}")?,
-                reason => writeln!(f, "{}", reason.summary())?,
-            }
-        }
-        match self.hint() {
-            Some(hint) => write!(f, "  hint: {hint}"),
-            None => write!(f, "  {} places were tried", self.tried.len()),
-        }
-    }
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { algorithm, bytes, .. } = self;
-        writeln!(f, "another {algorithm} than expected")?;
-        for digest in &self.expected {
-            writeln!(f, "    expected {digest}")?;
-        }
-        writeln!(f, "    actual   {}", self.actual)?;
-        if let Some(bytes) = bytes {
-            write!(f, "    size     {bytes} bytes")?;
-        }
-        if let Some(answer) = &self.answer {
-            match answer.length {
-                Some(length) if Some(length) != *bytes => write!(f, ", {length} were announced")?,
-                None => write!(f, "; the server did not say how many there are")?,
-                Some(_) => {}
-            }
-            writeln!(f, "\n    from     {}", answer.final_url)?;
-            write!(
-                f,
-                "    type     {}",
-                answer.content_type.as_deref().unwrap_or("not given")
-            )?;
-            if let Some(encoding) = &answer.content_encoding {
-                write!(f, ", encoded as {encoding}, although that was not asked for")?;
-            }
-        }
-        if bytes.is_some() {
-            writeln!(f)?;
-        }
-        match &self.head {
-            Some(head) => writeln!(f, "    begins   {head}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for SupplyError {}
-
 impl Supply {
     /// The cache of what was downloaded.
     pub fn cache(&self) -> &Cache {
@@ -944,22 +614,9 @@ impl Supply {
     }
 }
 
-impl SupplyError {
-    /// The source that is missing.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The reasons of all places in one line.
-    pub fn summary(&self) -> String {
-        let reasons: Vec<String> = self
-            .tried
-            .iter()
-            .map(|tried| format!("{}: {}", tried.place, tried.reason.summary()))
-            .collect();
-        reasons.join("; ")
-    }
-}
-
+pub mod candidates;
+pub mod error;
+pub mod http;
 #[cfg(test)]
 mod tests;
+pub mod vendor;

@@ -8,23 +8,24 @@
 //! nothing, because a bare image has none, and the same command must not depend on that.
 
 use std::collections::{HashMap, HashSet};
-use std::error::Error as _;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
-pub use reqwest::Url;
-use reqwest::blocking::{Client as Inner, ClientBuilder, Response};
+use reqwest::blocking::{Client as Inner, Response};
 use reqwest::header::{self, HeaderMap};
-use reqwest::{Certificate, StatusCode, redirect};
+use reqwest::{StatusCode, redirect};
 
-use super::cache::{Partial, PartialOrigin};
+use crate::host::net::{HttpOptions, builder, cause, is_certificate};
+use crate::store::cache::{Partial, PartialOrigin};
+
+pub use reqwest::Url;
 
 /// Redirects that are followed, as many as browsers and curl's users are content with.
 const REDIRECTS: usize = 10;
@@ -34,48 +35,6 @@ const SPARE_BYTES: u64 = 16 * 1024 * 1024;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Attempts that brought bytes do not count as failed ones, but they end somewhere.
 const MOST_CONNECTIONS: u32 = 40;
-
-/// How to download.
-#[derive(Debug, Clone)]
-pub struct HttpOptions {
-    /// Files of additional certificates to trust, in PEM form.
-    pub ca_bundles: Vec<PathBuf>,
-    /// True where the certificates of servers are not verified.
-    pub is_unverified: bool,
-    /// Proxy for every address. Without it `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` decide.
-    pub proxy: Option<String>,
-    /// Downloads from one host at a time.
-    pub per_host: usize,
-    /// How long a connection may take to come about.
-    pub connect_timeout: Duration,
-    /// How long a server may say nothing, before its headers and between any two bytes.
-    pub stall_timeout: Duration,
-    /// Over how long a server that says a little may fall below `slowest` bytes a second.
-    pub patience: Duration,
-    /// Bytes a second.
-    pub slowest: u64,
-    /// Attempts in a row that bring nothing.
-    pub attempts: u32,
-    /// The pause after the first failed attempt; each further one is twice as long.
-    pub first_pause: Duration,
-}
-
-impl Default for HttpOptions {
-    fn default() -> Self {
-        Self {
-            ca_bundles: Vec::new(),
-            is_unverified: false,
-            proxy: None,
-            per_host: 4,
-            connect_timeout: Duration::from_secs(10),
-            stall_timeout: Duration::from_secs(30),
-            patience: Duration::from_secs(60),
-            slowest: 1024,
-            attempts: 4,
-            first_pause: Duration::from_millis(500),
-        }
-    }
-}
 
 /// Downloads files. Shared between threads.
 #[derive(Debug)]
@@ -484,36 +443,6 @@ impl Client {
     }
 }
 
-/// What every client has: certificates, proxies and times of `options` and of the environment. Redirects are for whoever
-/// builds it to decide.
-///
-/// # Errors
-/// A certificate bundle cannot be read.
-pub(super) fn builder(options: &HttpOptions) -> Result<ClientBuilder> {
-    // Somebody else in this process may have chosen the same provider before; one is as good as the other.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut roots = Vec::new();
-    for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-        roots.push(Certificate::from_der(der).context("a certificate that is compiled in")?);
-    }
-    for (path, pem) in bundles(&options.ca_bundles)? {
-        let more = Certificate::from_pem_bundle(pem.as_bytes())
-            .ok()
-            .filter(|more| !more.is_empty());
-        let more = more.with_context(|| format!("{} holds no certificate in PEM form", path.display()))?;
-        roots.extend(more);
-    }
-    Ok(Inner::builder()
-        .user_agent(concat!("pgsetup/", env!("CARGO_PKG_VERSION")))
-        .tls_certs_only(roots)
-        .tls_danger_accept_invalid_certs(options.is_unverified)
-        .connect_timeout(options.connect_timeout)
-        .timeout(options.stall_timeout)
-        .tcp_keepalive(Duration::from_secs(15))
-        .pool_max_idle_per_host(options.per_host)
-        .referer(false))
-}
-
 /// Whether a file of this length may be downloaded, and fits on the disk.
 fn check_room(request: Request, partial: &Partial, length: Option<u64>) -> Result<(), Failure> {
     let Some(length) = length else { return Ok(()) };
@@ -587,16 +516,6 @@ impl Drop for Permit<'_> {
 /// The guarded value, also after another thread panicked: what is guarded here is whole at any time.
 fn unpoisoned<'a, T>(lock: Result<MutexGuard<'a, T>, PoisonError<MutexGuard<'a, T>>>) -> MutexGuard<'a, T> {
     lock.unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The additional certificates.
-fn bundles(paths: &[PathBuf]) -> Result<Vec<(&Path, String)>> {
-    let read = |path| {
-        let pem = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the certificates in {}", Path::display(path)))?;
-        Ok((path, pem))
-    };
-    paths.iter().map(PathBuf::as_path).map(read).collect()
 }
 
 /// Follows a redirect, unless it leads in a circle or out of what is encrypted.
@@ -690,30 +609,6 @@ pub fn is_loopback(url: &Url) -> bool {
 fn host_of(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     url.host_str().unwrap_or_default().to_owned() + &port
-}
-
-/// The innermost reason that an error knows, which is the one that tells something.
-pub(super) fn cause(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(inner) = innermost.source() {
-        innermost = inner;
-    }
-    innermost.to_string()
-}
-
-fn is_certificate(error: &reqwest::Error) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = error.source();
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return matches!(tls, rustls::Error::InvalidCertificate(_));
-        }
-        // An IO error does not name what it wraps as its source, and may wrap another one.
-        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    false
 }
 
 /// Bytes that an ordinary user may still write below `dir`.

@@ -28,10 +28,10 @@ use reqwest::header::{self, HeaderValue};
 use reqwest::{StatusCode, Url, redirect};
 
 use super::cache::Cache;
-use super::http::{self, HttpOptions};
+use super::reapi::{self, Blob};
 use crate::artifact::{Entry, Key};
 use crate::digest::{Hashes, Sha256};
-use crate::reapi::{self, Blob};
+use crate::host::net::{self, HttpOptions};
 
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
@@ -142,7 +142,7 @@ impl Remote {
             ca_bundles: options.ca_bundle.clone().into_iter().collect(),
             ..HttpOptions::default()
         };
-        let client = http::builder(&http_options)?
+        let client = net::builder(&http_options)?
             .connect_timeout(options.budget.min(http_options.connect_timeout))
             // Whoever waits gives up before that; this ends the thread that was left behind.
             .timeout(options.budget + Duration::from_secs(1))
@@ -431,7 +431,7 @@ impl Server {
         let mut response = match request.send() {
             Ok(response) => response,
             Err(error) => {
-                send(Piece::Broken(http::cause(&error)));
+                send(Piece::Broken(net::cause(&error)));
                 return;
             }
         };
@@ -473,7 +473,7 @@ impl Server {
                 None
             }
             Err(error) => {
-                self.refuse_uploads(&http::cause(&error));
+                self.refuse_uploads(&net::cause(&error));
                 None
             }
         }
@@ -525,7 +525,7 @@ impl Server {
                     return;
                 }
                 Ok(response) => return self.refuse_uploads(&refusal(response.status())),
-                Err(error) => return self.refuse_uploads(&http::cause(&error)),
+                Err(error) => return self.refuse_uploads(&net::cause(&error)),
             }
         }
     }

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::artifacts::{ENTRIES, REFUSED, entry_in};
+use super::entries::{ENTRIES, REFUSED, entry_in};
 use crate::digest::{Hashes, Sha256};
 
 /// A partial file that nobody has touched for this long is not going to be finished.

@@ -3,21 +3,14 @@
 //! An entry is written after the file it names, in one move, so there is none for what is not there yet. A file that
 //! was pruned or damaged since makes its entry worthless, which is found out when it is read.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
+use std::{fs, io};
 
 use super::cache::{Cache, Partial, remove_if_there, replace};
+use super::entries::{ENTRIES, REFUSED};
 use crate::artifact::{Entry, Key};
 use crate::digest::Sha256;
-
-/// The directory of entries in a cache.
-pub(super) const ENTRIES: &str = "artifact";
-/// The directory of keys whose artifact was refused after it had been kept, each with the reason. What another machine's
-/// cache has for such a key is not asked for again; one that is made here takes the mark away.
-pub(super) const REFUSED: &str = "refused";
 
 /// What the cache has for a key.
 #[derive(Debug)]
@@ -103,36 +96,13 @@ impl Cache {
     }
 }
 
-/// The entries of the cache in `dir` by the digest of the file that each names.
-///
-/// # Errors
-/// The directory cannot be read.
-pub fn artifacts(dir: &Path) -> io::Result<BTreeMap<String, Entry>> {
-    let entries = match fs::read_dir(dir.join(ENTRIES)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        entries => entries?,
-    };
-    let mut found = BTreeMap::new();
-    for entry in entries {
-        if let Some(entry) = entry_in(&entry?.path()) {
-            found.insert(entry.sha256.to_string(), entry);
-        }
-    }
-    Ok(found)
-}
-
-/// The entry in the file at `path`, which is named by its key.
-pub(super) fn entry_in(path: &Path) -> Option<Entry> {
-    let key = path.file_name()?.to_str()?.parse().ok()?;
-    Entry::parse(Key(key), &fs::read_to_string(path).ok()?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::host::cache::{Keep, prune};
+    use crate::store::cache::{Keep, prune};
+    use crate::store::entries::artifacts;
 
     fn kept(cache: &Cache, key: Key) -> Entry {
         let right = cache.begin_artifact(key).unwrap();

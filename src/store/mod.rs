@@ -2,6 +2,12 @@
 //!
 //! A store knows keys, entries and packed trees, and nothing of steps or components.
 
+pub mod artifacts;
+pub mod cache;
+pub mod entries;
+pub mod reapi;
+pub mod remote;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,9 +19,9 @@ use crate::archive::pack::pack;
 use crate::archive::tree::{Limits, UnpackError};
 use crate::archive::unpack;
 use crate::artifact::{Entry, Inputs, Key};
-use crate::host::artifacts::{Found, Right};
-use crate::host::cache::{Cache, Partial};
-use crate::host::remote::{Judge, Remote};
+use artifacts::{Found, Right};
+use cache::{Cache, Partial};
+use remote::{Judge, Remote};
 
 /// What a stage may unpack to: as much as a source, and its links are judged when it is merged.
 fn limits() -> Limits {

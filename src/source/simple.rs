@@ -7,8 +7,8 @@ use html5gum::{StartTag, Token, Tokenizer};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 
+use super::http::Url;
 use crate::digest::Sha256;
-use crate::host::http::Url;
 
 /// What is asked for, as pip asks: JSON rather than HTML.
 pub const ACCEPT: &str =

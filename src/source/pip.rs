@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use super::http::Login;
 use crate::host;
-use crate::host::http::Login;
 
 /// The index where pip is not configured to use another one.
 const DEFAULT_INDEX: &str = "https://pypi.org/simple";
