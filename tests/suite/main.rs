@@ -30,6 +30,7 @@ mod phrases;
 mod problems;
 mod reference;
 mod remote;
+mod repository;
 mod sbom;
 mod schemas;
 mod seeing;
