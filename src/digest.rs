@@ -4,10 +4,12 @@
 //! value here, and what is no digest never becomes a value. Whoever pastes the wrong kind of digest is told
 //! which kind it is, because "invalid checksum" has sent people to the wrong page for years.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::{self, Read};
 use std::str::FromStr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
@@ -90,7 +92,7 @@ impl Hashes {
 
 impl<const N: usize> fmt::Display for Digest<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&to_hexadecimal(&self.0))
     }
 }
 
@@ -326,34 +328,14 @@ fn hexadecimal(text: &str) -> Option<Vec<u8>> {
         .flatten()
 }
 
+/// Lower-case hexadecimal digits.
 pub fn to_hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes of a base64 text (RFC 4648, section 4) whose length is a multiple of four.
+/// Bytes of a base64 text (RFC 4648, section 4), unless it is empty.
 fn base64(text: &str) -> Option<Vec<u8>> {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let body = text.trim_end_matches('=');
-    let padding = text.len() - body.len();
-    if body.is_empty() || padding > 2 || !text.len().is_multiple_of(4) {
-        return None;
-    }
-    let (mut bytes, mut bits, mut held) = (Vec::new(), 0u32, 0);
-    for c in body.bytes() {
-        let value = ALPHABET.iter().position(|&a| a == c)?;
-        bits = bits << 6 | u32::try_from(value).ok()?;
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from(bits >> held & 0xff).ok()?);
-        }
-    }
-    Some(bytes)
+    BASE64.decode(text).ok().filter(|bytes| !bytes.is_empty())
 }
 
 #[cfg(test)]

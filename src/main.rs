@@ -49,6 +49,7 @@ mod hint;
 mod host;
 mod image;
 mod layout;
+mod lock;
 mod manifest;
 mod outcome;
 mod pattern;

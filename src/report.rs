@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::failure::Failure;
 use crate::host;
+use crate::lock::lock;
 use crate::run::Unfinished;
 
 /// How many names a list of steps shows.
@@ -117,7 +118,7 @@ impl Reporter {
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<String, ProgressBar>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
 
     /// The page at the end of an installation that failed: every failed step with its reasons, and what was not tried.

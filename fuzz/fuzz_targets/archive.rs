@@ -6,21 +6,12 @@
 /// What unpacks; not what packs, which knows the machine.
 #[path = "../../src/archive"]
 mod archive {
-    mod bunzip2;
     mod tar;
     pub mod tree;
     pub mod unpack;
-    mod zip;
 }
 #[path = "../../src/digest.rs"]
 mod digest;
-
-/// What `bunzip2` asks for.
-mod host {
-    pub fn processors() -> usize {
-        2
-    }
-}
 
 use std::fs;
 use std::path::Path;

@@ -1,9 +1,7 @@
 //! Archives: what is unpacked is a source or a stage, what is packed a stage or the symbols for debuggers.
 
-mod bunzip2;
 pub mod pack;
 pub mod symbols;
 mod tar;
 pub mod tree;
 pub mod unpack;
-mod zip;

@@ -99,7 +99,7 @@ fn add_tar_entry(
     match kind {
         // Before there was a type for directories, the slash at the end was the sign.
         EntryType::Regular if name.ends_with(b"/") && size == 0 => tree.add_directory(&name, attributes),
-        EntryType::Regular | EntryType::Continuous => tree.add_file(&name, attributes, entry, Some(size)),
+        EntryType::Regular | EntryType::Continuous => tree.add_file(&name, attributes, entry, size),
         EntryType::Directory => tree.add_directory(&name, attributes),
         EntryType::Symlink => tree.add_link(&name, &link),
         EntryType::Link => tree.add_second_name(&name, &link),

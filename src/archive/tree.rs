@@ -89,7 +89,7 @@ impl fmt::Display for UnpackError {
 
 impl std::error::Error for UnpackError {}
 
-/// A shorthand for this module and for `zip`.
+/// A shorthand.
 pub(super) type Result<T> = std::result::Result<T, UnpackError>;
 
 /// The error of [`Limited`], to be told apart from a damaged archive.
@@ -198,7 +198,7 @@ impl Tree {
         name: &[u8],
         attributes: Attributes,
         content: &mut impl Read,
-        size: Option<u64>,
+        size: u64,
     ) -> Result<()> {
         if attributes.mode & 0o6000 != 0 {
             return Err(refused(
@@ -238,7 +238,7 @@ impl Tree {
             }
         }
         self.bytes += written;
-        if size.is_some_and(|size| size != written) {
+        if size != written {
             let name = String::from_utf8_lossy(name);
             return Err(UnpackError::Damaged(format!("it ends within {name:?}")));
         }

@@ -1,4 +1,4 @@
-//! Unpacking: tar with gzip, bzip2, xz or zstd or plain, and zip, told apart by content and never by name.
+//! Unpacking: tar with gzip, bzip2, xz or zstd or plain, told apart by content and never by name.
 //!
 //! An archive is verified before it gets here, so what it does is what upstream did; all the same nothing in it
 //! is taken on trust. It is unpacked into a directory of its own that gets its name at the end, so that a refused
@@ -17,7 +17,6 @@ use std::time::Instant;
 
 use super::tar::{Limited, is_tar, unpack_tar};
 use super::tree::{Limits, Node, Result, Tree, UnpackError, Unpacked, at};
-use super::{bunzip2, zip};
 use crate::digest::Sha256;
 
 /// Memory that a decompressor may ask for. `xz -9` and `zstd --long=25` stay below it.
@@ -44,11 +43,8 @@ pub fn unpack(file: &Path, into: &Path, strip: u8, limits: &Limits) -> Result<Un
     let mut tree = Tree::begin(into, strip, *limits)?;
     match open(source).map_err(|error| at(file, error))? {
         Opened::Stream(stream) => unpack_tar(stream, &mut tree)?,
-        Opened::Zip(source) => zip::unpack(source, &mut tree)?,
-        Opened::Unknown(head) => {
-            let why = format!(
-                "it is neither a tar (plain, gzip, bzip2, xz, zstd) nor a zip; it begins with {head:?}"
-            );
+        Opened::Unknown(what) => {
+            let why = format!("it is not a tar (plain, gzip, bzip2, xz, zstd): it {what}");
             return Err(UnpackError::Damaged(why));
         }
     }
@@ -59,12 +55,12 @@ pub fn unpack(file: &Path, into: &Path, strip: u8, limits: &Limits) -> Result<Un
 /// directories before what is in them. Is over soon after `until`.
 ///
 /// # Errors
-/// What [`unpack`] would refuse, a zip, or something that takes longer than it may.
+/// What [`unpack`] would refuse, or something that takes longer than it may.
 pub fn inspect(file: &Path, limits: &Limits, until: Instant) -> Result<Vec<(PathBuf, Member)>> {
     let mut tree = Tree::new(None, 0, *limits);
     match open(File::open(file).map_err(|error| at(file, error))?).map_err(|error| at(file, error))? {
         Opened::Stream(stream) => unpack_tar(Box::new(Timed { inner: stream, until }), &mut tree)?,
-        Opened::Zip(_) | Opened::Unknown(_) => {
+        Opened::Unknown(_) => {
             return Err(UnpackError::Damaged("it is no tar".to_owned()));
         }
     }
@@ -91,13 +87,13 @@ pub fn tar_digest(file: &Path) -> io::Result<Sha256> {
             inner: stream,
             left: Limits::default().bytes,
         }),
-        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "not a tar")),
+        Opened::Unknown(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "not a tar")),
     }
 }
 
 enum Opened {
     Stream(Box<dyn Read>),
-    Zip(File),
+    /// What it does or is instead.
     Unknown(String),
 }
 
@@ -109,7 +105,9 @@ fn open(mut file: File) -> io::Result<Opened> {
     let buffered = |file| BufReader::with_capacity(128 * 1024, file);
     Ok(match head.as_slice() {
         [0x1f, 0x8b, ..] => Opened::Stream(Box::new(flate2::bufread::MultiGzDecoder::new(buffered(file)))),
-        [b'B', b'Z', b'h', ..] => Opened::Stream(bunzip2::reader(file)?),
+        [b'B', b'Z', b'h', ..] => {
+            Opened::Stream(Box::new(bzip2::bufread::MultiBzDecoder::new(buffered(file))))
+        }
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
             let most = u32::try_from(DICTIONARY_BYTES / 1024).unwrap_or(u32::MAX);
             let reader = lzma_rust2::XzReader::new_mem_limit(buffered(file), true, most);
@@ -124,9 +122,16 @@ fn open(mut file: File) -> io::Result<Opened> {
                 reader.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
             Opened::Stream(Box::new(reader))
         }
-        [b'P', b'K', 3, 4, ..] => Opened::Zip(file),
+        [b'P', b'K', 3, 4, ..] => {
+            let hint = "is a zip; the tag in upstream's repository can be downloaded as a tar";
+            Opened::Unknown(hint.to_owned())
+        }
         head if is_tar(head) => Opened::Stream(Box::new(buffered(file))),
-        head => Opened::Unknown(String::from_utf8_lossy(&head[..head.len().min(40)]).into_owned()),
+        [] => Opened::Unknown("is empty".to_owned()),
+        head => {
+            let head = String::from_utf8_lossy(&head[..head.len().min(40)]);
+            Opened::Unknown(format!("begins with {head:?}"))
+        }
     })
 }
 

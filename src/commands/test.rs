@@ -374,7 +374,7 @@ fn tell(args: &TestArgs, outcomes: &[Outcome], reporter: &Reporter) -> Result<()
         (OutcomeFormat::Text, Some(_)) => format!("{}{counts}\n", lines()),
         (OutcomeFormat::Json, _) => json::render(outcomes).because(Cause::Internal)?,
         (OutcomeFormat::Tap, _) => tap::render(outcomes),
-        (OutcomeFormat::Junit, _) => junit::render(outcomes)?,
+        (OutcomeFormat::Junit, _) => junit::render(outcomes),
     };
     match &args.output {
         None => reporter.result(&text).because(Cause::Internal)?,

@@ -1,11 +1,12 @@
 //! The file of `--trace`: whole and valid from the start of an installation on, however that ends.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::Result;
 
 use crate::host::local;
+use crate::lock::lock;
 use crate::trace;
 
 /// A trace that grows, and the file it belongs into.
@@ -32,7 +33,7 @@ impl Trace {
 
     /// Takes a trace that has come further. It is not written yet.
     pub fn update(&self, text: String) {
-        *self.text.lock().unwrap_or_else(PoisonError::into_inner) = text;
+        *lock(&self.text) = text;
     }
 
     /// Writes what is known.
@@ -40,9 +41,6 @@ impl Trace {
     /// # Errors
     /// The file cannot be written.
     pub fn write(&self) -> Result<()> {
-        local::write_text(
-            &self.path,
-            &self.text.lock().unwrap_or_else(PoisonError::into_inner),
-        )
+        local::write_text(&self.path, &lock(&self.text))
     }
 }

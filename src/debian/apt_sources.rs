@@ -4,6 +4,9 @@
 //! Debian. Read from `/etc/apt`, in both formats of sources.list(5): one line each, and
 //! deb822. Third-party repositories are no Debian archive and are left out; so are addresses that are not http.
 
+use std::collections::BTreeMap;
+
+use super::deb822::paragraphs;
 use crate::host::Host;
 
 /// The directory of apt's configuration.
@@ -161,30 +164,18 @@ fn parse_line(line: &str) -> Option<Entry> {
     })
 }
 
-/// Stanzas of fields; a line that begins with white space goes on with the field before it.
+/// The entries of a file in deb822.
 fn parse_deb822(text: &str) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    let mut stanza: Vec<(String, String)> = Vec::new();
-    for line in lines.chain([""]) {
-        if line.trim().is_empty() {
-            entries.extend(stanza_entries(&stanza));
-            stanza.clear();
-        } else if line.starts_with([' ', '\t']) {
-            if let Some((_, value)) = stanza.last_mut() {
-                value.push(' ');
-                value.push_str(line.trim());
-            }
-        } else if let Some((name, value)) = line.split_once(':') {
-            stanza.push((name.trim().to_ascii_lowercase(), value.trim().to_owned()));
-        }
-    }
-    entries
+    paragraphs(text)
+        .flat_map(|stanza| stanza_entries(&stanza))
+        .collect()
 }
 
-fn stanza_entries(stanza: &[(String, String)]) -> Vec<Entry> {
+fn stanza_entries(stanza: &BTreeMap<String, String>) -> Vec<Entry> {
     let words = |name: &str| -> Vec<String> {
-        let fields = stanza.iter().filter(|(field, _)| field == name);
+        let fields = stanza
+            .iter()
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name));
         fields
             .flat_map(|(_, value)| value.split_whitespace().map(str::to_owned))
             .collect()

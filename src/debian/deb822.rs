@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-/// The fields of each paragraph of a control file, continuation lines joined.
+/// The fields of each paragraph, continuation lines joined by newlines. Lines that begin with `#` are comments.
 pub(super) fn paragraphs(text: &str) -> impl Iterator<Item = BTreeMap<String, String>> {
-    text.split("\n\n").filter_map(|paragraph| {
-        let mut fields: BTreeMap<String, String> = BTreeMap::new();
-        let mut last = String::new();
-        for line in paragraph.lines() {
-            if line.starts_with([' ', '\t']) {
-                if let Some(value) = fields.get_mut(&last) {
-                    value.push('\n');
-                    value.push_str(line.trim());
-                }
-            } else if let Some((name, value)) = line.split_once(':') {
-                name.clone_into(&mut last);
-                fields.insert(last.clone(), value.trim().to_owned());
+    let (mut paragraphs, mut fields, mut last) =
+        (Vec::new(), BTreeMap::<String, String>::new(), String::new());
+    for line in text.lines().filter(|line| !line.starts_with('#')).chain([""]) {
+        if line.trim().is_empty() {
+            paragraphs.extend(Some(std::mem::take(&mut fields)).filter(|fields| !fields.is_empty()));
+        } else if line.starts_with([' ', '\t']) {
+            if let Some(value) = fields.get_mut(&last) {
+                value.push('\n');
+                value.push_str(line.trim());
             }
+        } else if let Some((name, value)) = line.split_once(':') {
+            name.trim().clone_into(&mut last);
+            fields.insert(last.clone(), value.trim().to_owned());
         }
-        (!fields.is_empty()).then_some(fields)
-    })
+    }
+    paragraphs.into_iter()
 }
 
 pub fn field(fields: &BTreeMap<String, String>, name: &str) -> String {

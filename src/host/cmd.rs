@@ -12,7 +12,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustix::process::{
@@ -21,6 +21,7 @@ use rustix::process::{
 
 use super::{Host, environment, usage};
 use crate::command::Command;
+use crate::lock::lock;
 use crate::timing::{Ran, Span};
 
 /// Variables that every command gets. Tools must answer in one language, ask nothing, and write no byte code.
@@ -77,7 +78,7 @@ impl Log {
     }
 
     fn ran(&self) -> std::sync::MutexGuard<'_, Vec<Ran>> {
-        self.ran.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ran)
     }
 
     /// A log that nobody reads.
@@ -176,7 +177,7 @@ struct Running {
 
 impl Running {
     fn groups(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Signal>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.groups)
     }
 }
 

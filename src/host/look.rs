@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::Host;
 use super::entry::{FileKind, Found, TEMPORARY, entries, leads_nowhere, look_at, open};
-use crate::digest::{Hashes, Sha256};
+use crate::digest::{Hashes, Sha256, to_hexadecimal};
 
 impl Host {
     /// What stands at the path itself, links not followed; `None` where nothing does.
@@ -178,7 +178,7 @@ impl Host {
         // File systems without such attributes, and files without this one, answer with an error.
         let length =
             rustix::fs::lgetxattr(self.locate(inside).ok()?, "security.capability", &mut value[..]).ok()?;
-        Some(value[..length].iter().map(|byte| format!("{byte:02x}")).collect())
+        Some(to_hexadecimal(&value[..length]))
     }
 
     /// Visits everything of the image below the root, parents before children, in the order of names: not what is

@@ -13,6 +13,7 @@ use object::elf::{self, FileHeader32, FileHeader64};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, ReadCache};
 
+use crate::digest::to_hexadecimal;
 use crate::host::Host;
 use crate::host::entry::leads_nowhere;
 
@@ -192,9 +193,7 @@ fn build_id<H: FileHeader<Endian = Endianness>>(data: &[u8]) -> object::Result<O
         };
         while let Some(note) = notes.next()? {
             if note.name() == b"GNU" && note.n_type(endian) == elf::NT_GNU_BUILD_ID {
-                return Ok(Some(
-                    note.desc().iter().map(|byte| format!("{byte:02x}")).collect(),
-                ));
+                return Ok(Some(to_hexadecimal(note.desc())));
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Build, Lane, PackageInstallation, Part, Phase, Plan, Step, WantedPackage, artifact, prove,
+    Action, Build, Lane, PackageInstallation, Part, Phase, Plan, Step, WantedPackage, apt, artifact, prove,
     python, recipe,
 };
 use crate::artifact::Recipe;
@@ -170,12 +170,12 @@ impl<'a> Builder<'a> {
             Lane::Dpkg,
             3,
             &[record],
-            Action::Run(vec![update_package_lists()]),
+            Action::Run(vec![apt::update_package_lists()]),
         );
         let names = self.packages.iter().map(|package| package.name.as_str());
         let look_up = Action::LookUpArtifacts {
             recipes: self.recipes.clone(),
-            simulation: simulated_installation(names),
+            simulation: apt::simulated_installation(names),
         };
         let look_up = self.step("look up artifacts", Lane::Dpkg, 1, &[update], look_up);
         self.because(
@@ -584,46 +584,6 @@ fn weight(extension: &Extension) -> u32 {
 fn fetched(sources: &[(String, Vec<Id>)], slug: &str) -> Vec<Id> {
     let own = sources.iter().filter(|(name, _)| name == slug);
     own.flat_map(|(_, ids)| ids.iter().copied()).collect()
-}
-
-/// Brings apt's lists up to date, without the descriptions of packages in many languages, which nobody reads.
-pub fn update_package_lists() -> Command {
-    let options = [
-        "update",
-        "--quiet",
-        "--error-on=any",
-        "-o",
-        "Acquire::Languages=none",
-    ];
-    Command::new("apt-get", options)
-}
-
-/// Asks apt what an installation of all these packages would bring.
-fn simulated_installation<'p>(packages: impl Iterator<Item = &'p str>) -> Command {
-    let options = ["--simulate", "--quiet", "--no-install-recommends"];
-    Command::new("apt-get", ["install"])
-        .args(options)
-        .arg("--")
-        .args(packages.map(str::to_owned))
-}
-
-/// Installs packages.
-pub(super) fn install_packages(names: &[String]) -> Command {
-    let options = ["install", "--yes", "--quiet", "--no-install-recommends"];
-    // Ask the same question of dpkg every time: keep a configuration file that is there.
-    let dpkg = [
-        "-o",
-        "Dpkg::Options::=--force-confold",
-        // A layer that is cut off is thrown away, so dpkg need not wait for the disk after each file.
-        "-o",
-        "Dpkg::Options::=--force-unsafe-io",
-        "-o",
-        "Dpkg::Use-Pty=0",
-    ];
-    Command::new("apt-get", options)
-        .args(dpkg)
-        .arg("--")
-        .args(names.iter().cloned())
 }
 
 /// Every package of the image with what wants it, by name. What is wanted at run time is not a build package.

@@ -3,6 +3,7 @@
 //! A plan is a value. Building it does no IO and cannot fail, and the same manifests give the same plan on every
 //! machine. What `pgsetup plan` prints is this value, and it is what `pgsetup install` runs.
 
+pub mod apt;
 mod artifact;
 mod build;
 pub mod dot;
@@ -21,7 +22,7 @@ use crate::manifest::image::{Prune, User};
 use crate::resolve::{Declared, Directory, Distribution, Extension, Resolved, Source};
 use crate::target::Target;
 
-pub use build::{build, leaves, update_package_lists};
+pub use build::{build, leaves};
 pub use prove::{Tests, tests};
 
 /// What to do, in an order in which every step comes after those it needs.
@@ -200,7 +201,7 @@ pub struct PackageInstallation {
 impl PackageInstallation {
     /// The command that installs some of its packages.
     pub fn command_for(names: &[String]) -> Command {
-        build::install_packages(names)
+        apt::install_packages(names)
     }
 
     /// Every package that it may install by name.

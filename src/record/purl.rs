@@ -1,6 +1,6 @@
 //! Package URLs and CPE names: how scanners know a component.
 
-use std::fmt::Write as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::receipt::{Component, ComponentKind, PackageVersion, Receipt};
 use super::sbom::operating_system;
@@ -57,17 +57,15 @@ pub fn cpe(component: &Component) -> Option<String> {
         .then(|| format!("cpe:2.3:a:postgresql:postgresql:{version}:*:*:*:*:*:*:*"))
 }
 
-/// Percent-encoding as package URLs want it (purl-spec): everything but letters, digits, `.`, `-`, `_`, `~` and
-/// the colon.
+/// What package URLs write as it is (purl-spec): letters, digits, `.`, `-`, `_`, `~` and the colon.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':');
+
+/// Percent-encoding as package URLs want it.
 pub fn percent(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b".-_~:".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
+    utf8_percent_encode(text, ENCODED).to_string()
 }

@@ -3,6 +3,8 @@
 //! No IO, no clock, nothing random: identifiers are made of the receipt's digest, so the same image has the same
 //! documents. Scanners find Debian and Python packages without help; what was compiled they only find here.
 
+use chrono::{DateTime, SecondsFormat};
+
 use super::receipt::{Component, ComponentKind, Receipt};
 use crate::digest::Sha256;
 
@@ -39,28 +41,13 @@ pub fn digest(receipt: &Receipt) -> String {
     Sha256::of(receipt.to_json().unwrap_or_default().as_bytes()).to_string()
 }
 
-/// Seconds since 1970 as RFC 3339 has them, in UTC (the days by Howard Hinnant's `civil_from_days`).
+/// Seconds since 1970 as RFC 3339 has them, in UTC.
 pub fn time(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_of_year = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_of_year + 2) / 5 + 1;
-    let month = if month_of_year < 10 {
-        month_of_year + 3
-    } else {
-        month_of_year - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3_600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    let time = i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    time.unwrap_or_default()
+        .to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]

@@ -13,16 +13,18 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
+use chrono::DateTime;
 use reqwest::blocking::{Client as Inner, Response};
 use reqwest::header::{self, HeaderMap};
 use reqwest::{StatusCode, redirect};
 
 use crate::host::net::{HttpOptions, builder, cause, is_certificate};
+use crate::lock::lock;
 use crate::store::cache::{Partial, PartialOrigin};
 
 pub use reqwest::Url;
@@ -478,9 +480,9 @@ struct Hosts {
 impl Hosts {
     /// Waits for a place at `host`.
     fn enter(&self, host: &str, most: usize) -> Permit<'_> {
-        let mut busy = unpoisoned(self.busy.lock());
+        let mut busy = lock(&self.busy);
         while busy.get(host).is_some_and(|n| *n >= most.max(1)) {
-            busy = unpoisoned(self.left.wait(busy));
+            busy = self.left.wait(busy).unwrap_or_else(PoisonError::into_inner);
         }
         *busy.entry(host.to_owned()).or_default() += 1;
         Permit {
@@ -491,11 +493,11 @@ impl Hosts {
 
     /// Notes that no attempt has reached `host`, so that the next source does not wait as long for it again.
     fn bury(&self, host: &str) {
-        unpoisoned(self.dead.lock()).insert(host.to_owned());
+        lock(&self.dead).insert(host.to_owned());
     }
 
     fn is_dead(&self, host: &str) -> bool {
-        unpoisoned(self.dead.lock()).contains(host)
+        lock(&self.dead).contains(host)
     }
 }
 
@@ -506,16 +508,11 @@ struct Permit<'a> {
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if let Some(n) = unpoisoned(self.hosts.busy.lock()).get_mut(&self.host) {
+        if let Some(n) = lock(&self.hosts.busy).get_mut(&self.host) {
             *n -= 1;
         }
         self.hosts.left.notify_all();
     }
-}
-
-/// The guarded value, also after another thread panicked: what is guarded here is whole at any time.
-fn unpoisoned<'a, T>(lock: Result<MutexGuard<'a, T>, PoisonError<MutexGuard<'a, T>>>) -> MutexGuard<'a, T> {
-    lock.unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Follows a redirect, unless it leads in a circle or out of what is encrypted.
@@ -578,7 +575,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date = httpdate::parse_http_date(value).ok()?;
+    // The dates of HTTP (RFC 9110, 5.6.7) are those of mail.
+    let date = SystemTime::from(DateTime::parse_from_rfc2822(value).ok()?);
     Some(date.duration_since(SystemTime::now()).unwrap_or_default())
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context as _, Result};
 use percent_encoding::percent_decode_str;
@@ -19,6 +19,7 @@ use super::simple::{self, Link, normalised};
 use super::{Kind, Progress, Wanted};
 use crate::digest::Sha256;
 use crate::host;
+use crate::lock::lock;
 use crate::store::cache::Cache;
 
 /// The longest page that is read; those of the largest projects have some megabytes.
@@ -388,9 +389,4 @@ fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
         }
     }
     distinct
-}
-
-/// The guarded value, also after another thread panicked: what is guarded here is whole at any time.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

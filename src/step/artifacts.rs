@@ -7,18 +7,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{Context, lock, merge};
+use super::{Context, merge};
 use crate::artifact::{Inputs, Key, Recipe};
 use crate::command::Command;
 use crate::debian::dpkg::{self, Dpkg};
 use crate::failure::{Cause, Failure};
 use crate::host::{Host, Log};
 use crate::layout;
+use crate::lock::lock;
 use crate::store::{self, Artifact, Pending, Wanted};
 
 /// What is known of every artifact of an installation, by the component's slug.
@@ -56,7 +57,7 @@ enum State<'a> {
 
 impl<'a> Known<'a> {
     fn state(&self) -> std::sync::MutexGuard<'_, State<'a>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// What is looked for.

@@ -29,7 +29,7 @@ pub mod user;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::archive::symbols::Archive;
@@ -39,6 +39,7 @@ use crate::host::{Host, Log, usage};
 use crate::image::base::{PackagesBefore, Purged};
 use crate::image::needs::Needs;
 use crate::layout;
+use crate::lock::lock;
 use crate::outcome::Outcome;
 use crate::plan::{Action, Part, Step};
 use crate::record::inventory::{Content, InstalledFile, Inventory};
@@ -187,11 +188,6 @@ impl<'a> State<'a> {
         // Every plan looks them up before any step asks.
         self.artifacts.get_or_init(Artifacts::default)
     }
-}
-
-/// A lock whose data is whole even when a step panicked: every change under it is one insertion.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Performs one step; returns what came of it, or `None` where it cannot be done yet.

@@ -12,6 +12,7 @@ use crate::command::Command;
 use crate::debian::dpkg::{Dpkg, Package};
 use crate::host::{Host, Log};
 use crate::image::base::{Kept, PackagesBefore, Purged};
+use crate::plan::apt;
 
 /// Why packages stay that were only wanted by builds.
 pub const BUILD_PACKAGES_STAY: &str = "build packages stay";
@@ -43,11 +44,11 @@ pub fn purge(
         let names: Vec<&str> = purged.removed.keys().map(String::as_str).collect();
         let wanted: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let answer = host
-            .capture(&apt_get(&["--simulate", "purge"], &names), log)
+            .capture(&apt::remove_packages(&["--simulate", "purge"], &names), log)
             .context("cannot ask apt what a purge would remove")?;
         compare(&wanted, &answer)?;
         announce(&purged.removed)?;
-        host.run(&apt_get(&["--yes", "purge"], &names), log)
+        host.run(&apt::remove_packages(&["--yes", "purge"], &names), log)
             .context("cannot purge packages")?;
     }
     mark(host, log, before, keep)?;
@@ -118,23 +119,6 @@ fn decide(dpkg: &Dpkg, before: &PackagesBefore, keep: &BTreeMap<String, String>)
         bail!("{} is essential and was not in the base", essential.name);
     }
     Ok(purged)
-}
-
-fn apt_get(words: &[&str], packages: &[&str]) -> Command {
-    let options = [
-        "-qq",
-        "-o",
-        "APT::Get::AutomaticRemove=false",
-        // A build that is cut off is thrown away, so dpkg need not wait for the disk after each file.
-        "-o",
-        "Dpkg::Options::=--force-unsafe-io",
-        "-o",
-        "Dpkg::Use-Pty=0",
-    ];
-    Command::new("apt-get", options)
-        .args(words.iter().copied())
-        .arg("--")
-        .args(packages.iter().copied())
 }
 
 /// Compares what apt would do (the lines `Purg`, `Remv`, `Inst` of a simulation) with what it is wanted to do.

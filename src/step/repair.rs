@@ -11,7 +11,7 @@ use crate::debian::states::Condition;
 use crate::failure::{Cause, Failure};
 use crate::host::entry::TEMPORARY;
 use crate::host::{Host, Log};
-use crate::plan::update_package_lists;
+use crate::plan::apt;
 
 /// How many packages a message names.
 const NAMES: usize = 6;
@@ -68,23 +68,8 @@ pub fn packages(host: &Host, log: &Log, say: &dyn Fn(&str)) -> Result<Vec<String
     }
     if !unsettled(host)?.is_empty() {
         // The lists may be gone, or older than the archive.
-        host.run(&update_package_lists(), log)?;
-        let options = [
-            "install",
-            "--yes",
-            "--quiet",
-            "--fix-broken",
-            "--no-install-recommends",
-            "-o",
-            "APT::Get::AutomaticRemove=false",
-            "-o",
-            "Dpkg::Options::=--force-confold",
-            "-o",
-            "Dpkg::Options::=--force-unsafe-io",
-            "-o",
-            "Dpkg::Use-Pty=0",
-        ];
-        host.run(&Command::new("apt-get", options), log)?;
+        host.run(&apt::update_package_lists(), log)?;
+        host.run(&apt::complete_packages(), log)?;
     }
     let left = unsettled(host)?;
     if left.is_empty() {

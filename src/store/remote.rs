@@ -17,7 +17,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -32,6 +32,7 @@ use super::reapi::{self, Blob};
 use crate::artifact::{Entry, Key};
 use crate::digest::{Hashes, Sha256};
 use crate::host::net::{self, HttpOptions};
+use crate::lock::lock;
 
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
@@ -170,7 +171,7 @@ impl Remote {
 
     /// Brings the artifact of `key` into `cache`, where the server has it and has it in time, and `judge` finds nothing wrong.
     pub fn fetch(&self, key: Key, cache: &Cache, judge: &Judge<'_>) -> Option<Entry> {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = lock(&self.left);
         if self.server.is_off.load(Ordering::SeqCst) {
             return None;
         }
@@ -212,7 +213,7 @@ impl Remote {
     }
 
     fn queue(&self, upload: Upload) {
-        let uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        let uploads = lock(&self.uploads);
         if let Some(uploads) = &*uploads {
             self.server.waiting.fetch_add(1, Ordering::SeqCst);
             // The thread is there for as long as the queue is.
@@ -222,7 +223,7 @@ impl Remote {
 
     /// Waits for the uploads, for as long as the budget lasts.
     pub fn finish(&self) {
-        let uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let uploads = lock(&self.uploads).take();
         let Some(Uploads { queue, done }) = uploads else {
             return;
         };
@@ -231,7 +232,7 @@ impl Remote {
         if gave_up.iter().any(|flag| flag.load(Ordering::SeqCst)) {
             return;
         }
-        let left = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = *lock(&self.left);
         if done.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
             let count = self.server.waiting.load(Ordering::SeqCst);
             self.server.note(format!(
@@ -243,7 +244,7 @@ impl Remote {
 
     /// What is to be said of the cache since the last time.
     pub fn take_notes(&self) -> Vec<String> {
-        std::mem::take(&mut self.server.notes.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.server.notes))
     }
 }
 
@@ -272,10 +273,7 @@ enum Piece {
 
 impl Server {
     fn note(&self, text: String) {
-        self.notes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(text);
+        lock(&self.notes).push(text);
     }
 
     /// Nobody asks the server again.

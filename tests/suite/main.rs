@@ -30,7 +30,6 @@ mod phrases;
 mod problems;
 mod reference;
 mod remote;
-mod repository;
 mod sbom;
 mod schemas;
 mod seeing;

@@ -86,80 +86,6 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A member of a zip as it is written, and as the list at the end has it.
-#[derive(Clone)]
-struct ZipMember {
-    name: &'static str,
-    listed_name: &'static str,
-    mode: u32,
-    content: Vec<u8>,
-    flags: u16,
-    method: u16,
-    listed_size: Option<u32>,
-    offset: Option<u32>,
-}
-
-impl ZipMember {
-    fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            listed_name: name,
-            mode: 0o100_644,
-            content: b"content".to_vec(),
-            flags: 0,
-            method: 0,
-            listed_size: None,
-            offset: None,
-        }
-    }
-}
-
-fn zip(members: &[ZipMember]) -> Vec<u8> {
-    let (mut bytes, mut list) = (Vec::new(), Vec::new());
-    for member in members {
-        let mut crc = flate2::Crc::new();
-        crc.update(&member.content);
-        let offset = member.offset.unwrap_or(bytes.len() as u32);
-        let common = |name: &str, size: u32| -> Vec<u8> {
-            [
-                &20u16.to_le_bytes()[..],
-                &member.flags.to_le_bytes(),
-                &member.method.to_le_bytes(),
-                &[0; 4],
-                &crc.sum().to_le_bytes(),
-                &(member.content.len() as u32).to_le_bytes(),
-                &size.to_le_bytes(),
-                &(name.len() as u16).to_le_bytes(),
-                &0u16.to_le_bytes(),
-            ]
-            .concat()
-        };
-        let size = member.content.len() as u32;
-        bytes.extend(
-            [
-                b"PK\x03\x04",
-                &common(member.name, size)[..],
-                member.name.as_bytes(),
-                &member.content,
-            ]
-            .concat(),
-        );
-        let listed = common(member.listed_name, member.listed_size.unwrap_or(size));
-        list.extend([b"PK\x01\x02", &(3u16 << 8).to_le_bytes()[..], &listed, &[0; 6]].concat());
-        list.extend((member.mode << 16).to_le_bytes());
-        list.extend(offset.to_le_bytes());
-        list.extend(member.listed_name.as_bytes());
-    }
-    let count = (members.len() as u16).to_le_bytes();
-    let (at, length) = (
-        (bytes.len() as u32).to_le_bytes(),
-        (list.len() as u32).to_le_bytes(),
-    );
-    bytes.extend(list);
-    bytes.extend([b"PK\x05\x06", &[0; 4][..], &count, &count, &length, &at, &[0; 2]].concat());
-    bytes
-}
-
 fn small() -> Limits {
     Limits {
         bytes: 1_000_000,
@@ -219,11 +145,6 @@ fn unpack_bytes(bytes: &[u8], strip: u8, limits: &Limits) -> (tempfile::TempDir,
 /// Every archive that must be refused, with a word of the reason.
 fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let long = "x/".repeat(2100) + "f";
-    let zipped = |change: fn(&mut ZipMember)| {
-        let mut member = ZipMember::new("a");
-        change(&mut member);
-        zip(&[member])
-    };
     let bad_checksum = {
         let mut bytes = tar(&[file("a"), file("b")]);
         bytes[1024] = b'!';
@@ -531,14 +452,14 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             ]),
             "100 entries",
         ),
-        ("nothing", tar(&[]), "neither"),
+        ("nothing", tar(&[]), "begins with"),
         (
             "only a comment",
             tar(&[pax(b'g', &[("comment", "x")])]),
             "nothing in it",
         ),
-        ("an empty file", Vec::new(), "neither"),
-        ("a page", b"<!DOCTYPE html><html>".to_vec(), "neither"),
+        ("an empty file", Vec::new(), "it is empty"),
+        ("a page", b"<!DOCTYPE html><html>".to_vec(), "begins with"),
         ("gzip of a page", gzip(b"<!DOCTYPE html>"), "archive"),
         ("gzip of gzip", gzip(&gzip(&tar(&[file("a")]))), "archive"),
         (
@@ -581,78 +502,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             b"\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00".to_vec(),
             "",
         ),
-        (
-            "zip: an absolute path",
-            zip(&[ZipMember::new("/victim")]),
-            "absolute",
-        ),
-        ("zip: a path upwards", zip(&[ZipMember::new("../victim")]), "`..`"),
-        (
-            "zip: a backslash",
-            zip(&[ZipMember::new("..\\victim")]),
-            "backslash",
-        ),
-        (
-            "zip: the same file twice",
-            zip(&[ZipMember::new("a"), ZipMember::new("a")]),
-            "twice",
-        ),
-        (
-            "zip: a link upwards",
-            zipped(|m| (m.mode, m.content) = (0o120_777, b"../victim".to_vec())),
-            "out of the tree",
-        ),
-        ("zip: a setuid file", zipped(|m| m.mode = 0o104_755), "setuid"),
-        ("zip: a device", zipped(|m| m.mode = 0o020_644), "device"),
-        ("zip: a fifo", zipped(|m| m.mode = 0o010_644), "fifo"),
-        ("zip: a socket", zipped(|m| m.mode = 0o140_644), "neither"),
-        ("zip: two names", zipped(|m| m.listed_name = "b"), "two ways"),
-        ("zip: two sizes", zipped(|m| m.listed_size = Some(3)), "two ways"),
-        ("zip: encrypted", zipped(|m| m.flags = 1), "encrypted"),
-        ("zip: an unknown method", zipped(|m| m.method = 99), "method 99"),
-        ("zip: deflate of rubbish", zipped(|m| m.method = 8), "archive"),
-        (
-            "zip: files that share bytes",
-            zip(&[
-                ZipMember::new("a"),
-                ZipMember {
-                    offset: Some(0),
-                    ..ZipMember::new("a")
-                },
-            ]),
-            "shares its bytes",
-        ),
-        (
-            "zip: a list that is cut",
-            zip(&[ZipMember::new("a")])[..60].to_vec(),
-            "no list of files",
-        ),
-        (
-            "zip: a wrong checksum",
-            {
-                let mut b = zip(&[ZipMember::new("a")]);
-                b[33] ^= 1;
-                b
-            },
-            "checksum",
-        ),
-        (
-            "zip: more bytes than are allowed",
-            zipped(|m| m.content = vec![0; 1_000_001]),
-            "more bytes than are allowed",
-        ),
-        (
-            "zip: a file below a link",
-            zip(&[
-                ZipMember {
-                    mode: 0o120_777,
-                    content: b".".to_vec(),
-                    ..ZipMember::new("d")
-                },
-                ZipMember::new("d/x"),
-            ]),
-            "which is a link",
-        ),
+        ("a zip", b"PK\x03\x04 and more".to_vec(), "a zip; the tag"),
     ]
 }
 
@@ -756,10 +606,6 @@ fn every_format_is_told_by_its_content() {
             .into_iter()
             .filter(|bytes| !bytes.is_empty()),
     );
-    formats.push(zip(&[ZipMember {
-        mode: 0o100_644,
-        ..ZipMember::new("a/b")
-    }]));
     for bytes in formats {
         let (dir, result) = unpack_bytes(&bytes, 1, &small());
         assert_eq!(result.unwrap(), Unpacked { entries: 1, bytes: 7 });
@@ -804,11 +650,7 @@ fn looking_at_an_archive_judges_it_as_unpacking_does_and_writes_nothing() {
     assert_eq!(found, expected);
     let names: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
     assert_eq!(names.len(), 1, "{names:?}");
-    for wrong in [
-        &good[..good.len() - 9],
-        b"no tar at all",
-        &zip(&[ZipMember::new("a")]),
-    ] {
+    for wrong in [&good[..good.len() - 9], b"no tar at all", b"PK\x03\x04"] {
         assert!(look(wrong, later()).is_err(), "{wrong:?}");
     }
     let error = look(&good, Instant::now()).unwrap_err().to_string();
