@@ -1,11 +1,11 @@
-//! What a manifest's parts have to do with each other: names, versions, addresses, digests.
+//! The parts of a manifest agree: names, versions, addresses, digests.
 
 use std::collections::BTreeSet;
 
 use crate::manifest::{Catalogue, Extension, Source, Test};
 use crate::{Outcome, check};
 
-/// The file is named for the extension; every address is https and changes with the version; every digest is one.
+/// The file has the extension's name; every address is https and has the version; every digest is well-formed.
 pub fn names_urls_digests(catalogue: &Catalogue, extension: &Extension) -> Outcome {
     let mut wrong = Vec::new();
     let stem = extension.file.file_stem().unwrap_or_default();
@@ -23,7 +23,7 @@ pub fn names_urls_digests(catalogue: &Catalogue, extension: &Extension) -> Outco
     }
     for release in &extension.releases {
         for (position, source) in release.sources.iter().enumerate() {
-            // What comes beside the first archive has a version of its own.
+            // Further archives have their own versions.
             let is_named_for_version = position == 0;
             let about = |what: String| format!("{} {}: {what}", extension.name, release.version);
             wrong.extend(wrong_url(&release.version, source, is_named_for_version).map(about));
@@ -73,7 +73,7 @@ fn wrong_digests(source: &Source) -> Option<String> {
     (different.len() != digests.len()).then(|| format!("{} stands twice", source.sha256))
 }
 
-/// What it requires, conflicts with or is loaded after is in the catalogue.
+/// All extensions that it requires, conflicts with or is loaded after are in the catalogue.
 pub fn requirements(catalogue: &Catalogue, extension: &Extension) -> Outcome {
     let conflicts = extension.conflicts.iter().map(|conflict| &conflict.extension);
     let after = extension.preload.iter().flat_map(|preload| &preload.after);
@@ -94,7 +94,7 @@ pub fn licence(_: &Catalogue, extension: &Extension) -> Outcome {
         .map_err(|error| format!("`{}`: {error}", extension.license).into())
 }
 
-/// It has a test whose answer could be wrong: what is expected is an error, or not what stands in the query.
+/// It has a test that can fail: the expected answer is an error, or is not in the query.
 pub fn tests(_: &Catalogue, extension: &Extension) -> Outcome {
     let asserts = |test: &Test| {
         let query = test.query.trim().trim_end_matches(';').to_ascii_lowercase();

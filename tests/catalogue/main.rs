@@ -1,8 +1,8 @@
-//! The catalogue's own tests: several for each extension manifest, named for it, found in the directory when the
-//! tests start, and for each contrib module. A new file in `manifests/extensions` is a new set of tests, with no Rust.
+//! Tests of the catalogue: several for each extension manifest and each contrib module, found in the directory at the
+//! start. A new file in `manifests/extensions` is a new set of tests without any Rust.
 //!
-//! Plans as agreed are in `tests/golden/extensions`; `SNAPSHOTS=overwrite cargo test --test catalogue` writes them
-//! anew.
+//! The agreed plans are in `tests/golden/extensions`; `SNAPSHOTS=overwrite cargo test --test catalogue` writes them
+//! again.
 
 mod coherent;
 mod manifest;
@@ -27,7 +27,7 @@ fn project() -> &'static Path {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    // Trials outlive this function's borrows.
+    // Trials outlive this function.
     let catalogue: &Catalogue = Box::leak(Box::new(Catalogue::read()));
     let mut trials = vec![
         Trial::test("catalogue::the_manifests_were_found", || {
@@ -81,7 +81,7 @@ fn check(holds: bool, why: impl FnOnce() -> String) -> Outcome {
     if holds { Ok(()) } else { Err(why().into()) }
 }
 
-/// A digest that stands twice was copied and not computed, unless it is the same archive.
+/// A digest that occurs twice was copied, unless it is of the same archive.
 fn digests_differ(catalogue: &Catalogue) -> Outcome {
     let mut seen: BTreeMap<&str, (String, String)> = BTreeMap::new();
     let mut wrong = Vec::new();

@@ -1,5 +1,4 @@
-//! What the catalogue's tests read of a manifest: only what they look at. Whether it is a manifest at all is for
-//! pgsetup to say.
+//! The parts of a manifest that the tests of the catalogue read. pgsetup validates manifests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,9 +14,9 @@ pub struct Catalogue {
     pub extensions: Vec<Extension>,
     /// The modules that come with PostgreSQL, all in one file.
     pub modules: Vec<Extension>,
-    /// Files that are no extension manifests, with the reason.
+    /// Files that are not extension manifests, with the reason.
     pub unreadable: Vec<String>,
-    /// Majors for which there is a PostgreSQL manifest of that name.
+    /// Majors with a PostgreSQL manifest.
     pub majors: BTreeSet<u16>,
 }
 
@@ -43,7 +42,7 @@ pub struct Extension {
     #[serde(default)]
     pub upgrades: Vec<Upgrade>,
     pub upstream: Option<Upstream>,
-    /// Everything in it that its tests are made of, as text without comments.
+    /// Its tests as text, without comments.
     #[serde(skip)]
     pub proof: String,
     /// The file it is in.
@@ -51,7 +50,7 @@ pub struct Extension {
     pub file: PathBuf,
 }
 
-/// How upstream's own tests are run.
+/// How upstream's tests run.
 #[derive(Debug, Deserialize)]
 pub struct Upstream {
     #[serde(default)]
@@ -87,7 +86,7 @@ pub struct Accepted {
     pub sha256: String,
 }
 
-/// Majors it is not for.
+/// Majors that it does not support.
 #[derive(Debug, Deserialize)]
 pub struct Unsupported {
     pub postgresql: Vec<u16>,
@@ -177,32 +176,32 @@ impl Catalogue {
 }
 
 impl Extension {
-    /// True of a module that comes with PostgreSQL.
+    /// Whether it is a module of PostgreSQL.
     pub fn is_module(&self) -> bool {
         self.kind == "contrib"
     }
 
-    /// Why it is not for one major, where its manifest says so.
+    /// Why it does not support a major, if its manifest says so.
     pub fn why_not(&self, major: u16) -> Option<&str> {
         let mut all = self.unsupported.iter();
         let found = all.find(|unsupported| unsupported.postgresql.contains(&major))?;
         Some(&found.reason)
     }
 
-    /// Its version on one major; empty for a module, which has the server's.
+    /// Its version on a major; empty for a module, which has that of the server.
     pub fn version(&self, major: u16) -> &str {
         let mut releases = self.releases.iter();
         let release = releases.find(|release| release.postgresql.contains(&major));
         release.map_or("", |release| release.version.as_str())
     }
 
-    /// Every major it claims, each once.
+    /// Every major that it supports, each once.
     pub fn majors(&self) -> BTreeSet<u16> {
         let majors = self.releases.iter().flat_map(|release| &release.postgresql);
         majors.copied().collect()
     }
 
-    /// Every archive it names, with the version it is of.
+    /// Every archive that it names, with its version.
     pub fn sources(&self) -> impl Iterator<Item = (&str, &Source)> {
         let releases = self
             .releases
@@ -232,7 +231,7 @@ fn read(file: &Path) -> Result<Extension, String> {
     }
 }
 
-/// What is tested of a manifest and how, whatever stands around it.
+/// The tests of a manifest, without the rest.
 fn proof(manifest: &Value) -> String {
     let keys = [
         "tests",

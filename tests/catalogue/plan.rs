@@ -1,7 +1,6 @@
-//! What pgsetup makes of a manifest on each PostgreSQL it claims.
+//! Plans of each manifest on every PostgreSQL that it supports.
 //!
-//! Each is planned in an image that holds it and what it requires and nothing else, so that a mistake in one
-//! manifest fails that manifest's tests and no others.
+//! The image has only the extension and what it requires, so that a mistake in one manifest fails only its own tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,13 +13,13 @@ use crate::{Outcome, check, project};
 /// The machine that is planned for.
 const TARGET: &str = "debian:bookworm/arm64";
 
-/// pgsetup accepts it for every major that it claims, and each of those is one that there is a manifest of.
+/// pgsetup accepts it on every major that it supports, and each of these has a manifest.
 pub fn resolves(catalogue: &Catalogue, extension: &Extension) -> Outcome {
     let majors = extension.majors();
     check(!majors.is_empty(), || "it is for no PostgreSQL at all".to_owned())?;
-    let strangers: Vec<_> = majors.difference(&catalogue.majors).collect();
-    check(strangers.is_empty(), || {
-        format!("there is no manifests/postgresql/N.yaml for {strangers:?}")
+    let unknown: Vec<_> = majors.difference(&catalogue.majors).collect();
+    check(unknown.is_empty(), || {
+        format!("there is no manifests/postgresql/N.yaml for {unknown:?}")
     })?;
     for major in majors {
         plan(catalogue, extension, major).map_err(|why| format!("on PostgreSQL {major}:\n{why}"))?;
@@ -45,14 +44,14 @@ pub fn as_agreed(catalogue: &Catalogue, extension: &Extension) -> Outcome {
     Ok(())
 }
 
-/// What decides whether a test of an extension still says something about it.
+/// Everything that a test of an extension depends on.
 #[derive(Debug, Clone)]
 pub struct Subject {
     /// Its version.
     pub version: String,
     /// The server's version.
     pub postgresql: String,
-    /// The digest of its archive; the server's for what comes with it.
+    /// The digest of its archive; that of the server for a module.
     pub sha256: String,
     /// Digest of its plan and of its tests.
     pub recipe: String,
@@ -74,7 +73,7 @@ pub fn subject(catalogue: &Catalogue, extension: &Extension, major: u16) -> Resu
     };
     let server = download("postgresql").ok_or("the plan has no server")?;
     let own = download(&extension.name).unwrap_or(server);
-    // What is the server's is in the row by itself.
+    // The version of the server is in the row anyway.
     let whole = format!("{}{}", section(&plan, extension), extension.proof);
     let recipe = sha2::Sha256::digest(whole.as_bytes());
     Ok(Subject {
@@ -85,7 +84,7 @@ pub fn subject(catalogue: &Catalogue, extension: &Extension, major: u16) -> Resu
     })
 }
 
-/// Every file of agreed plans belongs to a manifest.
+/// Every agreed plan has its manifest.
 pub fn no_orphans(catalogue: &Catalogue) -> Outcome {
     let files = std::fs::read_dir(golden("any").parent().expect("a directory"))?;
     let orphans: Vec<PathBuf> = files
@@ -104,7 +103,7 @@ fn golden(name: &str) -> PathBuf {
     project().join(format!("tests/golden/extensions/{name}.txt"))
 }
 
-/// The plans for all majors on one page. Majors whose plans differ in nothing but the number stand together.
+/// The plans for all majors on one page. Majors whose plans differ only in the number share one.
 fn page(catalogue: &Catalogue, extension: &Extension) -> Result<String, String> {
     let mut sections: Vec<(String, Vec<u16>)> = Vec::new();
     for major in extension.majors() {
@@ -176,8 +175,7 @@ fn text(value: &serde_json::Value) -> &str {
     value.as_str().expect("the plan has a text here")
 }
 
-/// The plan of an image with this extension and what it requires on one PostgreSQL. Made once, for whichever trial asks
-/// first.
+/// The plan of an image with this extension and what it requires on one PostgreSQL. It is made once.
 fn plan(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result<serde_json::Value, String> {
     type Plans = BTreeMap<(String, u16), Result<serde_json::Value, String>>;
     static PLANS: Mutex<Plans> = Mutex::new(Plans::new());
@@ -197,7 +195,7 @@ fn make_plan(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result
     let image = directory.path().join("image.yaml");
     let required = required(catalogue, extension);
     std::fs::write(&image, image_manifest(major, extension, &required)).map_err(|error| error.to_string())?;
-    // What it names without requiring it is offered, so that the names are known, and not selected.
+    // Extensions that it only names are known, but not selected.
     let after = extension.preload.iter().flat_map(|preload| &preload.after);
     let named: BTreeSet<&str> = extension
         .conflicts

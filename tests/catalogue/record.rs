@@ -1,5 +1,5 @@
-//! What was tested and when: `docs/results/extensions.tsv`, written by trials that passed and by nothing else; and the table of
-//! what is supported, `docs/results/extensions.md`, which is made of it and of the manifests.
+//! The record of what was tested and when: `docs/results/extensions.tsv`, which only trials that passed write; and the table of supported
+//! extensions, `docs/results/extensions.md`, which is made of it and of the manifests.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -33,7 +33,7 @@ struct Row {
     tests: String,
 }
 
-/// Adds what was tested just now, in place of an older test on the same major. Trials run at the same time.
+/// Records a test in place of an older one on the same major. Trials run at the same time.
 pub fn add(name: &str, subject: &plan::Subject, major: u16, tests: usize) -> Outcome {
     static LOCK: Mutex<()> = Mutex::new(());
     let subject = subject.clone();
@@ -67,13 +67,13 @@ pub fn add(name: &str, subject: &plan::Subject, major: u16, tests: usize) -> Out
             "{name}\t{version}\t{postgresql}\t{sha256}\t{recipe}\t{date}\t{pgsetup}\t{tests}"
         )?;
     }
-    // Whole or not at all, whatever ends this.
+    // The file is replaced as a whole.
     let partial = path("tsv.partial");
     std::fs::write(&partial, text)?;
     Ok(std::fs::rename(partial, path("tsv"))?)
 }
 
-/// Whether it is recorded that this passed, just as it would be built today.
+/// Whether the record has a passed test of what would be built today.
 pub fn is_tested(catalogue: &Catalogue, extension: &Extension, major: u16) -> bool {
     let rows = read().unwrap_or_default();
     let row = rows.get(&(extension.name.clone(), major));
@@ -123,8 +123,8 @@ fn read() -> Result<BTreeMap<(String, u16), Row>, Failed> {
         .collect()
 }
 
-/// The table is what the record and the manifests say. A cell says tested only while what was tested is what the
-/// manifest would install today.
+/// The table agrees with the record and the manifests. A cell says tested only if the manifest would install today what
+/// was tested.
 pub fn table_is_right(catalogue: &Catalogue) -> Outcome {
     let rows = read()?;
     let mut counts: BTreeMap<u16, [usize; 3]> = BTreeMap::new();

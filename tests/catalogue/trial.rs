@@ -1,10 +1,10 @@
 //! Extensions built and tested by `pgsetup test` in a container.
 //!
-//! That takes minutes, so it is asked for: `PGSETUP_TEST_EXTENSIONS=all`, or names, and `PGSETUP_TEST_PG="17 18"`. One
-//! container builds a batch of them, and each extension's trial reads what came of it; what passed is recorded in
-//! `docs/results/extensions.tsv` before the next batch begins. `RESUME=1` leaves out what is recorded as it would be built
-//! today. `PGSETUP_TEST_EXTENSIONS=image` tries two quick ones in the finished image, which takes seconds and is not
-//! recorded: nothing is built.
+//! That takes minutes, so it runs on request: `PGSETUP_TEST_EXTENSIONS=all`, or names, and `PGSETUP_TEST_PG="17 18"`. One
+//! container builds a batch of them, and each extension's trial reads its outcome; passed tests are recorded in
+//! `docs/results/extensions.tsv` before the next batch begins. `RESUME=1` leaves out recorded tests that are up
+//! to date. `PGSETUP_TEST_EXTENSIONS=image` tests two extensions in the finished image, which takes seconds and is not
+//! recorded, because nothing is built.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,20 +16,20 @@ use libtest_mimic::{Completion, Failed, Trial};
 use crate::manifest::{Catalogue, Extension};
 use crate::{check, plan, project, record};
 
-/// What is tested in the finished image.
+/// The extensions that are tested in the finished image.
 const QUICK: [&str; 2] = ["pgvector", "topn"];
-/// How many extensions one container builds and tests: packages are installed once for all of them, and an interruption
-/// loses what came of one batch at most. What it has built stays in the cache.
+/// How many extensions one container builds and tests. Packages are installed once for all of them, and an interruption
+/// loses the results of one batch at most; its builds stay in the cache.
 const BATCH: usize = 10;
 /// The exit status of pgsetup where something could not be downloaded.
 const NO_SOURCE: i32 = 4;
 
-/// What is tested, and where.
+/// Extensions to test on one major.
 #[derive(Debug)]
-struct Wanted {
+struct Request {
     major: u16,
     names: Vec<String>,
-    /// The image to test what is in it; none to build in an image of the base.
+    /// The image to test in; without one, they are built in the base.
     image: Option<String>,
     ran: OnceLock<Result<Ran, String>>,
 }
@@ -39,11 +39,11 @@ struct Wanted {
 struct Ran {
     /// By extension: the lines of its tests.
     lines: BTreeMap<String, Vec<Line>>,
-    /// What was tested, by extension, as its manifest said when the test began.
+    /// The subjects by extension, as of the start of the test.
     subjects: BTreeMap<String, plan::Subject>,
-    /// Why nothing could be tested: the server's own source cannot be had.
+    /// Why nothing could be tested: the source of PostgreSQL is not available.
     unavailable: Option<String>,
-    /// Everything else it said.
+    /// Standard error.
     log: String,
 }
 
@@ -51,38 +51,38 @@ struct Ran {
 #[derive(Debug, Clone)]
 struct Line {
     passed: bool,
-    /// Why it was not run.
+    /// Why the test was skipped.
     skipped: Option<String>,
-    /// The line, and what stands below it.
+    /// The line, and the lines below it.
     text: String,
 }
 
-/// The trials that are asked for.
+/// The requested trials.
 pub fn trials(catalogue: &'static Catalogue) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for wanted in wanted(catalogue) {
-        let wanted: &'static Wanted = Box::leak(Box::new(wanted));
-        for name in &wanted.names {
+    for request in requests(catalogue) {
+        let request: &'static Request = Box::leak(Box::new(request));
+        for name in &request.names {
             let Some(extension) = catalogue.extension(name) else {
                 continue;
             };
-            let how = if wanted.image.is_some() {
+            let how = if request.image.is_some() {
                 "works_in_the_image"
             } else {
                 "builds_and_passes"
             };
-            let name = format!("extension::{name}::{how}_on_{}", wanted.major);
+            let name = format!("extension::{name}::{how}_on_{}", request.major);
             trials.push(Trial::ignorable_test(name, move || {
-                trial(catalogue, extension, wanted)
+                trial(catalogue, extension, request)
             }));
         }
     }
     trials
 }
 
-fn wanted(catalogue: &Catalogue) -> Vec<Wanted> {
+fn requests(catalogue: &Catalogue) -> Vec<Request> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let new = |major, names, image| Wanted {
+    let new = |major, names, image| Request {
         major,
         names,
         image,
@@ -118,7 +118,7 @@ fn wanted(catalogue: &Catalogue) -> Vec<Wanted> {
     all
 }
 
-/// The names in as few installations as it takes that no two in one exclude each other.
+/// Groups of names without conflicts, as few as possible.
 fn compatible<'c>(extensions: impl Iterator<Item = &'c Extension>) -> Vec<Vec<String>> {
     let excludes = |one: &Extension, other: &Extension| {
         one.conflicts
@@ -140,7 +140,7 @@ fn compatible<'c>(extensions: impl Iterator<Item = &'c Extension>) -> Vec<Vec<St
     groups.into_iter().map(names).collect()
 }
 
-/// The major of an image and which of [`QUICK`] it has, as its receipt says; none where there is no such image.
+/// The major of an image and those of [`QUICK`] in it, from its receipt; `None` without such an image.
 fn in_image(image: &str) -> Option<(u16, Vec<String>)> {
     let output = docker()
         .args([
@@ -175,8 +175,8 @@ fn docker() -> Command {
     Command::new(std::env::var("DOCKER").unwrap_or_else(|_| "docker".to_owned()))
 }
 
-fn trial(catalogue: &Catalogue, extension: &Extension, wanted: &Wanted) -> Result<Completion, Failed> {
-    let ran = wanted.ran.get_or_init(|| run(catalogue, wanted)).as_ref()?;
+fn trial(catalogue: &Catalogue, extension: &Extension, request: &Request) -> Result<Completion, Failed> {
+    let ran = request.ran.get_or_init(|| run(catalogue, request)).as_ref()?;
     if let Some(why) = &ran.unavailable {
         return skip(why);
     }
@@ -198,7 +198,7 @@ fn trial(catalogue: &Catalogue, extension: &Extension, wanted: &Wanted) -> Resul
         format!("nothing was tested; pgsetup said\n{}", ran.log)
     })?;
     if let Some(subject) = ran.subjects.get(&extension.name) {
-        record::add(&extension.name, subject, wanted.major, lines.len())?;
+        record::add(&extension.name, subject, request.major, lines.len())?;
     }
     Ok(Completion::Completed)
 }
@@ -211,16 +211,16 @@ fn skip(reason: &str) -> Result<Completion, Failed> {
     Ok(Completion::ignored_with(reason))
 }
 
-fn run(catalogue: &Catalogue, wanted: &Wanted) -> Result<Ran, String> {
-    let built = wanted.names.iter().filter(|_| wanted.image.is_none());
+fn run(catalogue: &Catalogue, request: &Request) -> Result<Ran, String> {
+    let built = request.names.iter().filter(|_| request.image.is_none());
     let subject = |name: &String| {
         let extension = catalogue.extension(name)?;
-        let subject = plan::subject(catalogue, extension, wanted.major);
+        let subject = plan::subject(catalogue, extension, request.major);
         Some(subject.map(|subject| (name.clone(), subject)))
     };
     let subjects = built.filter_map(subject).collect::<Result<_, _>>()?;
     let results = tempfile::tempdir().map_err(|error| error.to_string())?;
-    // The image's user writes here as well.
+    // The image's user writes here too.
     let open = <std::fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o777);
     std::fs::set_permissions(results.path(), open).map_err(|error| error.to_string())?;
     let volume = |from: &Path, to: &str| format!("--volume={}:{to}", from.display());
@@ -235,10 +235,10 @@ fn run(catalogue: &Catalogue, wanted: &Wanted) -> Result<Ran, String> {
         .arg(volume(results.path(), "/results"))
         .arg("--entrypoint=pgsetup");
     let mut args = vec!["test".to_owned(), "/manifests".to_owned()];
-    args.extend(wanted.names.iter().cloned());
-    args.push(format!("--pg={}", wanted.major));
+    args.extend(request.names.iter().cloned());
+    args.push(format!("--pg={}", request.major));
     args.extend(["--format=tap".to_owned(), "--output=/results/tap".to_owned()]);
-    if let Some(image) = &wanted.image {
+    if let Some(image) = &request.image {
         // As root, which starts the servers as the image's user.
         command.args(["--network=none", "--user=0", image]);
         args.push("--installed".to_owned());
@@ -273,7 +273,7 @@ fn run(catalogue: &Catalogue, wanted: &Wanted) -> Result<Ran, String> {
     })
 }
 
-/// Runs in an image of the base, with what is at hand; returns the arguments that say so.
+/// Runs in the base with the archives and the cache of this machine; gives the arguments for that.
 fn in_base(command: &mut Command, volume: &dyn Fn(&Path, &str) -> String) -> Vec<String> {
     let mut args = vec!["--skip-unavailable".to_owned()];
     let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
@@ -287,7 +287,7 @@ fn in_base(command: &mut Command, volume: &dyn Fn(&Path, &str) -> String) -> Vec
         command.arg(volume(&certificates, "/run/certificates.pem:ro"));
         args.push("--ca-bundle=/run/certificates.pem".to_owned());
     }
-    // What was built stays in the cache, so that the next run builds what has changed.
+    // The cache keeps builds, so that the next run builds only what changed.
     command.args([
         "--tmpfs=/var/tmp/pgsetup:exec",
         "--volume=pgsetup-catalogue:/var/cache/pgsetup",

@@ -183,7 +183,7 @@ fn patroni_variables_without_patroni_are_rejected() {
         "{explained:?}"
     );
 
-    // Variables that Kubernetes sets for services of such names are no mistakes, nor are empty ones.
+    // Variables that Kubernetes sets for services of such names are accepted, and so are empty ones.
     let links = [
         "--env",
         PASSWORD,

@@ -1,11 +1,11 @@
-//! What is built once is not built again: artifacts from one end of `pgsetup install` to the other.
+//! Artifacts: what was built once is not built again.
 
 use std::process::Stdio;
 
 use crate::machine::{Machine, Recipe, digest, files_below, linking_a_stray};
 use crate::support::{Ran, pgsetup, wait_for};
 
-/// A machine on which alpha and beta were installed once, and which is bare again.
+/// A bare machine whose cache has the artifacts of alpha and beta.
 fn installed_before() -> Machine {
     let machine = Machine::new();
     machine.image(&["alpha", "beta"], "");
@@ -14,14 +14,14 @@ fn installed_before() -> Machine {
     let ran = machine.install(&[]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     assert_eq!(compiled(&machine), ["alpha", "beta"]);
-    // The receipt of before, for `--explain`.
+    // `--explain` needs the receipt.
     let receipt = machine.root("/usr/share/pgsetup/receipt.json");
     std::fs::copy(receipt, machine.path("receipt.json")).unwrap();
     machine.fresh();
     machine
 }
 
-/// An extension whose makefile notes each of its builds, and that wants a package of its own.
+/// An extension that notes its builds and has its own build package.
 fn counting(name: &str) -> Recipe<'static> {
     let (make, packages): (&[&str], &[&str]) = match name {
         "alpha" => (&["@echo alpha >>$(TRACE)/compiled"], &["libalpha-dev"]),
@@ -30,14 +30,14 @@ fn counting(name: &str) -> Recipe<'static> {
     Recipe::new().make(make).packages(packages)
 }
 
-/// What was compiled since the machine was bare, in order.
+/// The extensions that were compiled since the machine was bare, in order.
 fn compiled(machine: &Machine) -> Vec<String> {
     let mut names: Vec<String> = machine.trace("compiled").lines().map(str::to_owned).collect();
     names.sort();
     names
 }
 
-/// The packages that apt was told to install.
+/// The packages that apt installed.
 fn packages(machine: &Machine) -> Vec<String> {
     let trace = machine.trace("apt-get");
     let installs = trace.lines().filter(|line| line.starts_with("install --yes"));
@@ -56,7 +56,7 @@ fn succeeded(machine: &Machine, more: &[&str]) -> Ran {
     ran
 }
 
-/// What `plan --explain NAME` says against the receipt of before.
+/// The output of `plan --explain NAME` with the earlier receipt.
 fn explained(machine: &Machine, name: &str) -> String {
     let [manifests, receipt] =
         ["manifests", "receipt.json"].map(|name| machine.path(name).to_str().unwrap().to_owned());
@@ -66,11 +66,11 @@ fn explained(machine: &Machine, name: &str) -> String {
 }
 
 #[test]
-fn what_is_at_hand_is_neither_fetched_nor_compiled_and_wants_no_packages() {
+fn a_cached_artifact_needs_no_source_and_no_packages() {
     let machine = installed_before();
     let asked = |path: &str| machine.server.ranges(path).len();
     let before = asked("/alpha-1.0.tar.gz");
-    // No source is to be had any more.
+    // No source is available.
     for digest in files_below(&machine.path("cache/sha256")) {
         let listed = pgsetup([
             "cache",
@@ -116,7 +116,7 @@ fn what_is_at_hand_is_neither_fetched_nor_compiled_and_wants_no_packages() {
 }
 
 #[test]
-fn comments_tests_settings_and_addresses_of_a_manifest_change_no_key() {
+fn comments_tests_settings_and_addresses_change_no_key() {
     let machine = installed_before();
     let path = machine.path("manifests/alpha.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -131,14 +131,14 @@ fn comments_tests_settings_and_addresses_of_a_manifest_change_no_key() {
     )
     .unwrap();
     assert!(explained(&machine, "alpha").starts_with("alpha 1.0: the same key, "));
-    // The stub of psql answers a version to whatever it is asked, so the image is not tried here.
+    // The stub of psql answers every query with a version, so the extension's test fails.
     let ran = machine.install(&[]);
     assert_eq!(compiled(&machine), Vec::<String>::new(), "{}", ran.err);
     assert!(ran.err.contains("3 of 3 at hand"), "{}", ran.err);
 }
 
 #[test]
-fn what_goes_only_from_the_image_changes_no_key_and_what_goes_from_stages_does() {
+fn only_pruning_of_stages_changes_keys() {
     let machine = installed_before();
     let again = |prune: &str, built: &[&str]| {
         machine.image(&["alpha", "beta"], "");
@@ -159,7 +159,7 @@ fn what_goes_only_from_the_image_changes_no_key_and_what_goes_from_stages_does()
 }
 
 #[test]
-fn a_changed_flag_is_built_again_with_its_own_packages_only_and_the_difference_is_named() {
+fn a_changed_flag_is_explained_and_built_again() {
     let machine = installed_before();
     let path = machine.path("manifests/alpha.yaml");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -198,14 +198,14 @@ fn a_key_of_an_older_major_is_explained_by_its_own_server() {
 }
 
 #[test]
-fn a_new_version_of_a_package_rebuilds_what_sees_it_and_nothing_else() {
+fn a_new_package_version_rebuilds_what_sees_it() {
     let machine = installed_before();
     std::fs::write(machine.path("versions/libbeta-dev"), "2").unwrap();
     succeeded(&machine, &[]);
     assert_eq!(compiled(&machine), ["beta"]);
     let receipt = std::fs::read_to_string(machine.root("/usr/share/pgsetup/receipt.json")).unwrap();
     assert!(receipt.contains("\"libbeta-dev\": \"2\""), "{receipt}");
-    // What the server is built with goes through its key to everything that is compiled against it.
+    // The server's build packages are part of its key, and that is part of every other key.
     machine.fresh();
     std::fs::write(machine.path("versions/make"), "2").unwrap();
     succeeded(&machine, &[]);
@@ -213,7 +213,7 @@ fn a_new_version_of_a_package_rebuilds_what_sees_it_and_nothing_else() {
 }
 
 #[test]
-fn a_damaged_artifact_is_not_used_but_made_again() {
+fn a_damaged_artifact_is_built_again() {
     let machine = installed_before();
     let listed = pgsetup([
         "cache",
@@ -236,7 +236,7 @@ fn a_damaged_artifact_is_not_used_but_made_again() {
     assert_eq!(compiled(&machine), Vec::<String>::new());
 }
 
-/// The entry of alpha's artifact in the cache, changed by `change`.
+/// Changes the entry of alpha's artifact in the cache.
 fn change_entry(machine: &Machine, change: impl Fn(&mut serde_json::Value)) {
     for name in files_below(&machine.path("cache/artifact")) {
         let path = machine.path("cache/artifact").join(name);
@@ -249,7 +249,7 @@ fn change_entry(machine: &Machine, change: impl Fn(&mut serde_json::Value)) {
 }
 
 #[test]
-fn an_entry_that_names_a_package_which_no_build_sees_is_not_used() {
+fn an_entry_that_names_a_foreign_package_is_not_used() {
     let machine = installed_before();
     change_entry(&machine, |entry| entry["libraries"] = ["nosuch"].into());
     let ran = succeeded(&machine, &[]);
@@ -260,7 +260,7 @@ fn an_entry_that_names_a_package_which_no_build_sees_is_not_used() {
 }
 
 #[test]
-fn an_artifact_that_cannot_be_unpacked_fails_once_and_is_made_again() {
+fn an_artifact_that_cannot_be_unpacked_fails_once() {
     let machine = installed_before();
     let bytes = b"no tar";
     let digest = digest(bytes);
@@ -279,11 +279,11 @@ fn an_artifact_that_cannot_be_unpacked_fails_once_and_is_made_again() {
 }
 
 #[test]
-fn what_was_built_with_another_version_than_was_computed_is_not_kept() {
+fn an_artifact_built_with_another_version_is_not_kept() {
     let machine = Machine::new();
     machine.image(&["alpha"], "");
     machine.extension("alpha", counting("alpha"));
-    // A new version comes between the question and the installation.
+    // A new version appears between the query and the installation.
     let (stub, real) = (machine.path("bin/apt-get"), machine.path("bin/apt-get-real"));
     std::fs::rename(&stub, &real).unwrap();
     let script = "#!/usr/bin/env bash\n\
@@ -295,7 +295,7 @@ fn what_was_built_with_another_version_than_was_computed_is_not_kept() {
     let words = ", not kept: it was not built with libalpha-dev 1";
     assert!(ran.err.contains(words), "{}", ran.err);
     let kept = |machine: &Machine| files_below(&machine.path("cache/artifact")).len();
-    assert_eq!(kept(&machine), 1, "the server's alone");
+    assert_eq!(kept(&machine), 1, "only the server's");
     machine.fresh();
     succeeded(&machine, &[]);
     assert_eq!(
@@ -305,9 +305,9 @@ fn what_was_built_with_another_version_than_was_computed_is_not_kept() {
 }
 
 #[test]
-fn a_library_that_is_in_no_key_fails_the_build() {
+fn a_library_outside_of_the_key_fails_the_build() {
     let cases = [
-        // The package is there, but nothing that alpha names depends on it.
+        // The package is installed, but no build package of alpha depends on it.
         (
             true,
             "links libstray.so.1 of libstray1, which none of its build packages brings\n\
@@ -356,7 +356,7 @@ fn linking_what_it_does_not_name() -> Machine {
 }
 
 #[test]
-fn a_killed_installation_leaves_artifacts_of_what_was_finished_and_no_half_one() {
+fn a_killed_installation_keeps_finished_artifacts() {
     let machine = Machine::new();
     machine.image(&["alpha", "beta"], "");
     machine.extension("alpha", counting("alpha"));
@@ -377,13 +377,13 @@ fn a_killed_installation_leaves_artifacts_of_what_was_finished_and_no_half_one()
 }
 
 #[test]
-fn two_installations_that_share_a_cache_build_everything_once() {
+fn two_installations_sharing_a_cache_build_once() {
     let machine = Machine::new();
     machine.image(&["alpha"], "");
     let wait = "@echo alpha >>$(TRACE)/compiled; touch $(TRACE)/runs; until test -e $(TRACE)/go; do sleep 0.02; done";
     machine.extension("alpha", Recipe::new().make(&[wait]));
     let first = machine.start_until(&[], "runs");
-    // Another root, and everything else the same. What it builds itself it would note in a trace of its own.
+    // Another root, with everything else the same. It would note its builds in its own trace.
     let other = machine.other();
     let second = machine
         .command_in("other/root", &[])
@@ -412,7 +412,7 @@ fn two_installations_that_share_a_cache_build_everything_once() {
 }
 
 #[test]
-fn what_another_installation_builds_takes_no_place_from_what_can_be_built_here() {
+fn waiting_for_another_build_takes_no_job() {
     let machine = Machine::new();
     machine.image(&["alpha", "beta"], "");
     let wait = "@touch $(TRACE)/alpha-runs; until test -e $(TRACE)/alpha-goes; do sleep 0.02; done";
@@ -443,7 +443,7 @@ fn what_another_installation_builds_takes_no_place_from_what_can_be_built_here()
 }
 
 #[test]
-fn a_build_that_fails_is_left_to_whoever_waits_for_it_and_not_only_at_the_end() {
+fn a_failed_build_is_left_to_the_one_that_waits() {
     let machine = Machine::new();
     machine.image(&["alpha", "beta"], "");
     let until = |name: &str| {
@@ -486,6 +486,6 @@ fn a_build_that_fails_is_left_to_whoever_waits_for_it_and_not_only_at_the_end() 
     assert_eq!(code, Some(0), "{err}");
     assert!(
         !machine.path("other/trace/beta-runs").exists(),
-        "beta is the first one's"
+        "the first one builds beta"
     );
 }

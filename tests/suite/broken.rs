@@ -1,8 +1,7 @@
-//! Broken extensions on a real server: Debian's, in a container of the base, because compiling one takes minutes.
+//! Broken extensions on Debian's server, in a container of the base.
 //!
-//! Whatever is wrong with an extension, `pgsetup test` says precisely what, within its time limit, tests the others all
-//! the same, and leaves neither process nor directory nor shared memory behind. One container does it all, once; each
-//! test looks at its own part of what came of it.
+//! `pgsetup test` names the fault of each within its time limit, tests the others as well, and leaves no process, directory
+//! or shared memory. One container runs everything once; each test reads its part of the outcome.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,21 +14,21 @@ use crate::harness::skip;
 use crate::machine::archive_of;
 use crate::support::project;
 
-/// An extension, version 1.0, and how it is wrong.
+/// An extension, version 1.0, and its fault.
 #[derive(Clone, Copy)]
 struct Broken {
     name: &'static str,
-    /// What its control file says.
+    /// The version in its control file.
     default_version: &'static str,
     /// Its script.
     script: &'static str,
-    /// Its library's functions in C; none where that is empty.
+    /// The functions of its library in C; empty if it has no library.
     code: &'static str,
-    /// More of its manifest than name, release and build.
+    /// More lines of its manifest.
     manifest: &'static str,
 }
 
-/// Nothing is wrong with it.
+/// An extension without a fault.
 const SOUND: Broken = Broken {
     name: "sound",
     default_version: "1.0",
@@ -91,7 +90,7 @@ const EXTENSIONS: [Broken; 13] = [
         code: "#include <unistd.h>\nPG_FUNCTION_INFO_V1(call);\n\
                Datum call(PG_FUNCTION_ARGS) { for (;;) usleep(1000); }\n",
         manifest: "tests: [{description: it is called, query: SELECT call(), expected: '1'}, \
-                   {description: nobody can ask, query: SELECT 1, expected: '1'}]",
+                   {description: it cannot be asked, query: SELECT 1, expected: '1'}]",
         ..SOUND
     },
     Broken {
@@ -125,10 +124,10 @@ const EXTENSIONS: [Broken; 13] = [
     },
 ];
 
-/// Seconds that one test may take: what is sound has to be done in them on a machine under load.
+/// Seconds that one test may take. A sound extension needs less, also on a machine under load.
 const LIMIT: u32 = 15;
 
-/// What the container does. Each part ends by writing down what is left.
+/// The script of the container. Each part ends with a list of what it left.
 const SCRIPT: &str = r#"
 cd /
 left() {
@@ -170,7 +169,7 @@ for name in endless deaf; do
 done
 "#;
 
-/// What one part did.
+/// The outcome of one part.
 #[derive(Debug, Default)]
 struct Part {
     status: String,
@@ -193,7 +192,7 @@ impl Part {
     }
 }
 
-/// Writes what the container is given: manifests and archives.
+/// Writes manifests and archives for the container.
 fn write(directory: &Path) {
     for name in ["manifests", "vendor"] {
         std::fs::create_dir(directory.join(name)).unwrap();
@@ -207,7 +206,7 @@ fn write(directory: &Path) {
     );
     std::fs::write(directory.join("manifests/image.yaml"), image).unwrap();
     let server = std::fs::read_to_string(project().join("manifests/postgresql/15-apt.yaml")).unwrap();
-    // It speaks of an extension that is not among these.
+    // It names an extension that is not among these.
     let (before, rest) = server.split_once("conflicts:").expect("a list of conflicts");
     let (_, after) = rest.split_once("\n\n").expect("something after it");
     std::fs::write(
@@ -282,7 +281,7 @@ fn run(program: &Path, base: &str) -> BTreeMap<&'static str, Part> {
     for (from, to) in [(directory.path(), "/broken"), (program, "/usr/local/bin/pgsetup")] {
         docker(["cp", from.to_str().unwrap(), &format!("{name}:{to}")]).ok();
     }
-    // Longer than what tests of a container take: packages come from an archive that may be far away.
+    // More than other tests of containers: packages come from an archive that may be slow.
     let ran = Command::new("timeout")
         .args(["900", "docker", "start", "--attach", &name])
         .output()
@@ -299,8 +298,7 @@ fn run(program: &Path, base: &str) -> BTreeMap<&'static str, Part> {
     parts
 }
 
-/// The lines of TAP about one extension, by the name of the test: whether it passed, how many milliseconds it took, and
-/// what was said.
+/// The TAP lines of one extension by test: whether it passed, its milliseconds, and its text.
 fn tests_of(part: &Part, extension: &str) -> BTreeMap<String, (bool, u32, String)> {
     let mut found = BTreeMap::new();
     let mut current = None;
@@ -323,7 +321,7 @@ fn tests_of(part: &Part, extension: &str) -> BTreeMap<String, (bool, u32, String
     found
 }
 
-/// The one test of an extension that fails fails with this, and within the limit; all others of it pass.
+/// One test of the extension fails with this text and within the limit; its others pass.
 #[track_caller]
 fn fails(extension: &str, failing: &str, said: &[&str]) {
     let parts = parts();
@@ -339,13 +337,13 @@ fn fails(extension: &str, failing: &str, said: &[&str]) {
     for part in said {
         assert!(text.contains(part), "{text}\nshould have\n{part}");
     }
-    // Room for a machine under load; what never ends by itself sleeps for a quarter of an hour.
+    // A minute more for a machine under load; what never ends by itself sleeps for a quarter of an hour.
     let most = (LIMIT + 60) * 1000;
     assert!(*duration < most, "{failing} took {duration} ms");
 }
 
 #[test]
-fn what_is_sound_passes_beside_all_that_is_broken() {
+fn a_sound_extension_passes_beside_broken_ones() {
     let parts = parts();
     let all = &parts["all"];
     assert_eq!(all.status, "7", "{}{}", all.out, all.err);
@@ -363,13 +361,13 @@ fn another_default_version_is_named_with_both() {
 }
 
 #[test]
-fn a_library_that_a_script_names_and_that_is_not_there_is_named() {
+fn a_missing_library_of_a_script_is_named() {
     let said = "/usr/lib/postgresql/15/lib/nowhere.so does not exist; the script of missing_library names it";
     fails("missing_library", "files and symbols", &[said]);
 }
 
 #[test]
-fn a_library_that_compiles_and_cannot_be_loaded_is_refused_with_the_symbol_that_is_missing() {
+fn a_missing_symbol_is_named() {
     let said = "/usr/lib/postgresql/15/lib/missing_symbol.so cannot be loaded: undefined symbol `removed_in_this_major`, \
                 which neither postgresql 15.";
     fails("missing_symbol", "files and symbols", &[said]);
@@ -393,8 +391,8 @@ fn another_answer_is_shown_with_the_sql_and_both_answers() {
 }
 
 #[test]
-fn a_crash_of_the_server_is_named_with_the_signal_and_the_statement() {
-    // The next test finds the server again.
+fn a_crash_is_shown_with_signal_and_statement() {
+    // The next test has a server again.
     let said = "was terminated by signal 6: Aborted; it was running: SELECT call()";
     fails(
         "aborts",
@@ -421,16 +419,16 @@ fn a_query_without_end_is_cancelled_at_its_time_limit() {
 }
 
 #[test]
-fn a_function_that_cannot_be_cancelled_is_ended_all_the_same() {
+fn a_function_that_cannot_be_cancelled_is_killed() {
     let said = "it takes longer than its time limit of 15 s, and the server does not let it be cancelled";
     fails("deaf", "it is called", &[said]);
     let parts = parts();
-    let skipped = "deaf 1.0: nobody can ask # SKIP an earlier test has not come to an end\n";
+    let skipped = "deaf 1.0: it cannot be asked # SKIP an earlier test has not come to an end\n";
     assert!(parts["all"].out.contains(skipped), "{}", parts["all"].out);
 }
 
 #[test]
-fn a_server_that_does_not_start_is_told_with_its_log() {
+fn a_server_that_does_not_start_is_shown_with_its_log() {
     let said = ["the server does not start", "FATAL:  no licence was found"];
     fails("refuses_to_load", "the server starts", &said);
     fails(
@@ -441,14 +439,14 @@ fn a_server_that_does_not_start_is_told_with_its_log() {
 }
 
 #[test]
-fn nothing_but_logs_is_left_of_tests_that_failed() {
+fn failed_tests_leave_only_logs() {
     let parts = parts();
     let all = &parts["all"];
     assert_eq!(all.left, "path /var/tmp/pgsetup/log\n", "{}{}", all.out, all.err);
 }
 
 #[test]
-fn a_cluster_that_is_to_be_kept_is_kept_and_named_and_does_not_run() {
+fn keep_keeps_a_stopped_cluster_and_names_it() {
     let parts = parts();
     let kept = &parts["kept"];
     assert_eq!(kept.status, "7", "{kept:?}");
@@ -463,7 +461,7 @@ fn a_cluster_that_is_to_be_kept_is_kept_and_named_and_does_not_run() {
 }
 
 #[test]
-fn a_signal_ends_a_test_that_does_not_want_to_end_and_nothing_is_left() {
+fn a_signal_ends_a_test_that_ignores_it() {
     let parts = parts();
     for name in ["stopped-endless", "stopped-deaf"] {
         let part = &parts[name];
@@ -474,7 +472,7 @@ fn a_signal_ends_a_test_that_does_not_want_to_end_and_nothing_is_left() {
     }
 }
 
-/// A container that is removed at the end, also when the test fails.
+/// A container, removed when it is dropped.
 struct Removed<'a>(&'a str);
 
 impl Drop for Removed<'_> {

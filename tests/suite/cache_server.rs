@@ -1,6 +1,6 @@
-//! A cache of artifacts on the loopback interface, by the protocol of Bazel's remote cache, that misbehaves as it is told to.
+//! A cache of artifacts on the loopback interface, by the protocol of Bazel's remote cache, that misbehaves on request.
 //!
-//! Written against sockets and nothing else: a library would correct what has to go wrong here.
+//! It uses sockets directly, because an HTTP library would correct what has to go wrong here.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,38 +13,41 @@ use serde_json::Value;
 
 use crate::machine::digest;
 
+/// How long a request that hangs is held. A client that takes less has not waited for it.
+pub const HELD: Duration = Duration::from_secs(600);
+
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trick {
     /// Answers with this status.
     Status(u16),
-    /// Sends everybody elsewhere.
+    /// Redirects every client.
     Redirect,
-    /// Reads the request and says nothing, for as long as the other side listens.
+    /// Reads the request and sends nothing.
     Mute,
-    /// Sends the headers and then a byte now and then.
+    /// Sends the headers and then single bytes, slowly.
     Drip,
-    /// Announces all and sends half.
+    /// Announces the file and sends half of it.
     Cut,
-    /// Sends the file with a bit turned.
+    /// Sends the file with one bit flipped.
     FlippedBit,
-    /// Sends what is no answer of HTTP.
+    /// Sends an answer that is not HTTP.
     Garbage,
-    /// Sends a page with status 200, as proxies do that want a password.
+    /// Sends a page with status 200, as proxies that ask for a password do.
     Page,
-    /// Sends more than there should be, without an end.
+    /// Sends without an end.
     Endless,
-    /// Reads a bit of what is sent, and then nothing.
+    /// Reads a part of the request, and then nothing.
     StopsReading,
 }
 
-/// A request that was answered: method, path, and what came as `Authorization`.
+/// A request: method, path, and the header `Authorization`.
 pub type Seen = (String, String, String);
 
 #[derive(Debug, Default)]
 struct Shared {
     files: BTreeMap<String, Vec<u8>>,
-    /// Method and beginning of the path, with what happens to such requests.
+    /// Methods and beginnings of paths, with what happens to such requests.
     tricks: Vec<(&'static str, &'static str, Trick)>,
     seen: Vec<Seen>,
 }
@@ -52,7 +55,7 @@ struct Shared {
 /// A running cache.
 #[derive(Debug)]
 pub struct CacheServer {
-    /// Its address, with a path that clients have to keep.
+    /// Its address, with a path that clients must keep.
     pub url: String,
     shared: Arc<Mutex<Shared>>,
 }
@@ -68,7 +71,7 @@ impl CacheServer {
             for stream in listener.incoming().flatten() {
                 let server = Arc::clone(&server);
                 thread::spawn(move || {
-                    // The other side may go away at any moment; that is what is tested.
+                    // The client may go away at any moment; that is tested.
                     let _ = answer(stream, &server);
                 });
             }
@@ -79,12 +82,12 @@ impl CacheServer {
         }
     }
 
-    /// From now on requests of `method` for paths that begin with `path` go wrong like this.
+    /// Makes requests of `method` for paths that begin with `path` go wrong.
     pub fn trick(&self, method: &'static str, path: &'static str, trick: Trick) {
         self.shared.lock().unwrap().tricks.push((method, path, trick));
     }
 
-    /// From now on nothing goes wrong.
+    /// Ends all tricks.
     pub fn behave(&self) {
         self.shared.lock().unwrap().tricks.clear();
     }
@@ -94,7 +97,7 @@ impl CacheServer {
         self.shared.lock().unwrap().seen.clone()
     }
 
-    /// The paths of the files that it has, in order.
+    /// The paths of its files, in order.
     pub fn paths(&self) -> Vec<String> {
         self.shared.lock().unwrap().files.keys().cloned().collect()
     }
@@ -104,7 +107,7 @@ impl CacheServer {
         change(&mut self.shared.lock().unwrap().files);
     }
 
-    /// Makes a lie of every artifact, so that all digests agree with it: what `lie` makes of the packed tree and of the entry.
+    /// Changes the packed tree and the entry of every artifact by `lie`, and all digests with them.
     pub fn lie(&self, lie: impl Fn(&mut Vec<u8>, &mut Value)) {
         self.change(|files| {
             let results: Vec<String> = files
@@ -132,7 +135,7 @@ impl CacheServer {
     }
 }
 
-/// The digests that a result names: texts of 64 hexadecimal digits, the artifact's and the entry's.
+/// The digests in a result, the artifact's and the entry's: texts of 64 hexadecimal digits.
 fn named(result: &[u8]) -> [String; 2] {
     let is_digest = |bytes: &&[u8]| bytes.iter().all(u8::is_ascii_hexdigit);
     let mut digests = Vec::new();
@@ -148,7 +151,7 @@ fn named(result: &[u8]) -> [String; 2] {
     digests.try_into().expect("a result names two files")
 }
 
-/// A file of a result on the wire: field 2 of `ActionResult`, in it a path and a digest.
+/// An output file of a result on the wire: field 2 of `ActionResult`, with a path and a digest.
 fn output_file(name: &str, bytes: &[u8]) -> Vec<u8> {
     let text = |field: u8, text: &[u8]| [&[field << 3 | 2], varint(text.len()).as_slice(), text].concat();
     let size = [&[2 << 3], varint(bytes.len()).as_slice()].concat();
@@ -201,7 +204,7 @@ fn answer(stream: TcpStream, server: &Mutex<Shared>) -> std::io::Result<()> {
             server.tricks.iter().find(is_it).map(|(_, _, trick)| *trick)
         };
         if trick == Some(Trick::StopsReading) {
-            thread::sleep(Duration::from_secs(60));
+            thread::sleep(HELD);
             return Ok(());
         }
         let mut body = vec![0; length];
@@ -228,7 +231,7 @@ fn answer(stream: TcpStream, server: &Mutex<Shared>) -> std::io::Result<()> {
     }
 }
 
-/// Answers one request in a wrong way and closes the connection.
+/// Answers one request wrongly and closes the connection.
 fn misbehave(writer: &mut TcpStream, trick: Trick, mut content: Vec<u8>) -> std::io::Result<()> {
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
@@ -243,7 +246,7 @@ fn misbehave(writer: &mut TcpStream, trick: Trick, mut content: Vec<u8>) -> std:
             b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         ),
         Trick::Mute | Trick::StopsReading => {
-            thread::sleep(Duration::from_secs(60));
+            thread::sleep(HELD);
             Ok(())
         }
         Trick::Drip => {

@@ -1,4 +1,4 @@
-//! The example cluster's files: what can be known of them without starting it.
+//! The files of the example cluster, without starting it.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -33,7 +33,7 @@ fn compose_accepts_the_cluster_with_either_kind_of_images() {
             Err(why) => skip(&why),
         };
         assert!(ran.status.success(), "{images}: {ran:?}");
-        // Each name of the file is where it belongs, and nothing else is left of a variable.
+        // All variables are replaced.
         let text = String::from_utf8_lossy(&ran.stdout);
         let file = std::fs::read_to_string(project().join(format!("cluster/images/{images}.env"))).unwrap();
         let values = file.lines().filter_map(|line| line.split_once('='));
@@ -74,7 +74,7 @@ fn the_compose_files_fit_the_published_schema() {
 }
 
 #[test]
-fn every_member_that_the_scripts_wait_for_is_in_the_compose_file() {
+fn the_compose_file_has_every_member_of_the_scripts() {
     let listed = Command::new("bash")
         .args([
             "-c",

@@ -31,7 +31,7 @@ fn plans_of_the_projects_manifests_are_as_agreed() {
 }
 
 #[test]
-fn a_plan_with_an_older_major_is_as_agreed_and_changes_nothing_of_the_own_one() {
+fn an_older_major_does_not_change_the_rest_of_a_plan() {
     let plan = |more: &[&str]| {
         let args = [
             "plan",
@@ -63,7 +63,7 @@ fn a_plan_with_an_older_major_is_as_agreed_and_changes_nothing_of_the_own_one() 
 }
 
 #[test]
-fn just_in_time_compilation_brings_llvm_and_keeps_bitcode_of_the_own_server_only() {
+fn jit_brings_llvm_and_keeps_bitcode_of_one_server() {
     let ran = pgsetup(["plan", "manifests", "--verbose", "--jit", "--previous", "17"]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     let configured: Vec<&str> = ran
@@ -94,7 +94,7 @@ fn just_in_time_compilation_brings_llvm_and_keeps_bitcode_of_the_own_server_only
 }
 
 #[test]
-fn older_majors_are_those_of_the_image_that_are_older_than_the_server() {
+fn older_majors_are_older_than_the_server() {
     let servers = |args: &[&str], more: &str| {
         let image = std::fs::read_to_string(project().join("manifests/image.yaml")).unwrap();
         let directory = manifests(&[("image.yaml", &(image + more))]);
@@ -267,7 +267,7 @@ fn each_kind_of_failure_has_its_exit_status() {
 }
 
 #[test]
-fn a_manifest_that_is_reached_twice_is_read_once_and_none_is_skipped_silently() {
+fn a_manifest_reached_twice_is_read_once() {
     let directory = manifests(&[("image.yaml", "kind: image\n")]);
     std::os::unix::fs::symlink("image.yaml", directory.path().join("same.yaml")).unwrap();
     let ran = pgsetup(["plan", directory.path().to_str().unwrap()]);

@@ -1,8 +1,7 @@
-//! The gate at the end of an installation, in a container of the base with real packages: what was built there needs
-//! libraries and programs in every way there is, the build packages go, and each miss is named.
+//! The gate at the end of an installation, in a container of the base with real packages: compiled files need libraries
+//! and programs in every possible way, the build packages are removed, and each missing file is named.
 //!
-//! A server takes minutes to compile and the gate comes before the server is started, so a program of three lines
-//! stands in for it.
+//! The server is a program of three lines, because a real one takes minutes to compile and the gate does not start it.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,18 +11,18 @@ use crate::contract::container::docker;
 use crate::harness::skip;
 use crate::support::{Ran, project};
 
-/// One compiled file of an extension, and what its manifest says about it.
+/// A compiled file of an extension, and the manifest's entries for it.
 struct Case {
     name: &'static str,
-    /// What is compiled.
+    /// Its source.
     code: &'static str,
-    /// Further words for the compiler.
+    /// More arguments for the compiler.
     link: &'static str,
-    /// The first line of a script that is installed beside it, where there is one.
+    /// The first line of a script that is installed beside it; empty if there is no script.
     script: &'static str,
     /// `packages` of the manifest.
     packages: &'static str,
-    /// What the gate says; empty where it has nothing to say.
+    /// The gate's finding; empty if there is no finding.
     finding: &'static str,
 }
 
@@ -144,7 +143,7 @@ fn extension(directory: &Path, case: &Case) {
     let files = [("it.c", *code), ("private.c", library), ("script", &script_text)];
     let digest = archive(directory, name, &files);
     let installed = format!("'${{stage}}{DIRECTORY}/{name}.sh'");
-    // One without a first line is for nobody.
+    // A script without a first line is not checked.
     let mode = if script.is_empty() { "0644" } else { "0755" };
     let compile = |words: &str| format!("[gcc, -shared, -fPIC, {words}]");
     let manifest = format!(
@@ -168,11 +167,11 @@ fn extension(directory: &Path, case: &Case) {
     std::fs::write(directory.join(format!("manifests/{name}.yaml")), manifest).unwrap();
 }
 
-/// The image, and a server that is none.
+/// The image, and the manifest of the small server.
 fn image(directory: &Path) {
     let makefile = "world-bin:\n\tgcc -g -o postgres it.c\ninstall-world-bin:\n\
                     \tinstall -D postgres $(DESTDIR)/usr/lib/postgresql/18/bin/postgres\n";
-    // What extensions need comes first, by targets that PostgreSQL's own makefiles have.
+    // What extensions need is built first, by targets of PostgreSQL's own makefiles.
     let part = "%:\n\t@true\ninstall-local:\n\tinstall -D --mode=644 Makefile $(DESTDIR)/usr/include/postgresql/Makefile\n";
     let files = [
         ("configure", "#!/bin/sh\n"),
@@ -204,15 +203,15 @@ fn image(directory: &Path) {
     std::fs::write(directory.join("manifests/image.yaml"), image).unwrap();
 }
 
-/// What the installation has said and left.
+/// The outcome of the installation.
 struct Installation {
     out: String,
     text: String,
-    /// The archive with symbols for debuggers, and the program that they are of.
+    /// The archive with debug symbols, and their program.
     taken: tempfile::TempDir,
 }
 
-/// Runs once, whatever number of tests ask; `None`, said by name, where it cannot.
+/// The installation, run once for all tests.
 fn installation() -> &'static Installation {
     static INSTALLATION: OnceLock<Result<Installation, String>> = OnceLock::new();
     let installation = INSTALLATION.get_or_init(|| {
@@ -249,7 +248,7 @@ fn install(program: &Path, base: &str) -> Installation {
     ] {
         docker(["cp", from, &format!("{name}:{to}")]).ok();
     }
-    // Longer than what tests of a container take: packages come from an archive that may be far away.
+    // More than other tests of containers: packages come from an archive that may be slow.
     let ran = Command::new("timeout")
         .args(["900", "docker", "start", "--attach", &name])
         .output();
@@ -270,7 +269,7 @@ fn install(program: &Path, base: &str) -> Installation {
 }
 
 #[test]
-fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_name() {
+fn what_goes_with_build_packages_but_is_needed_is_named() {
     let Installation { out, text, .. } = installation();
     assert!(text.contains("status 7\n"), "{text}");
     let (_, said) = text
@@ -307,13 +306,13 @@ fn what_is_needed_and_goes_with_the_build_packages_fails_the_installation_by_nam
 }
 
 #[test]
-fn of_documentation_that_the_policy_leaves_out_dpkg_unpacks_the_copyright_file_only() {
+fn dpkg_unpacks_only_copyright_files_of_documentation() {
     let Installation { out, text, .. } = installation();
     assert!(out.contains("status 7\ncopyright\n"), "{text}");
 }
 
 #[test]
-fn symbols_that_were_kept_outside_of_the_image_are_found_by_a_debugger() {
+fn a_debugger_finds_symbols_kept_outside_the_image() {
     let Installation { taken, text, .. } = installation();
     let script = "cd \"$1\" && tar --extract --file debug-symbols/debug-symbols-*.tar.gz && \
                   gdb --batch -iex 'set debug-file-directory usr/lib/debug' -ex 'info line main' postgres";
@@ -328,7 +327,7 @@ fn symbols_that_were_kept_outside_of_the_image_are_found_by_a_debugger() {
     let said = String::from_utf8_lossy(&ran.stdout);
     let complaints = String::from_utf8_lossy(&ran.stderr);
     assert!(said.contains("Line 1 of \"it.c\""), "{said}{complaints}\n{text}");
-    // Not by symbols of its own.
+    // Alone, the program has no symbols.
     let alone = Command::new("gdb")
         .args(["--batch", "-ex", "info line main"])
         .arg(taken.path().join("postgres"))
@@ -337,7 +336,7 @@ fn symbols_that_were_kept_outside_of_the_image_are_found_by_a_debugger() {
     assert!(!String::from_utf8_lossy(&alone.stdout).contains("it.c"));
 }
 
-/// A container that is removed at the end, also when the test fails.
+/// A container, removed when it is dropped.
 struct Removed<'a>(&'a str);
 
 impl Drop for Removed<'_> {

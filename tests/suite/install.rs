@@ -999,7 +999,7 @@ fn an_older_major_is_installed_with_its_extensions() {
 }
 
 #[test]
-fn an_extension_unavailable_for_an_older_major_is_left_out_there() {
+fn an_extension_may_be_left_out_of_an_older_major() {
     let test = Test::new()
         .extension("alpha", Recipe::new().majors(&[18]))
         .image("previous: [\"17\"]\n");

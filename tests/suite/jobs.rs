@@ -1,12 +1,12 @@
-//! How many compilers run at the same time: as many as there are jobs, over all builds and the makes within them.
+//! Over all builds and their makes, as many compilers run at the same time as there are jobs.
 
 use std::process::Stdio;
 
 use crate::machine::{Machine, Recipe};
 use crate::support::{Ran, wait_for};
 
-/// A makefile's rules that compile `objects` in the build's own directory and in two directories below it, by makes of their
-/// own, and the files for them. Nothing waits for anything else.
+/// Rules of a makefile that compile `objects` in its directory and, by other makes, in two directories below it; and their
+/// files. All objects are independent.
 fn nested(objects: usize) -> (String, Vec<(String, String)>) {
     let names: Vec<String> = (0..objects).map(|number| format!("part{number}.o")).collect();
     let names = names.join(" ");
@@ -28,7 +28,7 @@ fn nested(objects: usize) -> (String, Vec<(String, String)>) {
 }
 
 #[test]
-fn as_many_compilers_run_as_there_are_jobs_never_more_and_never_fewer_while_there_is_work() {
+fn as_many_compilers_run_as_there_are_jobs() {
     for jobs in [2, 3] {
         let machine = Machine::new();
         machine.stubs("compiler");
@@ -47,7 +47,7 @@ fn as_many_compilers_run_as_there_are_jobs_never_more_and_never_fewer_while_ther
         for (name, number) in [("jobs", jobs), ("total", total)] {
             std::fs::write(machine.path("trace").join(name), number.to_string()).unwrap();
         }
-        // Where a job is left idle while there is work, the compilers wait for it, and this does not come to its end.
+        // The compilers wait until all jobs are in use, so an idle job would stop the installation.
         let mut child = machine
             .command(&["--jobs", &jobs.to_string()])
             .stdout(Stdio::piped())
@@ -64,7 +64,7 @@ fn as_many_compilers_run_as_there_are_jobs_never_more_and_never_fewer_while_ther
 }
 
 #[test]
-fn a_makefile_that_says_how_many_jobs_run_is_a_problem_of_its_component() {
+fn a_makefile_that_sets_the_number_of_jobs_is_rejected() {
     let in_a_recipe = ["@$(MAKE) -j8 other"];
     for (make, rules, said) in [
         (

@@ -1,5 +1,4 @@
-//! What becomes of an installation that was killed: the next one ends with the tree that an undisturbed one ends with,
-//! whatever was under way.
+//! An installation that is killed at any step: the next one makes the same tree as an undisturbed one.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +9,7 @@ use crate::harness::skip;
 use crate::machine::{Machine, Recipe, files_below};
 use crate::support::{Ran, pgsetup, wait_for};
 
-/// A line of a makefile that hangs the first time, with a process in a session of its own.
+/// A line of a makefile that hangs the first time, with a process in its own session.
 const HANG_ONCE: &str =
     "@test -e $(TRACE)/second || { touch $(TRACE)/second $(TRACE)/hangs; setsid sleep 1000 & sleep 1000; }";
 
@@ -20,7 +19,7 @@ fn ended_well(machine: &Machine, ran: &Ran) {
     machine.is_quiet();
 }
 
-/// Kills pgsetup alone, as nothing of it can prevent.
+/// Kills pgsetup alone.
 fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
@@ -39,11 +38,11 @@ fn tree(root: &Path) -> BTreeMap<String, (u32, Vec<u8>)> {
 }
 
 #[test]
-fn after_a_kill_the_tree_is_that_of_an_undisturbed_installation() {
+fn after_a_kill_the_next_installation_makes_the_same_tree() {
     let machine = Machine::new();
     machine.image(&["beta"], "");
     machine.extension("beta", Recipe::new());
-    // So that the server comes from the cache, in both.
+    // The server comes from the cache in both.
     ended_well(&machine, &machine.install(&[]));
     machine.fresh();
     machine.image(&["alpha", "beta"], "");
@@ -66,7 +65,7 @@ fn after_a_kill_the_tree_is_that_of_an_undisturbed_installation() {
     wait_for("beta is installed", || beta.exists());
     kill(child);
 
-    // What it has left: running processes, merged files, build packages, and half a file that was being merged.
+    // It left running processes, merged files, build packages, and half of a file that it merged.
     let status = || std::fs::read_to_string(machine.root("/var/lib/dpkg/status")).unwrap();
     assert!(status().contains("libalpha-dev"));
     let half = "/usr/share/postgresql/18/extension/.pgsetup-AbCdEf";
@@ -102,7 +101,7 @@ fn after_a_kill_the_tree_is_that_of_an_undisturbed_installation() {
 }
 
 #[test]
-fn what_a_killed_installation_merged_and_the_next_does_not_want_is_gone() {
+fn files_that_only_a_killed_installation_merged_are_removed() {
     let machine = Machine::new();
     machine.image(&["alpha", "beta"], "settings: {work_mem: 8MB}\n");
     machine.extension("alpha", Recipe::new());
@@ -119,9 +118,9 @@ fn what_a_killed_installation_merged_and_the_next_does_not_want_is_gone() {
 }
 
 #[test]
-fn a_user_that_was_half_made_is_made_anew() {
+fn a_half_created_user_is_created_again() {
     let machine = Machine::new();
-    // The real one writes one file after the other as well.
+    // The real useradd also writes one file after the other.
     let path = machine.path("bin/useradd");
     let useradd = std::fs::read(&path).unwrap();
     let half = "#!/usr/bin/env bash\nprintf '%s:x:%s:%s::%s:%s\\n' \"${11}\" \"$3\" \"$5\" \"$8\" \"${10}\" >>\"$ROOT/etc/passwd\"\n\
@@ -164,7 +163,7 @@ fn an_interrupted_dpkg_is_repaired_before_anything_else() {
 }
 
 #[test]
-fn a_package_that_cannot_be_repaired_is_named_and_nothing_is_begun() {
+fn a_package_that_cannot_be_repaired_is_named() {
     let machine = Machine::new();
     let status = std::fs::read_to_string(machine.root("/var/lib/dpkg/status")).unwrap();
     let broken =
@@ -179,7 +178,7 @@ fn a_package_that_cannot_be_repaired_is_named_and_nothing_is_begun() {
 }
 
 #[test]
-fn two_installations_into_one_root_are_refused_and_the_first_is_not_disturbed() {
+fn a_second_installation_into_one_root_is_rejected() {
     let machine = Machine::new();
     machine.image(&["alpha"], "");
     let waiting =
@@ -195,7 +194,7 @@ fn two_installations_into_one_root_are_refused_and_the_first_is_not_disturbed() 
     ended_well(&machine, &first);
 }
 
-/// What root of a container is: without the right to look into processes of other users.
+/// Runs the command like root in a container, without the right to inspect processes of other users.
 fn as_in_a_container(command: &std::process::Command) -> std::process::Command {
     let mut confined = std::process::Command::new("/usr/bin/setpriv");
     confined
@@ -214,16 +213,17 @@ fn as_in_a_container(command: &std::process::Command) -> std::process::Command {
     confined
 }
 
-/// True where a process of that number runs; one that nobody has asked for its status yet does not.
+/// Whether a process runs; a zombie does not.
 fn runs(pid: &str) -> bool {
     let status = std::fs::read_to_string(Path::new("/proc").join(pid.trim()).join("status"));
     status.is_ok_and(|status| !status.contains("State:\tZ"))
 }
 
-/// An installation in what a container is, killed while a build of it has a shell running as another user, and what became
-/// of the next one, before which the shell still ran and after which it does not. The shell runs `script` with
-/// `arguments`, as make reads them.
-fn after_a_shell_of_another_user(script: &str, arguments: &str) -> (Machine, Ran) {
+/// Kills an installation while its build has a shell that runs as another user, and installs again. Before that the shell
+/// still runs, and after it the shell does not. The shell runs `script` with `arguments`, as make reads them; once the
+/// second installation has said `said`, `$(TRACE)/said` exists.
+#[track_caller]
+fn after_a_shell_of_another_user(script: &str, arguments: &str, said: &str) -> Machine {
     if !rustix::process::geteuid().is_root() {
         skip("only root can start a process as another user");
     }
@@ -240,28 +240,32 @@ fn after_a_shell_of_another_user(script: &str, arguments: &str) -> (Machine, Ran
     std::fs::write(machine.path("trace/again"), "").unwrap();
     let left = std::fs::read_to_string(machine.path("trace/left")).unwrap();
     assert!(runs(&left));
-    let ran: Ran = as_in_a_container(&machine.command(&[])).output().unwrap().into();
-    ended_well(&machine, &ran);
+    let output = std::fs::File::create(machine.path("output")).unwrap();
+    let mut second = as_in_a_container(&machine.command(&[]))
+        .stdout(output.try_clone().unwrap())
+        .stderr(output)
+        .spawn()
+        .unwrap();
+    let text = || std::fs::read_to_string(machine.path("output")).unwrap();
+    wait_for("the second installation speaks of it", || text().contains(said));
+    std::fs::write(machine.path("trace/said"), "").unwrap();
+    assert!(second.wait().unwrap().success(), "{}", text());
+    machine.is_quiet();
     assert!(!runs(&left));
-    (machine, ran)
+    machine
 }
 
 #[test]
-fn what_a_killed_installation_has_left_running_as_another_user_is_waited_for_and_not_killed() {
-    let (machine, ran) = after_a_shell_of_another_user("sleep 4; echo ended", "");
+fn a_process_of_another_user_is_waited_for() {
+    let script = "until test -e $(TRACE)/said; do sleep 0.1; done; echo ended";
+    let machine = after_a_shell_of_another_user(script, "", "of an installation that was killed");
     let ended = std::fs::read_to_string(machine.path("trace/ended")).unwrap();
     assert_eq!(ended, "ended\n", "it was killed");
-    let said = "of an installation that was killed";
-    assert!(
-        ran.err.contains(said) || ran.out.contains(said),
-        "{}{}",
-        ran.out,
-        ran.err
-    );
 }
 
 #[test]
-fn a_server_that_a_killed_installation_has_left_running_as_another_user_is_ended() {
-    // As the throw-away server: it never ends by itself, and its data are in the working directory.
-    after_a_shell_of_another_user("while sleep 1; do :; done", "sh $(ROOT)/var/tmp/pgsetup/try/data");
+fn a_server_of_a_killed_installation_is_ended() {
+    // Like the temporary server, it never ends by itself and its data are in the working directory.
+    let arguments = "sh $(ROOT)/var/tmp/pgsetup/try/data";
+    after_a_shell_of_another_user("while sleep 1; do :; done", arguments, "");
 }

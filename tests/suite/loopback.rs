@@ -1,6 +1,6 @@
-//! A web server on the loopback interface that misbehaves as it is told to, request by request.
+//! A web server on the loopback interface that misbehaves on request.
 //!
-//! Written against sockets and nothing else: a library would correct what has to go wrong here.
+//! It uses sockets directly, because an HTTP library would correct what has to go wrong here.
 
 // Two test binaries take in this file, and neither asks for every act. The long function is a list of them.
 #![allow(
@@ -28,9 +28,9 @@ pub enum Act {
     CutInChunks(u32),
     /// Closes before it has read the request, which resets the connection.
     Reset,
-    /// Answers with what is no HTTP.
+    /// Sends an answer that is not HTTP.
     Garbage,
-    /// Serves the file a bit at a time.
+    /// Serves the file slowly.
     Slow,
     /// Sends half and then nothing until the other side gives up.
     Stall,
@@ -50,7 +50,7 @@ pub enum Act {
     RedirectOnce,
     /// A page instead of the file, with status 200.
     Page,
-    /// The file with one bit turned.
+    /// The file with one bit flipped.
     FlippedBit,
     /// The whole file under another `ETag` from now on.
     NewEtag,
@@ -76,7 +76,7 @@ pub enum Act {
 #[derive(Debug)]
 pub struct Resource {
     content: Vec<u8>,
-    /// What to do with the next requests; after that, the last one over and over.
+    /// What to do with the next requests. The last one is repeated.
     acts: Mutex<VecDeque<Act>>,
     etag: Mutex<u32>,
     /// The `Range` headers that came, in order; empty texts for requests without one.
@@ -101,7 +101,7 @@ impl Server {
             for stream in listener.incoming().flatten() {
                 let resources = Arc::clone(&shared);
                 thread::spawn(move || {
-                    // The other side may go away at any moment; that is what is tested.
+                    // The client may go away at any moment; that is tested.
                     let _ = answer(stream, &resources);
                 });
             }
@@ -109,7 +109,7 @@ impl Server {
         Self { port, resources }
     }
 
-    /// Puts a file on the server; returns its address. The last of `acts` is repeated for ever.
+    /// Publishes a file; gives its address. The last of `acts` is repeated.
     pub fn put(&self, path: &str, content: &[u8], acts: &[Act]) -> String {
         let resource = Resource {
             content: content.to_owned(),

@@ -1,9 +1,7 @@
-//! A machine to install on that is only a directory: `pgsetup install --root DIR` with stub tools on PATH and archives
-//! from a loopback server.
+//! A machine in a directory: `pgsetup install --root DIR` with stub tools on PATH and archives from a loopback server.
 //!
-//! Nothing in pgsetup knows that it is tested: `chroot` and `apt-get` are looked up on PATH like every program, and
-//! the stubs of `tests/stubs` do to the root what the real ones would do, as far as an installation can tell. `make`, the
-//! compiler and the shell are this machine's own, so what is built is really built.
+//! pgsetup looks up `chroot` and `apt-get` on PATH like every program. The stubs of `tests/stubs` change the root like the
+//! real tools, as far as an installation can see. `make`, the compiler and the shell are real.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,7 +22,7 @@ type Files<'a> = &'a [(&'a str, &'a str)];
 pub struct Machine {
     /// `root`, `trace`, `bin`, `manifests`, `cache`.
     directory: tempfile::TempDir,
-    /// Where its sources are.
+    /// The server with its sources.
     pub server: Server,
     /// The server's address.
     address: String,
@@ -39,9 +37,9 @@ pub struct Archive {
     pub path: String,
     /// Its address.
     pub url: String,
-    /// The digest that the manifests say.
+    /// Its digest, which the manifests have.
     pub sha256: String,
-    /// The digest of what arrives when one bit is turned on the way.
+    /// Its digest with one bit flipped.
     pub sha256_with_flipped_bit: String,
     /// Its bytes.
     pub content: Vec<u8>,
@@ -51,7 +49,7 @@ pub struct Archive {
 #[derive(Debug, Clone, Copy, Default)]
 #[must_use]
 pub struct Recipe<'a> {
-    /// What `make` is told to do for the target `all`, a line each.
+    /// Lines that `make` runs for the target `all`.
     make: &'a [&'a str],
     /// More rules of its makefile.
     rules: &'a str,
@@ -61,7 +59,7 @@ pub struct Recipe<'a> {
     run: Option<&'a [&'a str]>,
     /// Its build packages.
     packages: &'a [&'a str],
-    /// The majors it is for; 17 and 18 where none is given.
+    /// The majors that it supports; empty for 17 and 18.
     majors: &'a [u16],
     /// Further addresses of its archive.
     mirrors: &'a [&'a str],
@@ -119,7 +117,7 @@ impl<'a> Recipe<'a> {
     }
 }
 
-/// An extension whose library links one that no build package of it brings.
+/// An extension whose library links another one, which none of its build packages brings.
 pub fn linking_a_stray() -> Recipe<'static> {
     Recipe::new()
         .make(&[
@@ -138,7 +136,7 @@ pub fn linking_a_stray() -> Recipe<'static> {
 }
 
 impl Machine {
-    /// A bare Debian bookworm with a manifest of the server and an image of no extension.
+    /// A bare Debian bookworm, with the manifests of a server and of an image without extensions.
     pub fn new() -> Self {
         let server = Server::start();
         let machine = Self {
@@ -180,7 +178,7 @@ impl Machine {
         );
         write("/var/lib/dpkg/info/dpkg.list", "/.\n/usr/bin/dpkg\n");
         write("/usr/bin/dpkg", "");
-        // Interpreter of the stubs; what has none is removed at the end.
+        // The interpreter of the stubs: scripts without one are removed at the end.
         write("/usr/bin/bash", "");
         write("/tmp/of-the-base", "");
     }
@@ -196,12 +194,12 @@ impl Machine {
         self.directory.path().join(name)
     }
 
-    /// The path on this machine of a path of that machine.
+    /// The path on this machine of a path in the root.
     pub fn root(&self, inside: &str) -> PathBuf {
         self.path("root").join(inside.trim_start_matches('/'))
     }
 
-    /// Writes a file of that machine.
+    /// Writes a file of the root.
     pub fn write(&self, inside: &str, text: &str) {
         let path = self.root(inside);
         std::fs::create_dir_all(path.parent().expect("a path with a directory"))
@@ -209,7 +207,7 @@ impl Machine {
         std::fs::write(path, text).expect("a file of the root");
     }
 
-    /// What a stub or a makefile wrote to `$(TRACE)/NAME`; empty where nothing did.
+    /// What stubs and makefiles wrote to `$(TRACE)/NAME`; empty if there is no such file.
     pub fn trace(&self, name: &str) -> String {
         std::fs::read_to_string(self.path("trace").join(name)).unwrap_or_default()
     }
@@ -229,7 +227,7 @@ impl Machine {
         std::fs::write(self.path("manifests").join(name), text).expect("a manifest is written");
     }
 
-    /// Writes the image's manifest: these extensions, and more lines.
+    /// Writes the image's manifest with these extensions and more lines.
     pub fn image(&self, extensions: &[&str], more: &str) {
         let (uid, gid) = ids();
         let text = format!(
@@ -242,14 +240,14 @@ impl Machine {
         self.manifest("image.yaml", &text);
     }
 
-    /// Puts the archive of PostgreSQL 18 on the loopback server, and writes its manifest.
+    /// Publishes PostgreSQL 18: its archive and its manifest.
     pub fn postgresql(&self, acts: &[Act]) -> Archive {
         self.postgresql_of("18", "18.6", acts)
     }
 
-    /// The same for another major.
+    /// Publishes another major.
     pub fn postgresql_of(&self, major: &str, version: &str, acts: &[Act]) -> Archive {
-        // What extensions need comes first, by targets that PostgreSQL's own makefiles have.
+        // What extensions need is built first, by targets of PostgreSQL's own makefiles.
         let part = "%:\n\t@true\n\ninstall-local:\n\
                     \tinstall -D --mode=644 Makefile $(ROOT)$(DESTDIR)/usr/include/postgresql/MAJOR/server/Makefile\n";
         let part = part.replace("MAJOR", major);
@@ -282,8 +280,7 @@ impl Machine {
         archive
     }
 
-    /// Puts an extension's archive on the loopback server, and writes its manifest: version 1.0, which `make`
-    /// installs as a control file and a script.
+    /// Publishes version 1.0 of an extension, which installs a control file and a script.
     pub fn extension(&self, name: &str, recipe: Recipe<'_>) -> Archive {
         let mut makefile = "all:\n\t@echo compiling $(notdir $(CURDIR))\n".to_owned();
         for line in recipe.make {
@@ -352,12 +349,12 @@ impl Machine {
         }
     }
 
-    /// `pgsetup install` with two jobs, unless `more` says otherwise, and more arguments; not started yet.
+    /// The command `pgsetup install` with more arguments, and with two jobs unless they say otherwise.
     pub fn command(&self, more: &[&str]) -> Command {
         self.command_in("root", more)
     }
 
-    /// The same for the root of that name.
+    /// The command for another root.
     pub fn command_in(&self, root: &str, more: &[&str]) -> Command {
         let [manifests, root, cache] =
             ["manifests", root, "cache"].map(|name| self.path(name).to_str().expect("UTF-8").to_owned());
@@ -369,7 +366,7 @@ impl Machine {
         command
             .args(more)
             .env("PATH", format!("{}:{path}", self.path("bin").display()));
-        // What pgsetup may hand on is a test's own business.
+        // A test sets these itself.
         for name in [
             "http_proxy",
             "https_proxy",
@@ -384,7 +381,7 @@ impl Machine {
         command
     }
 
-    /// Runs `pgsetup install` with two jobs and more arguments. Nothing that it started may outlive it.
+    /// Runs `pgsetup install` with more arguments, and waits until no process of it is left.
     pub fn install(&self, more: &[&str]) -> Ran {
         let ran = self.command(more).output().expect("pgsetup starts").into();
         self.is_quiet();
@@ -409,13 +406,12 @@ impl Machine {
         child
     }
 
-    /// The processes that run in the root, with their command lines: `chroot` tells each of them where it is, and
-    /// whatever they start inherits that.
+    /// The processes that run in the root, with their command lines. They inherit a variable that the stub of `chroot` sets.
     fn processes(&self) -> Vec<(String, String)> {
         let marker = format!("ROOT={}", self.path("root").display());
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
-            // A process that ended meanwhile, a zombie and a stranger's process have no environment to read.
+            // Ended processes, zombies and those of other users have no readable environment.
             let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
             if environment
                 .split(|byte| *byte == 0)
@@ -429,7 +425,7 @@ impl Machine {
         found
     }
 
-    /// A bare machine once more, with the manifests, archives and cache of before.
+    /// Makes the machine bare again, with the same manifests, archives and cache.
     pub fn fresh(&self) {
         for name in ["root", "trace"] {
             std::fs::remove_dir_all(self.path(name)).expect("what an installation left is removed");
@@ -454,7 +450,7 @@ impl Machine {
         names
     }
 
-    /// The text with the places of this run in it replaced by `[TEST]` and `[SERVER]`.
+    /// Replaces the directory of the test by `[TEST]` and the server by `[SERVER]`.
     pub fn neutral(&self, text: &str) -> String {
         text.replace(&self.directory.path().display().to_string(), "[TEST]")
             .replace(&self.address, "[SERVER]")
@@ -470,7 +466,7 @@ impl Drop for Machine {
     }
 }
 
-/// User and group id of the image's user: an ordinary user cannot give files away, so they are his own then.
+/// User and group id of the image's user. An ordinary user cannot give files away, so they are the own ones then.
 pub fn ids() -> (u32, u32) {
     match rustix::process::geteuid() {
         root if root.is_root() => (999, 998),
@@ -493,14 +489,14 @@ fn stubs(kind: &str) -> Vec<(String, String)> {
     stubs
 }
 
-/// An archive as upstreams make them, and its digest.
+/// An archive with everything below one directory, and its digest.
 pub fn archive_of(top: &str, files: &[(String, String)]) -> (Vec<u8>, String) {
     let bytes = tar_gz(top, files);
     let digest = digest(&bytes);
     (bytes, digest)
 }
 
-/// An archive as upstreams make them: everything below one directory.
+/// An archive with everything below one directory.
 fn tar_gz(top: &str, files: &[(String, String)]) -> Vec<u8> {
     let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     let mut builder = tar::Builder::new(encoder);
@@ -516,7 +512,7 @@ fn tar_gz(top: &str, files: &[(String, String)]) -> Vec<u8> {
     encoder.finish().expect("a compressed archive")
 }
 
-/// What [`Act::FlippedBit`] makes of a file.
+/// A file as [`Act::FlippedBit`] serves it.
 fn with_flipped_bit(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_owned();
     *bytes.last_mut().expect("an archive is not empty") ^= 1;

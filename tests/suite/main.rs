@@ -1,7 +1,7 @@
-//! Tests of the binary as its users meet it: command lines, exact texts, real archives, real containers.
+//! Tests of the binary from the outside: command lines, exact texts, real archives, real containers.
 //!
-//! One binary, so that what the tests share is compiled once. Files with expected texts are in `tests/golden` and
-//! `tests/bad`; `SNAPSHOTS=overwrite cargo test` writes them anew.
+//! They are one binary, so that shared code is compiled once. Expected texts are in `tests/golden` and `tests/bad`;
+//! `SNAPSHOTS=overwrite cargo test` writes them again.
 
 // `#[test]` is this crate's attribute in every file, and not the built-in one.
 #[macro_use]

@@ -1,4 +1,4 @@
-//! What is wrong in manifests: every directory of `tests/bad` has a few, and the exact text that pgsetup prints.
+//! Mistakes in manifests: every directory of `tests/bad` has some, with the exact text that pgsetup prints.
 
 use crate::support::{pgsetup, project};
 

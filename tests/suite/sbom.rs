@@ -1,4 +1,4 @@
-//! The bills of materials, handed to libraries of others that read and check such documents.
+//! The bills of materials, read and checked by independent libraries.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use crate::contract::needs::needs_image;
 use crate::harness::skip;
 use crate::support::{Ran, project};
 
-/// A Python that has the libraries of others.
+/// A Python with these libraries.
 pub fn python() -> PathBuf {
     let own = project().join("target/consumers/bin/python");
     let python = if own.exists() { own } else { "python3".into() };
@@ -20,8 +20,7 @@ pub fn python() -> PathBuf {
     python
 }
 
-/// Hands files to the libraries: two documents, and the receipt that they are made of. Returns whether they
-/// accept them, and what they print.
+/// Has the libraries read two documents and their receipt; gives whether they accept them, and their output.
 fn consume(files: &[&Path]) -> (bool, String) {
     let output = Command::new(python())
         .arg("tests/consumers/sbom.py")
@@ -36,8 +35,7 @@ fn consume(files: &[&Path]) -> (bool, String) {
     )
 }
 
-/// The documents in `tests/golden` are what `src/sbom.rs` makes of `tests/fixtures/receipt.json`; a unit test there
-/// sees to that.
+/// A unit test holds that the documents in `tests/golden` are made of `tests/fixtures/receipt.json`.
 #[test]
 fn the_agreed_documents_follow_the_published_schemas() {
     let files = [
@@ -51,7 +49,7 @@ fn the_agreed_documents_follow_the_published_schemas() {
 }
 
 #[test]
-fn the_image_has_documents_that_others_can_read_with_every_component_in_both() {
+fn both_documents_list_every_component_of_the_image() {
     let name = needs_image();
     let directory = tempfile::tempdir().unwrap();
     let files = ["sbom.spdx.json", "sbom.cdx.json", "receipt.json"].map(|file| {
@@ -65,7 +63,8 @@ fn the_image_has_documents_that_others_can_read_with_every_component_in_both() {
     assert!(is_valid, "{text}");
 }
 
-/// What comes of `tools/consumers.sh` where python3 makes environments with this script as pip, or none.
+/// Runs `tools/consumers.sh` with a python3 whose environments have this script as pip; without one, it makes no
+/// environments.
 fn consumers(pip: Option<&str>) -> Ran {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
@@ -80,7 +79,7 @@ fn consumers(pip: Option<&str>) -> Ran {
         write("made/bin/python", "[ -e \"${0%/*}/libraries\" ]");
     }
     let environment = path.join("made");
-    // Called as `python3 -m venv --clear DIRECTORY`.
+    // The call is `python3 -m venv --clear DIRECTORY`.
     let make = format!("mkdir -p \"$4\" && cp -r '{}/.' \"$4\"", environment.display());
     write("stubs/python3", &make);
     let script = path.join("tools/consumers.sh");
@@ -93,7 +92,7 @@ fn consumers(pip: Option<&str>) -> Ran {
 }
 
 #[test]
-fn libraries_that_could_be_had_and_are_not_installed_are_an_error() {
+fn a_failed_installation_of_libraries_is_an_error() {
     let installs = "[ \"$1\" != install ] || touch \"${0%/*}/libraries\"";
     for (pip, status, said) in [
         (None, 0, "python3 cannot make an environment"),
@@ -103,7 +102,7 @@ fn libraries_that_could_be_had_and_are_not_installed_are_an_error() {
             1,
             "the package index answers, and pip does not install",
         ),
-        // It ends well, and what it should have installed cannot be imported.
+        // pip succeeds, but the libraries cannot be imported.
         (
             Some("exit 0"),
             1,

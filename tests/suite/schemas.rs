@@ -1,4 +1,4 @@
-//! Documents that pgsetup writes, against the schemas that it prints of them, by a validator of others.
+//! Documents of pgsetup, checked against their schemas by an independent validator.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::machine::{Machine, Recipe};
 use crate::sbom::python;
 use crate::support::{pgsetup, project};
 
-/// What the validator says of a document: nothing where it follows the schema.
+/// The validator's complaints about a document; empty if it follows the schema.
 fn complaints(kind: &str, document: &Path) -> String {
     let python = python();
     let directory = tempfile::tempdir().unwrap();
@@ -46,7 +46,7 @@ fn what_an_installation_writes_follows_its_schema() {
     let plan = project().join("tests/golden/plan-18.json");
     assert_eq!(complaints("plan", &plan), "");
 
-    // The validator does see what is wrong.
+    // The validator does find mistakes.
     let mut wrong: serde_json::Value = serde_json::from_slice(&std::fs::read(&receipt).unwrap()).unwrap();
     wrong.as_object_mut().unwrap().remove("image");
     wrong["user"]["shoe_size"] = 42.into();

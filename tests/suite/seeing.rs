@@ -1,17 +1,17 @@
-//! What an installation shows of itself: the table at its end, and the trace.
+//! The table at the end of an installation, and its trace.
 
 use serde_json::Value;
 
 use crate::machine::{Machine, Recipe};
 
-/// A build that uses a processor for a while, in a process of its own as compilers do.
+/// A build that uses a processor for a while, in its own process as compilers do.
 const BUSY: &str = "@bash -c 'for ((i = 0; i < 300000; i++)); do :; done'";
 
 #[test]
-fn the_end_of_an_installation_is_a_table_with_processor_time_and_the_critical_path() {
+fn an_installation_ends_with_a_table_of_its_steps() {
     let machine = Machine::new();
     machine.image(&["alpha"], "");
-    // Long enough to have a line of its own.
+    // Short steps share a line.
     machine.extension("alpha", Recipe::new().make(&[BUSY, "@sleep 0.6"]));
     let ran = machine.install(&[]);
     assert_eq!(ran.status, 0, "{}", ran.err);
@@ -31,7 +31,7 @@ fn the_end_of_an_installation_is_a_table_with_processor_time_and_the_critical_pa
     };
     let [time, cpu] = [time, cpu].map(|text| text.parse::<f64>().unwrap());
     assert!(cpu >= 0.1 && time >= 0.6, "{build}");
-    // Whatever was slow on this machine, the last step is always of the chain that determined the end.
+    // The last step is always on the critical path.
     let path = lines
         .iter()
         .find(|line| line.starts_with("* the critical path, "))
@@ -41,7 +41,7 @@ fn the_end_of_an_installation_is_a_table_with_processor_time_and_the_critical_pa
 }
 
 #[test]
-fn the_end_of_an_installation_that_failed_is_the_table_of_what_ran_before_the_reason() {
+fn a_failed_installation_ends_with_table_and_reason() {
     let machine = Machine::new();
     machine.image(&["alpha"], "");
     machine.extension("alpha", Recipe::new().make(&["@sleep 0.6; false"]));
@@ -60,7 +60,7 @@ fn the_end_of_an_installation_that_failed_is_the_table_of_what_ran_before_the_re
 }
 
 #[test]
-fn a_trace_has_every_step_with_its_commands_and_the_running_jobs_also_of_a_run_that_failed() {
+fn a_trace_has_steps_commands_and_running_jobs() {
     // Two jobs at a time, and a third that has to wait.
     let jobs = "one two three:\n\t@sleep 0.4\n";
     for (make, status) in [
@@ -108,7 +108,7 @@ fn a_trace_has_every_step_with_its_commands_and_the_running_jobs_also_of_a_run_t
 }
 
 #[test]
-fn a_trace_that_cannot_be_written_is_said_before_anything_begins() {
+fn a_trace_that_cannot_be_written_fails_at_the_start() {
     let machine = Machine::new();
     let ran = machine.install(&["--trace", "/nonexistent/trace.json"]);
     assert_eq!(ran.status, 2, "{}", ran.err);

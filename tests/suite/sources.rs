@@ -1,5 +1,5 @@
-//! `pgsetup fetch` against servers that misbehave and against the clock: what arrives is right, what does not is
-//! explained, and a process that is killed at any moment leaves nothing that the next one would trust.
+//! `pgsetup fetch` from servers that misbehave: files are right or the failure is explained, and a process that is killed
+//! leaves nothing that the next one would wrongly trust.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -35,7 +35,7 @@ packages:
   runtime: [postgresql-15]
 "#;
 
-/// A source of an extension of its own.
+/// The source of one extension.
 struct Source<'a> {
     name: String,
     urls: Vec<String>,
@@ -183,7 +183,7 @@ fn a_directory_is_filled_and_serves_without_connections() {
 }
 
 #[test]
-fn a_flipped_bit_ends_with_the_status_of_checksums_and_leaves_no_file() {
+fn a_flipped_bit_ends_with_the_status_of_checksums() {
     let (server, to) = (Server::start(), tempfile::tempdir().unwrap());
     let one = content(1, 1000);
     let url = server.put("/one-1.tar.gz", &one, &[Act::FlippedBit]);
@@ -210,7 +210,7 @@ fn a_proxy_is_asked_and_hosts_without_one_are_not() {
     let (server, to) = (Server::start(), tempfile::tempdir().unwrap());
     let one = content(1, 5000);
     let url = "http://sources.invalid/one-1.tar.gz";
-    // A proxy is asked for the whole address.
+    // A proxy gets the whole address.
     server.put(url, &one, &[Act::Serve]);
     let proxy = server.put("/", b"", &[]);
     let source = Source {
@@ -290,7 +290,7 @@ fn a_certificate_is_trusted_once_it_is_named() {
     );
 }
 
-/// openssl's own https server for the files of a directory, with a certificate that nobody knows, and its port.
+/// The https server of openssl for the files of a directory, with an unknown certificate, and its port.
 pub fn https_server(directory: &Path) -> Option<(Child, u16)> {
     let made = Command::new("openssl")
         .args([
@@ -349,7 +349,7 @@ pub fn https_server(directory: &Path) -> Option<(Child, u16)> {
 }
 
 #[test]
-fn a_fetch_that_is_killed_at_any_moment_is_finished_by_the_next() {
+fn a_fetch_killed_at_any_moment_can_be_repeated() {
     let rounds: u32 =
         std::env::var("PGSETUP_ROUNDS").map_or(12, |rounds| rounds.parse::<u32>().unwrap().min(200));
     let server = Server::start();
@@ -369,7 +369,7 @@ fn a_fetch_that_is_killed_at_any_moment_is_finished_by_the_next() {
             })
             .collect();
         let (selection, to) = (selection(&sources), tempfile::tempdir().unwrap());
-        // The moments spread over what a fetch takes, beginning with none at all.
+        // The moments are spread over the time of a fetch, from zero on.
         let moment = Duration::from_micros(u64::from(round.wrapping_mul(2_654_435_761) % 250_000));
         let mut child = fetch_command(selection.path(), to.path(), &[])
             .stdout(Stdio::null())
@@ -409,7 +409,7 @@ fn a_fetch_that_is_killed_at_any_moment_is_finished_by_the_next() {
     );
 }
 
-/// Kills a process after a time, as by SIGKILL; whether it was still running.
+/// Kills a process after a time by SIGKILL; gives whether it still ran.
 fn kill_at(child: &mut Child, moment: Duration) -> bool {
     let begin = Instant::now();
     while begin.elapsed() < moment {
@@ -461,7 +461,7 @@ fn processes_share_a_cache() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_used_is_told_of_with_what_to_do() {
+fn an_unusable_cache_is_reported_with_a_remedy() {
     let (server, to, cache) = (
         Server::start(),
         tempfile::tempdir().unwrap(),
@@ -474,7 +474,7 @@ fn a_cache_that_cannot_be_used_is_told_of_with_what_to_do() {
         content: &content,
     };
     let selection = selection(&[source]);
-    // A directory that nobody has touched for long, where the download would be.
+    // An old directory, where the download would be.
     let partial = cache
         .path()
         .join("partial")
@@ -544,7 +544,7 @@ fn the_cache_is_listed_and_pruned_by_size() {
     );
 }
 
-/// What upstream published as `git archive`, from the vendor directory of whoever has it.
+/// An archive of GitHub, from the vendor directory.
 #[test]
 fn citus_arrives_byte_for_byte() {
     let vendor = std::env::var("HOME").map(|home| Path::new(&home).join(".cache/pgsetup/vendor"));

@@ -1,5 +1,5 @@
-//! `pgsetup update` and `pgsetup new`: archives and git tags from the loopback interface, and manifests that nobody
-//! likes to see touched.
+//! `pgsetup update` and `pgsetup new`, with archives and git tags from the loopback interface, and manifests whose comments
+//! and quotes must survive.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ packages:
   runtime: [postgresql-15]
 ";
 
-/// A manifest with comments everywhere and every way to write a word. `URL`, `DIGEST` and `VERSION` are replaced.
+/// A manifest with comments and all kinds of quotes. `URL`, `DIGEST` and `VERSION` are replaced.
 const MANIFEST: &str = "# In front, about VERSION.
 kind: extension   # a kind
 name: 'thing'
@@ -90,7 +90,7 @@ fn sha256(content: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// What a git server answers when it is asked for these tags.
+/// A git server's answer with these tags.
 fn refs(tags: &[&str]) -> Vec<u8> {
     let packet = |line: String| format!("{:04x}{line}", line.len() + 4);
     let mut answer = packet("# service=git-upload-pack\n".to_owned()) + "0000";
@@ -159,7 +159,7 @@ fn read(directory: &Path) -> String {
 }
 
 #[test]
-fn a_newer_version_is_written_in_place_and_what_else_changed_is_said() {
+fn a_newer_version_is_written_in_place() {
     let upstream = Upstream::start();
     let new = release(
         "1.10",
@@ -211,7 +211,7 @@ fn a_newer_version_is_written_in_place_and_what_else_changed_is_said() {
 }
 
 #[test]
-fn line_ends_marks_and_missing_quotes_stay_as_they_are() {
+fn line_ends_marks_and_quotes_stay_unchanged() {
     let upstream = Upstream::start();
     upstream.publish("1.1", &release("1.1", &[]), &[Act::Serve]);
     let text = MANIFEST.replace("'VERSION'", "VERSION").replace('\n', "\r\n");
@@ -226,7 +226,7 @@ fn line_ends_marks_and_missing_quotes_stay_as_they_are() {
 }
 
 #[test]
-fn what_upstream_gets_wrong_leaves_the_manifest_as_it_was() {
+fn mistakes_of_upstream_leave_the_manifest_unchanged() {
     let upstream = Upstream::start();
     upstream.publish("1.1", b"", &[Act::Status(404, "")]);
     upstream.publish("1.2", b"", &[Act::Page]);
@@ -329,7 +329,7 @@ fn a_version_that_makes_the_manifest_wrong_is_not_written() {
 }
 
 #[test]
-fn an_archive_without_control_files_is_taken_and_said_to_be_one() {
+fn an_archive_without_control_files_is_accepted() {
     let upstream = Upstream::start();
     let directory = upstream.directory(MANIFEST);
     let archives = tempfile::tempdir().unwrap();
@@ -350,7 +350,7 @@ fn an_archive_without_control_files_is_taken_and_said_to_be_one() {
 }
 
 #[test]
-fn several_releases_are_told_apart_and_each_stays_in_its_line() {
+fn each_of_several_releases_stays_in_its_line() {
     let upstream = Upstream::start();
     let second = "  - version: \"2.0\"
     postgresql: [16]
@@ -376,7 +376,7 @@ build:";
 }
 
 #[test]
-fn what_cannot_be_asked_is_listed_with_the_reason() {
+fn an_unreachable_upstream_is_listed_with_the_reason() {
     let upstream = Upstream::start();
     let directory = upstream.directory(MANIFEST);
     let ran = update(directory.path(), &["--check"]);
@@ -395,7 +395,7 @@ fn what_cannot_be_asked_is_listed_with_the_reason() {
 }
 
 #[test]
-fn a_first_manifest_says_what_is_left_and_passes_when_that_is_filled_in() {
+fn a_new_manifest_marks_what_is_left_to_fill_in() {
     let server = Server::start();
     let content = release(
         "2.0",
@@ -477,7 +477,7 @@ fn a_first_manifest_says_what_is_left_and_passes_when_that_is_filled_in() {
 }
 
 #[test]
-fn an_archive_at_hand_that_says_nothing_makes_a_manifest_of_marks() {
+fn an_archive_without_metadata_makes_a_manifest_of_marks() {
     let directory = manifests(&[("image.yaml", IMAGE), ("server.yaml", SERVER)]);
     let file = directory.path().join("thing.tar.gz");
     fs::write(&file, archive(&[("README", "x")])).unwrap();

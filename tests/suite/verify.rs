@@ -1,4 +1,4 @@
-//! `pgsetup verify`: an image below a directory, made of this machine's own ELF files, and what is done to it.
+//! `pgsetup verify` of an image in a directory, which is made of this machine's ELF files and tampered with.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -22,15 +22,15 @@ const LIBC_LINK: &str = "/usr/share/libc/link";
 const LIBC_SUMS: &str = "/var/lib/dpkg/info/libc6.md5sums";
 /// Configuration files of libc6.
 const LIBC_CONFIGURATION: [&str; 2] = ["/etc/gai.conf", "/etc/ld.so.conf.d/libc.conf"];
-/// Links that no package has, as update-alternatives(1) makes them.
+/// Unowned links, as update-alternatives(1) makes them.
 const ALTERNATIVE: [(&str, &str); 2] = [
     ("/usr/bin/awk", "/etc/alternatives/awk"),
     ("/etc/alternatives/awk", "/usr/bin/mawk"),
 ];
-/// A script of the base that no package has.
+/// An unowned script of the base.
 const SCRIPT: &str = "/usr/local/bin/of-the-base";
 
-/// A small image with its receipt: the server is this machine's `/bin/sh`, which needs libc and the dynamic linker.
+/// A small image with its receipt. Its server is this machine's `/bin/sh`, which needs libc and the dynamic linker.
 struct Image {
     root: tempfile::TempDir,
 }
@@ -103,7 +103,7 @@ impl Image {
         std::fs::set_permissions(self.path(inside), PermissionsExt::from_mode(mode)).unwrap();
     }
 
-    /// Writes dpkg's database. The package dpkg in it tells the architecture.
+    /// Writes dpkg's database. The architecture is that of the package dpkg.
     fn install_packages(&self, packages: &[(&str, &str)]) {
         let paragraph = |(name, version): &(&str, &str)| {
             format!(
@@ -114,7 +114,7 @@ impl Image {
         self.write("/var/lib/dpkg/status", status.as_bytes(), 0o644);
     }
 
-    /// The libraries of `/bin/sh` as `ldd` names them, at the places where this machine has them, as files of libc6.
+    /// Copies the libraries of `/bin/sh` to the paths that they have on this machine, as files of libc6.
     fn copy_libraries(&self) {
         let output = std::process::Command::new("ldd").arg("/bin/sh").output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -127,7 +127,7 @@ impl Image {
         self.write(LIBC_LIST, list.as_bytes(), 0o644);
     }
 
-    /// The receipt of what is there now.
+    /// Writes the receipt of the current tree.
     fn write_receipt(&self) {
         let installed = [
             ("/usr/lib/postgresql/18", "postgresql"),
@@ -181,7 +181,7 @@ impl Image {
         self.write(RECEIPT, receipt.to_string().as_bytes(), 0o644);
     }
 
-    /// A path as receipts have it.
+    /// A path as a receipt records it.
     fn record(&self, path: &str, component: &str) -> Value {
         let metadata = self.path(path).symlink_metadata().unwrap();
         let mut file = json!({
@@ -244,7 +244,7 @@ impl Image {
         self.write(RECEIPT, document.to_string().as_bytes(), 0o644);
     }
 
-    /// Removes what is at the path and makes a link there.
+    /// Replaces the path by a link.
     fn link(&self, path: &str, target: impl AsRef<Path>) {
         let path = self.path(path);
         if path.symlink_metadata().is_ok() {
@@ -253,7 +253,7 @@ impl Image {
         symlink(target, path).unwrap();
     }
 
-    /// Writes into the receipt that the base had a file of a package with this MD5.
+    /// Records that the base had changed a file of a package to this MD5.
     fn write_altered(&self, path: &str, md5: &str) {
         self.change_receipt(|receipt| receipt["base"]["altered"] = json!([{"path": path, "found": md5}]));
     }
@@ -273,7 +273,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     text
 }
 
-/// Does something to an image, and returns the differences that verify names.
+/// The differences that verify names after a change.
 fn differences_after(change: impl FnOnce(&Image)) -> Vec<String> {
     let image = Image::new();
     change(&image);
@@ -281,7 +281,7 @@ fn differences_after(change: impl FnOnce(&Image)) -> Vec<String> {
     assert_eq!(ran.status, 7, "{}{}", ran.out, ran.err);
     let lines = ran.out.lines().filter(|line| !line.starts_with("not checked"));
     let mut lines: Vec<String> = lines.map(str::to_owned).collect();
-    // The last one is the sum.
+    // The last line is the sum.
     lines.pop();
     lines
 }
@@ -293,7 +293,7 @@ fn only_difference_after(change: impl FnOnce(&Image), expected: &str) {
 }
 
 #[test]
-fn an_untouched_image_is_what_its_receipt_says() {
+fn an_untouched_image_has_no_difference() {
     let ran = Image::new().verify(&[]);
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
     assert!(
@@ -325,7 +325,7 @@ fn a_changed_byte_in_a_file_of_a_package_is_named() {
 }
 
 #[test]
-fn what_the_base_had_changed_is_no_difference_until_it_changes_again() {
+fn a_change_by_the_base_is_not_a_difference() {
     let image = Image::new();
     image.write(LIBC_TEXT, b"abd", 0o644);
     image.write_altered(LIBC_TEXT, "4911e516e5aa21d327512e0c8b197616");
@@ -335,20 +335,20 @@ fn what_the_base_had_changed_is_no_difference_until_it_changes_again() {
     assert_eq!(image.verify(&[]).status, 7);
 }
 
-/// Something that is done to an image, and what is said of it: how the line begins that names it.
-type Deed<'a> = (&'a dyn Fn(&Image), String);
+/// A change of an image, and the beginning of the line that names it.
+type Tampering<'a> = (&'a dyn Fn(&Image), String);
 
-/// Fails where one of several deeds is not named, when all of them were done to one image.
-fn named_together(deeds: &[Deed<'_>]) {
+/// Fails unless all of these changes to one image are named.
+fn named_together(tamperings: &[Tampering<'_>]) {
     let image = Image::new();
-    for (deed, _) in deeds {
-        deed(&image);
+    for (tampering, _) in tamperings {
+        tampering(&image);
     }
     let (text, json) = (image.verify(&[]), image.verify(&["--format", "json"]));
     assert_eq!((text.status, json.status), (7, 7), "{}{}", text.out, text.err);
     let document: Value = serde_json::from_str(&json.out).unwrap();
     let listed = document["differences"].as_array().unwrap();
-    for (_, line) in deeds {
+    for (_, line) in tamperings {
         assert!(
             text.out.lines().any(|found| found.starts_with(line)),
             "nothing begins with `{line}`:\n{}",
@@ -363,10 +363,10 @@ fn named_together(deeds: &[Deed<'_>]) {
 }
 
 #[test]
-fn what_cannot_be_read_is_named_and_keeps_nothing_else_from_being_named() {
+fn an_unreadable_file_is_named_beside_all_others() {
     let remove = |image: &Image, path: &str| std::fs::remove_file(image.path(path)).unwrap();
     named_together(&[
-        // A program that is gone has a mode in the receipt by which it would be a script.
+        // By its mode in the receipt, the missing program could be a script.
         (
             &|image| remove(image, PROGRAM),
             format!("{PROGRAM}: is missing; postgresql brought it"),
@@ -420,7 +420,7 @@ fn a_library_of_a_package_that_was_cut_off_is_named() {
 }
 
 #[test]
-fn a_directory_that_became_a_file_is_named_with_what_was_in_it() {
+fn a_directory_replaced_by_a_file_is_named() {
     let extensions = "/usr/share/postgresql/18/extension";
     let gone = format!("{CONTROL}: is missing; citus brought it");
     named_together(&[
@@ -436,7 +436,7 @@ fn a_directory_that_became_a_file_is_named_with_what_was_in_it() {
 }
 
 #[test]
-fn what_an_ordinary_user_may_not_read_is_unchecked_and_no_difference() {
+fn a_file_the_user_may_not_read_is_not_checked() {
     use std::os::unix::process::CommandExt;
     let image = Image::new();
     image.change_mode(LIBRARY, 0o600);
@@ -444,15 +444,15 @@ fn what_an_ordinary_user_may_not_read_is_unchecked_and_no_difference() {
     let hidden = "/var/lib/hidden";
     image.write(&format!("{hidden}/shell"), b"", 0o755);
     image.change_mode(hidden, 0o700);
-    // Whoever is not root may read what is his own.
+    // An ordinary user may read all of their own files.
     if !rustix::process::geteuid().is_root() {
-        crate::harness::skip("only root can give files that nobody else may read");
+        crate::harness::skip("only root can own files that no other user may read");
     }
     let root = image.root.path();
     std::fs::set_permissions(root, PermissionsExt::from_mode(0o755)).unwrap();
     let program = tempfile::tempdir().unwrap();
     std::fs::set_permissions(program.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    // The one in the target directory may be out of reach for others.
+    // Other users may not reach the target directory.
     let copy = program.path().join("pgsetup");
     std::fs::copy(env!("CARGO_BIN_EXE_pgsetup"), &copy).unwrap();
     let output = std::process::Command::new(&copy)
@@ -494,7 +494,7 @@ fn an_added_file_is_named() {
 }
 
 #[test]
-fn an_added_program_is_named_wherever_it_is_with_what_it_misses() {
+fn an_added_program_is_named_with_what_it_lacks() {
     let directory = tempfile::tempdir().unwrap();
     let built = directory.path().join("built");
     std::fs::create_dir(&built).unwrap();
@@ -523,7 +523,7 @@ fn an_added_program_is_named_wherever_it_is_with_what_it_misses() {
 }
 
 #[test]
-fn a_link_that_leads_elsewhere_and_a_file_that_became_a_link_are_named() {
+fn a_changed_link_and_a_file_that_became_a_link_are_named() {
     let differences = differences_after(|image| {
         let link = image.path("/usr/lib/postgresql/18/lib/link.so");
         std::fs::remove_file(&link).unwrap();
@@ -572,10 +572,10 @@ fn a_file_that_a_package_lost_is_named() {
 }
 
 #[test]
-fn a_package_that_came_or_changed_is_named() {
+fn an_added_or_changed_package_is_named() {
     let differences = differences_after(|image| {
         image.install_packages(&[("dpkg", "1.21"), ("gcc", "12"), ("libc6", "2.37")]);
-        // What it has brought is told with it.
+        // The package stands for its files.
         image.write("/usr/share/gcc/run", b"x", 0o755);
         image.link("/usr/share/gcc/link", "run");
         let list = b"/.\n/usr/share/gcc\n/usr/share/gcc/run\n/usr/share/gcc/link\n";
@@ -594,7 +594,7 @@ fn a_package_that_came_or_changed_is_named() {
 }
 
 #[test]
-fn an_extension_whose_script_is_gone_and_a_preload_library_that_is_gone_are_named() {
+fn a_missing_script_or_preload_library_is_named() {
     let differences = differences_after(|image| {
         std::fs::remove_file(image.path("/usr/share/postgresql/18/extension/citus--14.0-1.sql")).unwrap();
         std::fs::remove_file(image.path(LIBRARY)).unwrap();
@@ -660,8 +660,8 @@ fn the_json_form_has_the_same_and_says_its_version() {
 }
 
 #[test]
-fn an_image_without_a_receipt_is_no_verified_image() {
-    let cases: [Deed<'_>; 3] = [
+fn an_image_without_a_receipt_cannot_be_verified() {
+    let cases: [Tampering<'_>; 3] = [
         (
             &|image| std::fs::remove_file(image.path(RECEIPT)).unwrap(),
             "there is no receipt, so nothing to compare with".to_owned(),
@@ -675,18 +675,18 @@ fn an_image_without_a_receipt_is_no_verified_image() {
             "there is no such directory".to_owned(),
         ),
     ];
-    for (deed, expected) in cases {
+    for (tampering, expected) in cases {
         let image = Image::new();
-        deed(&image);
+        tampering(&image);
         let ran = image.verify(&[]);
-        // 7 is for differences, and of these nothing is known.
+        // 7 is for differences, which are unknown here.
         assert_eq!(ran.status, 2, "{}{}", ran.out, ran.err);
         assert!(ran.err.contains(&expected), "{}", ran.err);
     }
 }
 
 #[test]
-fn what_leads_elsewhere_or_has_other_rights_is_named_in_packages_as_well() {
+fn changed_links_and_rights_in_packages_are_named() {
     named_together(&[
         (
             &|image| image.link(LIBC_LINK, "evil"),
@@ -727,7 +727,7 @@ fn what_leads_elsewhere_or_has_other_rights_is_named_in_packages_as_well() {
 }
 
 #[test]
-fn what_dpkg_goes_by_is_compared_so_that_nobody_can_silence_it() {
+fn the_lists_of_dpkg_are_compared() {
     named_together(&[
         (
             &|image| {
@@ -767,30 +767,30 @@ fn the_documents_beside_the_receipt_are_compared() {
 }
 
 #[test]
-fn what_is_searched_for_by_its_name_belongs_to_somebody() {
-    let of_nobody =
+fn unowned_programs_and_libraries_are_named() {
+    let unowned =
         "is found where programs or libraries are searched for, and neither the receipt nor a package has it";
     let linker = LIBC_CONFIGURATION[1];
     named_together(&[
         (
             &|image| image.write("/usr/local/bin/ls", b"#!/bin/sh\n", 0o755),
-            format!("/usr/local/bin/ls: {of_nobody}"),
+            format!("/usr/local/bin/ls: {unowned}"),
         ),
         (
             &|image| image.link("/usr/bin/cat", "/tmp/evil"),
-            format!("/usr/bin/cat: {of_nobody}"),
+            format!("/usr/bin/cat: {unowned}"),
         ),
         (
             &|image| image.link("/usr/lib/libz.so.1", "/tmp/evil"),
-            format!("/usr/lib/libz.so.1: {of_nobody}"),
+            format!("/usr/lib/libz.so.1: {unowned}"),
         ),
         (
             &|image| image.write("/etc/ld.so.preload", b"/tmp/evil\n", 0o644),
-            format!("/etc/ld.so.preload: {of_nobody}"),
+            format!("/etc/ld.so.preload: {unowned}"),
         ),
         (
             &|image| image.write("/etc/ld.so.conf.d/evil.conf", b"/tmp\n", 0o644),
-            format!("/etc/ld.so.conf.d/evil.conf: {of_nobody}"),
+            format!("/etc/ld.so.conf.d/evil.conf: {unowned}"),
         ),
         (
             &|image| image.write(linker, b"/tmp\n", 0o644),
@@ -800,16 +800,16 @@ fn what_is_searched_for_by_its_name_belongs_to_somebody() {
             &|image| image.write(SCRIPT, b"#!/bin/false\n", 0o755),
             format!("{SCRIPT}: has the digest "),
         ),
-        // Before Patroni's own modules.
+        // It would precede Patroni's own modules.
         (
             &|image| image.write("/usr/lib/python3.11/dateutil.py", b"print()\n", 0o644),
-            format!("/usr/lib/python3.11/dateutil.py: {of_nobody}"),
+            format!("/usr/lib/python3.11/dateutil.py: {unowned}"),
         ),
     ]);
 }
 
 #[test]
-fn what_is_no_regular_file_any_more_is_named_and_not_waited_for() {
+fn a_pipe_in_place_of_a_file_is_named_and_not_read() {
     let pipe = |image: &Image, inside: &str| {
         let path = image.path(inside);
         std::fs::remove_file(&path).unwrap();
@@ -834,7 +834,7 @@ fn what_is_no_regular_file_any_more_is_named_and_not_waited_for() {
 }
 
 #[test]
-fn a_name_speaks_neither_to_a_terminal_nor_for_pgsetup() {
+fn names_are_escaped_in_the_output() {
     let differences = differences_after(|image| {
         image.write("/usr/local/bin/x\nexample: no difference\x1b[1A", b"", 0o755);
     });
@@ -844,12 +844,12 @@ fn a_name_speaks_neither_to_a_terminal_nor_for_pgsetup() {
 }
 
 #[test]
-fn what_the_receipt_cannot_know_is_unchecked_and_no_difference() {
+fn what_the_receipt_cannot_know_is_not_checked() {
     let image = Image::new();
     image.write(LIBC_CONFIGURATION[0], b"changed\n", 0o644);
     image.write("/entrypoint.sh", b"#!/bin/sh\n", 0o755);
     image.write("/opt/container/entrypoint.d/run.sh", b"#!/bin/sh\n", 0o755);
-    // The administrator's, and no program.
+    // A file of the administrator that is not a program.
     image.write("/usr/local/bin/README", b"text\n", 0o644);
     std::fs::create_dir(image.path("/srv")).unwrap();
     let ran = image.verify(&[]);
@@ -867,7 +867,7 @@ fn what_the_receipt_cannot_know_is_unchecked_and_no_difference() {
 }
 
 #[test]
-fn what_a_receipt_of_an_earlier_pgsetup_does_not_tell_is_unchecked() {
+fn what_an_older_receipt_does_not_have_is_not_checked() {
     let image = Image::new();
     image.change_receipt(|receipt| {
         for key in ["unpackaged", "documents", "package_record"] {
@@ -902,7 +902,7 @@ fn a_file_without_a_mode_in_the_receipt_is_named() {
 }
 
 #[test]
-fn a_directory_that_is_called_like_documentation_is_not_left_out() {
+fn a_name_like_that_of_documentation_is_not_left_out() {
     let added = "/usr/share/docker-evil/text";
     only_difference_after(
         |image| {
@@ -934,7 +934,7 @@ fn a_link_out_of_the_root_leads_to_what_is_in_the_root() {
             std::fs::remove_dir_all(image.path("/usr/lib/postgresql")).unwrap();
             image.link("/usr/lib/postgresql", &place);
         },
-        // What it leads to on this machine is all as the receipt says.
+        // Outside of the root, the target matches the receipt.
         format!("{PROGRAM}: is missing; postgresql brought it"),
     )]);
 }
