@@ -99,6 +99,7 @@ patroni_only_reports() {
 # One server, without a cluster manager.
 run_standalone() {
   exit_on_signals
+  remember_start server
   # Until stop_on_problems, mistakes are collected: everything wrong is known before anything has been changed, owners included.
   collect_problems
   docker_setup_env
@@ -106,7 +107,6 @@ run_standalone() {
   stop_on_problems
   docker_create_db_directories
   step_down "$@"
-  forget_health_target
   claim_data_directory
   shift
   data_directory_state
@@ -121,13 +121,12 @@ run_standalone() {
     run_stoppable 'the initialisation' initialise "$@"
     require_initialised "$REPLY_STATUS"
   fi
-  drop_foreign_lock_files
   write_layers "$@"
   server_command "$@"
   start_citus_node
   # The server has no use for them, and a superuser can read its environment with SQL.
   unset POSTGRES_PASSWORD PGPASSWORD
-  supervise_server "${REPLY_COMMAND[@]}"
+  supervise_server /opt/container/bin/pgstart run "${REPLY_COMMAND[@]}"
 }
 
 # usage: initialise [POSTGRES_ARG...]
@@ -161,7 +160,9 @@ initialise() {
 # One member of a Patroni cluster. Patroni starts PostgreSQL.
 run_patroni() {
   local file
+  local -a target
   exit_on_signals
+  remember_start patroni
   collect_problems
   read_environment
   read_patroni_environment "$@"
@@ -170,12 +171,14 @@ run_patroni() {
   docker_create_db_directories
   step_down "$@"
   claim_data_directory
-  drop_foreign_lock_files
   ensure_passwd_entry
   patroni_configuration "$@"
   file="$REPLY"
   start_patroni_over "$file"
-  remember_health_target "$(patroni_python rest-target "$file")"
+  mapfile -t target < <(patroni_python rest-target "$file")
+  remember_start "patroni ${target[0]:-}"
+  read_tls_in_place "${target[@]:1}"
+  pgstart locks remove
   unset POSTGRES_PASSWORD
   keep_byte_code
   if [[ "$file" == environment ]]; then
@@ -189,6 +192,7 @@ run_patroni() {
 # Brings the data directory from another major version to this image's, by the user's explicit command and never on a start.
 run_upgrade() {
   exit_on_signals
+  remember_start upgrade
   collect_problems
   read_environment
   read_upgrade_options "${@:2}"
@@ -205,7 +209,7 @@ run_upgrade() {
       say "the cluster of PostgreSQL $upgrade_from is removed from $PGDATA"
       ;;
     *)
-      drop_foreign_lock_files
+      pgstart locks remove
       run_stoppable 'the upgrade' upgrade_data
       return "$REPLY_STATUS"
       ;;

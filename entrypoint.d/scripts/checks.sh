@@ -9,6 +9,7 @@ check_standalone() {
   check_config_file "$@"
   check_data_argument "$settings"
   check_access
+  check_lock_file
   check_major_version
   check_preload
   check_memory

@@ -1,6 +1,9 @@
 # shellcheck shell=bash
-# The data directory and the directories beside it: where they are, what state they are in, who may use them. The health check reads this file
-# too, and uses the functions above data_directory_state: they start no process.
+# The data directory and the directories beside it: where they are, what state they are in, who may use them.
+
+# usage: pgstart COMMAND [ARG...]
+# Runs the program for what a shell cannot do well; without arguments it lists its commands.
+pgstart() { /opt/container/bin/pgstart "$@"; }
 
 # usage: first_writable DIR...
 # Sets REPLY to the first of the directories that can be written to; fails when none can.
@@ -74,24 +77,17 @@ read_postmaster_file() {
   [[ -n "$postmaster_pid" ]]
 }
 
-# usage: health_target_file
-# Sets REPLY to the file's name.
-health_target_file() {
-  socket_directory || return
-  REPLY="$REPLY/.patroni-rest"
-}
-
-# usage: forget_health_target
-# The directory outlives a restart of the container, and the former start may have been Patroni's.
-forget_health_target() {
-  health_target_file || die "neither /var/run/postgresql nor /tmp can be written to: mount a tmpfs there"
-  rm --force "$REPLY"
-}
-
-# usage: remember_health_target "SCHEME HOST PORT"
-remember_health_target() {
-  health_target_file || die "neither /var/run/postgresql nor /tmp can be written to: mount a tmpfs there"
-  printf '%s\n' "$1" >"$REPLY"
+# usage: remember_start server|upgrade|"patroni [SCHEME HOST PORT]"
+# Tells the health check what kind of start this is. The host's name is in it because a directory of sockets may be shared between containers, and
+# outlives a restart of this one.
+remember_start() {
+  local host
+  socket_directory || die "neither /var/run/postgresql nor /tmp can be written to: mount a tmpfs there"
+  read -r host </proc/sys/kernel/hostname
+  rm --force "$REPLY/.health"
+  printf '%s %s\n' "$host" "$1" >"$REPLY/.health"
+  # The directory is sticky, and this start goes on as postgres.
+  ((EUID != 0)) || chown postgres:postgres "$REPLY/.health" 2>/dev/null || true
 }
 
 # usage: data_directory_state
@@ -219,19 +215,10 @@ nss_wrapper_library() {
   return 1
 }
 
-# usage: drop_foreign_lock_files
-# Removes lock files whose pid is not PostgreSQL's. After a container was killed, the next one hands out the same pids again, and PostgreSQL
-# refuses to start when it finds its former pid alive, whoever that is by then: a pid that is free now may be taken when PostgreSQL
-# starts. The files of sockets are in the container's own layer, which outlives a restart. Only call while holding the data directory's
-# lock.
-drop_foreign_lock_files() {
-  local file pid
-  for file in "$PGDATA/postmaster.pid" /var/run/postgresql/.s.PGSQL.*.lock /tmp/.s.PGSQL.*.lock; do
-    [[ -r "$file" ]] || continue
-    read -r pid <"$file" || true
-    [[ "$pid" =~ ^[0-9]+$ ]] || continue
-    [[ "$(cat "/proc/$pid/comm" 2>/dev/null)" != postgres ]] || continue
-    say "removing $file: process $pid is not PostgreSQL, so it is left over from a container that was killed"
-    rm --force "$file"
-  done
+# usage: check_lock_file
+# Refuses data whose lock file may be a running server's, before anything is changed.
+check_lock_file() {
+  local text
+  [[ -e "$PGDATA/postmaster.pid" ]] || return 0
+  text="$(pgstart locks check 2>&1)" || problem "$text"
 }

@@ -118,7 +118,7 @@ docker_temp_server_start() {
   unset PGHOSTADDR PGSERVICE
   ensure_layers "$@"
   server_command "$@"
-  env --unset=NOTIFY_SOCKET "${REPLY_COMMAND[@]}" -c listen_addresses='' -c unix_socket_directories="$temporary_socket" \
+  env --unset=NOTIFY_SOCKET /opt/container/bin/pgstart run "${REPLY_COMMAND[@]}" -c listen_addresses='' -c unix_socket_directories="$temporary_socket" \
     -p "$PGPORT" &
   temporary_server=$!
   # shellcheck disable=SC2154  # set by read_postmaster_file

@@ -2,7 +2,8 @@
 
 check FILE [STORE...]   says what a patroni.yml of the user's lacks, one fault a line: exit status 0 if nothing, 1 if something. STORE are the
                         stores that variables name
-rest-target FILE        prints where Patroni's REST interface can be asked from inside the container: "scheme host port"
+rest-target FILE        prints where Patroni's REST interface can be asked from inside the container, "scheme host port", and then the files of its
+                        certificate that FILE itself names, one a line
 release FILE            takes out of the store what a bootstrap that was killed has left there
 
 FILE is a file, a directory of files, or "environment" for the text in PATRONI_CONFIGURATION; `release` takes an empty name for that. Reads as
@@ -96,6 +97,9 @@ def rest_target(name):
     host, _, port = listen.rpartition(":")
     host = host.split(",")[0].strip().strip("[]")
     print("https" if certificate else "http", LOOPBACK.get(host, host), port)
+    for key in ("certfile", "keyfile", "cafile"):
+        if restapi.get(key) and not variables.get("PATRONI_RESTAPI_" + key.upper()):
+            print(restapi[key])
     return 0
 
 

@@ -11,6 +11,7 @@ check_patroni() {
     problem "PATRONI_SCOPE is set, so Patroni starts PostgreSQL, and cannot be given the arguments '${*:2}': put settings into Patroni's configuration"
   fi
   check_access
+  check_lock_file
   check_major_version
   check_preload
   check_memory

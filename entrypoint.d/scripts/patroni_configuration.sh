@@ -94,6 +94,8 @@ patroni_server_text() {
   printf '  data_dir: %s\n' "$(quote_yaml "$PGDATA")"
   printf '  bin_dir: %s\n' "$(quote_yaml "$(dirname "$(command -v postgres)")")"
   printf '  bin_name:\n    initdb: %s\n' "$(quote_yaml "$container_scripts/patroni_hooks.sh")"
+  # A link to pgstart, which turns into the server.
+  printf '    postgres: %s\n' /opt/container/bin/postgres
   printf '  pgpass: %s\n' "$(quote_yaml "$REPLY/.pgpass")"
   printf '  authentication:\n    superuser:\n      username: %s\n' "$(quote_yaml "$PATRONI_SUPERUSER_USERNAME")"
   printf '    replication:\n      username: %s\n' "$(quote_yaml "$PATRONI_REPLICATION_USERNAME")"
@@ -116,6 +118,7 @@ member_settings() {
   printf 'shared_preload_libraries = %s\n' "$(quote_setting "$(preload_libraries)")"
   default_settings | grep --invert-match '^listen_addresses' || true
   memory_settings
+  dynamic_memory_settings
   tls_settings
   logging_settings
   for file in /etc/postgresql/conf.d/*.conf; do

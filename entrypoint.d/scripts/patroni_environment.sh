@@ -72,7 +72,7 @@ write_patroni_file() {
   generated_directory || die "no directory for generated configuration: make /etc/postgresql, /var/run/postgresql or /tmp writable"
   file="$REPLY/patroni.yml"
   mkdir --parents "$REPLY"
-  install_tls_key "$REPLY"
+  install_tls "$REPLY"
   patroni_text >"$file.new"
   mv "$file.new" "$file"
   REPLY="$file"

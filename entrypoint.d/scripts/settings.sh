@@ -6,7 +6,8 @@
 #   2. the image's settings                         /etc/postgresql/image.conf, written when the image was built
 #   3. memory, from the container's limit           memory_settings
 #   4. the user's configuration file                $PGDATA/postgresql.conf, or the one the command line names as config_file
-#   5. the environment: preload, Citus, TLS, log    preload.sh, citus.sh, tls.sh, logging_settings
+#   5. the size of /dev/shm                         dynamic_memory_settings
+#      the environment: preload, Citus, TLS, log    preload.sh, citus.sh, tls.sh, logging_settings
 #   6. mounted files                                /etc/postgresql/conf.d/*.conf
 #   7. ALTER SYSTEM                                 postgresql.auto.conf
 #   8. the command line                             `-c name=value`
@@ -18,7 +19,7 @@ write_layers() {
   generated_directory || die "no directory for generated configuration: make /etc/postgresql, /var/run/postgresql or /tmp writable"
   file="$REPLY/container.conf"
   mkdir --parents "$REPLY"
-  install_tls_key "$REPLY"
+  install_tls "$REPLY"
   layers_text "$@" >"$file.new"
   mv "$file.new" "$file"
   REPLY="$file"
@@ -27,6 +28,7 @@ write_layers() {
 # usage: layers_text [POSTGRES_ARG...]
 # Prints the generated file. Its comments name each layer; `--explain` takes them as the origin of what follows.
 layers_text() {
+  local config_file
   printf '# Written by the entrypoint at each start, and overwritten at the next. Settings of your own belong into the data directory,\n'
   printf '# into /etc/postgresql/conf.d, or on the command line.\n'
   layer 'default of the container' default_settings
@@ -34,7 +36,9 @@ layers_text() {
   include_if_present "$REPLY"
   layer 'memory limit of the container' memory_settings
   take_config_file "$@"
-  printf 'include = %s\n' "$(quote_setting "$REPLY")"
+  config_file="$REPLY"
+  printf 'include = %s\n' "$(quote_setting "$config_file")"
+  layer 'size of /dev/shm' dynamic_memory_settings
   layer 'environment: POSTGRES_PRELOAD_LIBRARIES, CITUS_ROLE' preload_settings
   layer 'environment: CITUS_ROLE' citus_settings
   layer 'environment: POSTGRES_TLS_*' tls_settings
@@ -206,50 +210,13 @@ logging_settings() {
 }
 
 # usage: check_memory
-check_memory() {
-  local limit
-  limit="$(memory_limit)"
-  [[ -z "$limit" ]] || ((limit >= 128 * 1024 * 1024)) || warn "the container may use $((limit / 1024 / 1024)) MB of memory; PostgreSQL wants 128 MB or more"
-}
-
-# usage: memory_limit
-# Prints the limit in bytes, of cgroup v2 or v1, or nothing.
-memory_limit() { limit_in /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes; }
-
-# usage: limit_in FILE...
-# Prints what the first of the files that there is gives as limit. Version 2 says "no limit" with a word, version 1 with a number near 2^63.
-limit_in() {
-  local file value
-  for file; do
-    [[ -r "$file" ]] || continue
-    value="$(<"$file")"
-    if [[ "$value" =~ ^[0-9]+$ ]] && ((${#value} < 16)); then
-      printf '%s\n' "$value"
-    fi
-    return 0
-  done
-}
-
-# usage: at_least_at_most VALUE MINIMUM MAXIMUM
-at_least_at_most() {
-  local value="$1"
-  ((value >= $2)) || value="$2"
-  ((value <= $3)) || value="$3"
-  printf '%s' "$value"
-}
+# Says what is worth knowing of the container's limits, once.
+check_memory() { ((EUID == 0)) || pgstart memory advice; }
 
 # usage: memory_settings
-# From the container's limit. Without a limit there are none: on a laptop a database must not take what is not its own. The shares are the
-# manual's advice ("a reasonable starting value for shared_buffers is 25%"); work_mem is for the default of 100
-# connections, a quarter of which sort at one time.
-memory_settings() {
-  local limit megabytes
-  [[ "$POSTGRES_AUTO_MEMORY" == on ]] || return 0
-  limit="$(memory_limit)"
-  [[ -n "$limit" ]] || return 0
-  megabytes=$((limit / 1024 / 1024))
-  printf 'shared_buffers = %sMB\n' "$(at_least_at_most $((megabytes / 4)) 16 16384)"
-  printf 'effective_cache_size = %sMB\n' "$(at_least_at_most $((megabytes * 3 / 4)) 64 1048576)"
-  printf 'maintenance_work_mem = %sMB\n' "$(at_least_at_most $((megabytes / 16)) 16 2047)"
-  printf 'work_mem = %sMB\n' "$(at_least_at_most $((megabytes / 100)) 2 256)"
-}
+# From the container's limit, where there is one.
+memory_settings() { pgstart memory settings; }
+
+# usage: dynamic_memory_settings
+# Where /dev/shm is too small for these settings. It has to win over the user's file, because initdb writes PostgreSQL's default into it.
+dynamic_memory_settings() { pgstart memory dynamic "${config_file:-}"; }

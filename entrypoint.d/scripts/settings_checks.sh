@@ -119,7 +119,9 @@ imitated_cluster() {
   )" || status=$?
   rm --recursive --force "$imitation"
   generated="$(generated_directory && printf '%s' "$REPLY")"
-  REPLY="${REPLY//"$(tls_key_copy "$imitation")"/${POSTGRES_TLS_KEY_FILE:-}}"
+  REPLY="${REPLY//"$imitation/tls/server/tls.crt"/${POSTGRES_TLS_CERT_FILE:-}}"
+  REPLY="${REPLY//"$imitation/tls/server/tls.key"/${POSTGRES_TLS_KEY_FILE:-}}"
+  REPLY="${REPLY//"$imitation/tls/server/ca.crt"/${POSTGRES_TLS_CA_FILE:-}}"
   REPLY="${REPLY//"$imitation/container.conf"/$generated/container.conf}"
   REPLY="$(plain_messages <<<"${REPLY//"$imitation"/$PGDATA}")"
   return "$status"

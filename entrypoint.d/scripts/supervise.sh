@@ -20,7 +20,8 @@ supervise_server() {
 # Does not return: exits with Patroni's status. Patroni has a session of its own, because a terminal's Ctrl-C would reach it a second time
 # without this process, and interrupt its shutdown.
 supervise_patroni() {
-  supervise TERM setsid "$@"
+  restapi_tls_environment
+  supervise TERM env "${REPLY_ENVIRONMENT[@]}" setsid "$@"
   ((REPLY_STATUS == 0)) || warn "Patroni has ended with status $REPLY_STATUS"
   stop_left_server
   withdraw_failed_bootstrap "$REPLY_STATUS"
@@ -41,10 +42,11 @@ supervise() {
   }
   trap 'forward "$stop_signal"' TERM INT
   trap 'forward QUIT' QUIT
-  trap 'forward HUP' HUP
+  trap 'refresh_tls; forward HUP' HUP
   # A shell without job control starts its background children with SIGINT and SIGQUIT ignored.
   run_command env --default-signal=INT,QUIT "$@" &
   supervised=$!
+  watch_tls "$supervised"
   [[ -z "$waiting_signal" ]] || forward "$waiting_signal"
   # A signal interrupts `wait`; then its status is the signal's, not the child's.
   while ((signalled)); do

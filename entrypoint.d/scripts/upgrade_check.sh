@@ -61,6 +61,7 @@ old_is_usable() { [[ "$upgrade_state" == preparing || ("$upgrade_state" == finis
 # usage: check_upgrade
 check_upgrade() {
   check_access
+  check_lock_file
   read_upgrade_state
   case "$upgrade_action" in
     upgrade | check) check_upgrade_source ;;

@@ -130,7 +130,7 @@ impl Walk<'_> {
     }
 }
 
-/// Takes a write lease on a file and gives it back.
+/// Takes a write lease on a file for a moment.
 fn try_lease(path: &Path) -> Result<(), Proof> {
     let file = match open(path) {
         Ok(file) => file,
@@ -145,23 +145,15 @@ fn try_lease(path: &Path) -> Result<(), Proof> {
             )));
         }
     };
-    match set_lease(&file, libc::F_WRLCK) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Proof::Used(path.to_owned())),
-        Err(error) => {
-            return Err(Proof::Unknown(format!(
-                "{} takes no lease (fcntl(2), F_SETLEASE): {error}",
-                path.display()
-            )));
-        }
-    }
-    // Closing the file would release it as well.
-    set_lease(&file, libc::F_UNLCK).map_err(|error| {
-        Proof::Unknown(format!(
-            "the lease on {} cannot be released: {error}",
+    // Closing the file, here, releases the lease.
+    match write_lease(&file) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Proof::Used(path.to_owned())),
+        Err(error) => Err(Proof::Unknown(format!(
+            "{} takes no lease (fcntl(2), F_SETLEASE): {error}",
             path.display()
-        ))
-    })
+        ))),
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -171,15 +163,37 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Takes the lease as the file's owner, whom the kernel asks for: as root in a container without `CAP_LEASE` this process becomes that owner
+/// for a moment.
+fn write_lease(file: &File) -> io::Result<()> {
+    match set_lease(file) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let owner = file.metadata()?.uid();
+            act_as(owner);
+            let done = set_lease(file);
+            act_as(rustix::process::geteuid().as_raw());
+            done
+        }
+        done => done,
+    }
+}
+
 #[allow(unsafe_code)]
-fn set_lease(file: &File, kind: libc::c_int) -> io::Result<()> {
+fn set_lease(file: &File) -> io::Result<()> {
     // SAFETY: the descriptor is open as long as `file` is, and the argument of F_SETLEASE is an integer.
-    let done = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, kind) };
+    let done = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_WRLCK) };
     if done == 0 {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+/// Sets the user of this thread's access to files. Where that is not allowed nothing changes.
+#[allow(unsafe_code)]
+fn act_as(user: u32) {
+    // SAFETY: setfsuid(2) touches no memory.
+    unsafe { libc::setfsuid(user) };
 }
 
 /// Whoever opens a file while its lease is held makes the kernel send SIGIO, whose default is to end this process.

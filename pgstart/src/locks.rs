@@ -18,6 +18,7 @@ use crate::leases::{Proof, prove_unused};
 use crate::lock_file::LockFile;
 use crate::marker::{self, Marker};
 use crate::processes::server_in;
+use crate::say;
 
 /// Between the two looks of a proof: a server that is starting over after a crash has no file open for some milliseconds.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -132,18 +133,40 @@ pub fn check(data: &Path, marker: &Marker, forced: bool) -> Result<Option<String
     ))
 }
 
-/// Removes the lock files of sockets that are stale, and tells what was removed and why.
-pub fn remove_sockets(directories: &[PathBuf]) -> Result<Vec<String>, String> {
-    let mut removed = Vec::new();
-    for path in directories.iter().flat_map(|directory| socket_locks(directory)) {
-        if let Verdict::Stale(why) = judge_socket(&path)? {
-            // In a directory of another user with the sticky bit it stays, and the server says what it minds.
-            if std::fs::remove_file(&path).is_ok() {
-                removed.push(format!("removing {}: {why}", path.display()));
+/// Removes the lock files that are stale: that of the data directory, for which `reason` is given, and those of sockets in the usual places, in
+/// the one that the stale file names, and in `others`.
+pub fn remove(data: &Path, reason: Option<&str>, others: &[&str]) -> Result<(), String> {
+    for directory in socket_directories(data, others) {
+        for path in socket_locks(&directory) {
+            if let Verdict::Stale(why) = judge_socket(&path)? {
+                // In a directory of another user with the sticky bit it stays, and the server says what it minds.
+                if std::fs::remove_file(&path).is_ok() {
+                    say(&format!("removing {}: {why}", path.display()));
+                }
             }
         }
     }
-    Ok(removed)
+    if let Some(reason) = reason {
+        let path = lock_file_of(data);
+        say(&format!("removing {}: {reason}", path.display()));
+        std::fs::remove_file(&path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Where lock files of sockets may be left.
+pub fn socket_directories(data: &Path, others: &[&str]) -> Vec<PathBuf> {
+    let stale = LockFile::read(&lock_file_of(data)).ok().flatten();
+    let mut directories: Vec<PathBuf> = ["/var/run/postgresql", "/tmp"]
+        .into_iter()
+        .chain(stale.as_ref().map(|file| file.socket_directory.as_str()))
+        .chain(others.iter().copied())
+        .filter(|directory| directory.starts_with('/'))
+        .filter_map(|directory| std::fs::canonicalize(directory).ok())
+        .collect();
+    directories.sort();
+    directories.dedup();
+    directories
 }
 
 /// The lock files of sockets in a directory.

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `run PROGRAM [ARG...]` | removes lock files that are known to be stale, and turns into the server | [`server`] |
 //! | `locks check\|remove` | tells whether the lock file of PGDATA may be a running server's; removes it where it is not | [`locks`], [`leases`], [`marker`] |
-//! | `memory settings\|dynamic [VALUE]\|advice` | memory settings from the container's limits | [`memory`] |
+//! | `memory settings\|dynamic FILE\|advice` | memory settings from the container's limits | [`memory`] |
 //! | `tls install\|refresh DIRECTORY` | copies certificates and keys to where the server may read them | [`tls`] |
 //! | `tls watch DIRECTORY PID [FILE...]` | does so whenever they are replaced, and reloads the server | [`tls`] |
 //! | `health [--wait]` | the health check | [`health`] |
@@ -14,7 +14,7 @@
 //!
 //! Under the name `postgres` (a link to it) it is `run postgres`, which is how Patroni starts its servers.
 //!
-//! It reads PGDATA and `POSTGRES_ON_STALE_LOCK` from the environment. It ends with 0, with 1 where the answer is no or something failed,
+//! It reads PGDATA, `POSTGRES_ON_STALE_LOCK` and `POSTGRES_AUTO_MEMORY` from the environment. It ends with 0, with 1 where the answer is no or something failed,
 //! and with 2 where it was called wrongly. What the user should read goes to standard error, as the entrypoint's own lines do; answers go to
 //! standard output.
 
@@ -33,7 +33,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use memory::{Machine, Settings};
+use memory::{Advice, Limits, Machine, Settings};
 
 /// Tells the user something.
 pub fn say(text: &str) {
@@ -73,15 +73,23 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode, String> {
         ["run", _, ..] => Err(server::run(&arguments[1], &arguments[2..], is_forced()?)),
         ["locks", "check"] => check_locks(false),
         ["locks", "remove"] => check_locks(true),
-        ["memory", "settings"] => Ok(derived(|settings, _| settings.render())),
-        ["memory", "dynamic", chosen @ ..] if chosen.len() < 2 => {
-            let chosen = chosen.first().copied().unwrap_or_default();
-            Ok(derived(|settings, _| settings.render_dynamic(chosen).to_owned()))
+        ["memory", "settings"] => {
+            print!(
+                "{}",
+                derived()?.map_or(String::new(), |settings| settings.render())
+            );
+            Ok(ExitCode::SUCCESS)
         }
-        ["memory", "advice"] => Ok(derived(|settings, limits| {
-            let lines = settings.advice(limits);
-            lines.iter().map(|line| format!("{line}\n")).collect()
-        })),
+        ["memory", "dynamic", file] => {
+            // One that cannot be read the server will complain of.
+            let text = std::fs::read_to_string(file).unwrap_or_default();
+            print!(
+                "{}",
+                derived()?.map_or("", |settings| settings.render_dynamic(&text))
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        ["memory", "advice"] => advise(),
         ["tls", "install", directory] => {
             for pair in pairs(directory) {
                 pair.install()?;
@@ -112,7 +120,7 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode, String> {
         }
         _ => {
             eprintln!(
-                "usage: pgstart run PROGRAM [ARG...] | locks check|remove | memory settings|dynamic [VALUE]|advice |\n       \
+                "usage: pgstart run PROGRAM [ARG...] | locks check|remove | memory settings|dynamic FILE|advice |\n       \
                  tls install|refresh DIRECTORY | tls watch DIRECTORY PID [FILE...] | health [--wait] | preload [LIBRARY...]"
             );
             Ok(ExitCode::from(2))
@@ -140,29 +148,54 @@ fn is_forced() -> Result<bool, String> {
     }
 }
 
+/// A refusal is the answer to a question, and an error where something was to be done.
 fn check_locks(remove: bool) -> Result<ExitCode, String> {
     let data = data()?;
-    if let Some(reason) = locks::check(&data, &marker::Marker::read(&data), is_forced()?)?
-        && remove
-    {
-        let path = locks::lock_file_of(&data);
-        say(&format!("removing {}: {reason}", path.display()));
-        std::fs::remove_file(&path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
+    let checked = locks::check(&data, &marker::Marker::read(&data), is_forced()?);
+    match checked {
+        Err(refusal) if !remove => {
+            println!("{refusal}");
+            Ok(ExitCode::FAILURE)
+        }
+        Err(refusal) => Err(refusal),
+        Ok(reason) => {
+            if remove {
+                locks::remove(&data, reason.as_deref(), &[])?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-/// Prints something of the settings that the container's limits lead to, where there are any.
-fn derived(render: impl Fn(&Settings, memory::Limits) -> String) -> ExitCode {
-    let machine = Machine {
-        cgroup: PathBuf::from("/sys/fs/cgroup"),
-        proc: PathBuf::from("/proc"),
-        shm: PathBuf::from("/dev/shm"),
-    };
-    if let Some(limits) = machine.limits() {
-        print!("{}", render(&Settings::derive(limits), limits));
+fn limits() -> Option<Limits> {
+    let [cgroup, proc, shm] = ["/sys/fs/cgroup", "/proc", "/dev/shm"].map(PathBuf::from);
+    Machine { cgroup, proc, shm }.limits()
+}
+
+/// The settings that the container's limits lead to, where there are any and the user has not turned them off.
+fn derived() -> Result<Option<Settings>, String> {
+    match std::env::var("POSTGRES_AUTO_MEMORY").unwrap_or_default().as_str() {
+        "" | "on" => Ok(limits().map(Settings::derive)),
+        "off" => Ok(None),
+        other => Err(format!("POSTGRES_AUTO_MEMORY is '{other}', but may be: on off")),
     }
-    ExitCode::SUCCESS
+}
+
+fn advise() -> Result<ExitCode, String> {
+    if let Some(limits) = limits() {
+        let settings = derived()?;
+        let advice = [
+            limits.advice(),
+            settings.and_then(|settings| settings.advice(limits)),
+        ];
+        for advice in advice.into_iter().flatten() {
+            match advice {
+                Advice::Warning(text) => warn(&text),
+                Advice::Note(text) => say(&text),
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn pairs(directory: &str) -> Vec<tls::Pair> {

@@ -49,6 +49,15 @@ pub enum Dynamic {
     Lowered(u64, u64),
 }
 
+/// What a person should know of the limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advice {
+    /// Something is wrong with them.
+    Warning(String),
+    /// Something could be better.
+    Note(String),
+}
+
 /// The derived settings, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -185,49 +194,74 @@ impl Settings {
     }
 
     /// The line of postgresql.conf that has to win over the user's file, because initdb writes PostgreSQL's default into it as if someone
-    /// had chosen it. `chosen` is what the file says; anything but that default is a choice.
-    pub fn render_dynamic(&self, chosen: &str) -> &'static str {
+    /// had chosen it. Anything but that default in the file, whose text this is, is a choice.
+    pub fn render_dynamic(&self, file: &str) -> &'static str {
         match self.dynamic {
-            Dynamic::SystemV if matches!(chosen, "" | "posix") => "dynamic_shared_memory_type = sysv\n",
+            Dynamic::SystemV if matches!(chosen_type(file).as_deref(), None | Some("posix")) => {
+                "dynamic_shared_memory_type = sysv\n"
+            }
             _ => "",
         }
     }
 
-    /// What a person should know of these settings, one fact a line.
-    pub fn advice(&self, limits: Limits) -> Vec<String> {
-        let mut lines = Vec::new();
-        if limits.memory < MIN_LIMIT {
-            lines.push(format!(
-                "the container may use {} MB of memory; PostgreSQL wants 128 MB or more",
-                limits.memory / MB
-            ));
-        }
+    /// What a person should know of these settings.
+    pub fn advice(&self, limits: Limits) -> Option<Advice> {
         let shm = limits.shm / MB;
         match self.dynamic {
-            Dynamic::Posix => {}
-            Dynamic::SystemV => lines.push(format!(
+            Dynamic::Posix => None,
+            Dynamic::SystemV => Some(Advice::Note(format!(
                 "/dev/shm has {shm} MB, and parallel statements may need {need} MB with these settings: they get System V shared memory, \
                  which only the container's memory limits. A shm_size of {need}m would allow POSIX shared memory instead",
                 need = self.shared_need() / MB
-            )),
+            ))),
             Dynamic::Lowered(work_mem, maintenance_work_mem) => {
                 let full = Self {
                     maintenance_work_mem,
                     work_mem,
                     ..*self
                 };
-                lines.push(format!(
+                Some(Advice::Note(format!(
                     "/dev/shm has {shm} MB, so work_mem is {} MB and maintenance_work_mem {} MB: a shm_size of {}m would allow {} MB and {} MB",
                     self.work_mem / MB,
                     self.maintenance_work_mem / MB,
                     full.shared_need() / MB,
                     work_mem / MB,
                     maintenance_work_mem / MB
-                ));
+                )))
             }
         }
-        lines
     }
+}
+
+impl Limits {
+    /// What a person should know of the limits, whatever is derived from them.
+    pub fn advice(self) -> Option<Advice> {
+        let memory = self.memory / MB;
+        (self.memory < MIN_LIMIT).then(|| {
+            Advice::Warning(format!(
+                "the container may use {memory} MB of memory; PostgreSQL wants 128 MB or more"
+            ))
+        })
+    }
+}
+
+/// The last `dynamic_shared_memory_type` in the text of a postgresql.conf.
+fn chosen_type(text: &str) -> Option<String> {
+    const NAME: &str = "dynamic_shared_memory_type";
+    let mut values = text.lines().filter_map(|line| {
+        let (name, rest) = line.trim_start().split_at_checked(NAME.len())?;
+        let is_setting = name.eq_ignore_ascii_case(NAME) && rest.starts_with([' ', '\t', '=']);
+        let value = rest
+            .trim_start()
+            .trim_start_matches('=')
+            .trim_start()
+            .trim_start_matches('\'');
+        let end = value
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(value.len());
+        is_setting.then(|| value[..end].to_ascii_lowercase())
+    });
+    values.next_back()
 }
 
 #[cfg(test)]
@@ -345,8 +379,8 @@ mod tests {
             "shared_buffers = 512MB\neffective_cache_size = 1536MB\nmaintenance_work_mem = 128MB\nwork_mem = 20MB\n"
         );
         assert_eq!(settings.dynamic, Dynamic::Posix);
-        assert_eq!(settings.render_dynamic("posix"), "");
-        assert!(settings.advice(limits(2048, 4096, true)).is_empty());
+        assert_eq!(settings.render_dynamic("dynamic_shared_memory_type = posix"), "");
+        assert_eq!(settings.advice(limits(2048, 4096, true)), None);
     }
 
     #[test]
@@ -356,15 +390,28 @@ mod tests {
             let settings = Settings::derive(small);
             let ample = Settings::derive(limits(memory, 1 << 20, true));
             assert_eq!(settings.render(), ample.render());
-            assert_eq!(
-                settings.render_dynamic("posix"),
-                "dynamic_shared_memory_type = sysv\n"
-            );
-            assert_eq!(settings.render_dynamic(""), "dynamic_shared_memory_type = sysv\n");
-            assert_eq!(settings.render_dynamic("mmap"), "", "the user's choice");
-            let advice = settings.advice(small);
-            assert_eq!(advice.len(), 1);
-            assert!(advice[0].contains("shm_size"), "{advice:?}");
+            for file in [
+                "",
+                "dynamic_shared_memory_type = posix\t# the default",
+                "#dynamic_shared_memory_type = mmap\n",
+                "dynamic_shared_memory_type = mmap\nDynamic_Shared_Memory_Type 'posix'\n",
+            ] {
+                assert_eq!(
+                    settings.render_dynamic(file),
+                    "dynamic_shared_memory_type = sysv\n",
+                    "{file}"
+                );
+            }
+            for file in [
+                "dynamic_shared_memory_type = mmap\n",
+                "  dynamic_shared_memory_type='mmap'",
+            ] {
+                assert_eq!(settings.render_dynamic(file), "", "the user's choice: {file}");
+            }
+            let Some(Advice::Note(note)) = settings.advice(small) else {
+                panic!("nothing is said")
+            };
+            assert!(note.contains("shm_size"), "{note}");
         }
     }
 
@@ -375,17 +422,18 @@ mod tests {
             let settings = Settings::derive(small);
             assert!(settings.work_mem <= DEFAULT_WORK_MEM.max(small.shm / SHARED_PER_WORK_MEM));
             assert!(settings.maintenance_work_mem <= small.shm / 2);
-            assert_eq!(settings.render_dynamic("posix"), "");
-            assert!(settings.advice(small)[0].contains("would allow"));
+            assert_eq!(settings.render_dynamic(""), "");
+            assert!(
+                matches!(settings.advice(small), Some(Advice::Note(note)) if note.contains("would allow"))
+            );
         }
     }
 
     #[test]
     fn too_little_memory_is_told() {
         let little = limits(64, 1024, true);
-        assert_eq!(
-            Settings::derive(little).advice(little),
-            ["the container may use 64 MB of memory; PostgreSQL wants 128 MB or more"]
-        );
+        let warning = "the container may use 64 MB of memory; PostgreSQL wants 128 MB or more";
+        assert_eq!(little.advice(), Some(Advice::Warning(warning.to_owned())));
+        assert_eq!(limits(128, 64, true).advice(), None);
     }
 }

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::lock_file::LockFile;
 use crate::locks::{self, Verdict};
 use crate::marker::Marker;
-use crate::{say, warn};
+use crate::warn;
 
 /// How long a start waits for the end of the server before it, whose process may be on its way out.
 const GRACE: Duration = Duration::from_secs(5);
@@ -42,18 +41,18 @@ fn prepare(program: &Path, arguments: &[OsString], data: &Path, forced: bool) ->
         std::thread::sleep(Duration::from_millis(50));
         marker = Marker::read_or_create(data);
     }
-    let path = locks::lock_file_of(data);
-    let stale = LockFile::read(&path).ok().flatten();
     let reason = locks::check(data, &marker, forced)?;
-    let directories = socket_directories(stale.as_ref(), arguments);
-    for line in locks::remove_sockets(&directories)? {
-        say(&line);
-    }
-    refuse_foreign_sockets(program, arguments, &directories)?;
-    if let Some(reason) = reason {
-        say(&format!("removing {}: {reason}", path.display()));
-        std::fs::remove_file(&path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
-    }
+    let given = option(
+        arguments,
+        "k",
+        &["unix_socket_directories", "unix-socket-directories"],
+    );
+    let given: Vec<&str> = given
+        .into_iter()
+        .flat_map(|list| list.split(',').map(str::trim))
+        .collect();
+    refuse_foreign_sockets(program, arguments, &locks::socket_directories(data, &given))?;
+    locks::remove(data, reason.as_deref(), &given)?;
     if let Marker::Free(entry) = marker {
         // The marker only spares the next start a proof.
         if let Err(error) = entry.hand_over() {
@@ -117,25 +116,6 @@ fn option<'a>(arguments: &'a [OsString], letter: &str, settings: &[&str]) -> Opt
         }
     }
     found
-}
-
-/// Where lock files of sockets may be left: the usual places, the one that the stale server named, and those on the command line.
-fn socket_directories(stale: Option<&LockFile>, arguments: &[OsString]) -> Vec<PathBuf> {
-    let given = option(
-        arguments,
-        "k",
-        &["unix_socket_directories", "unix-socket-directories"],
-    );
-    let mut directories: Vec<PathBuf> = ["/var/run/postgresql", "/tmp"]
-        .into_iter()
-        .chain(stale.map(|file| file.socket_directory.as_str()))
-        .chain(given.into_iter().flat_map(|list| list.split(',').map(str::trim)))
-        .filter(|directory| directory.starts_with('/'))
-        .filter_map(|directory| std::fs::canonicalize(directory).ok())
-        .collect();
-    directories.sort();
-    directories.dedup();
-    directories
 }
 
 /// A socket that another server listens on would be taken over by this one, since PostgreSQL looks for that server in its own process

@@ -145,6 +145,11 @@ fn a_server_of_this_process_namespace_is_never_overruled() {
         .current_dir(data.path())
         .spawn()
         .expect("it starts");
+    // The name comes a moment after the program.
+    let name = format!("/proc/{}/comm", server.id());
+    while std::fs::read_to_string(&name).expect("it lives").trim_end() != "postgres" {
+        std::thread::yield_now();
+    }
     let refused = pgstart(data.path(), &["locks", "remove"])
         .env("POSTGRES_ON_STALE_LOCK", "remove")
         .output()
