@@ -48,20 +48,24 @@ pub fn lock_file_of(data: &Path) -> PathBuf {
 /// Judges the lock file of a data directory. The proof takes some 300 ms, and is only made where nothing else decides.
 pub fn judge_data(data: &Path, marker: &Marker) -> Result<Verdict, String> {
     let path = lock_file_of(data);
-    if matches!(marker, Marker::Held) {
-        return Ok(Verdict::Live(format!(
-            "its server lives, in this container or another: it holds the lock on {}",
-            marker::path(data).display()
-        )));
-    }
-    let Some(lock_file) = read(&path)? else {
-        return Ok(Verdict::Absent);
-    };
-    if let Some(pid) = server_in(data) {
+    let lock_file = read(&path)?;
+    let is_held = matches!(marker, Marker::Held);
+    if (is_held || lock_file.is_some())
+        && let Some(pid) = server_in(data)
+    {
         return Ok(Verdict::Live(format!(
             "process {pid} of this container is a server on it"
         )));
     }
+    if is_held {
+        return Ok(Verdict::Live(format!(
+            "another container is using the directory, and its server holds the lock on {}",
+            marker::path(data).display()
+        )));
+    }
+    let Some(lock_file) = lock_file else {
+        return Ok(Verdict::Absent);
+    };
     if let Marker::Free(entry) = marker
         && entry.is_of(&lock_file)
     {
@@ -128,7 +132,7 @@ pub fn check(data: &Path, marker: &Marker, forced: bool) -> Result<Option<String
     };
     let contents = read(&path)?.map_or("it is gone now".to_owned(), |file| file.describe());
     Err(format!(
-        "{} may be the lock of a running server ({contents}): {why}. Two servers on one data directory destroy it, so nothing was changed.\n{advice}",
+        "{} may be the lock file of a running server ({contents}): {why}. Two servers on one data directory destroy it, so nothing was changed.\n{advice}",
         path.display()
     ))
 }
