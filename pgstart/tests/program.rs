@@ -567,6 +567,49 @@ fn a_start_that_is_under_way_is_waited_for_and_an_absent_server_is_not() {
 }
 
 #[test]
+fn the_kind_of_a_start_decides_what_is_asked() {
+    let data = tempfile::tempdir().expect("a directory");
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    let asked = |owner: &str, kind: &str| {
+        std::fs::write(data.path().join(".health"), format!("{owner} {kind}\n")).expect("a file");
+        let output = pgstart(data.path(), &["health"])
+            .env("TMPDIR", data.path())
+            .output()
+            .expect("it runs");
+        (output.status.code(), text(&output))
+    };
+    let host = host.trim();
+    assert_eq!(
+        asked(host, "upgrade"),
+        (Some(1), "the database is being upgraded\n".to_owned())
+    );
+    assert_eq!(
+        asked(host, "patroni"),
+        (Some(1), "Patroni is being prepared\n".to_owned())
+    );
+    assert_eq!(
+        asked("another", "server").0,
+        Some(0),
+        "the file is another container's"
+    );
+    for (status, code) in [("200 OK", 0), ("503 Service Unavailable", 1)] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut request = [0; 64];
+            let length = std::io::Read::read(&mut stream, &mut request).expect("a request");
+            assert!(request[..length].starts_with(b"GET /liveness "));
+            std::io::Write::write_all(&mut stream, format!("HTTP/1.0 {status}\r\n\r\n").as_bytes())
+                .expect("an answer");
+        });
+        let (found, said) = asked(host, &format!("patroni http 127.0.0.1 {port}"));
+        assert_eq!(found, Some(code), "{said}");
+        assert!(said.contains(&status[..3]), "{said}");
+    }
+}
+
+#[test]
 fn a_wrong_call_shows_the_right_ones() {
     for arguments in [
         &[][..],

@@ -1,6 +1,8 @@
 //! The health check is right in each state, is one process, and ends inside its own timeout.
 
-use super::container::{Container, HEALTH_CHECK, Network, PASSWORD, Volume};
+use std::time::{Duration, Instant};
+
+use super::container::{Container, DATA, HEALTH_CHECK, Network, PASSWORD, Volume};
 use super::needs::needs_image;
 
 #[test(line_27)]
@@ -43,11 +45,11 @@ fn health_check_is_one_process_without_orphans() {
     // With the server stopped, the check hangs in its connection and can be examined.
     let script = format!(
         "kill -STOP $(head -n 1 $PGDATA/postmaster.pid); {HEALTH_CHECK} >/dev/null & check=$!; \
-         until [[ $(</proc/$check/comm) == pg_isready ]]; do sleep 0.05; done; \
+         until [[ $(</proc/$check/comm) == pgstart ]]; do sleep 0.05; done; \
          cat /proc/$check/comm /proc/$check/task/*/children; kill -KILL $check; wait $check 2>/dev/null; \
-         grep -l pg_isready /proc/[0-9]*/comm; kill -CONT $(head -n 1 $PGDATA/postmaster.pid)"
+         grep -l pgstart /proc/[0-9]*/comm; kill -CONT $(head -n 1 $PGDATA/postmaster.pid)"
     );
-    assert_eq!(container.shell(&script).out, "pg_isready\n");
+    assert_eq!(container.shell(&script).out, "pgstart\n");
     container.wait_until_serving();
     assert!(
         !container
@@ -121,4 +123,99 @@ fn health_is_right_on_a_standby_and_while_stopping() {
         (stopping.status, stopping.out.as_str()),
         (1, "PostgreSQL is stopping\n")
     );
+}
+
+/// What an engine asks often, and gives no second chance.
+const IMPATIENT: [&str; 3] = [
+    "--health-interval=1s",
+    "--health-start-period=0s",
+    "--health-retries=1",
+];
+/// A shell condition: a check of the engine's is waiting.
+const CHECK_IS_WAITING: &str = "grep -q -a -e --wait /proc/[0-9]*/cmdline";
+
+/// Waits until the engine says so of the container.
+#[track_caller]
+fn wait_for_state(container: &Container, state: &str) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let now = container.inspect("{{.State.Health.Status}}");
+        if now == state {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{now}, not {state}: {}",
+            container.log()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Whether no check has failed so far.
+#[track_caller]
+fn assert_no_check_has_failed(container: &Container) {
+    let statuses = container.inspect("{{range .State.Health.Log}}{{.ExitCode}} {{end}}");
+    assert!(
+        statuses.split_whitespace().all(|status| status == "0"),
+        "{statuses}"
+    );
+}
+
+#[test(line_55)]
+fn container_that_initialises_or_recovers_is_starting() {
+    needs_image();
+    let volume = Volume::new();
+    let mount = volume.as_data();
+    let container = Container::create(&[&IMPATIENT[..], &[&mount, "--env", PASSWORD]].concat(), &[]);
+    container.copy_script(
+        "a.sh",
+        0o755,
+        "#!/bin/bash\nuntil [[ -e /tmp/go ]]; do sleep 0.05; done\n",
+    );
+    container.start();
+    container.wait_for(CHECK_IS_WAITING);
+    assert_eq!(container.inspect("{{.State.Health.Status}}"), "starting");
+    container.shell("touch /tmp/go").ok();
+    wait_for_state(&container, "healthy");
+    assert_no_check_has_failed(&container);
+    assert_eq!(container.end_by("TERM"), 0);
+    drop(container);
+
+    // A server that has not read enough of its log to be consistent.
+    volume.shell(&format!(
+        "touch {DATA}/standby.signal; rm {DATA}/global/pg_control.old 2>/dev/null; true"
+    ));
+    let restore = "restore_command=until [ -e /tmp/go ]; do sleep 0.05; done; false";
+    let recovering = Container::create(&[&IMPATIENT[..], &[&mount]].concat(), &["-c", restore]);
+    recovering.start();
+    recovering.wait_for(CHECK_IS_WAITING);
+    assert_eq!(recovering.inspect("{{.State.Health.Status}}"), "starting");
+    recovering.shell("touch /tmp/go").ok();
+    wait_for_state(&recovering, "healthy");
+    assert_no_check_has_failed(&recovering);
+}
+
+#[test(line_55)]
+fn container_of_another_command_is_healthy() {
+    needs_image();
+    let container = Container::create(&IMPATIENT, &["sleep", "600"]);
+    container.start();
+    wait_for_state(&container, "healthy");
+    assert_no_check_has_failed(&container);
+}
+
+#[test(line_56)]
+fn container_with_a_hung_server_is_unhealthy_until_it_answers() {
+    needs_image();
+    let container = Container::create(&["--health-interval=1s", "--env", PASSWORD], &[]);
+    container.start();
+    wait_for_state(&container, "healthy");
+    let postmaster = "$(head -n 1 $PGDATA/postmaster.pid)";
+    container.shell(&format!("kill -STOP {postmaster}")).ok();
+    wait_for_state(&container, "unhealthy");
+    let failures = container.inspect("{{range .State.Health.Log}}{{.ExitCode}}{{end}}");
+    assert!(failures.ends_with("011"), "two checks decide: {failures}");
+    container.shell(&format!("kill -CONT {postmaster}")).ok();
+    wait_for_state(&container, "healthy");
 }

@@ -14,9 +14,9 @@ fn image_configuration_is_as_documented() {
     assert_eq!(field("{{json .Config.ExposedPorts}}"), r#"{"5432/tcp":{}}"#);
     assert_eq!(field("{{json .Config.Volumes}}"), format!(r#"{{"{DATA}":{{}}}}"#));
     let health = field(
-        "{{with .Config.Healthcheck}}{{index .Test 1}} {{.Interval}} {{.Timeout}} {{.StartPeriod}} {{.Retries}}{{end}}",
+        "{{with .Config.Healthcheck}}{{index .Test 1}} {{index .Test 2}} {{.Interval}} {{.Timeout}} {{.StartPeriod}} {{.Retries}}{{end}}",
     );
-    assert_eq!(health, format!("{HEALTH_CHECK} 30s 10s 1m0s 3"));
+    assert_eq!(health, format!("{HEALTH_CHECK} --wait 30s 24h0m0s 24h0m0s 2"));
     assert_eq!(
         field("{{index .Config.Healthcheck.Test 0}}"),
         "CMD",

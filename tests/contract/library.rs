@@ -109,22 +109,6 @@ fn values_are_quoted_for_each_kind_of_file() {
 }
 
 #[test]
-fn a_tls_key_is_judged_by_the_rule_of_postgresql() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    let path = file.path().to_str().expect("a UTF-8 path");
-    for (mode, acceptable) in [(0o600, "yes"), (0o400, "yes"), (0o604, "no"), (0o644, "no")] {
-        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode))
-            .expect("the mode is set");
-        let found = shell(
-            "tls_key_is_acceptable \"$FILE\" && echo yes || echo no",
-            &[("FILE", path)],
-        );
-        assert_eq!(found.trim(), acceptable, "{mode:o}");
-    }
-}
-
-#[test]
 fn defaults_do_not_override_a_mounted_patroni_file() {
     let script = "read_environment; read_patroni_environment patroni; printf '%s|%s' \"$PATRONI_SUPERUSER_USERNAME\" \"$PATRONI_REPLICATION_USERNAME\"";
     let plain = [("POSTGRES_USER", "me"), ("POSTGRES_PASSWORD", "x")];

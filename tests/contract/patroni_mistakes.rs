@@ -133,7 +133,7 @@ fn a_mounted_file_that_is_unusable_is_reported() {
         "restapi: {listen: '127.0.0.1:8009'}",
     );
     container.start();
-    container.wait_for("[[ $(</var/run/postgresql/.patroni-rest) == 'http 127.0.0.1 8009' ]]");
+    container.wait_for("[[ $(</var/run/postgresql/.health) == *' patroni http 127.0.0.1 8009' ]]");
 
     // Variables do not override this one for Patroni, so the health check does not follow them either.
     let text = COMPLETE.replace(":8008", ":8010").trim_end().replace('\n', ", ");
@@ -143,7 +143,7 @@ fn a_mounted_file_that_is_unusable_is_reported() {
     ];
     let container = Container::create(&options, &["patroni"]);
     container.start();
-    container.wait_for("[[ $(</var/run/postgresql/.patroni-rest) == 'http 127.0.0.1 8010' ]]");
+    container.wait_for("[[ $(</var/run/postgresql/.health) == *' patroni http 127.0.0.1 8010' ]]");
 }
 
 #[test(patroni_4)]

@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use crate::harness::Registered;
 use crate::support::project;
 
+#[path = "../contract/certificates.rs"]
+mod certificates;
 #[path = "../contract/citus.rs"]
 mod citus;
 #[path = "../contract/container.rs"]
@@ -21,6 +23,10 @@ mod initialisation;
 mod layout;
 #[path = "../contract/library.rs"]
 mod library;
+#[path = "../contract/limits.rs"]
+mod limits;
+#[path = "../contract/locks.rs"]
+mod locks;
 #[path = "../contract/mistakes.rs"]
 mod mistakes;
 #[path = "../contract/needs.rs"]
