@@ -144,29 +144,6 @@ fn settings_on_the_command_line_are_read_in_every_form() {
 }
 
 #[test]
-fn a_memory_limit_is_read_from_both_cgroup_versions() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let (two, one) = (directory.path().join("two"), directory.path().join("one"));
-    let limit = || shell(&format!("limit_in '{}' '{}'", two.display(), one.display()), &[]);
-    assert_eq!(limit(), "", "no cgroups at all");
-    std::fs::write(&one, "9223372036854771712\n").expect("a file");
-    assert_eq!(limit(), "", "version 1 without a limit");
-    std::fs::write(&one, "536870912\n").expect("a file");
-    assert_eq!(limit(), "536870912\n");
-    std::fs::write(&two, "max\n").expect("a file");
-    assert_eq!(limit(), "", "version 2 without a limit");
-    std::fs::write(&two, "1073741824\n").expect("a file");
-    assert_eq!(limit(), "1073741824\n");
-    assert_eq!(
-        shell(
-            "at_least_at_most 5 1 9; at_least_at_most 0 1 9; at_least_at_most 10 1 9",
-            &[]
-        ),
-        "519"
-    );
-}
-
-#[test]
 fn upgrade_knows_its_options() {
     let script = "read_upgrade_options \"${ARGS[@]}\"; printf '%s %s' \"$upgrade_action\" \"$upgrade_mode\"; printf ' %s' \"${problems[@]}\"";
     for (arguments, expected) in [
