@@ -11,14 +11,14 @@
 //! |---|---|---|
 //! | `cli` | command line types | do anything |
 //! | `manifest` | YAML as written, with places; one file for each kind | open files |
-//! | `target`, `digest`, `layout`, `pattern`, `command` | small parsed types: machines, digests, paths, command lines | do IO |
+//! | `target`, `digest`, `layout`, `pattern`, `command`, `lock` | small parsed types: machines, digests, paths, command lines | do IO |
 //! | `resolve` | manifests + target + selection -> `Resolved`, or every problem | do IO, know the time |
 //! | `artifact` | the key of what is built, and what it stands for in a cache | do IO |
 //! | `plan` | `Resolved` -> `Plan`; recipes; text, JSON, dot | do IO, fail |
 //! | `run` | walks a plan: lanes, priorities, drain on failure | know what a step does |
 //! | `commands` | one file for each command, from arguments to the last line; what several begin with | know what a step does |
 //! | `upstream` | what an archive and upstream say, and what that means for a manifest's text | do IO |
-//! | `step` | what steps do, one file for each action | know of other steps |
+//! | `step` | what steps do: build, install, clean, prove, recover; one file for each action | know of other steps |
 //! | `store` | what is kept: the cache of files and artifacts, here and on another machine | know of steps |
 //! | `source` | where a source comes from: vendor, cache, url, mirrors | unpack, or trust |
 //! | `control` | what creates an extension | do IO |
@@ -27,7 +27,6 @@
 //! | `outcome` | what came of a test; text, TAP, JUnit | do IO |
 //! | `verify` | compares an image with its receipt | change anything |
 //! | `timing`, `summary`, `trace` | what steps and commands took; the table of it; the same for Perfetto | know the clock |
-//! | `hint` | what the complaint of a failed build means | guess |
 //! | `archive` | unpacks sources and stages, packs stages | know what is in them |
 //! | `debian` | dpkg's and apt's databases and formats | write them |
 //! | `host` | the only door to processes, files, environment and network | print |
@@ -45,7 +44,6 @@ mod control;
 mod debian;
 mod digest;
 mod failure;
-mod hint;
 mod host;
 mod image;
 mod layout;

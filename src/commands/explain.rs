@@ -9,7 +9,7 @@ use crate::host::{self, Host, Log};
 use crate::layout;
 use crate::plan::Plan;
 use crate::record::receipt::Receipt;
-use crate::step::artifacts::Future;
+use crate::step::build::artifacts::Future;
 
 /// Explains the key of the component `name`, as text.
 ///

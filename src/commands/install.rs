@@ -16,10 +16,12 @@ use crate::resolve::Resolved;
 use crate::run::{self, Event, FailedStep, Limits, Settings};
 use crate::source::error::{ErrorKind, SupplyError};
 use crate::source::{Supply, Wanted};
-use crate::step::prove::Manner;
-use crate::step::tokens::Tokens;
-use crate::step::unfinished::{self, Unfinished};
-use crate::step::{self, Context, Done, Origins, State, earlier, fetch, program, repair, user};
+use crate::step::build::tokens::Tokens;
+use crate::step::context::{Context, Done, Manner, Origins, State};
+use crate::step::install::{program, user};
+use crate::step::recover::unfinished::{self, Unfinished};
+use crate::step::recover::{earlier, repair};
+use crate::step::{self, fetch};
 use crate::store::Store;
 use crate::store::remote::Remote;
 use crate::timing::{Span, Timing};
@@ -34,7 +36,7 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     permitted(&host)?;
     // What is wrong with it would otherwise be found when all is built.
-    step::times::image_time().because(Cause::Usage)?;
+    step::clean::times::image_time().because(Cause::Usage)?;
     host::set_usual_umask();
     let trace = args.trace.clone().map(Trace::begin);
     let trace = trace.transpose().because(Cause::Usage)?;
@@ -245,7 +247,7 @@ fn perform(
     match result {
         Ok(()) => {
             unfinished::clear(host, made_work)?;
-            step::times::settle(host, began, &context.state)?;
+            step::clean::times::settle(host, began, &context.state.inventory())?;
             unfinished::end(host, began)?;
             table();
             Ok(())

@@ -6,7 +6,7 @@ use crate::failure::{Because, Cause, Failure};
 use crate::host::{self, Host};
 use crate::layout;
 use crate::report::Reporter;
-use crate::step::failed::FailedBuild;
+use crate::step::build::failed::FailedBuild;
 
 /// Opens a shell there, or runs one command there. Does not return when that has begun.
 pub fn shell(args: &ShellArgs, reporter: &Reporter) -> Result<(), Failure> {

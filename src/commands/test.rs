@@ -12,17 +12,16 @@ use super::{resolved_by, setup};
 use crate::cli::{OutcomeFormat, TestArgs};
 use crate::failure::{Because, Cause, Failure};
 use crate::host::{self, Host};
-use crate::layout;
 use crate::outcome::{self, Counts, Outcome, Verdict, json, junit, tap};
 use crate::plan::{self, Action, Plan, Step, Tests};
 use crate::report::Reporter;
 use crate::resolve::{Extension, Purpose, Resolved, Selection};
 use crate::run::{self, Event, Limits, Settings, Unfinished};
 use crate::source::Supply;
-use crate::step::prove::Manner;
-use crate::step::tokens::Tokens;
-use crate::step::{self, Context, Origins, State};
+use crate::step::build::tokens::Tokens;
+use crate::step::context::{Context, Manner, Origins, State};
 use crate::store::Store;
+use crate::{layout, step};
 
 /// The name that stands for the server itself.
 const SERVER: &str = "postgresql";

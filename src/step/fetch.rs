@@ -1,8 +1,9 @@
 //! Obtains sources, and remembers where they are for the steps that unpack them.
 
-use super::{Context, Done, lock};
+use super::context::{Context, Done};
 use crate::failure::{Cause, Failure};
 use crate::host;
+use crate::lock::lock;
 use crate::plan::DistributionFetch;
 use crate::report::bytes;
 use crate::resolve::Source;

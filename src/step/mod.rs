@@ -3,192 +3,28 @@
 //! An action knows its own data and the [`Context`]; it knows nothing of other steps. To add one: a variant in
 //! `plan::Action`, a place for it in `plan::build`, and a file here.
 
-pub mod artifacts;
-mod build;
-mod chance;
-mod clean;
-pub mod cluster;
-pub mod earlier;
-pub mod failed;
+pub mod build;
+pub mod clean;
+pub mod context;
 pub mod fetch;
-mod files;
-mod licence;
-pub mod merge;
-mod packages;
-pub mod program;
+pub mod install;
 pub mod prove;
-pub mod prune;
-pub mod purge;
 pub mod receipt;
-pub mod repair;
-pub mod strip;
-pub mod times;
-pub mod tokens;
-pub mod unfinished;
-pub mod user;
+pub mod recover;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use crate::archive::symbols::Archive;
-use crate::digest::Sha256;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::{Host, Log, usage};
-use crate::image::base::{PackagesBefore, Purged};
-use crate::image::needs::Needs;
+use crate::host::{Log, usage};
+use crate::image::base::PackagesBefore;
 use crate::layout;
 use crate::lock::lock;
-use crate::outcome::Outcome;
 use crate::plan::{Action, Part, Step};
-use crate::record::inventory::{Content, InstalledFile, Inventory};
-use crate::record::receipt::Receipt;
-use crate::report::Reporter;
-use crate::source::Supply;
-use crate::store::Store;
-use crate::timing::{Origin, Ran};
-use artifacts::Artifacts;
-use tokens::Tokens;
-use unfinished::{Note, Unfinished};
-
-/// What actions work with, and what they leave for the receipt.
-#[derive(Debug)]
-pub struct Context<'a> {
-    /// The machine.
-    pub host: &'a Host,
-    /// The printer.
-    pub reporter: &'a Reporter,
-    /// Where sources and artifacts come from; none where nothing is installed.
-    pub origins: Option<Origins<'a>>,
-    /// The tokens that all builds share.
-    pub tokens: &'a Tokens,
-    /// The directory of this machine for the archive with symbols for debuggers.
-    pub debug_symbols: &'a Path,
-    /// How things are proved.
-    pub manner: prove::Manner,
-    /// What has come of the steps so far.
-    pub state: State<'a>,
-}
-
-/// Where what is installed comes from.
-#[derive(Debug)]
-pub struct Origins<'a> {
-    /// Where sources come from.
-    pub supply: &'a Supply,
-    /// Where artifacts are looked up and left.
-    pub store: Store<'a>,
-}
-
-impl<'a> Context<'a> {
-    fn origins(&self) -> anyhow::Result<&Origins<'a>> {
-        let origins = self.origins.as_ref();
-        origins.ok_or_else(|| anyhow::anyhow!("nothing is installed here, so nothing can be obtained"))
-    }
-
-    /// Where sources come from.
-    ///
-    /// # Errors
-    /// Nothing is installed.
-    pub fn supply(&self) -> anyhow::Result<&'a Supply> {
-        Ok(self.origins()?.supply)
-    }
-
-    /// Where artifacts are looked up and left.
-    ///
-    /// # Errors
-    /// Nothing is installed.
-    pub fn store(&self) -> anyhow::Result<&Store<'a>> {
-        Ok(&self.origins()?.store)
-    }
-}
-
-/// What steps have found out and done.
-#[derive(Debug, Default)]
-pub struct State<'a> {
-    artifacts: OnceLock<Artifacts<'a>>,
-    archives: Mutex<BTreeMap<Sha256, PathBuf>>,
-    inventory: Mutex<Inventory>,
-    packages_before: OnceLock<PackagesBefore>,
-    needs_before: OnceLock<Needs>,
-    purged: OnceLock<Purged>,
-    /// The archive with symbols for debuggers.
-    debug_symbols: OnceLock<Archive>,
-    /// The receipt of an installation that was here before.
-    earlier: OnceLock<Receipt>,
-    /// What another run needs to know if this one does not come to its end; a test of extensions keeps no such record.
-    unfinished: OnceLock<Unfinished>,
-    spent: Mutex<BTreeMap<String, Spent>>,
-    outcomes: Mutex<Vec<Outcome>>,
-    /// Of each server, by its program: the symbols that it brings.
-    server_symbols: Mutex<BTreeMap<String, Arc<BTreeSet<String>>>>,
-}
-
-/// What a step has used, whether it failed or not.
-#[derive(Debug, Default)]
-pub struct Spent {
-    /// Processor time: of its own thread, and of its commands.
-    pub cpu: Duration,
-    /// The commands it ran.
-    pub commands: Vec<Ran>,
-}
-
-impl State<'_> {
-    /// What the step of this name has used.
-    pub fn take_spent(&self, step: &str) -> Spent {
-        lock(&self.spent).remove(step).unwrap_or_default()
-    }
-
-    /// What came of the tests so far, in the order in which they ended.
-    pub fn take_outcomes(&self) -> Vec<Outcome> {
-        std::mem::take(&mut lock(&self.outcomes))
-    }
-}
-
-/// What came of a step.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Done {
-    /// Where its result comes from.
-    pub origin: Origin,
-    /// A line on it; may be empty.
-    pub note: String,
-}
-
-impl Done {
-    /// Something that was built.
-    pub fn built(note: String) -> Self {
-        let origin = Origin::Built;
-        Self { origin, note }
-    }
-
-    /// Something that was taken from a cache.
-    pub fn cached(note: String) -> Self {
-        let origin = Origin::Cached;
-        Self { origin, note }
-    }
-
-    /// Something that was downloaded.
-    pub fn fetched(note: String) -> Self {
-        let origin = Origin::Fetched;
-        Self { origin, note }
-    }
-}
-
-/// Something that no cache knows of.
-impl From<String> for Done {
-    fn from(note: String) -> Self {
-        let origin = Origin::Done;
-        Self { origin, note }
-    }
-}
-
-impl<'a> State<'a> {
-    /// What need not be built.
-    fn artifacts(&self) -> &Artifacts<'a> {
-        // Every plan looks them up before any step asks.
-        self.artifacts.get_or_init(Artifacts::default)
-    }
-}
+use crate::record::inventory::{Content, InstalledFile};
+use build::artifacts;
+use context::{Context, Done, Spent};
+use install::{files, merge, packages, program, user};
+use recover::unfinished::Note;
 
 /// Performs one step; returns what came of it, or `None` where it cannot be done yet.
 pub fn perform(step: &Step, context: &Context<'_>) -> Result<Option<Done>, Failure> {
@@ -289,7 +125,7 @@ const NOT_NEEDED: &str = "not needed: the artifact is at hand";
 
 /// Removes what a component has installed, so that nothing of it is left beside what comes after it.
 fn uninstall(component: &str, context: &Context<'_>) -> Result<String, Failure> {
-    let mut inventory = lock(&context.state.inventory);
+    let mut inventory = context.state.inventory();
     let is_its = |file: &&InstalledFile| file.component == component;
     // Children before their directories.
     let files: Vec<InstalledFile> = inventory.iter().rev().filter(is_its).cloned().collect();
@@ -314,7 +150,7 @@ fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String,
         context.host,
         &stage,
         component,
-        &mut lock(&context.state.inventory),
+        &mut context.state.inventory(),
         &|paths| {
             context
                 .state

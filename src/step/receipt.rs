@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
-use super::files::ROOT_FILE;
-use super::{Context, licence, lock, purge, times};
+use super::build::licence;
+use super::clean::{purge, times};
+use super::context::Context;
+use super::install::files::ROOT_FILE;
 use crate::debian::dpkg::Dpkg;
 use crate::failure::{Cause, Failure};
 use crate::host::entry::FileKind;
@@ -30,7 +32,7 @@ use assemble::Facts;
 /// Something has rights beyond its owner's, and neither the base, nor a Debian package, nor the manifest gave them.
 pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failure> {
     let (host, state) = (context.host, &context.state);
-    let mut inventory = lock(&state.inventory).clone();
+    let mut inventory = state.inventory().clone();
     // What an earlier installation has kept is still there.
     let has_kept = |earlier: &Receipt| earlier.files.iter().any(|file| file.path == layout::PROGRAM);
     let kept = state.earlier.get().filter(|earlier| has_kept(earlier));

@@ -112,7 +112,7 @@ fn what_is_pure_knows_neither_machine_nor_clock() {
         "plan/",
         "image/closure.rs",
         "command.rs",
-        "hint.rs",
+        "step/build/hint.rs",
         "pattern.rs",
         "record/",
         "summary.rs",

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::cluster::{Cluster, Running};
 use super::{Recorder, files, in_cluster};
 use crate::failure::{Cause, Failure};
 use crate::host::Log;
@@ -10,8 +11,7 @@ use crate::manifest::extension::{Required, SqlExtension, Test};
 use crate::outcome::Verdict;
 use crate::plan::ExtensionTest;
 use crate::resolve::Extension;
-use crate::step::Context;
-use crate::step::cluster::{Cluster, Running};
+use crate::step::context::Context;
 
 /// Tests one extension in a cluster of its own. What fails is an outcome, and no failure of the step.
 pub fn prove(test: &ExtensionTest, context: &Context<'_>, log: &Log) -> Result<String, Failure> {

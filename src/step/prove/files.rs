@@ -10,10 +10,11 @@ use crate::control;
 use crate::failure::{Cause, Failure};
 use crate::host::Host;
 use crate::image::needs;
+use crate::lock::lock;
 use crate::manifest::extension::SqlExtension;
 use crate::plan::Server;
 use crate::resolve::Extension;
-use crate::step::{Context, lock};
+use crate::step::context::Context;
 
 /// Checks control files, scripts and libraries of `extension`; `others` are the extensions whose libraries are loaded
 /// beside its own.

@@ -1,6 +1,7 @@
 //! The last proof of an installation: every extension of the image in one cluster, each in a database of its own, with
 //! the image's settings.
 
+use super::cluster::{Cluster, Running};
 use super::extension::{create, create_database, stop, tests, with_log};
 use super::{Part, Recorder, files};
 use crate::failure::{Cause, Failure};
@@ -8,8 +9,7 @@ use crate::host::Log;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::TryOut;
 use crate::resolve::Extension;
-use crate::step::Context;
-use crate::step::cluster::{Cluster, Running};
+use crate::step::context::Context;
 
 /// Starts the cluster, tries every extension, stops it and removes it.
 ///

@@ -4,6 +4,7 @@
 //! control file's. `pgsetup install` proves all extensions of an image together at its end; `pgsetup test` gives each
 //! one a cluster of its own. Both use the same checks.
 
+pub mod cluster;
 mod extension;
 mod files;
 mod image;
@@ -14,55 +15,18 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use super::{Context, lock};
+use super::context::Context;
 use crate::failure::{Cause, Failure};
 use crate::host::Log;
-use crate::layout;
+use crate::lock::lock;
 use crate::outcome::{Counts, Outcome, Verdict};
 use crate::plan::Server;
-use crate::step::cluster::Cluster;
+use cluster::Cluster;
 
 pub use extension::{Part, prove as extension};
 pub use image::prove as image;
 pub use upgrade::{finish as finish_upgrade, prepare as prepare_upgrade};
 pub use upstream::prove as upstream;
-
-/// How long one script of SQL may take where nobody says otherwise.
-const LIMIT: Duration = Duration::from_secs(120);
-
-/// How a caller wants things proved.
-#[derive(Debug, Clone)]
-pub struct Manner {
-    /// The directory of throw-away clusters.
-    pub directory: String,
-    /// The directory of the logs of steps.
-    pub logs: String,
-    /// Whether the clusters of failed tests are kept.
-    pub keep: bool,
-    /// How long one script of SQL may take.
-    pub limit: Duration,
-    /// Whether each outcome is printed as soon as it is known.
-    pub is_live: bool,
-}
-
-impl Default for Manner {
-    fn default() -> Self {
-        Self {
-            directory: format!("{}/try", layout::WORK),
-            logs: layout::logs(),
-            keep: false,
-            limit: LIMIT,
-            is_live: false,
-        }
-    }
-}
-
-impl Manner {
-    /// The directory of the cluster that others are copies of.
-    pub fn template(&self) -> String {
-        format!("{}/template", self.directory)
-    }
-}
 
 /// Takes down what comes of the tests of one subject.
 pub struct Recorder<'a, 'c> {

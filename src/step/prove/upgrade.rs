@@ -2,13 +2,13 @@
 //!
 //! It has two halves, and between them the older version's files go and the release's come: a server never sees both.
 
+use super::cluster::Cluster;
 use super::extension::{Part, create, create_database, identifier, stop, tests, version_is, with_log};
 use super::{Recorder, in_cluster};
 use crate::failure::{Cause, Failure};
 use crate::host::Log;
 use crate::plan::UpgradeTest;
-use crate::step::Context;
-use crate::step::cluster::Cluster;
+use crate::step::context::Context;
 
 /// Creates the older version and lets its tests fill a database, which stays.
 ///

@@ -10,7 +10,8 @@ use crate::host::cmd::{self, CommandError};
 use crate::manifest::extension::KnownFailure;
 use crate::outcome::Verdict;
 use crate::plan::UpstreamTest;
-use crate::step::{Context, build};
+use crate::step::build;
+use crate::step::context::Context;
 
 /// How many lines of a file of differences a failure shows.
 const LINES: usize = 200;

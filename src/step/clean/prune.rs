@@ -257,7 +257,7 @@ fn byte_code(host: &Host) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::merge;
+    use crate::step::install::merge;
 
     #[test]
     fn what_the_policy_names_goes_and_what_dpkg_owns_stays() {

@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 
-use super::{State, lock};
 use crate::host::{self, Host};
 use crate::record::inventory::Inventory;
 
@@ -15,11 +14,11 @@ const LOCKS: [&str; 2] = ["/var/lib/dpkg/lock", "/var/lib/dpkg/lock-frontend"];
 /// that is not set. What Debian packages and archives bring has times of its own, which are the same on every day.
 /// What components brought is never younger: an artifact may have been built on any day before `since`.
 /// Returns how many files, links and directories were given it.
-pub fn settle(host: &Host, since: SystemTime, state: &State) -> Result<usize> {
+pub fn settle(host: &Host, since: SystemTime, inventory: &Inventory) -> Result<usize> {
     let Some(time) = image_time()? else {
         return Ok(0);
     };
-    settle_to(host, since, time, &lock(&state.inventory))
+    settle_to(host, since, time, inventory)
 }
 
 /// The same for one path, when all else is done.

@@ -65,7 +65,7 @@ const LONGEST: u64 = 1024 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::merge;
+    use crate::step::install::merge;
 
     #[test]
     fn every_text_of_the_archives_is_kept_at_its_path_and_read_again() {

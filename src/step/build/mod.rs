@@ -1,16 +1,22 @@
 //! Unpacks a component's sources, compiles them, and leaves the result in its stage and in the store; or takes from the
 //! store what was built before.
 
+pub mod artifacts;
+pub mod environment;
+pub mod failed;
+pub mod hint;
+pub mod known;
+pub mod licence;
+pub mod strip;
+pub mod tokens;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, ensure};
 
-use super::artifacts::{self, Known};
-use super::failed::FailedBuild;
-use super::files::ROOT_FILE;
-use super::tokens::Tokens;
-use super::{Context, Done, licence, lock, strip};
+use super::context::{Context, Done};
+use super::install::files::ROOT_FILE;
 use crate::archive::tree::Limits;
 use crate::archive::unpack;
 use crate::command::Command;
@@ -20,20 +26,15 @@ use crate::host::cmd::Settings;
 use crate::host::entry::{FileKind, is_below, utf8};
 use crate::host::{Host, Log};
 use crate::image::needs;
+use crate::layout;
+use crate::lock::lock;
 use crate::plan::{Build, Part};
 use crate::report::bytes;
 use crate::resolve::Source;
-use crate::{hint, layout};
-
-/// What builds are told instead of what pgsetup was told, so that nothing of its caller is in an artifact.
-///
-/// The date is always the same: 2020-01-01; the archives of Python wheels know no year before 1980. Programs are those of
-/// the distribution: what an administrator has below /usr/local is in no key. A key's recipe version covers all of it.
-pub const VARIABLES: [(&str, &str); 3] = [
-    ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-    ("SOURCE_DATE_EPOCH", "1577836800"),
-    ("TMPDIR", "/tmp"),
-];
+use environment::VARIABLES;
+use failed::FailedBuild;
+use known::Known;
+use tokens::Tokens;
 
 /// Builds a component, or takes it from the store. A build holds one token of the jobserver throughout, which is the
 /// job that a `make` runs without asking for one. `None` while another pgsetup makes the same.
@@ -245,7 +246,7 @@ fn has_its_libraries(build: &Build, context: &Context<'_>) -> anyhow::Result<()>
 
 /// Whether a path is a component's.
 fn is_installed(context: &Context<'_>) -> impl Fn(&str) -> bool {
-    |path| lock(&context.state.inventory).find(path).is_some()
+    |path| context.state.inventory().find(path).is_some()
 }
 
 /// What ELF files of a stage are linked to. What a library needs in turn is its package's business.

@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 
-use super::build::VARIABLES;
-use super::files::ROOT_DIRECTORY;
+use super::environment::VARIABLES;
 use crate::command::Command;
 use crate::host::cmd::Settings;
 use crate::host::entry::{FileKind, utf8};
@@ -17,6 +16,7 @@ use crate::host::{Host, Log};
 use crate::image::elf::ElfKind;
 use crate::image::kind;
 use crate::manifest::image::Removal;
+use crate::step::install::files::ROOT_DIRECTORY;
 
 /// As many files as one call of `strip` gets; far from the limits of a command line.
 const BATCH: usize = 200;

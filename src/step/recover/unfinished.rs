@@ -12,7 +12,6 @@ use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::repair::{self, ACCOUNTS};
-use super::{State, times};
 use crate::debian::dpkg::Package;
 use crate::debian::states::Condition;
 use crate::failure::{Because, Cause, Failure};
@@ -23,6 +22,7 @@ use crate::host::{Host, Log};
 use crate::image::base::PackagesBefore;
 use crate::layout::{self, UNFINISHED};
 use crate::record::receipt::Receipt;
+use crate::step::clean::times;
 
 /// The version of the record. A record of another version is refused.
 const VERSION: u32 = 1;
@@ -71,7 +71,8 @@ pub struct Unfinished {
     /// Whether [`layout::WORK`] was not there then.
     pub made_work: bool,
     found: Option<Record>,
-    removed: BTreeMap<String, Package>,
+    /// Packages that a run which did not come to its end has removed.
+    pub removed: BTreeMap<String, Package>,
     _occupation: Occupation,
 }
 
@@ -211,6 +212,12 @@ impl Unfinished {
     }
 }
 
+/// Takes down what an installation under way comes to.
+pub fn note(host: &Host, note: &Note) -> Result<()> {
+    let line = serde_json::to_string(note).context("a note cannot be written as JSON")?;
+    host.append_durably(&notes(), &line)
+}
+
 /// Removes what was needed only meanwhile: the directory itself as well, where the installation made it and nothing is
 /// mounted on it.
 pub fn clear(host: &Host, made_work: bool) -> Result<()> {
@@ -229,57 +236,6 @@ pub fn end(host: &Host, began: SystemTime) -> Result<()> {
     host.remove(UNFINISHED)?;
     let above = UNFINISHED.rsplit_once('/').map_or("/", |(above, _)| above);
     times::settle_one(host, above, began)
-}
-
-impl State<'_> {
-    /// Takes down what the installation comes to.
-    pub fn note(&self, host: &Host, note: &Note) -> Result<()> {
-        if self.unfinished.get().is_none() {
-            return Ok(());
-        }
-        let line = serde_json::to_string(note).context("a note cannot be written as JSON")?;
-        host.append_durably(&notes(), &line)
-    }
-
-    /// Takes down those of `paths`, and of the directories above them, that are not there yet.
-    pub fn note_new<'p>(&self, host: &Host, paths: impl IntoIterator<Item = &'p str>) -> Result<()> {
-        let mut new = BTreeSet::new();
-        for path in paths {
-            let mut path = path;
-            while !path.is_empty() && !new.contains(path) && host.look(path)?.is_none() {
-                new.insert(path.to_owned());
-                path = path.rsplit_once('/').map_or("", |(above, _)| above);
-            }
-        }
-        if new.is_empty() {
-            return Ok(());
-        }
-        self.note(host, &Note::New(new.into_iter().collect()))
-    }
-
-    /// Takes down those of `paths` that are not there yet, and the directories above them. What somebody else makes at such
-    /// a path, by a command, is of the installation with all that is in it.
-    pub fn note_trees(&self, host: &Host, paths: &[String]) -> Result<()> {
-        let mut new = Vec::new();
-        for path in paths {
-            if host.look(path)?.is_none() {
-                new.push(path.clone());
-            }
-        }
-        if new.is_empty() {
-            return Ok(());
-        }
-        self.note_new(host, new.iter().map(String::as_str))?;
-        self.note(host, &Note::NewTrees(new))
-    }
-
-    /// Packages that a run which did not come to its end has removed.
-    pub fn removed_earlier(&self) -> BTreeMap<String, Package> {
-        let unfinished = self.unfinished.get();
-        unfinished
-            .map(|unfinished| unfinished.removed.clone())
-            .unwrap_or_default()
-    }
 }
 
 /// What was taken down. A line that was cut off is of something that was not begun.
@@ -345,6 +301,7 @@ fn remove_new(host: &Host, record: &Record, notes: &[Note]) -> Result<(), Failur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::step::context::State;
 
     #[test]
     fn what_a_killed_build_made_outside_of_its_stage_is_gone_with_all_that_is_in_it() {

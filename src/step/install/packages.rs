@@ -1,9 +1,9 @@
 //! Installs Debian packages: of those that the plan lists, the ones that are needed here and now.
 
-use super::Context;
 use crate::failure::Failure;
 use crate::host::Log;
 use crate::plan::PackageInstallation;
+use crate::step::context::Context;
 
 /// Installs what `installation` says. What only builds need is left out where nothing is built that needs it; then the
 /// libraries that those builds would have brought along are installed by name.

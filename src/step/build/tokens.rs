@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use jobserver::{Acquired, Client};
 
-use super::lock;
+use crate::lock::lock;
 
 /// How long a command that knows no jobserver waits for its share.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -6,8 +6,8 @@
 
 use anyhow::Result;
 
-use super::files::ROOT_FILE;
 use crate::host::Host;
+use crate::step::install::files::ROOT_FILE;
 
 const ANSWERS: &str = "/var/cache/debconf/config.dat";
 const CHOSEN: &str = "/var/lib/apt/extended_states";

@@ -5,8 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use super::State;
-use super::purge::BUILD_PACKAGES_STAY;
 use super::unfinished::{self, Unfinished};
 use crate::debian::dpkg::Dpkg;
 use crate::failure::{Cause, Failure};
@@ -15,6 +13,8 @@ use crate::layout;
 use crate::record::inventory::{Content, InstalledFile};
 use crate::record::receipt::{IMAGE, Receipt};
 use crate::resolve::Resolved;
+use crate::step::clean::purge::BUILD_PACKAGES_STAY;
+use crate::step::context::State;
 
 /// The receipt of the earlier installation; `None` in a root without one. What an installation has written that did not
 /// come to its end is none.
@@ -75,7 +75,7 @@ impl State<'_> {
             return state;
         };
         {
-            let mut inventory = super::lock(&state.inventory);
+            let mut inventory = state.inventory();
             let is_made_again = |component: &str| {
                 component == IMAGE || resolved.components().any(|again| again.id() == component)
             };

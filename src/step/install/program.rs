@@ -2,12 +2,12 @@
 
 use anyhow::Context as _;
 
-use super::{Context, lock};
 use crate::failure::{Cause, Failure};
 use crate::host::{self, Host};
 use crate::image::entry;
 use crate::layout;
 use crate::record::receipt::IMAGE;
+use crate::step::context::Context;
 
 /// Copies the running program to [`layout::PROGRAM`].
 pub fn install(context: &Context<'_>) -> Result<String, Failure> {
@@ -16,10 +16,10 @@ pub fn install(context: &Context<'_>) -> Result<String, Failure> {
     context.state.note_new(context.host, [layout::PROGRAM])?;
     context
         .host
-        .make_directory(directory, super::files::ROOT_DIRECTORY)?;
+        .make_directory(directory, crate::step::install::files::ROOT_DIRECTORY)?;
     context.host.install_file(&own, layout::PROGRAM, 0o755)?;
     if let Some(file) = entry::record(context.host, IMAGE, layout::PROGRAM)? {
-        lock(&context.state.inventory).insert(file);
+        context.state.inventory().insert(file);
     }
     Ok(String::new())
 }

@@ -1,9 +1,15 @@
 //! The end of an installation: what was only needed to build goes, and what stays is checked.
 
+pub mod normalise;
+pub mod prune;
+pub mod purge;
+pub mod times;
+
 use std::collections::BTreeMap;
 
-use super::unfinished::Note;
-use super::{Context, chance, lock, prune as pruning, purge};
+use super::clean::prune as pruning;
+use super::context::Context;
+use super::recover::unfinished::Note;
 use crate::archive::symbols;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::Log;
@@ -18,13 +24,13 @@ pub fn prune(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
     if policy.keep_debug_symbols {
         keep_debug_symbols(context)?;
     }
-    let pruned = pruning::files(context.host, policy, &mut lock(&context.state.inventory))?;
+    let pruned = pruning::files(context.host, policy, &mut context.state.inventory())?;
     Ok(format!("{} files, {}", pruned.removed, bytes(pruned.bytes)))
 }
 
 /// Packs the symbols for debuggers, which go now, into an archive outside of the image that is named for its digest.
 fn keep_debug_symbols(context: &Context<'_>) -> Result<(), Failure> {
-    let inventory = lock(&context.state.inventory);
+    let inventory = context.state.inventory();
     let names = inventory
         .iter()
         .map(|file| file.path.as_str())
@@ -44,7 +50,7 @@ pub fn remove_build_packages(
     context: &Context<'_>,
     log: &Log,
 ) -> Result<String, Failure> {
-    let needs = needs::needs(context.host, &lock(&context.state.inventory), declared)?;
+    let needs = needs::needs(context.host, &context.state.inventory(), declared)?;
     let mut wanted: BTreeMap<String, String> = context.state.kept_earlier(&context.host.dpkg()?);
     wanted.extend(needs.packages());
     for package in keep {
@@ -77,7 +83,7 @@ pub fn remove_build_packages(
 /// Removes what package tools left behind.
 pub fn remove_leftovers(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
     let before = context.state.packages_before.get().cloned().unwrap_or_default();
-    chance::remove(context.host)?;
+    normalise::remove(context.host)?;
     let pruned = pruning::leftovers(context.host, policy, &before)?;
     for line in stays(&pruned.owned) {
         context.reporter.line(&format!("       {line}"));
@@ -87,7 +93,7 @@ pub fn remove_leftovers(policy: &Prune, context: &Context<'_>) -> Result<String,
 
 /// Follows every shared library again, now that packages are gone.
 pub fn check_libraries(declared: &Declared, context: &Context<'_>) -> Result<String, Failure> {
-    let after = needs::needs(context.host, &lock(&context.state.inventory), declared)?;
+    let after = needs::needs(context.host, &context.state.inventory(), declared)?;
     let before = context.state.needs_before.get().unwrap_or(&after);
     needs::check(before, &after).because(Cause::Test)?;
     Ok(format!("{} programs and libraries", after.elf_files))

@@ -4,10 +4,10 @@
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-use super::files;
 use crate::command::Command;
 use crate::host::Host;
 use crate::layout;
+use crate::step::install::files;
 
 /// A build that failed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
