@@ -102,6 +102,7 @@ fn replaced_certificates_are_served_under_patroni() {
     secret.exchange("first");
     let member = cluster.add(&[
         &secret.mounted(),
+        "--env=PATRONI_REPLICATION_PASSWORD=repl",
         "--env=POSTGRES_TLS_CERT_FILE=/tls/tls.crt",
         "--env=POSTGRES_TLS_KEY_FILE=/tls/tls.key",
         "--env=PATRONI_RESTAPI_CERTFILE=/tls/tls.crt",
