@@ -37,7 +37,8 @@ const STUBS: [(&str, &str); 14] = [
 ];
 
 /// A docker that builds with `BuildKit` as soon as `engine` exists beside it, and has the base image.
-const DOCKER: &str = "[ -e ${0%/*}/engine ] || { echo cannot connect to the engine >&2; exit 1; }";
+const DOCKER: &str = "[ $1 != build ] || cat >/dev/null
+[ -e ${0%/*}/engine ] || { echo cannot connect to the engine >&2; exit 1; }";
 
 /// A machine: a directory that is all of its PATH, and one of packages for apt. It begins with everything but an engine.
 struct Machine {
@@ -279,7 +280,7 @@ fn an_image_needs_an_engine() {
         "setup: missing docker; install with: sudo apt-get install --no-install-recommends docker.io\n";
     assert_eq!((ran.status, ran.err.as_str()), (1, line));
 
-    machine.has("docker", &format!("[ $1 != build ] || exit 1; {DOCKER}"));
+    machine.has("docker", &format!("[ $1 != build ] || exit 1\n{DOCKER}"));
     std::fs::write(machine.path("bin/engine"), "").unwrap();
     let ran = machine.setup("image");
     let line = "setup: docker cannot build with BuildKit (install docker-buildx)\n";
@@ -309,7 +310,7 @@ fn a_base_that_cannot_be_pulled_needs_mmdebstrap() {
 
     machine.has(
         "docker",
-        &format!("[ $1 != image ] && [ $1 != pull ] || exit 1; {DOCKER}"),
+        &format!("[ $1 != image ] && [ $1 != pull ] || exit 1\n{DOCKER}"),
     );
     let ran = machine.setup("image");
     assert_eq!(ran.status, 1);
