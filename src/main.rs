@@ -10,12 +10,12 @@
 //! | module | what it is | may not |
 //! |---|---|---|
 //! | `cli` | command line types | do anything |
-//! | `manifest` | YAML as written, with places; one file for each kind | open files |
-//! | `target`, `digest`, `layout`, `pattern`, `command`, `lock` | small parsed types: machines, digests, paths, command lines | do IO |
+//! | `manifest` | YAML as written, with places; one file for each kind; patterns of paths | open files |
+//! | `target`, `digest`, `layout`, `command`, `timing`, `lock` | small values: machines, digests, paths, command lines, times | do IO |
 //! | `resolve` | manifests + target + selection -> `Resolved`, or every problem | do IO, know the time |
 //! | `artifact` | the key of what is built, and what it stands for in a cache | do IO |
 //! | `plan` | `Resolved` -> `Plan`; recipes; text, JSON, dot | do IO, fail |
-//! | `run` | walks a plan: lanes, priorities, drain on failure | know what a step does |
+//! | `run` | walks a plan: lanes, priorities, drain on failure; what its steps took | know what a step does |
 //! | `commands` | one file for each command, from arguments to the last line; what several begin with | know what a step does |
 //! | `upstream` | what an archive and upstream say, and what that means for a manifest's text | do IO |
 //! | `step` | what steps do: build, install, clean, prove, recover; one file for each action | know of other steps |
@@ -24,14 +24,13 @@
 //! | `control` | what creates an extension | do IO |
 //! | `record` | the documents of an image: inventory, receipt, bills of materials | do IO |
 //! | `image` | facts about a root: packages, libraries, scripts, rights; what needs what | change anything |
-//! | `outcome` | what came of a test; text, TAP, JUnit | do IO |
 //! | `verify` | compares an image with its receipt | change anything |
-//! | `timing`, `summary`, `trace` | what steps and commands took; the table of it; the same for Perfetto | know the clock |
 //! | `archive` | unpacks sources and stages, packs stages | know what is in them |
 //! | `debian` | dpkg's and apt's databases and formats | write them |
 //! | `host` | the only door to processes, files, environment and network | print |
 //! | `reference` | the pages of `docs/reference`, compiled for tests only | be needed by anything |
-//! | `report`, `failure` | the only printer; why pgsetup ends, and its exit status | decide |
+//! | `report` | all that is printed: the printer, the summary, the trace, results of tests | decide |
+//! | `failure` | why pgsetup ends, and its exit status | print |
 //!
 //! The invariants are in ARCHITECTURE.md, with where to make the commonest changes.
 
@@ -49,8 +48,6 @@ mod image;
 mod layout;
 mod lock;
 mod manifest;
-mod outcome;
-mod pattern;
 mod plan;
 mod record;
 #[cfg(test)]
@@ -61,10 +58,8 @@ mod run;
 mod source;
 mod step;
 mod store;
-mod summary;
 mod target;
 mod timing;
-mod trace;
 mod upstream;
 mod verify;
 

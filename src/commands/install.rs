@@ -10,9 +10,12 @@ use super::trace_file::Trace;
 use crate::cli::InstallArgs;
 use crate::failure::{Because, Cause, Failure};
 use crate::host::{self, Host};
+use crate::layout;
 use crate::plan::{self, Plan};
-use crate::report::Reporter;
+use crate::report::trace::{self, Jobs};
+use crate::report::{Reporter, summary};
 use crate::resolve::Resolved;
+use crate::run::timing::Timing;
 use crate::run::{self, Event, FailedStep, Limits, Settings};
 use crate::source::error::{ErrorKind, SupplyError};
 use crate::source::{Supply, Wanted};
@@ -24,9 +27,7 @@ use crate::step::recover::{earlier, repair};
 use crate::step::{self, fetch};
 use crate::store::Store;
 use crate::store::remote::Remote;
-use crate::timing::{Span, Timing};
-use crate::trace::{self, Jobs};
-use crate::{layout, summary};
+use crate::timing::Span;
 
 /// How often the running jobs are counted for a trace.
 const COUNTED_EVERY: Duration = Duration::from_millis(100);

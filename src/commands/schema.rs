@@ -6,8 +6,8 @@ use super::{cache, command, fetch, outdated, print};
 use crate::cli::Document;
 use crate::failure::Failure;
 use crate::record::receipt;
-use crate::report::Reporter;
-use crate::{manifest, outcome, plan, verify};
+use crate::report::{Reporter, json};
+use crate::{manifest, plan, verify};
 
 /// `pgsetup schema`.
 pub fn schema(document: Document, reporter: &Reporter) -> Result<(), Failure> {
@@ -21,7 +21,7 @@ pub fn schema_of(document: Document) -> Value {
         Document::Plan => schemars::schema_for!(plan::json::Document),
         Document::Receipt => schemars::schema_for!(receipt::Receipt),
         Document::Verification => schemars::schema_for!(verify::Verification),
-        Document::Tests => schemars::schema_for!(outcome::json::Document),
+        Document::Tests => schemars::schema_for!(json::Document),
         Document::Downloads => schemars::schema_for!(fetch::Downloads),
         Document::Cache => schemars::schema_for!(cache::Cache),
         Document::Updates => schemars::schema_for!(outdated::Updates),

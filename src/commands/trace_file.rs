@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::host::local;
 use crate::lock::lock;
-use crate::trace;
+use crate::report::trace;
 
 /// A trace that grows, and the file it belongs into.
 #[derive(Debug)]

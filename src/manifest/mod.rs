@@ -9,6 +9,7 @@ pub mod contrib;
 pub mod document;
 pub mod extension;
 pub mod image;
+pub mod pattern;
 pub mod postgresql;
 pub mod problem;
 pub mod python;

@@ -5,12 +5,14 @@
 
 pub mod apt;
 mod artifact;
-mod build;
+mod builder;
+mod cluster;
 pub mod dot;
+mod install;
 pub mod json;
-mod prove;
 mod python;
 mod recipe;
+mod test;
 pub mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +24,8 @@ use crate::manifest::image::{Prune, User};
 use crate::resolve::{Declared, Directory, Distribution, Extension, Resolved, Source};
 use crate::target::Target;
 
-pub use build::{build, leaves};
-pub use prove::{Tests, tests};
+pub use install::{build, leaves};
+pub use test::{Tests, tests};
 
 /// What to do, in an order in which every step comes after those it needs.
 #[derive(Debug, Clone)]

@@ -18,13 +18,14 @@ use crate::image::base::{PackagesBefore, Purged};
 use crate::image::needs::Needs;
 use crate::layout;
 use crate::lock::lock;
-use crate::outcome::Outcome;
 use crate::record::inventory::Inventory;
 use crate::record::receipt::Receipt;
 use crate::report::Reporter;
+use crate::report::outcome::Outcome;
+use crate::run::timing::Origin;
 use crate::source::Supply;
 use crate::store::Store;
-use crate::timing::{Origin, Ran};
+use crate::timing::Ran;
 
 /// What actions work with, and what they leave for the receipt.
 #[derive(Debug)]

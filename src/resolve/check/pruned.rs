@@ -4,8 +4,8 @@ use super::{Checks, MAJORS};
 use crate::layout;
 use crate::manifest::Located;
 use crate::manifest::image::Image;
+use crate::manifest::pattern::PathPattern;
 use crate::manifest::python::Patroni;
-use crate::pattern::PathPattern;
 use crate::resolve::value;
 
 /// Where what goes by path may be.

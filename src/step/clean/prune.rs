@@ -14,7 +14,7 @@ use crate::image::base::{self, PackagesBefore};
 use crate::image::kind::kind;
 use crate::layout;
 use crate::manifest::image::{Prune, Removal};
-use crate::pattern::PathPattern;
+use crate::manifest::pattern::PathPattern;
 use crate::record::inventory::{Content, InstalledFile, Inventory};
 
 /// Logs that package tools write: paths and, with a star at the end, beginnings of paths.

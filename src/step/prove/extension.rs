@@ -8,8 +8,8 @@ use super::{Recorder, files, in_cluster};
 use crate::failure::{Cause, Failure};
 use crate::host::Log;
 use crate::manifest::extension::{Required, SqlExtension, Test};
-use crate::outcome::Verdict;
 use crate::plan::ExtensionTest;
+use crate::report::outcome::Verdict;
 use crate::resolve::Extension;
 use crate::step::context::Context;
 

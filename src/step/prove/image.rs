@@ -6,8 +6,8 @@ use super::extension::{create, create_database, stop, tests, with_log};
 use super::{Part, Recorder, files};
 use crate::failure::{Cause, Failure};
 use crate::host::Log;
-use crate::outcome::{Outcome, Verdict};
 use crate::plan::TryOut;
+use crate::report::outcome::{Outcome, Verdict};
 use crate::resolve::Extension;
 use crate::step::context::Context;
 

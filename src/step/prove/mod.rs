@@ -19,8 +19,8 @@ use super::context::Context;
 use crate::failure::{Cause, Failure};
 use crate::host::Log;
 use crate::lock::lock;
-use crate::outcome::{Counts, Outcome, Verdict};
 use crate::plan::Server;
+use crate::report::outcome::{Counts, Outcome, Verdict};
 use cluster::Cluster;
 
 pub use extension::{Part, prove as extension};
@@ -98,7 +98,7 @@ impl Context<'_> {
     fn tell(&self, outcome: &Outcome) {
         if self.manner.is_live {
             // A reader that went away is no failure; another one will show when all is printed.
-            let _ = self.reporter.result(&crate::outcome::line(outcome));
+            let _ = self.reporter.result(&crate::report::outcome::line(outcome));
         }
     }
 

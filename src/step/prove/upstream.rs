@@ -8,8 +8,8 @@ use crate::failure::{Because, Cause, Failure};
 use crate::host::Log;
 use crate::host::cmd::{self, CommandError};
 use crate::manifest::extension::KnownFailure;
-use crate::outcome::Verdict;
 use crate::plan::UpstreamTest;
+use crate::report::outcome::Verdict;
 use crate::step::build;
 use crate::step::context::Context;
 

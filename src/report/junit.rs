@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{Outcome, Verdict};
+use super::outcome::{Outcome, Verdict};
 
 /// The document. A failure as known is a skipped test, with the reason: JUnit has no other word for it.
 pub fn render(outcomes: &[Outcome]) -> String {
@@ -91,8 +91,8 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::each;
-    use super::render;
+    use crate::report::junit::render;
+    use crate::report::outcome::tests::each;
 
     #[test]
     fn every_outcome_is_a_case_of_its_subject() {

@@ -1,31 +1,24 @@
-//! Builds the plan of a resolved image.
+//! A plan that grows: what installations and tests are put together from.
 
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Build, Lane, PackageInstallation, Part, Phase, Plan, Step, WantedPackage, apt, artifact, prove,
-    python, recipe,
+    Action, Build, Lane, PackageInstallation, Part, Phase, Plan, Step, WantedPackage, apt, artifact, python,
+    recipe,
 };
 use crate::artifact::Recipe;
 use crate::command::Command;
 use crate::layout;
 use crate::manifest::postgresql::Origin;
 use crate::manifest::source::Packages;
-use crate::resolve::{Component, Declared, Extension, Patroni, Postgresql, Previous, Resolved, Setting};
-
-/// The plan that installs `resolved`.
-pub fn build(resolved: &Resolved) -> Plan {
-    let mut plan = Builder::new(resolved);
-    plan.build();
-    plan.plan(leaves(resolved))
-}
+use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved};
 
 /// A plan that grows.
 pub(super) struct Builder<'a> {
-    resolved: &'a Resolved,
+    pub(super) resolved: &'a Resolved,
     pub(super) steps: Vec<Step>,
-    packages: Vec<WantedPackage>,
-    recipes: Vec<Recipe>,
+    pub(super) packages: Vec<WantedPackage>,
+    pub(super) recipes: Vec<Recipe>,
 }
 
 /// A step's position.
@@ -33,7 +26,7 @@ pub(super) type Id = usize;
 
 /// What every build stands on.
 pub(super) struct Base {
-    tools: Tools,
+    pub(super) tools: Tools,
     /// The step that finds out what need not be built, and so not fetched.
     look_up: Id,
     /// By component: the steps that fetch its archives.
@@ -94,7 +87,7 @@ impl<'a> Builder<'a> {
         self.steps.len() - 1
     }
 
-    fn because(&mut self, id: Id, why: impl Into<String>) {
+    pub(super) fn because(&mut self, id: Id, why: impl Into<String>) {
         self.steps[id].why.push(why.into());
     }
 
@@ -122,49 +115,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn build(&mut self) {
-        let resolved = self.resolved;
-        let user = &resolved.user;
-        let base = self.base();
-        let tools = &base.tools;
-        // After the packages: Debian's servers have scripts that give /var/log/postgresql other rights.
-        let directories = Action::CreateDirectories {
-            directories: resolved.directories.clone(),
-            user: user.clone(),
-        };
-        let directories = self.step("create directories", Lane::Files, 1, &[tools.all], directories);
-        let mut installed: Vec<Id> = vec![directories];
-        for (postgresql, extensions) in resolved.servers() {
-            let server = self.server(postgresql, &base);
-            installed.push(server.all);
-            for one in extensions {
-                installed.push(self.extension(one, &base, &server));
-            }
-            let own = resolved.patroni.iter();
-            for patroni in own.filter(|_| postgresql.component.older_major.is_none()) {
-                installed.push(self.patroni(patroni, &base, &server));
-            }
-        }
-        installed.extend(self.locale(&base));
-        let text = configuration(&resolved.settings);
-        let write = Action::WriteFile {
-            path: resolved.configuration.clone(),
-            text,
-        };
-        let name = format!("write {}", resolved.configuration);
-        let configuration = self.step(name, Lane::Files, 1, &[directories], write);
-        for setting in &resolved.settings {
-            self.because(
-                configuration,
-                format!("{} = {}: {}", setting.name, setting.value, setting.wanted_by),
-            );
-        }
-        installed.push(configuration);
-        self.finish(&installed);
-    }
-
     /// What need not be built.
-    fn artifacts(&mut self, record: Id) -> Id {
+    pub(super) fn artifacts(&mut self, record: Id) -> Id {
         let update = self.step(
             "update package lists",
             Lane::Dpkg,
@@ -433,7 +385,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Patroni's environment. What comes as wheels is installed while the server is configured, which leaves processors idle.
-    fn patroni(&mut self, patroni: &Patroni, base: &Base, server: &Server<'_>) -> Id {
+    pub(super) fn patroni(&mut self, patroni: &Patroni, base: &Base, server: &Server<'_>) -> Id {
         let title = patroni.component.title();
         let [wheels, archives] = python::fetches(patroni);
         let [of_wheels, of_archives] = python::installation(patroni, server.postgresql);
@@ -471,95 +423,14 @@ impl<'a> Builder<'a> {
         }
         installed
     }
-
-    /// Everything that comes after all is installed, one after the other.
-    fn finish(&mut self, installed: &[Id]) {
-        let resolved = self.resolved;
-        let policy = &resolved.prune;
-        let mut installed = installed.to_vec();
-        if policy.keep_pgsetup {
-            let keep = self.step("keep pgsetup", Lane::Files, 1, &installed, Action::KeepProgram);
-            self.because(
-                keep,
-                format!("the image's policy: it stays in {}", layout::PROGRAM),
-            );
-            installed = vec![keep];
-        }
-        // Before the packages: nothing must stay for the sake of a file that goes.
-        let prune = self.step(
-            "prune files",
-            Lane::Files,
-            1,
-            &installed,
-            Action::Prune(policy.clone()),
-        );
-        let kinds: Vec<&str> = policy.remove.iter().map(|removal| removal.name()).collect();
-        self.because(prune, format!("the image's policy: {}", kinds.join(", ")));
-        let mut last = prune;
-        if !resolved.keep_build_packages {
-            let keep: Vec<WantedPackage> = self
-                .packages
-                .iter()
-                .filter(|package| package.phase == Phase::Runtime)
-                .cloned()
-                .collect();
-            let remove = Action::RemoveBuildPackages {
-                keep,
-                declared: resolved.declared(),
-            };
-            last = self.step("remove build packages", Lane::Dpkg, 10, &[last], remove);
-            self.because(
-                last,
-                "besides the run-time packages, those stay that hold a shared library in use",
-            );
-        }
-        let leftovers = Action::RemoveLeftovers(policy.clone());
-        last = self.step("remove leftovers", Lane::Files, 1, &[last], leftovers);
-        let check = self.step(
-            "check shared libraries",
-            Lane::Files,
-            1,
-            &[last],
-            Action::CheckLibraries {
-                declared: resolved.declared(),
-            },
-        );
-        self.because(check, "nothing that was removed may be missed");
-        let Declared {
-            libraries, programs, ..
-        } = resolved.declared();
-        for (library, by) in libraries {
-            self.because(check, format!("{library} is opened by {}", by.join(", ")));
-        }
-        for (program, by) in programs {
-            self.because(check, format!("{program} is called by {}", by.join(", ")));
-        }
-        last = check;
-        for (postgresql, extensions) in resolved.servers() {
-            let of = match postgresql.component.older_major {
-                None => String::new(),
-                Some(major) => format!(" of PostgreSQL {major}"),
-            };
-            let name = format!("try every extension{of} in a throw-away cluster");
-            let try_out = Action::TryOut(Box::new(prove::try_out(resolved, postgresql, extensions)));
-            last = self.step(name, Lane::Cpu, 10, &[last], try_out);
-        }
-        self.step(
-            format!("write {}/receipt.json", layout::RECORDS),
-            Lane::Files,
-            1,
-            &[last],
-            Action::WriteReceipt(Box::new(resolved.clone())),
-        );
-    }
 }
 
 /// Positions of the steps after which packages are there.
-struct Tools {
+pub(super) struct Tools {
     /// Those that the server's build needs.
     of_server: Id,
     /// All of them.
-    all: Id,
+    pub(super) all: Id,
 }
 
 /// A server, with the positions of the steps after which it is there.
@@ -642,22 +513,6 @@ fn compiled_locale(locale: &str) -> Option<Command> {
     ))
 }
 
-/// The text of the file with the image's settings. Values are quoted as postgresql.conf wants it.
-fn configuration(settings: &[Setting]) -> String {
-    let mut text =
-        "# Settings of this image, written by pgsetup from its manifests. The server's own configuration\n\
-                    # file, ALTER SYSTEM and the command line override them.\n"
-            .to_owned();
-    for setting in settings {
-        text.push_str(&format!(
-            "{} = '{}'\n",
-            setting.name,
-            setting.value.replace('\'', "''")
-        ));
-    }
-    text
-}
-
 /// The text of dpkg's configuration that leaves out `paths`. Of two lines that fit, dpkg obeys the last.
 fn dpkg_configuration(paths: &[String]) -> String {
     let excludes: String = paths
@@ -671,7 +526,7 @@ fn dpkg_configuration(paths: &[String]) -> String {
 }
 
 /// What an extension brings, for people.
-fn brings(extension: &Extension) -> String {
+pub(super) fn brings(extension: &Extension) -> String {
     let sql = extension
         .provides
         .iter()
@@ -680,63 +535,4 @@ fn brings(extension: &Extension) -> String {
         none if none.is_empty() => "a library to load".to_owned(),
         sql => format!("SQL: {sql}"),
     }
-}
-
-fn leaves_of_previous(previous: &Previous) -> impl Iterator<Item = String> {
-    let (server, major) = (&previous.postgresql, previous.postgresql.major);
-    let extensions: Vec<&str> = previous
-        .extensions
-        .iter()
-        .map(|one| one.component.name.as_str())
-        .collect();
-    let first = format!(
-        "PostgreSQL {} in {}, to upgrade data from, with {}",
-        server.component.version,
-        server.prefix(),
-        if extensions.is_empty() {
-            "no extension".to_owned()
-        } else {
-            extensions.join(", ")
-        }
-    );
-    let left_out = previous
-        .left_out
-        .iter()
-        .map(move |(name, reason)| format!("no {name} for PostgreSQL {major}: {reason}"));
-    std::iter::once(first).chain(left_out)
-}
-
-/// What is in the image when it is done, a line each.
-pub fn leaves(resolved: &Resolved) -> Vec<String> {
-    let postgresql = &resolved.postgresql;
-    let mut leaves = vec![format!(
-        "{} in {}",
-        postgresql.component.title(),
-        postgresql.prefix()
-    )];
-    for extension in &resolved.extensions {
-        leaves.push(format!("{} ({})", extension.component.title(), brings(extension)));
-    }
-    if let Some(patroni) = &resolved.patroni {
-        leaves.push(format!("{} in {}", patroni.component.title(), patroni.directory));
-    }
-    for one in &resolved.previous {
-        leaves.extend(leaves_of_previous(one));
-    }
-    leaves.push(format!("settings in {}", resolved.configuration));
-    leaves.push(format!(
-        "user {} ({}:{})",
-        resolved.user.name, resolved.user.uid, resolved.user.gid
-    ));
-    if resolved.prune.keep_pgsetup {
-        leaves.push(format!("pgsetup in {}", layout::PROGRAM));
-    }
-    for (name, reason) in &resolved.left_out {
-        leaves.push(format!("not {name}, whose source could not be had: {reason}"));
-    }
-    leaves.push(format!(
-        "the record of it all in {}/receipt.json",
-        layout::RECORDS
-    ));
-    leaves
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Outcome, Verdict};
+use super::outcome::{Outcome, Verdict};
 
 /// The document. A failure as known is a TODO, which harnesses do not count as one.
 pub fn render(outcomes: &[Outcome]) -> String {
@@ -37,8 +37,8 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::each;
-    use super::render;
+    use crate::report::outcome::tests::each;
+    use crate::report::tap::render;
 
     #[test]
     fn every_outcome_has_its_line_and_its_diagnostics() {

@@ -3,6 +3,13 @@
 //! On a terminal, running steps have bars; elsewhere (in `docker build`) each step is one plain line when it
 //! starts and one when it ends. `NO_COLOR` is honoured.
 
+pub mod json;
+pub mod junit;
+pub mod outcome;
+pub mod summary;
+pub mod tap;
+pub mod trace;
+
 use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;

@@ -2,10 +2,6 @@
 //!
 //! Pure data: `step::prove` finds it out, `report` prints it.
 
-pub mod json;
-pub mod junit;
-pub mod tap;
-
 use std::time::Duration;
 
 /// One test with what came of it.
@@ -103,11 +99,11 @@ pub fn line(outcome: &Outcome) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     /// One of each kind.
-    pub(super) fn each() -> Vec<Outcome> {
+    pub fn each() -> Vec<Outcome> {
         let verdicts = [
             Verdict::Passed,
             Verdict::Failed("it is 1 < 2 & not\n  query: SELECT '# 1'".to_owned()),

@@ -8,6 +8,7 @@
 //! about it, gives its place to what can, and is tried again.
 
 pub mod parallel;
+pub mod timing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};

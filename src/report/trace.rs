@@ -10,7 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::plan::Lane;
-use crate::timing::{Origin, Ran, Span, Timing};
+use crate::run::timing::{Origin, Timing};
+use crate::timing::{Ran, Span};
 
 /// The order of lanes from top to bottom.
 const LANES: [Lane; 4] = [Lane::Net, Lane::Dpkg, Lane::Cpu, Lane::Files];

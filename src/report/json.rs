@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Counts, Outcome, Verdict};
+use super::outcome::{Counts, Outcome, Verdict};
 
 /// The version of this document.
 const VERSION: u32 = 1;
@@ -94,7 +94,7 @@ fn test(outcome: &Outcome) -> Test {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::tests::each;
+    use crate::report::outcome::tests::each;
 
     #[test]
     fn programs_get_a_word_for_each_verdict() {

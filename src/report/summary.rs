@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::timing::{Origin, Timing};
+use crate::run::timing::{Origin, Timing};
 
 /// Steps shorter than this share one line.
 const SHORT: Duration = Duration::from_millis(500);

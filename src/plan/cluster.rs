@@ -1,0 +1,93 @@
+//! What throw-away clusters are made of: programs, settings, and libraries that are loaded.
+
+use super::{Server, Settings, TryOut};
+use crate::manifest::extension::PreloadScope;
+use crate::resolve::{Extension, Postgresql, Resolved};
+
+/// The last proof of a server with its extensions. The image's settings are for its own server only; a cluster of an
+/// older major has what its extensions want.
+pub fn try_out(resolved: &Resolved, postgresql: &Postgresql, extensions: &[Extension]) -> TryOut {
+    let mut libraries = Libraries::default();
+    let mut settings = Settings::new();
+    let is_own = postgresql.component.older_major.is_none();
+    if is_own {
+        libraries.server.clone_from(&resolved.preload);
+    } else {
+        settings.extend(extensions.iter().flat_map(|one| one.settings.clone()));
+    }
+    // Every library that an extension wants loaded, those that the image does not load after those it does.
+    libraries.add(extensions.iter());
+    settings.extend(extensions.iter().flat_map(|one| one.test_settings.clone()));
+    settings.extend(libraries.settings());
+    TryOut {
+        server: server(resolved, postgresql),
+        configuration: is_own.then(|| resolved.configuration.clone()),
+        settings,
+        extensions: extensions.to_vec(),
+    }
+}
+
+/// What throw-away clusters of a server are made of.
+pub fn server(resolved: &Resolved, postgresql: &Postgresql) -> Server {
+    Server {
+        title: postgresql.component.title(),
+        programs: format!("{}/bin", postgresql.prefix()),
+        libraries: postgresql.library_directory(),
+        share: postgresql.share(),
+        user: resolved.user.clone(),
+        locale: resolved.locale.clone(),
+    }
+}
+
+/// The settings of an extension's own cluster: what it and its requirements want, and what its tests do.
+pub fn settings(extension: &Extension, requires: &[&Extension], is_loaded: bool) -> Settings {
+    let mut libraries = Libraries::default();
+    libraries.add(requires.iter().copied());
+    libraries.add([extension].into_iter().filter(|_| is_loaded));
+    let all = requires.iter().copied().chain([extension]);
+    let mut settings: Settings = all.flat_map(|one| one.settings.clone()).collect();
+    settings.extend(extension.test_settings.clone());
+    settings.extend(libraries.settings());
+    settings
+}
+
+/// Libraries that are loaded before anything else happens.
+#[derive(Debug, Default)]
+pub struct Libraries {
+    /// When the server starts, in order.
+    pub server: Vec<String>,
+    /// When a session starts, in order.
+    pub session: Vec<String>,
+}
+
+impl Libraries {
+    /// Adds the libraries of `extensions` that are not there yet: before all others those that insist on it.
+    pub fn add<'e>(&mut self, extensions: impl Iterator<Item = &'e Extension>) {
+        for preload in extensions.filter_map(|extension| extension.preload.as_ref()) {
+            let list = match preload.scope {
+                PreloadScope::Server => &mut self.server,
+                PreloadScope::Session => &mut self.session,
+            };
+            let new: Vec<String> = preload
+                .libraries
+                .iter()
+                .filter(|library| !list.contains(library))
+                .cloned()
+                .collect();
+            let place = if preload.first { 0 } else { list.len() };
+            list.splice(place..place, new);
+        }
+    }
+
+    /// The settings that load them.
+    pub fn settings(&self) -> Settings {
+        [
+            ("shared_preload_libraries", &self.server),
+            ("session_preload_libraries", &self.session),
+        ]
+        .into_iter()
+        .filter(|(_, libraries)| !libraries.is_empty())
+        .map(|(name, libraries)| (name.to_owned(), libraries.join(",")))
+        .collect()
+    }
+}
