@@ -16,8 +16,10 @@ mod cluster;
 mod command_line;
 mod container;
 mod contract;
+mod documents;
 mod gate;
 mod grammar;
+mod guides;
 mod harness;
 mod index;
 mod install;
@@ -26,6 +28,7 @@ mod killed;
 // Half of what it can do wrong is for the tests of downloads, in `src/source/tests.rs`.
 mod loopback;
 mod machine;
+mod markdown;
 mod phrases;
 mod problems;
 mod reference;
