@@ -117,12 +117,28 @@ fn the_readme_and_the_guides_are_short() {
     assert_eq!(long, Vec::<String>::new());
 }
 
-/// The words after `pgsetup` or `make` in a command, up to what a shell would take for the end or a comment.
-fn words_after<'a>(command: &'a str, program: &str) -> Option<Vec<&'a str>> {
-    let mut words = command.split_whitespace();
-    words.find(|word| *word == program || word.strip_suffix(program).is_some_and(|rest| rest.ends_with('/')))?;
-    let ends = |word: &&str| !["|", "&&", ">", "#", "&", "<", "--", "…"].contains(word);
-    Some(words.take_while(ends).filter(|word| *word != "\\").collect())
+/// The words of a command as a shell splits them, up to a pipe, a redirection or a comment.
+fn words(command: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+    for character in command.replace("\\\n", " ").chars() {
+        match (quote, character) {
+            (Some(open), close) if open == close => quote = None,
+            (None, '"' | '\'') => quote = Some(character),
+            (None, ' ') => words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty())),
+            (None, '|' | '>' | '<' | '&' | '#') => break,
+            _ => word.push(character),
+        }
+    }
+    words.extend(Some(word).filter(|word| !word.is_empty()));
+    words
+}
+
+/// The arguments of a command of this program; assignments may stand before it.
+fn arguments(command: &str, program: &str) -> Option<Vec<String>> {
+    let mut words = words(command).into_iter().skip_while(|word| word.contains('='));
+    let first = words.next()?;
+    let is_it = first == program || first.ends_with(&format!("/{program}"));
+    is_it.then(|| words.collect())
 }
 
 /// `--help` at the end of a command line prints help if everything before it can be parsed.
@@ -131,16 +147,11 @@ fn every_command_line_of_pgsetup_can_be_parsed() {
     let mut wrong = Vec::new();
     let mut tried = 0;
     for (path, command) in shown_commands() {
-        let Some(words) = words_after(&command, "pgsetup") else {
+        let Some(arguments) = arguments(&command, "pgsetup") else {
             continue;
         };
-        let text = words.join(" ").replace(['"', '\''], "");
-        let mut words: Vec<&str> = text.split_whitespace().collect();
-        if words.first().is_none_or(|first| first.starts_with("-v") || *first == "/usr/local/bin/pgsetup") {
-            continue;
-        }
-        words.push("--help");
-        let ran = pgsetup(words.iter().copied());
+        let parsed = arguments.iter().take_while(|word| *word != "--").map(String::as_str);
+        let ran = pgsetup(parsed.chain(["--help"]));
         tried += 1;
         if ran.status != 0 {
             wrong.push(format!("{}: {command}\n{}", path.display(), ran.err));
@@ -160,16 +171,25 @@ fn every_make_target_exists() {
         .collect();
     let mut wrong = Vec::new();
     for (path, command) in shown_commands() {
-        let Some(words) = words_after(&command, "make") else {
-            continue;
-        };
-        let target = words.iter().find(|word| !word.contains('='));
-        // `pgsetup shell NAME -- make V=1` is a makefile of another project.
-        if let Some(target) = target.filter(|target| !targets.contains(**target)) {
-            wrong.push(format!("{}: make {target}", path.display()));
+        let named = arguments(&command, "make").unwrap_or_default();
+        for target in named.iter().filter(|word| !word.contains('=')) {
+            if !targets.contains(target.as_str()) {
+                wrong.push(format!("{}: make {target}", path.display()));
+            }
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn words_are_split_as_a_shell_splits_them() {
+    let command = "PG=17 make image \\\n  EXTENSIONS=\"citus pgvector\"   # and a comment";
+    assert_eq!(
+        arguments(command, "make").unwrap(),
+        ["image", "EXTENSIONS=citus pgvector"]
+    );
+    assert_eq!(arguments("dist/pgsetup plan | head", "pgsetup").unwrap(), ["plan"]);
+    assert_eq!(arguments("docker run make", "make"), None);
 }
 
 /// The commands of the console blocks that readers are meant to type.
