@@ -86,7 +86,11 @@ fn pages_of_docs_link_to_pages_of_docs() {
 fn the_index_names_every_page_of_docs() {
     let pages = pages();
     let index = Path::new("docs/README.md");
-    let links = &pages.iter().find(|page| page.path == index).expect("the index").links;
+    let links = &pages
+        .iter()
+        .find(|page| page.path == index)
+        .expect("the index")
+        .links;
     let listed: BTreeSet<PathBuf> = links.iter().map(|link| Path::new("docs").join(link)).collect();
     let missing: Vec<String> = pages
         .iter()
@@ -150,7 +154,10 @@ fn every_command_line_of_pgsetup_can_be_parsed() {
         let Some(arguments) = arguments(&command, "pgsetup") else {
             continue;
         };
-        let parsed = arguments.iter().take_while(|word| *word != "--").map(String::as_str);
+        let parsed = arguments
+            .iter()
+            .take_while(|word| *word != "--")
+            .map(String::as_str);
         let ran = pgsetup(parsed.chain(["--help"]));
         tried += 1;
         if ran.status != 0 {
@@ -188,7 +195,10 @@ fn words_are_split_as_a_shell_splits_them() {
         arguments(command, "make").unwrap(),
         ["image", "EXTENSIONS=citus pgvector"]
     );
-    assert_eq!(arguments("dist/pgsetup plan | head", "pgsetup").unwrap(), ["plan"]);
+    assert_eq!(
+        arguments("dist/pgsetup plan | head", "pgsetup").unwrap(),
+        ["plan"]
+    );
     assert_eq!(arguments("docker run make", "make"), None);
 }
 
@@ -204,7 +214,11 @@ fn shown_commands() -> Vec<(PathBuf, String)> {
                 && language == "console"
             {
                 let of_block = commands(text);
-                shown.extend(of_block.into_iter().map(|shown| (page.path.clone(), shown.command)));
+                shown.extend(
+                    of_block
+                        .into_iter()
+                        .map(|shown| (page.path.clone(), shown.command)),
+                );
             }
         }
     }

@@ -52,10 +52,19 @@ impl<'a> Reader<'a> {
             .current_dir(project())
             .status();
         assert!(copied.expect("cp of coreutils").success());
-        let dist = directory.path().join("dist");
-        std::fs::create_dir(&dist).expect("a directory for the binary");
-        std::os::unix::fs::symlink(BINARY, dist.join("pgsetup")).expect("a link to the binary");
-        let stem = page.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("page");
+        // Containers look into it, whose user is another one.
+        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(directory.path(), readable).expect("the directory's mode");
+        let copy = directory.path().join("dist/pgsetup");
+        std::fs::create_dir(directory.path().join("dist")).expect("a directory for the binary");
+        std::fs::hard_link(BINARY, &copy)
+            .or_else(|_| std::fs::copy(BINARY, &copy).map(drop))
+            .expect("the binary is copied");
+        let stem = page
+            .path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or("page");
         Self {
             page,
             directory,
@@ -104,7 +113,12 @@ impl<'a> Reader<'a> {
 
     fn prepare(&self, script: &str) {
         let (status, output) = self.shell(script);
-        assert_eq!(status, 0, "{}: the setup failed: {output}", self.page.path.display());
+        assert_eq!(
+            status,
+            0,
+            "{}: the setup failed: {output}",
+            self.page.path.display()
+        );
     }
 
     fn try_out(&mut self, needs: Needs, block: &str) {
@@ -124,7 +138,9 @@ impl<'a> Reader<'a> {
                 .action(snapbox::assert::Action::Verify)
                 .try_eq(Some(&"what it prints"), printed.clone().into(), expected.into());
             if ended != status {
-                self.wrong.push(format!("$ {command}\nended with {ended}, not {status}:\n{printed}"));
+                self.wrong.push(format!(
+                    "$ {command}\nended with {ended}, not {status}:\n{printed}"
+                ));
             } else if let (false, Err(difference)) = (output.is_empty(), compared) {
                 self.wrong.push(format!("$ {command}\n{difference}"));
             }
@@ -133,7 +149,11 @@ impl<'a> Reader<'a> {
 
     /// Runs commands as a reader would; gives the exit status and what appears in the terminal.
     fn shell(&self, script: &str) -> (i32, String) {
-        let programs = Path::new(BINARY).parent().expect("its directory").display().to_string();
+        let programs = Path::new(BINARY)
+            .parent()
+            .expect("its directory")
+            .display()
+            .to_string();
         let path = std::env::var("PATH").unwrap_or_default();
         let mut script = script
             .replace("pgsetup/postgresql:18", self.image)

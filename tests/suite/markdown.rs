@@ -39,7 +39,10 @@ pub fn pages() -> Vec<Page> {
     fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(directory).expect("a directory of the project") {
             let path = entry.expect("an entry").path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             if path.is_symlink() || ["target", "dist", ".git"].contains(&name) {
                 continue;
             }
@@ -59,7 +62,10 @@ pub fn pages() -> Vec<Page> {
 fn page(path: &Path) -> Page {
     let text = std::fs::read_to_string(path).expect("a page is UTF-8");
     let mut page = Page {
-        path: path.strip_prefix(project()).expect("a page of the project").to_owned(),
+        path: path
+            .strip_prefix(project())
+            .expect("a page of the project")
+            .to_owned(),
         lines: text.lines().count(),
         links: Vec::new(),
         anchors: Vec::new(),
@@ -74,7 +80,10 @@ fn page(path: &Path) -> Page {
             Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
             Event::End(TagEnd::Heading(_)) => {
                 let anchor = anchor(&heading.take().unwrap_or_default());
-                let earlier = seen.entry(anchor.clone()).and_modify(|count| *count += 1).or_insert(0);
+                let earlier = seen
+                    .entry(anchor.clone())
+                    .and_modify(|count| *count += 1)
+                    .or_insert(0);
                 page.anchors.push(match *earlier {
                     0 => anchor,
                     number => format!("{anchor}-{number}"),
