@@ -10,12 +10,12 @@ target := $(shell uname -m)-unknown-linux-gnu
 static := RUSTFLAGS="-C target-feature=+crt-static"
 scripts := $(shell find entrypoint.d tools benches tests cluster fuzz/run.sh -name '*.sh' 2>/dev/null) .ci/run
 
-export PG PREVIOUS JIT EXTENSIONS VENDOR IMAGE BASE IMAGES COUNT CYCLES SEED LIMIT KINDS KEEP RESUME
+export PG PREVIOUS JIT EXTENSIONS MANIFESTS VENDOR IMAGE BASE IMAGES COUNT CYCLES SEED LIMIT KINDS KEEP RESUME
 
 .PHONY: help
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\n  PG=17  PREVIOUS=16 (to upgrade from)  JIT=1  EXTENSIONS="citus pgvector"  VENDOR=DIR (archives at hand)  IMAGE=NAME  BASE=debian:bookworm\n'
+	@printf '\n  PG=17  PREVIOUS=16 (to upgrade from)  JIT=1  EXTENSIONS="citus pgvector"  VENDOR=DIR (archives at hand)\n  MANIFESTS=examples/minimal  IMAGE=NAME  BASE=debian:bookworm\n'
 
 .PHONY: pgsetup
 pgsetup: ## Compile the static binaries to dist/pgsetup and dist/pgstart
@@ -111,6 +111,20 @@ bench-start: ## Race the image's start against initdb and a start by hand in the
 .PHONY: fuzz
 fuzz: ## Fuzz the parsers and the unpacker, ten minutes each (SECONDS_EACH=600); needs a nightly compiler
 	fuzz/run.sh
+
+.PHONY: audit
+audit: ## Check licences, sources and advisories of the dependencies (deny.toml)
+	@tools/setup.sh audit
+	cargo deny --locked check
+
+.PHONY: schemas
+schemas: ## Check workflows, issue forms, Renovate's configuration and compose files against the published schemas
+	tools/schemas.sh
+
+.PHONY: release
+release: ## Make the binaries, SHA256SUMS, man page, completions and bills of materials of a release in dist/release
+	@tools/setup.sh release
+	tools/release.sh
 
 .PHONY: clean
 clean: ## Remove what was made

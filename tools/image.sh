@@ -1,21 +1,27 @@
 #!/usr/bin/env bash
-# Builds the image. What the Makefile hands in: PG, PREVIOUS, JIT, EXTENSIONS, VENDOR, IMAGE, BASE.
+# Builds the image. The Makefile passes PG, PREVIOUS, JIT, EXTENSIONS, VENDOR, IMAGE, BASE and MANIFESTS.
 set -Eeuo pipefail
 
 readonly pg="${PG:-18}" extensions="${EXTENSIONS:-}" base="${BASE:-debian:bookworm}"
-readonly image="${IMAGE:-pgsetup/postgresql:$pg}"
 readonly vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly directory
+manifests="$(readlink --canonicalize "${MANIFESTS:-$directory/manifests}")"
+name="$([[ -n "${MANIFESTS:-}" ]] && basename "$manifests" || printf 'postgresql')"
+readonly manifests image="${IMAGE:-pgsetup/$name:$pg}"
 
 # usage: context     writes the build context to standard output, as tar
-# The archives at hand are outside of the project, so they are put into the context under the name `vendor`.
+# The manifests and the archives may be outside of the project, so the context has them under the names `manifests` and
+# `vendor`. The manifests of an example are links to those of the project.
 context() {
-  local -a parts=(--directory "$directory" Dockerfile LICENSE dist/pgsetup dist/pgstart manifests entrypoint.d)
+  local -a parts=(
+    --directory "$directory" Dockerfile LICENSE dist/pgsetup dist/pgstart entrypoint.d
+    --directory "$manifests/.." "./${manifests##*/}"
+  )
   if [[ -d "$vendor" ]]; then
-    parts+=(--directory "$(dirname "$vendor")" "./$(basename "$vendor")")
+    parts+=(--directory "$(dirname "$vendor")" "././$(basename "$vendor")")
   fi
-  tar --create --transform "s,^\./$(basename "$vendor"),vendor," "${parts[@]}"
+  tar --create --dereference --transform "s,^\./\./$(basename "$vendor"),vendor," --transform "s,^\./${manifests##*/},manifests," "${parts[@]}"
 }
 
 # usage: build
@@ -52,6 +58,10 @@ summary() {
 main() {
   if [[ -n "${VENDOR:-}" && ! -d "$VENDOR" ]]; then
     printf 'VENDOR=%s: there is no such directory\n' "$VENDOR" >&2
+    return 2
+  fi
+  if [[ ! -d "$manifests" ]]; then
+    printf 'MANIFESTS=%s: there is no such directory\n' "${MANIFESTS:-manifests}" >&2
     return 2
   fi
   docker="$("$directory/tools/docker.sh")"

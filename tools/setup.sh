@@ -9,6 +9,8 @@
 #   image     compile, a container engine with BuildKit, and the base image
 #   test      compile, lint, what tests call, and an engine; without one the tests of the image are ignored
 #   bench     what benchmarks call
+#   release   compile, and what describes the binaries
+#   audit     cargo-deny
 # PGSETUP_REQUIRE_ALL=1 makes the engine a requirement of `test` as well. BASE is the base image.
 set -Eeuo pipefail
 
@@ -25,6 +27,8 @@ shfmt               shfmt            lint
 codespell           codespell        lint
 nginx               nginx-light      test
 openssl             openssl          test
+python3             python3          release
+readelf             binutils         release
 python3-venv        python3-venv     test
 mmdebstrap          mmdebstrap       base
 curl                curl             bench
@@ -34,6 +38,7 @@ curl                curl             bench
 needs() {
   case "$target" in
     image) [[ "$1" == compile ]] ;;
+    release) [[ "$1" =~ ^(compile|release)$ ]] ;;
     test) [[ "$1" =~ ^(compile|lint|test)$ ]] ;;
     *) [[ "$1" == "$target" ]] ;;
   esac
@@ -117,6 +122,10 @@ look() {
     rust="$(rust_missing)"
     [[ -z "$rust" ]] || look_for_rust "$rust"
   fi
+  if [[ "$target" == audit ]] && ! is_there cargo-deny; then
+    missing+=(cargo-deny)
+    commands+=("cargo install --locked cargo-deny")
+  fi
   if engine_is_required || { [[ "$target" == test ]] && can_install; }; then
     is_there docker || look_for_engine
   fi
@@ -142,6 +151,10 @@ look_for_rust() {
 look_for_engine() {
   local -a found=()
   readarray -t found < <(engine_packages)
+  if [[ "$target" == audit ]] && ! is_there cargo-deny; then
+    missing+=(cargo-deny)
+    commands+=("cargo install --locked cargo-deny")
+  fi
   if engine_is_required || ((${#found[@]})); then
     missing+=(docker)
     packages+=("${found[@]:-docker.io}")
@@ -237,13 +250,13 @@ main() {
   readonly target
   local -a missing packages commands
   case "$target" in
-    compile | lint | base | bench) require_packages ;;
+    compile | lint | base | bench | release | audit) require_packages ;;
     image | test)
       require_packages
       require_engine
       ;;
     *)
-      printf 'setup: %s is not a target: compile, lint, base, image, test or bench\n' "$target" >&2
+      printf 'setup: %s is not a target: compile, lint, base, image, test, bench, release or audit\n' "$target" >&2
       return 2
       ;;
   esac

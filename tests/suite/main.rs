@@ -33,6 +33,7 @@ mod phrases;
 mod problems;
 mod reference;
 mod remote;
+mod repository;
 mod sbom;
 mod schemas;
 mod seeing;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::project;
 
 /// Directories and files that are still to be reworded. An entry goes when its texts are clean.
-const PENDING: [&str; 20] = [
+const PENDING: [&str; 17] = [
     // The record of what was tested covers their tests: they change together with the next `make catalogue`.
     "manifests/contrib.yaml",
     "manifests/extensions/login_hook.yaml",

@@ -1,6 +1,6 @@
 //! What `make image` and `make test` find missing before they compile anything: `tools/setup.sh` with stub tools on PATH.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,7 +13,7 @@ const REAL: [&str; 16] = [
 ];
 
 /// What a machine that lacks nothing has, as shell scripts.
-const STUBS: [(&str, &str); 14] = [
+const STUBS: [(&str, &str); 16] = [
     ("make", ""),
     ("cc", "echo /usr/lib/libc.a"),
     ("shellcheck", ""),
@@ -24,6 +24,8 @@ const STUBS: [(&str, &str); 14] = [
     ("python3", ""),
     ("mmdebstrap", ""),
     ("curl", ""),
+    ("readelf", ""),
+    ("cargo-deny", ""),
     ("id", "echo 1000"),
     ("cargo", "echo cargo 1.200.0"),
     (
@@ -82,14 +84,23 @@ impl Machine {
         self.stub(&self.path("bin").join(name), script);
     }
 
+    /// Another process writes the file: one that this process has open for writing cannot be executed if another test
+    /// starts a program meanwhile.
     fn stub(&self, path: &Path, script: &str) {
         let log = self.path("log");
         let text = format!(
             "#!/bin/bash\necho \"${{0##*/}} $*\" >>{}\n{script}\n",
             log.display()
         );
-        std::fs::write(path, text).unwrap();
-        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+        let written = Command::new("sh")
+            .args([
+                "-c",
+                "rm -f \"$0\" && printf %s \"$1\" >\"$0\" && chmod 755 \"$0\"",
+            ])
+            .arg(path)
+            .arg(text)
+            .status();
+        assert!(written.is_ok_and(|status| status.success()), "{}", path.display());
     }
 
     fn lacks(&self, names: &[&str]) {
@@ -144,7 +155,9 @@ impl Machine {
 fn a_complete_machine_is_left_alone() {
     let machine = Machine::as_root();
     machine.has_engine();
-    for target in ["compile", "lint", "base", "image", "test", "bench"] {
+    for target in [
+        "compile", "lint", "base", "image", "test", "bench", "release", "audit",
+    ] {
         let ran = machine.setup(target);
         assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{target}");
     }

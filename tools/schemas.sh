@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Checks files against the published schemas that the Python package check-jsonschema contains: the compose files of the
+# example cluster, GitHub's workflows and issue forms, and Renovate's configuration. So the compose files are checked for
+# Compose v2 even where only docker-compose 1 is installed. Exit status 75 means that the package is not available.
+#
+# usage: schemas.sh                    checks the files of this repository
+#        schemas.sh SCHEMA FILE...     checks these, for example against vendor.compose-spec
+set -Eeuo pipefail
+
+readonly validator=check-jsonschema==0.39.0
+directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+readonly directory
+readonly environment="$directory/target/check-jsonschema"
+
+# usage: obtain     installs the validator into an environment of its own
+obtain() {
+  if [[ -x "$environment/bin/check-jsonschema" ]]; then
+    return
+  fi
+  rm --recursive --force "$environment"
+  if ! python3 -m venv "$environment" >&2 || ! "$environment/bin/pip" install --quiet --disable-pip-version-check "$validator" >&2; then
+    rm --recursive --force "$environment"
+    printf 'the published schemas are not available: python3 -m venv or pip install %s failed\n' "$validator" >&2
+    return 75
+  fi
+}
+
+# usage: check SCHEMA FILE...
+check() {
+  "$environment/bin/check-jsonschema" --builtin-schema "$@"
+}
+
+main() {
+  local status=0 form
+  obtain
+  if (($#)); then
+    check "$@"
+    return
+  fi
+  cd "$directory"
+  check vendor.compose-spec cluster/compose.yaml cluster/chaos/compose.yaml || status=1
+  check vendor.github-workflows .github/workflows/*.yml || status=1
+  check vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml || status=1
+  local -a forms=()
+  for form in .github/ISSUE_TEMPLATE/*.yml; do
+    [[ "$form" == */config.yml ]] || forms+=("$form")
+  done
+  check vendor.github-issue-forms "${forms[@]}" || status=1
+  check vendor.renovate renovate.json || status=1
+  return "$status"
+}
+
+main "$@"
