@@ -92,7 +92,7 @@ fn look() -> (State, String) {
             String::new(),
         ),
         Some(_) => server(),
-        // Whoever runs `bash -c "… && exec postgres"` has a server as well.
+        // The command `bash -c "… && exec postgres"` becomes a server as well.
         None => match lock_file() {
             Some(lock_file) if lock_file.pid.is_some_and(is_postgres) => server(),
             _ => (
@@ -214,7 +214,7 @@ fn ask_server(lock_file: &LockFile) -> State {
         .write_all(&startup_packet(&superuser()))
         .and_then(|()| read_message(&mut stream, &mut answer));
     match asked {
-        Ok(()) => judge(&answer, &place),
+        Ok(()) => state_of(&answer, &place),
         Err(error) => State::Absent(format!("PostgreSQL closed the connection on {place}: {error}")),
     }
 }
@@ -276,7 +276,7 @@ fn read_message(stream: &mut dyn Stream, into: &mut Vec<u8>) -> std::io::Result<
 }
 
 /// What a server's first message says of it.
-fn judge(message: &[u8], place: &str) -> State {
+fn state_of(message: &[u8], place: &str) -> State {
     let accepted = || State::Well(format!("PostgreSQL accepts connections on {place}"));
     match message.split_first() {
         Some((b'R', _)) => accepted(),

@@ -1,6 +1,6 @@
 //! Proves that no process of this kernel has a file of a directory open, whatever container and namespace it is in.
 //!
-//! A write lease (fcntl(2), `F_SETLEASE`) is only given on a file that nobody else has open. A server has some of its files open at any
+//! A write lease (fcntl(2), `F_SETLEASE`) is given only on a file that no other process has open. A server has some of its files open at any
 //! time: of an idle one in another container 16 to 32 of 973 files refuse the lease, of a dead one none. Each lease is released at once.
 //!
 //! The proof holds for one kernel. A file system that several machines may have mounted proves nothing, so only local ones are accepted.
@@ -196,7 +196,7 @@ fn act_as(user: u32) {
     unsafe { libc::setfsuid(user) };
 }
 
-/// Whoever opens a file while its lease is held makes the kernel send SIGIO, whose default is to end this process.
+/// A process that opens a file while its lease is held makes the kernel send SIGIO, whose default is to end this process.
 #[allow(unsafe_code)]
 fn ignore_broken_leases() {
     // SAFETY: SIG_IGN runs no code in this process.

@@ -25,7 +25,7 @@ def secured(plain, host):
 
 
 def status(scheme, host, port):
-    """The status of the answer, which is the second word of its first line; 0 where that is no answer of HTTP's."""
+    """The status of the answer, which is the second word of its first line; 0 if the answer is not HTTP."""
     with socket.create_connection((host, port), DEADLINE_SECONDS) as plain:
         asked = secured(plain, host) if scheme == "https" else plain
         asked.sendall(b"GET /liveness HTTP/1.0\r\nHost: localhost\r\n\r\n")

@@ -93,7 +93,7 @@ fn subdirectories(directory: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(found)
 }
 
-/// The number of the file that a database's `pg_proc` is in. `None` where the directory is no database.
+/// The number of the file that a database's `pg_proc` is in. `None` if the directory is not that of a database.
 fn file_of_pg_proc(database: &Path) -> Result<Option<u32>, String> {
     let path = database.join("pg_filenode.map");
     let map = match std::fs::read(&path) {

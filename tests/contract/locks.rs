@@ -140,7 +140,7 @@ fn user_may_say_that_a_lock_file_is_stale() {
     let other = of_another_image(&volume);
     assert_eq!(other.end_by("KILL"), 137);
     drop(other);
-    // A program that reads the data, such as a backup, is no server, but looks like one from outside.
+    // A program that reads the data, such as a backup, is not a server, but looks like one from outside.
     let reader = Container::create(
         &[&volume.as_data(), "--entrypoint=bash"],
         &[
