@@ -34,6 +34,18 @@
 //!
 //! The invariants are in ARCHITECTURE.md, with where to make the commonest changes.
 
+// What the doors are for (`clippy.toml`). Unit tests open what they like.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::dbg_macro,
+        clippy::disallowed_methods,
+        clippy::disallowed_types,
+        clippy::print_stderr,
+        clippy::print_stdout
+    )
+)]
+
 mod archive;
 mod artifact;
 mod cli;

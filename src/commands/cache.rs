@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::cli::{CacheArgs, CacheCommand, Format};
 use crate::failure::{Because, Cause, Failure};
+use crate::host;
 use crate::report::{Reporter, bytes};
 use crate::store::cache::{self, Keep};
 use crate::store::entries;
@@ -100,7 +101,7 @@ fn contents(directory: &Path) -> std::io::Result<Cache> {
 }
 
 fn table(cache: &Cache) -> String {
-    let now = since_1970(SystemTime::now()).as_secs();
+    let now = since_1970(host::now()).as_secs();
     let mut text = String::new();
     for file in &cache.files {
         let days = now.saturating_sub(file.used) / 86_400;

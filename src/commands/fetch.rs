@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use schemars::JsonSchema;
@@ -90,7 +90,7 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     let own_cache = directory.join(PARTIAL);
     let cache = args.cache.as_ref().unwrap_or(&own_cache);
     let supply = setup::supply(&sources, cache, &Host::new(Path::new("/")))?;
-    let begin = Instant::now();
+    let begin = host::instant();
     let (rows, failures) = obtain_all(&items, &supply, args, reporter);
     let text = match args.format {
         Format::Text => table(&rows, begin.elapsed()),
@@ -246,7 +246,7 @@ fn obtain_all(
 }
 
 fn obtain(item: &Item, supply: &Supply, args: &FetchArgs, reporter: &Reporter) -> Result<Row, Failure> {
-    let (name, begin) = (&item.wanted.name, Instant::now());
+    let (name, begin) = (&item.wanted.name, host::instant());
     reporter.started(name);
     let tell = |progress: Progress| match progress {
         Progress::Advanced { done, total } => reporter.advanced(name, done, total),

@@ -38,7 +38,7 @@ impl<'a> Usage<'a> {
 
     /// The command line that is meant by one that begins with `word`, which is not a path.
     fn instead_of(&self, word: &str) -> String {
-        let is_place = |word: &&String| Path::new(word).exists();
+        let is_place = |word: &&String| host::local::exists(Path::new(word));
         let place = self.words.iter().find(is_place).map(String::as_str);
         let place = place.or(default()).unwrap_or("MANIFESTS");
         let mut words = vec!["pgsetup", self.command, place];
@@ -56,10 +56,10 @@ impl<'a> Usage<'a> {
 
 /// What is read where MANIFESTS is not given.
 fn default() -> Option<&'static str> {
-    if Path::new(DIRECTORY).is_dir() {
+    if host::local::is_directory(Path::new(DIRECTORY)) {
         Some(DIRECTORY)
     } else {
-        Path::new(IMAGE).is_file().then_some(IMAGE)
+        host::local::is_file(Path::new(IMAGE)).then_some(IMAGE)
     }
 }
 
@@ -84,7 +84,7 @@ pub fn read(given: Option<&Path>, usage: Usage<'_>) -> Result<Files, Failure> {
 /// A word without a slash that is not a path is a name in the wrong place.
 fn existing<'p>(place: &'p Path, usage: Usage<'_>) -> Result<&'p Path, Failure> {
     let word = place.display().to_string();
-    if place.exists() || word.contains('/') {
+    if host::local::exists(place) || word.contains('/') {
         return Ok(place);
     }
     let message = format!(
@@ -97,7 +97,7 @@ fn existing<'p>(place: &'p Path, usage: Usage<'_>) -> Result<&'p Path, Failure> 
 /// The manifests of a directory, or those that belong to a file: beside the manifest of an image all others in its
 /// directory but those of other images.
 fn below(place: &Path) -> Result<Files> {
-    if place.is_dir() {
+    if host::local::is_directory(place) {
         return host::local::manifests(place);
     }
     let chosen = host::local::manifest(place)?;

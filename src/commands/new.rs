@@ -15,7 +15,7 @@ use crate::upstream::draft::{self, Known};
 
 /// Writes the manifest, and says what is left to decide.
 pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
-    if !args.manifests.is_dir() {
+    if !host::local::is_directory(&args.manifests) {
         let message = format!(
             "`{}` is not a directory; the manifests come first: pgsetup new MANIFESTS NAME ARCHIVE",
             args.manifests.display()
@@ -24,7 +24,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
     }
     resolve::name(&args.name).map_err(|why| Failure::new(Cause::Usage, why))?;
     let file = file(args);
-    if file.exists() {
+    if host::local::exists(&file) {
         let message = format!("{} is there already: pgsetup update changes it", file.display());
         return Err(Failure::new(Cause::Usage, message));
     }
@@ -86,7 +86,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
 /// Where the manifest goes: among the extensions, where the directory has a place for them.
 fn file(args: &NewArgs) -> PathBuf {
     let extensions = args.manifests.join("extensions");
-    let directory = if extensions.is_dir() {
+    let directory = if host::local::is_directory(&extensions) {
         extensions
     } else {
         args.manifests.clone()

@@ -69,7 +69,7 @@ pub fn remote(
 /// Where sources come from, by the command line.
 pub fn supply(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Supply, Failure> {
     for directory in &args.vendor {
-        if !directory.is_dir() {
+        if !host::local::is_directory(directory) {
             let message = format!("--vendor {}: there is no such directory", directory.display());
             return Err(Failure::new(Cause::Usage, message));
         }

@@ -46,7 +46,7 @@ pub struct Archive {
 impl<'a> Desk<'a> {
     /// A desk that takes what has a known digest from where `args` say.
     pub fn new(args: &SourceArgs, cache: Option<&Path>, reporter: &'a Reporter) -> Result<Self, Failure> {
-        let directory = tempfile::tempdir().because(Cause::Internal)?;
+        let directory = host::local::temporary_directory(None).because(Cause::Internal)?;
         let options = HttpOptions {
             ca_bundles: args.ca_bundle.clone().into_iter().collect(),
             ..HttpOptions::default()
@@ -132,10 +132,7 @@ impl<'a> Desk<'a> {
 
     /// Unpacks an archive and reads what it says. `from` is where it came from.
     pub fn survey(&self, archive: &Path, strip: u8, from: &str) -> Result<Survey, Failure> {
-        let tree = tempfile::Builder::new()
-            .prefix("tree-")
-            .tempdir_in(self.directory.path())
-            .because(Cause::Internal)?;
+        let tree = host::local::temporary_directory(Some(self.directory.path())).because(Cause::Internal)?;
         let top = tree.path().join("top");
         if let Err(error) = unpack::unpack(archive, &top, strip, &Limits::default()) {
             let mut message = format!("{from} is no archive that can be read: {error}");

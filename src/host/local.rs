@@ -11,6 +11,29 @@ use anyhow::{Context, Result};
 use super::entry::{Entry, FileKind};
 use crate::digest::Hashes;
 
+/// Whether something is at a path of this machine, links followed.
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// Whether a directory is at a path of this machine, links followed.
+pub fn is_directory(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// Whether a regular file is at a path of this machine, links followed.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// A directory that goes away with the value: below `above`, or where the machine has such directories.
+pub fn temporary_directory(above: Option<&Path>) -> io::Result<tempfile::TempDir> {
+    match above {
+        Some(above) => tempfile::tempdir_in(above),
+        None => tempfile::tempdir(),
+    }
+}
+
 /// The size in bytes of a file of this machine.
 pub fn size(path: &Path) -> io::Result<u64> {
     Ok(fs::metadata(path)?.len())

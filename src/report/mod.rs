@@ -3,6 +3,8 @@
 //! On a terminal, running steps have bars; elsewhere (in `docker build`) each step is one plain line when it
 //! starts and one when it ends. `NO_COLOR` is honoured.
 
+#![allow(clippy::disallowed_methods, reason = "the printer")]
+
 pub mod json;
 pub mod junit;
 pub mod outcome;

@@ -4,6 +4,12 @@
 //! A digest makes every place as good as another, so no place is trusted and none is the last word: what has the
 //! wrong digest is noted, and the next place is asked. Nothing leaves this module that was not verified.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "sources are files and the network"
+)]
+
 mod index;
 mod pip;
 pub mod simple;

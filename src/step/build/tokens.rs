@@ -5,10 +5,11 @@
 
 use std::io;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jobserver::{Acquired, Client};
 
+use crate::host;
 use crate::lock::lock;
 
 /// How long a command that knows no jobserver waits for its share.
@@ -104,13 +105,13 @@ impl Tokens {
     pub fn share(&self) -> io::Result<Vec<Acquired>> {
         let _turn = lock(&self.turn);
         let least = (self.jobs / 2).saturating_sub(1);
-        let until = Instant::now() + PATIENCE;
+        let until = host::instant() + PATIENCE;
         let mut share = Vec::new();
         loop {
             for _ in 0..self.client.available()? {
                 share.push(self.client.acquire()?);
             }
-            if share.len() >= least || Instant::now() >= until {
+            if share.len() >= least || host::instant() >= until {
                 return Ok(share);
             }
             std::thread::sleep(PAUSE);

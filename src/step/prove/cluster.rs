@@ -4,7 +4,7 @@
 //! it is asked is other files' matter. Whatever happens to it, its processes are gone when it has been stopped.
 
 use std::cell::{Cell, OnceCell};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -12,7 +12,7 @@ use crate::command::Command;
 use crate::failure::{Cause, Failure};
 use crate::host::cmd::{Background, CommandError};
 use crate::host::entry::Ownership;
-use crate::host::{Host, Log};
+use crate::host::{self, Host, Log};
 use crate::plan::{Server, Settings};
 
 /// How long the server may take to start: at least, at most, and in between what one script of SQL may take.
@@ -204,7 +204,7 @@ impl Running<'_> {
         let cluster = self.cluster;
         let ready = cluster.program("pg_isready", ["--quiet", "--host", &cluster.directory]);
         let limit = cluster.limit.clamp(START_LIMITS[0], START_LIMITS[1]);
-        let until = Instant::now() + limit;
+        let until = host::instant() + limit;
         loop {
             match cluster.host.run(&ready, cluster.log) {
                 Ok(()) => return Ok(()),
@@ -212,7 +212,7 @@ impl Running<'_> {
                 Err(_) if !self.server.is_running() => {
                     return Err(self.failure("the server does not start"));
                 }
-                Err(_) if Instant::now() > until => {
+                Err(_) if host::instant() > until => {
                     let what = format!("the server is not ready after {} s", limit.as_secs());
                     return Err(self.failure(&what));
                 }
@@ -261,9 +261,9 @@ impl Running<'_> {
             let is_lost = |line: &String| line.contains("connection") || line.contains("terminat");
             error.tail.iter().any(is_lost)
         };
-        let until = Instant::now() + CRASH_REPORT_LIMIT;
+        let until = host::instant() + CRASH_REPORT_LIMIT;
         let mut crash = self.crash();
-        while crash.is_none() && answer.as_ref().is_err_and(lost_connection) && Instant::now() < until {
+        while crash.is_none() && answer.as_ref().is_err_and(lost_connection) && host::instant() < until {
             std::thread::sleep(Duration::from_millis(50));
             crash = self.crash();
         }

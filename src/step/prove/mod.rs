@@ -13,11 +13,11 @@ mod upstream;
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::context::Context;
 use crate::failure::{Cause, Failure};
-use crate::host::Log;
+use crate::host::{self, Log};
 use crate::lock::lock;
 use crate::plan::Server;
 use crate::report::outcome::{Counts, Outcome, Verdict};
@@ -50,7 +50,7 @@ impl<'a, 'c> Recorder<'a, 'c> {
     /// # Errors
     /// Only that pgsetup was told to stop: every other failure is an outcome.
     pub fn test(&self, name: &str, test: impl FnOnce() -> Result<(), Failure>) -> Result<bool, Failure> {
-        let began = Instant::now();
+        let began = host::instant();
         let verdict = match test() {
             Ok(()) => Verdict::Passed,
             Err(failure) if failure.cause == Cause::Interrupted => return Err(failure),

@@ -1,12 +1,12 @@
 //! Upstream's own tests, run in a source tree of their own against a throw-away cluster, as the image's user.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Recorder, in_cluster};
 use crate::command::Command;
 use crate::failure::{Because, Cause, Failure};
-use crate::host::Log;
 use crate::host::cmd::{self, CommandError};
+use crate::host::{self, Log};
 use crate::manifest::extension::KnownFailure;
 use crate::plan::UpstreamTest;
 use crate::report::outcome::Verdict;
@@ -47,7 +47,7 @@ pub fn prove(test: &UpstreamTest, context: &Context<'_>, log: &Log) -> Result<St
             let Some(running) = running else {
                 return Ok(());
             };
-            let began = Instant::now();
+            let began = host::instant();
             let limit = Duration::from_secs(test.time_limit.into());
             let from = log.length();
             let mut ended = Ok(());
