@@ -241,25 +241,19 @@ fn perform(
         remote.finish();
         remote.take_notes().iter().for_each(|note| reporter.line(note));
     }
-    let table = || {
+    let (failure, is_interrupted) = (result.err(), interrupt.is_interrupted());
+    if failure.is_none() {
+        unfinished::clear(host, made_work)?;
+        step::clean::times::settle(host, began, &context.state.inventory())?;
+        unfinished::end(host, began)?;
+    }
+    if failure.is_none() || !is_interrupted {
         let table = summary::render(&timings, host.elapsed(), jobs);
         reporter.line(&format!("\n{table}\n"));
-    };
-    match result {
-        Ok(()) => {
-            unfinished::clear(host, made_work)?;
-            step::clean::times::settle(host, began, &context.state.inventory())?;
-            unfinished::end(host, began)?;
-            table();
-            Ok(())
-        }
-        Err(unfinished) => {
-            let is_interrupted = interrupt.is_interrupted();
-            if !is_interrupted {
-                table();
-            }
-            Err(not_installed(unfinished, is_interrupted, reporter))
-        }
+    }
+    match failure {
+        None => Ok(()),
+        Some(unfinished) => Err(not_installed(unfinished, is_interrupted, reporter)),
     }
 }
 

@@ -238,46 +238,11 @@ fn facts<H: FileHeader<Endian = Endianness>>(data: &ReadCache<File>) -> object::
             dynamic = entries;
         }
     }
-    let end = dynamic
-        .iter()
-        .position(|entry| entry.tag(endian) == elf::DT_NULL)
-        .unwrap_or(dynamic.len());
-    let dynamic = &dynamic[..end];
-    let value = |tag| {
-        dynamic
-            .iter()
-            .find(|entry| entry.tag(endian) == tag)
-            .map(|entry| entry.val(endian))
-    };
-    let mut strings: &[u8] = &[];
-    if let (Some(address), Some(size)) = (value(elf::DT_STRTAB), value(elf::DT_STRSZ)) {
-        for segment in segments {
-            if segment.p_type(endian) == elf::PT_LOAD
-                && let Ok(Some(bytes)) = segment.data_range(endian, data, address, size)
-            {
-                strings = bytes;
-            }
-        }
-    }
-    let string = |offset: u64| -> String {
-        let from = usize::try_from(offset).unwrap_or(usize::MAX);
-        let bytes = strings.get(from..).unwrap_or_default();
-        text(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
-    };
-    let texts = |tag| -> Vec<String> {
-        dynamic
-            .iter()
-            .filter(|entry| entry.tag(endian) == tag)
-            .map(|entry| string(entry.val(endian)))
-            .collect()
-    };
-    let directories = |tag| -> Vec<String> {
-        let lists = texts(tag);
-        let parts = lists.iter().flat_map(|list| list.split(':'));
-        parts.map(str::to_owned).collect()
-    };
-    let runpath = directories(elf::DT_RUNPATH);
-    let is_pie = value(elf::DT_FLAGS_1).is_some_and(|flags| flags & 0x0800_0000 != 0);
+    let dynamic = Dynamic::<H>::new(endian, dynamic, segments, data);
+    let runpath = dynamic.directories(elf::DT_RUNPATH);
+    let is_pie = dynamic
+        .value(elf::DT_FLAGS_1)
+        .is_some_and(|flags| flags & 0x0800_0000 != 0);
     let kind = match header.e_type(endian) {
         elf::ET_EXEC => ElfKind::Program,
         elf::ET_DYN if is_pie => ElfKind::Program,
@@ -288,16 +253,78 @@ fn facts<H: FileHeader<Endian = Endianness>>(data: &ReadCache<File>) -> object::
         machine,
         kind,
         interpreter,
-        soname: texts(elf::DT_SONAME).into_iter().next(),
-        needed: texts(elf::DT_NEEDED),
+        soname: dynamic.texts(elf::DT_SONAME).into_iter().next(),
+        needed: dynamic.texts(elf::DT_NEEDED),
         rpath: if runpath.is_empty() {
-            directories(elf::DT_RPATH)
+            dynamic.directories(elf::DT_RPATH)
         } else {
             Vec::new()
         },
         runpath,
-        opens_libraries: opens_libraries::<H>(header, endian, data, strings),
+        opens_libraries: opens_libraries::<H>(header, endian, data, dynamic.strings),
     })
+}
+
+/// The dynamic segment: its entries, and the texts that they point to.
+struct Dynamic<'d, H: FileHeader<Endian = Endianness>> {
+    endian: Endianness,
+    entries: &'d [H::Dyn],
+    strings: &'d [u8],
+}
+
+impl<'d, H: FileHeader<Endian = Endianness>> Dynamic<'d, H> {
+    fn new(
+        endian: Endianness,
+        entries: &'d [H::Dyn],
+        segments: &[H::ProgramHeader],
+        data: &'d ReadCache<File>,
+    ) -> Self {
+        let end = entries.iter().position(|entry| entry.tag(endian) == elf::DT_NULL);
+        let mut dynamic = Self {
+            endian,
+            entries: &entries[..end.unwrap_or(entries.len())],
+            strings: &[],
+        };
+        if let (Some(address), Some(size)) = (dynamic.value(elf::DT_STRTAB), dynamic.value(elf::DT_STRSZ)) {
+            for segment in segments {
+                if segment.p_type(endian) == elf::PT_LOAD
+                    && let Ok(Some(bytes)) = segment.data_range(endian, data, address, size)
+                {
+                    dynamic.strings = bytes;
+                }
+            }
+        }
+        dynamic
+    }
+
+    /// The values of all entries with this tag.
+    fn values(&self, tag: elf::DynamicTag) -> impl Iterator<Item = u64> {
+        let entries = self.entries.iter();
+        entries
+            .filter(move |entry| entry.tag(self.endian) == tag)
+            .map(|entry| entry.val(self.endian))
+    }
+
+    fn value(&self, tag: elf::DynamicTag) -> Option<u64> {
+        self.values(tag).next()
+    }
+
+    /// The texts of all entries with this tag.
+    fn texts(&self, tag: elf::DynamicTag) -> Vec<String> {
+        let string = |offset: u64| {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX);
+            let bytes = self.strings.get(from..).unwrap_or_default();
+            text(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
+        };
+        self.values(tag).map(string).collect()
+    }
+
+    /// The directories of all entries with this tag, which are lists with colons.
+    fn directories(&self, tag: elf::DynamicTag) -> Vec<String> {
+        let lists = self.texts(tag);
+        let parts = lists.iter().flat_map(|list| list.split(':'));
+        parts.map(str::to_owned).collect()
+    }
 }
 
 /// Whether a file asks others for `dlopen` or `dlmopen`. `strings` are its dynamic ones: without a table of sections, which

@@ -282,50 +282,46 @@ impl<'a> Reader<'a> {
                     },
                 })
             }
-            Event::SequenceStart(..) => {
-                let mut items = Vec::new();
-                loop {
-                    match self.next()? {
-                        (Event::SequenceEnd, end) => {
-                            return Ok(Node {
-                                span: around(&span, items.last(), &end),
-                                kind: NodeKind::List(items),
-                            });
-                        }
-                        (event, span) => items.push(self.node(event, span, depth + 1)?),
-                    }
-                }
-            }
-            Event::MappingStart(..) => {
-                let mut entries: Vec<Entry> = Vec::new();
-                loop {
-                    let (key, key_span) = match self.next()? {
-                        (Event::MappingEnd, end) => {
-                            let last = entries.last().map(|entry| &entry.value);
-                            return Ok(Node {
-                                span: around(&span, last, &end),
-                                kind: NodeKind::Map(entries),
-                            });
-                        }
-                        (event, key_span) => match self.node(event, key_span.clone(), depth + 1)?.kind {
-                            NodeKind::Scalar { text, .. } => (text, key_span),
-                            _ => {
-                                return Err(SyntaxError {
-                                    span: key_span,
-                                    message: "a key must be a word".to_owned(),
-                                });
-                            }
-                        },
-                    };
-                    let (event, span) = self.next()?;
-                    entries.push(Entry {
-                        key,
-                        key_span,
-                        value: self.node(event, span, depth + 1)?,
-                    });
-                }
-            }
+            Event::SequenceStart(..) => self.list(&span, depth),
+            Event::MappingStart(..) => self.map(&span, depth),
             _ => refuse("expected a value"),
+        }
+    }
+
+    /// The rest of a list whose beginning is at `span`.
+    fn list(&mut self, span: &Range<usize>, depth: usize) -> Result<Node, SyntaxError> {
+        let mut items = Vec::new();
+        loop {
+            let (event, place) = self.next()?;
+            if event == Event::SequenceEnd {
+                let span = around(span, items.last(), &place);
+                let kind = NodeKind::List(items);
+                return Ok(Node { span, kind });
+            }
+            items.push(self.node(event, place, depth + 1)?);
+        }
+    }
+
+    /// The rest of a map whose beginning is at `span`.
+    fn map(&mut self, span: &Range<usize>, depth: usize) -> Result<Node, SyntaxError> {
+        let mut entries: Vec<Entry> = Vec::new();
+        loop {
+            let (event, key_span) = self.next()?;
+            if event == Event::MappingEnd {
+                let span = around(span, entries.last().map(|entry| &entry.value), &key_span);
+                let kind = NodeKind::Map(entries);
+                return Ok(Node { span, kind });
+            }
+            let NodeKind::Scalar { text: key, .. } = self.node(event, key_span.clone(), depth + 1)?.kind
+            else {
+                return Err(SyntaxError {
+                    span: key_span,
+                    message: "a key must be a word".to_owned(),
+                });
+            };
+            let (event, place) = self.next()?;
+            let value = self.node(event, place, depth + 1)?;
+            entries.push(Entry { key, key_span, value });
         }
     }
 }

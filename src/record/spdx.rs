@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::purl::{component_purl, cpe, debian_purl};
-use super::receipt::{Component, ComponentKind, Receipt, Source};
+use super::receipt::{Component, ComponentKind, PackageVersion, Receipt, Source};
 use super::sbom::{digest, operating_system, server_of, time, version_of_image};
 
 /// How licences begin that SPDX's list does not have.
@@ -64,21 +64,7 @@ pub fn spdx(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Value {
     }
     for package in receipt.packages() {
         let id = spdx_id("Debian", &package.name);
-        packages.push(json!({
-            "SPDXID": id,
-            "name": package.name,
-            "versionInfo": package.version,
-            "supplier": "Organization: Debian",
-            // In the words of trivy, which reads them.
-            "sourceInfo": format!("built package from: {} {}", package.source, package.source_version()),
-            "downloadLocation": "NOASSERTION",
-            "filesAnalyzed": false,
-            "licenseConcluded": "NOASSERTION",
-            // Debian has no machine-readable licence for every package; the text is in /usr/share/doc.
-            "licenseDeclared": "NOASSERTION",
-            "copyrightText": "NOASSERTION",
-            "externalRefs": [purl_reference(&debian_purl(receipt, package))],
-        }));
+        packages.push(spdx_package(&id, package, receipt));
         relationships.push(relationship(image, "CONTAINS", &id));
     }
     let mut document = json!({
@@ -127,6 +113,25 @@ fn own_licences(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Vec<Valu
         }
     }
     licences.into_values().collect()
+}
+
+/// A Debian package.
+fn spdx_package(id: &str, package: &PackageVersion, receipt: &Receipt) -> Value {
+    json!({
+        "SPDXID": id,
+        "name": package.name,
+        "versionInfo": package.version,
+        "supplier": "Organization: Debian",
+        // In the words of trivy, which reads them.
+        "sourceInfo": format!("built package from: {} {}", package.source, package.source_version()),
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": false,
+        "licenseConcluded": "NOASSERTION",
+        // Debian has no machine-readable licence for every package; the text is in /usr/share/doc.
+        "licenseDeclared": "NOASSERTION",
+        "copyrightText": "NOASSERTION",
+        "externalRefs": [purl_reference(&debian_purl(receipt, package))],
+    })
 }
 
 fn spdx_component(id: &str, component: &Component) -> Value {

@@ -4,6 +4,7 @@
 //! Everything that can be wrong with a manifest is found here, before anything is downloaded; manifests that are
 //! not selected are checked as well. Nothing here does IO or knows the time.
 
+mod assemble;
 mod check;
 mod interpolate;
 mod jobs;

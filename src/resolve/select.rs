@@ -1,18 +1,15 @@
-//! Picks what the image holds out of all manifests, and puts it together.
+//! Picks what the image holds out of all manifests: its server, the older ones, and its extensions.
 
 use std::collections::BTreeMap;
 
-use super::check::{extension_variables, postgresql_variables};
-use super::interpolate::interpolate;
+use super::assemble::{directories, extension, patroni, postgresql, previous, prune, settings};
 use super::{
-    Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Previous, Purpose, Resolved,
-    Selection, Setting, Source, command_line_problem, id, preload, value,
+    Extension, Postgresql, Previous, Purpose, Resolved, Selection, command_line_problem, id, preload,
 };
-use crate::manifest::extension::{Extension as Written, Release, Test};
-use crate::manifest::image::{Image, Prune, Removal};
+use crate::manifest::extension::Extension as Written;
+use crate::manifest::image::Image;
 use crate::manifest::postgresql::Postgresql as Server;
 use crate::manifest::problem::{Problem, SourceText};
-use crate::manifest::source::{Packages, Source as WrittenSource};
 use crate::manifest::{Located, Manifests, nearest};
 use crate::target::{Architecture, Target, parse_distribution};
 
@@ -23,14 +20,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         distribution: image.value.base.clone(),
         architecture: Architecture::of_this_program(),
     });
-    if target.distribution != image.value.base && parse_distribution(&image.value.base).is_ok() {
-        // Packages are those of one distribution: on another they have other names, or are other versions.
-        let (base, other) = (&image.value.base, &target.distribution);
-        problems.push(image.problem(
-            "base",
-            format!("the image is made of {base}, and the target is {other}"),
-        ));
-    }
+    of_base(image, &target, problems);
     let server = selected_server(manifests, image, selection, problems);
     let value = Image {
         jit: selection.jit || image.value.jit,
@@ -46,12 +36,8 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
     let mut left_out = BTreeMap::new();
     let chosen = match selection.purpose {
         Purpose::Test { all: true, .. } => {
+            let candidates = all(manifests, selection);
             let postgresql = postgresql.as_ref()?;
-            let wanted = |manifest: &&Located<Written>| !selection.without.contains(&manifest.value.name);
-            let candidates = manifests.extensions.iter().filter(wanted).map(|manifest| Chosen {
-                manifest,
-                by: By::Option("--all", &manifest.value.name),
-            });
             fitting(
                 candidates,
                 server?,
@@ -116,6 +102,24 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
     })
 }
 
+/// Packages are those of one distribution: on another they have other names, or are other versions.
+fn of_base(image: &Located<Image>, target: &Target, problems: &mut Vec<Problem>) {
+    let (base, other) = (&image.value.base, &target.distribution);
+    if base != other && parse_distribution(base).is_ok() {
+        let message = format!("the image is made of {base}, and the target is {other}");
+        problems.push(image.problem("base", message));
+    }
+}
+
+/// Every extension, but those that are left out by name.
+fn all<'m>(manifests: &'m Manifests, selection: &Selection) -> impl Iterator<Item = Chosen<'m>> {
+    let wanted = |manifest: &&Located<Written>| !selection.without.contains(&manifest.value.name);
+    manifests.extensions.iter().filter(wanted).map(|manifest| Chosen {
+        manifest,
+        by: By::Option("--all", &manifest.value.name),
+    })
+}
+
 fn the_image<'m>(manifests: &'m Manifests, problems: &mut Vec<Problem>) -> Option<&'m Located<Image>> {
     let Some(first) = manifests.images.first() else {
         if !manifests.has_unreadable_kind("image") && !manifests.has_unreadable_kind("") {
@@ -160,7 +164,7 @@ fn selected_server<'m>(
 }
 
 /// The manifest of the server of this name; `problem` is what is wrong with the place that names it.
-fn server<'m>(
+pub fn server<'m>(
     manifests: &'m Manifests,
     name: &str,
     problem: &dyn Fn(String) -> Problem,
@@ -214,43 +218,8 @@ fn older_servers<'m>(
     older
 }
 
-/// The server of an older major, and those of the `chosen` extensions that are for it.
-fn previous(
-    server: &Located<Server>,
-    image: &Image,
-    selection: &Selection,
-    chosen: &[Chosen<'_>],
-    architecture: Architecture,
-) -> Option<Previous> {
-    let major = server.value.major;
-    let postgresql = postgresql(server, image, Some(major), architecture)?;
-    let wanted = |one: &&Chosen<'_>| {
-        let id = id(&one.manifest.value.name, Some(major));
-        !selection.without.contains(&id)
-    };
-    let candidates = chosen.iter().filter(wanted).copied();
-    let mut left_out = BTreeMap::new();
-    let mut fitting = fitting(candidates, server, &postgresql, architecture, &mut left_out);
-    // One that requires another is for this major only where that one is; so it goes on until nothing more is missing.
-    while let Some((position, required)) = unmet(&fitting) {
-        let one = fitting.remove(position);
-        let why = format!("it requires {required}, which is not there");
-        left_out.insert(one.manifest.value.name.clone(), why);
-    }
-    let mut problems = Vec::new();
-    let extensions = in_order(&fitting)
-        .into_iter()
-        .map(|one| extension(one, &postgresql, architecture, &mut problems));
-    let extensions = extensions.collect::<Option<_>>()?;
-    Some(Previous {
-        postgresql,
-        extensions,
-        left_out,
-    })
-}
-
 /// The position of the first extension that requires one that is not among them, with that one's name.
-fn unmet(chosen: &[Chosen<'_>]) -> Option<(usize, String)> {
+pub fn unmet(chosen: &[Chosen<'_>]) -> Option<(usize, String)> {
     let is_there = |name: &String| chosen.iter().any(|one| one.manifest.value.name == *name);
     chosen.iter().enumerate().find_map(|(position, one)| {
         let missing = one.manifest.value.requires.iter().find(|name| !is_there(name))?;
@@ -258,77 +227,22 @@ fn unmet(chosen: &[Chosen<'_>]) -> Option<(usize, String)> {
     })
 }
 
-/// A server; `older_major` where it is not the image's own.
-fn postgresql(
-    manifest: &Located<Server>,
-    image: &Image,
-    older_major: Option<u16>,
-    architecture: Architecture,
-) -> Option<Postgresql> {
-    // Its unknown variables are already reported by the checks of every manifest.
-    let (value, _) = interpolate(manifest, &postgresql_variables(&manifest.value, architecture));
-    let component = Component {
-        name: "postgresql".to_owned(),
-        version: value.version.clone(),
-        older_major,
-        license: value.license.clone(),
-        homepage: value.homepage.clone(),
-    };
-    let source = match &value.archive {
-        Some(archive) => Some(source(archive, &component.title())?),
-        None => None,
-    };
-    let (mut configure, mut packages) = (value.configure, value.packages);
-    if image.prune.keep_debug_symbols && value.archive.is_some() {
-        // PGXS hands it on to extensions.
-        configure.push("--enable-debug".to_owned());
-    }
-    let mut development = match value.development.as_slice() {
-        [] => packages.build.clone(),
-        named => named.to_vec(),
-    };
-    // An older server only reads what it has written.
-    if image.jit && older_major.is_none() {
-        configure.extend(value.jit.configure);
-        packages.build.extend(value.jit.packages.build);
-        packages.runtime.extend(value.jit.packages.runtime);
-        packages.dlopen.extend(value.jit.packages.dlopen);
-        packages
-            .dlopen_optional
-            .extend(value.jit.packages.dlopen_optional);
-        packages.programs.extend(value.jit.packages.programs);
-        development.extend(value.jit.development);
-    }
-    Some(Postgresql {
-        component,
-        major: value.major,
-        origin: value.source,
-        source,
-        configure,
-        leave_out: value.leave_out,
-        environment: value.environment,
-        upstream: value.upstream,
-        packages,
-        development,
-    })
-}
-
 /// An extension that is selected, and what selected it.
 #[derive(Clone, Copy)]
-struct Chosen<'m> {
-    manifest: &'m Located<Written>,
-    by: By<'m>,
+pub(super) struct Chosen<'m> {
+    pub(super) manifest: &'m Located<Written>,
+    pub(super) by: By<'m>,
 }
 
 /// Where an extension was selected, for pointing at it.
 #[derive(Clone, Copy)]
-enum By<'m> {
+pub(super) enum By<'m> {
     Image(&'m Located<Image>, usize),
     Option(&'static str, &'m str),
 }
 
 impl By<'_> {
-    fn problem(&self, message: String) -> Problem {
+    pub(super) fn problem(&self, message: String) -> Problem {
         match self {
             Self::Image(image, position) => image.problem(&format!("extensions[{position}]"), message),
             Self::Option(option, word) => command_line_problem(option, word, message),
@@ -336,7 +250,7 @@ impl By<'_> {
     }
 }
 
-fn chosen<'m>(
+pub fn chosen<'m>(
     manifests: &'m Manifests,
     image: &'m Located<Image>,
     selection: &'m Selection,
@@ -398,7 +312,7 @@ fn chosen<'m>(
 
 /// Those of the candidates that are for a server and can be beside those before them; the others are left out with the
 /// reason.
-fn fitting<'m>(
+pub fn fitting<'m>(
     candidates: impl Iterator<Item = Chosen<'m>>,
     server: &Located<Server>,
     postgresql: &Postgresql,
@@ -539,7 +453,7 @@ fn together(
 }
 
 /// The position of the release for `major`.
-fn release_for(extension: &Written, major: Option<u16>) -> Option<usize> {
+pub fn release_for(extension: &Written, major: Option<u16>) -> Option<usize> {
     extension
         .releases
         .iter()
@@ -547,7 +461,7 @@ fn release_for(extension: &Written, major: Option<u16>) -> Option<usize> {
 }
 
 /// Every extension after those it requires; otherwise in the order they were selected.
-fn in_order<'c, 'm>(chosen: &'c [Chosen<'m>]) -> Vec<&'c Chosen<'m>> {
+pub fn in_order<'c, 'm>(chosen: &'c [Chosen<'m>]) -> Vec<&'c Chosen<'m>> {
     fn visit<'c, 'm>(
         one: &'c Chosen<'m>,
         chosen: &'c [Chosen<'m>],
@@ -575,115 +489,7 @@ fn in_order<'c, 'm>(chosen: &'c [Chosen<'m>]) -> Vec<&'c Chosen<'m>> {
     ordered
 }
 
-fn extension(
-    chosen: &Chosen<'_>,
-    postgresql: &Postgresql,
-    architecture: Architecture,
-    problems: &mut Vec<Problem>,
-) -> Option<Extension> {
-    let manifest = chosen.manifest;
-    let name = &manifest.value.name;
-    let major = postgresql.major;
-    let Some(position) = release_for(&manifest.value, Some(major)) else {
-        problems.push(unsupported_major(chosen, major));
-        return None;
-    };
-    let architectures = &manifest.value.architectures;
-    if !architectures.is_empty() && !architectures.iter().any(|known| known == architecture.name()) {
-        let message = format!(
-            "{name} does not support {architecture}: {}",
-            architectures.join(", ")
-        );
-        problems.push(chosen.by.problem(message));
-        return None;
-    }
-    let version = &manifest.value.releases[position].version;
-    let older_major = postgresql.component.older_major;
-    let variables = extension_variables(&manifest.value, version, older_major, major, architecture);
-    let (mut value, _) = interpolate(manifest, &variables);
-    let release: Release = value.releases.swap_remove(position);
-    let component = Component {
-        version: if manifest.value.comes_with_postgresql() {
-            postgresql.component.version.clone()
-        } else {
-            release.version
-        },
-        older_major,
-        name: value.name,
-        license: value.license,
-        homepage: value.homepage,
-    };
-    let sources = release
-        .sources
-        .iter()
-        .map(|written| source(written, &component.title()));
-    let mut extension = Extension {
-        sources: sources.collect::<Option<_>>()?,
-        component,
-        build: value.build,
-        packages: value.packages,
-        provides: release.provides,
-        requires: value.requires,
-        preload: value.preload,
-        settings: value.settings,
-        test_settings: value.test_settings,
-        tests: for_major(value.tests, major),
-        upgrades: Vec::new(),
-        upstream: value.upstream,
-    };
-    let upgrades = manifest
-        .value
-        .upgrades
-        .iter()
-        .enumerate()
-        .filter(|(_, upgrade)| upgrade.postgresql.contains(&major))
-        .map(|(position, _)| older(manifest, position, &extension, major, architecture));
-    extension.upgrades = upgrades.collect::<Option<_>>()?;
-    Some(extension)
-}
-
-/// The older version of an entry of `upgrades`.
-fn older(
-    manifest: &Located<Written>,
-    position: usize,
-    today: &Extension,
-    major: u16,
-    architecture: Architecture,
-) -> Option<Extension> {
-    let version = &manifest.value.upgrades[position].from;
-    let older_major = today.component.older_major;
-    let variables = extension_variables(&manifest.value, version, older_major, major, architecture);
-    let (mut value, _) = interpolate(manifest, &variables);
-    let upgrade = value.upgrades.swap_remove(position);
-    let component = Component {
-        version: upgrade.from,
-        ..today.component.clone()
-    };
-    let sources = upgrade
-        .sources
-        .iter()
-        .map(|written| source(written, &component.title()));
-    Some(Extension {
-        sources: sources.collect::<Option<_>>()?,
-        component,
-        build: upgrade.build.unwrap_or(value.build),
-        provides: upgrade.provides,
-        tests: if upgrade.tests.is_empty() {
-            today.tests.clone()
-        } else {
-            for_major(upgrade.tests, major)
-        },
-        ..today.clone()
-    })
-}
-
-/// The tests that are for `major`.
-fn for_major(mut tests: Vec<Test>, major: u16) -> Vec<Test> {
-    tests.retain(|test| test.postgresql.is_empty() || test.postgresql.contains(&major));
-    tests
-}
-
-fn unsupported_major(chosen: &Chosen<'_>, major: u16) -> Problem {
+pub fn unsupported_major(chosen: &Chosen<'_>, major: u16) -> Problem {
     let extension = &chosen.manifest.value;
     let releases: Vec<String> = extension
         .releases
@@ -709,180 +515,4 @@ fn unsupported_major(chosen: &Chosen<'_>, major: u16) -> Problem {
         extension.name
     );
     chosen.by.problem(message).help(help)
-}
-
-/// `None` where a digest is wrong, which the checks of every manifest have reported.
-fn source(written: &WrittenSource, title: &str) -> Option<Source> {
-    let mirrors = written
-        .mirrors
-        .iter()
-        .filter_map(|mirror| match (&mirror.url, &mirror.debian) {
-            (Some(url), _) => Some(Place::Url(url.clone())),
-            (None, Some(path)) => Some(Place::Debian(path.clone())),
-            (None, None) => None,
-        });
-    let usual = std::iter::once((&written.sha256, &written.sha512));
-    let others = written
-        .accepted
-        .iter()
-        .map(|accepted| (&accepted.sha256, &accepted.sha512));
-    let (mut accepted, mut sha512) = (Vec::new(), BTreeMap::new());
-    for (digest, longer) in usual.chain(others) {
-        let digest = digest.parse().ok()?;
-        accepted.push(digest);
-        if let Some(longer) = longer {
-            sha512.insert(digest, longer.parse().ok()?);
-        }
-    }
-    let tar_sha256 = match &written.tar_sha256 {
-        Some(digest) => Some(digest.parse().ok()?),
-        None => None,
-    };
-    Some(Source {
-        title: title.to_owned(),
-        places: std::iter::once(Place::Url(written.url.clone()))
-            .chain(mirrors)
-            .collect(),
-        accepted,
-        sha512,
-        tar_sha256,
-        insecure: written.insecure.clone(),
-        max_bytes: written.max_bytes,
-        strip: written.strip,
-    })
-}
-
-fn patroni(
-    manifests: &Manifests,
-    image: &Located<Image>,
-    architecture: Architecture,
-    problems: &mut Vec<Problem>,
-) -> Option<Patroni> {
-    let Some(manifest) = manifests.patronis.first() else {
-        if !manifests.has_unreadable_kind("patroni") {
-            let message = "the image wants Patroni, but there is no manifest of `kind: patroni`";
-            problems.push(image.problem_with_key("patroni", message));
-        }
-        return None;
-    };
-    let written = &manifest.value;
-    let python = manifests
-        .pythons
-        .iter()
-        .find(|python| python.value.name == written.python)?;
-    let mut distributions = Vec::new();
-    for (position, distribution) in written.distributions.iter().enumerate() {
-        let fits = |name: &Option<String>| name.as_ref().is_none_or(|name| name == architecture.name());
-        let Some(file) = distribution.files.iter().find(|file| fits(&file.architecture)) else {
-            let message = format!("{} has no file for {architecture}", distribution.name);
-            problems.push(manifest.problem(&format!("distributions[{position}].files"), message));
-            continue;
-        };
-        distributions.push(Distribution {
-            name: distribution.name.clone(),
-            version: distribution.version.clone(),
-            license: distribution.license.clone(),
-            file: file.file.clone(),
-            sha256: file.sha256.parse().ok()?,
-        });
-    }
-    let both = |one: &[String], other: &[String]| [one, other].concat();
-    Some(Patroni {
-        component: Component {
-            name: written.name.clone(),
-            version: written.version.clone(),
-            older_major: None,
-            license: written.license.clone(),
-            homepage: written.homepage.clone(),
-        },
-        directory: written.directory.clone(),
-        interpreter: python.value.interpreter.clone(),
-        packages: Packages {
-            build: both(&python.value.packages.build, &written.packages.build),
-            runtime: both(&python.value.packages.runtime, &written.packages.runtime),
-            dlopen: both(&python.value.packages.dlopen, &written.packages.dlopen),
-            dlopen_optional: both(
-                &python.value.packages.dlopen_optional,
-                &written.packages.dlopen_optional,
-            ),
-            programs: both(&python.value.packages.programs, &written.packages.programs),
-        },
-        distributions,
-        imports: written.imports.clone(),
-    })
-}
-
-/// The image's policy; where others are to build in the image, without what would keep them from it.
-fn prune(image: &Image, keep_build_packages: bool) -> Prune {
-    let mut prune = image.prune.clone();
-    prune.remove.retain(|removal| !image.prune.keep.contains(removal));
-    if image.jit {
-        // Functions are inlined from it.
-        prune.remove.retain(|removal| *removal != Removal::Bitcode);
-    }
-    if keep_build_packages {
-        prune
-            .remove
-            .retain(|removal| !matches!(removal, Removal::Development | Removal::StaticLibraries));
-    }
-    prune
-}
-
-fn directories(image: &Image) -> Vec<Directory> {
-    let directory = |written: &crate::manifest::image::Directory| {
-        let of_user = written
-            .owner
-            .as_ref()
-            .is_none_or(|owner| *owner == image.user.name);
-        Some(Directory {
-            path: written.path.clone(),
-            mode: value::mode(&written.mode).ok()?,
-            of_user,
-        })
-    };
-    image.directories.iter().filter_map(directory).collect()
-}
-
-/// The settings of the image and of its extensions; two that disagree are a problem.
-fn settings(
-    image: &Located<Image>,
-    selected: &[&Located<Written>],
-    preload: &preload::Preload,
-    problems: &mut Vec<Problem>,
-) -> Vec<Setting> {
-    let mut settings: BTreeMap<String, Setting> = BTreeMap::new();
-    let mut add = |name: &str, value: &str, wanted_by: &str| {
-        let setting = Setting {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            wanted_by: wanted_by.to_owned(),
-        };
-        settings.insert(name.to_owned(), setting)
-    };
-    for (list, libraries) in [
-        ("shared_preload_libraries", &preload.server),
-        ("session_preload_libraries", &preload.session),
-    ] {
-        if !libraries.is_empty() {
-            add(list, &libraries.join(","), "preload");
-        }
-    }
-    for extension in selected {
-        for (name, value) in &extension.value.settings {
-            if let Some(other) = add(name, value, &extension.value.name)
-                && other.value != *value
-                && other.wanted_by != "preload"
-                && !image.value.settings.contains_key(name)
-            {
-                let message = format!("`{}` wants `{name}` to be `{}`", other.wanted_by, other.value);
-                let help = "say in the image's `settings` which of the two it is";
-                problems.push(extension.problem(&format!("settings.{name}"), message).help(help));
-            }
-        }
-    }
-    // The image's author decides: these replace what extensions ask for.
-    for (name, value) in &image.value.settings {
-        add(name, value, "image");
-    }
-    settings.into_values().collect()
 }

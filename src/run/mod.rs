@@ -119,13 +119,7 @@ pub fn run<D: Send>(
                 let (sender, perform, clock) = (sender.clone(), &perform, &clock);
                 scope.spawn(move || {
                     let began = clock();
-                    let result =
-                        catch_unwind(AssertUnwindSafe(|| perform(&steps[id]))).unwrap_or_else(|panic| {
-                            Err(Failure::new(
-                                Cause::Internal,
-                                format_args!("pgsetup panicked: {}", text_of(&*panic)),
-                            ))
-                        });
+                    let result = caught(|| perform(&steps[id]));
                     let ended = clock();
                     // The receiver outlives every worker: the scope ends after the loop.
                     let _ = sender.send((id, Span { began, ended }, result));
@@ -161,11 +155,25 @@ pub fn run<D: Send>(
     if failed.is_empty() && schedule.finished == steps.len() {
         return Ok(());
     }
-    let untried = untried(steps, &failed, &schedule.started);
+    Err(unfinished(steps, failed, &schedule.started))
+}
+
+/// Does `work`; a panic is a failure of it.
+fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let message = format_args!("pgsetup panicked: {}", text_of(&*panic));
+        Err(Failure::new(Cause::Internal, message))
+    })
+}
+
+/// What is said of a run in which not every step was done.
+fn unfinished(steps: &[Step], failed: Vec<(usize, Failure)>, started: &[bool]) -> Unfinished {
+    let untried = untried(steps, &failed, started);
+    let name = |id: usize| steps[id].name.clone();
+    let failed = failed.into_iter();
     let mut failed: Vec<FailedStep> = failed
-        .into_iter()
         .map(|(id, failure)| FailedStep {
-            name: steps[id].name.clone(),
+            name: name(id),
             failure,
         })
         .collect();
@@ -175,7 +183,7 @@ pub fn run<D: Send>(
             failure: Failure::new(Cause::Interrupted, STOPPED),
         });
     }
-    Err(Unfinished { failed, untried })
+    Unfinished { failed, untried }
 }
 
 /// The steps that were not started, by the failed ones among what they need.

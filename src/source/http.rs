@@ -375,21 +375,7 @@ impl Client {
             let n = match response.read(&mut buffer) {
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => {
-                    return Err(
-                        match error
-                            .get_ref()
-                            .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
-                        {
-                            Some(inner) if inner.is_timeout() => Failure::Stalled(self.options.stall_timeout),
-                            inner => Failure::Cut {
-                                done: partial.length(),
-                                total,
-                                why: inner.map_or_else(|| error.to_string(), cause),
-                            },
-                        },
-                    );
-                }
+                Err(error) => return Err(self.broken(&error, partial.length(), total)),
             };
             if n == 0 {
                 return match total {
@@ -418,6 +404,18 @@ impl Client {
                 (since, since_bytes) = (Instant::now(), done);
             }
         }
+    }
+
+    /// What an error between two bytes means.
+    fn broken(&self, error: &io::Error, done: u64, total: Option<u64>) -> Failure {
+        let inner = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<reqwest::Error>());
+        if inner.is_some_and(reqwest::Error::is_timeout) {
+            return Failure::Stalled(self.options.stall_timeout);
+        }
+        let why = inner.map_or_else(|| error.to_string(), cause);
+        Failure::Cut { done, total, why }
     }
 
     fn failure(&self, error: &reqwest::Error) -> Failure {

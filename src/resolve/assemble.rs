@@ -1,0 +1,392 @@
+//! Puts together what was selected: servers, extensions, Patroni and settings, with no "maybe" left.
+
+use std::collections::BTreeMap;
+
+use super::check::{extension_variables, postgresql_variables};
+use super::interpolate::interpolate;
+use super::select::{Chosen, fitting, in_order, release_for, unmet, unsupported_major};
+use super::{
+    Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Previous, Selection, Setting,
+    Source, id, preload, value,
+};
+use crate::manifest::extension::{Extension as Written, Release, Test};
+use crate::manifest::image::{Image, Prune, Removal};
+use crate::manifest::postgresql::Postgresql as Server;
+use crate::manifest::problem::Problem;
+use crate::manifest::source::{Packages, Source as WrittenSource};
+use crate::manifest::{Located, Manifests};
+use crate::target::Architecture;
+
+/// The server of an older major, and those of the `chosen` extensions that are for it.
+pub fn previous(
+    server: &Located<Server>,
+    image: &Image,
+    selection: &Selection,
+    chosen: &[Chosen<'_>],
+    architecture: Architecture,
+) -> Option<Previous> {
+    let major = server.value.major;
+    let postgresql = postgresql(server, image, Some(major), architecture)?;
+    let wanted = |one: &&Chosen<'_>| {
+        let id = id(&one.manifest.value.name, Some(major));
+        !selection.without.contains(&id)
+    };
+    let candidates = chosen.iter().filter(wanted).copied();
+    let mut left_out = BTreeMap::new();
+    let mut fitting = fitting(candidates, server, &postgresql, architecture, &mut left_out);
+    // One that requires another is for this major only where that one is; so it goes on until nothing more is missing.
+    while let Some((position, required)) = unmet(&fitting) {
+        let one = fitting.remove(position);
+        let why = format!("it requires {required}, which is not there");
+        left_out.insert(one.manifest.value.name.clone(), why);
+    }
+    let mut problems = Vec::new();
+    let extensions = in_order(&fitting)
+        .into_iter()
+        .map(|one| extension(one, &postgresql, architecture, &mut problems));
+    let extensions = extensions.collect::<Option<_>>()?;
+    Some(Previous {
+        postgresql,
+        extensions,
+        left_out,
+    })
+}
+
+/// A server; `older_major` where it is not the image's own.
+pub fn postgresql(
+    manifest: &Located<Server>,
+    image: &Image,
+    older_major: Option<u16>,
+    architecture: Architecture,
+) -> Option<Postgresql> {
+    // Its unknown variables are already reported by the checks of every manifest.
+    let (value, _) = interpolate(manifest, &postgresql_variables(&manifest.value, architecture));
+    let component = Component {
+        name: "postgresql".to_owned(),
+        version: value.version.clone(),
+        older_major,
+        license: value.license.clone(),
+        homepage: value.homepage.clone(),
+    };
+    let source = match &value.archive {
+        Some(archive) => Some(source(archive, &component.title())?),
+        None => None,
+    };
+    let (mut configure, mut packages) = (value.configure, value.packages);
+    if image.prune.keep_debug_symbols && value.archive.is_some() {
+        // PGXS hands it on to extensions.
+        configure.push("--enable-debug".to_owned());
+    }
+    let mut development = match value.development.as_slice() {
+        [] => packages.build.clone(),
+        named => named.to_vec(),
+    };
+    // An older server only reads what it has written.
+    if image.jit && older_major.is_none() {
+        configure.extend(value.jit.configure);
+        packages.build.extend(value.jit.packages.build);
+        packages.runtime.extend(value.jit.packages.runtime);
+        packages.dlopen.extend(value.jit.packages.dlopen);
+        packages
+            .dlopen_optional
+            .extend(value.jit.packages.dlopen_optional);
+        packages.programs.extend(value.jit.packages.programs);
+        development.extend(value.jit.development);
+    }
+    Some(Postgresql {
+        component,
+        major: value.major,
+        origin: value.source,
+        source,
+        configure,
+        leave_out: value.leave_out,
+        environment: value.environment,
+        upstream: value.upstream,
+        packages,
+        development,
+    })
+}
+
+pub fn extension(
+    chosen: &Chosen<'_>,
+    postgresql: &Postgresql,
+    architecture: Architecture,
+    problems: &mut Vec<Problem>,
+) -> Option<Extension> {
+    let manifest = chosen.manifest;
+    let name = &manifest.value.name;
+    let major = postgresql.major;
+    let Some(position) = release_for(&manifest.value, Some(major)) else {
+        problems.push(unsupported_major(chosen, major));
+        return None;
+    };
+    let architectures = &manifest.value.architectures;
+    if !architectures.is_empty() && !architectures.iter().any(|known| known == architecture.name()) {
+        let message = format!(
+            "{name} does not support {architecture}: {}",
+            architectures.join(", ")
+        );
+        problems.push(chosen.by.problem(message));
+        return None;
+    }
+    let version = &manifest.value.releases[position].version;
+    let older_major = postgresql.component.older_major;
+    let variables = extension_variables(&manifest.value, version, older_major, major, architecture);
+    let (mut value, _) = interpolate(manifest, &variables);
+    let release: Release = value.releases.swap_remove(position);
+    let component = Component {
+        version: if manifest.value.comes_with_postgresql() {
+            postgresql.component.version.clone()
+        } else {
+            release.version
+        },
+        older_major,
+        name: value.name,
+        license: value.license,
+        homepage: value.homepage,
+    };
+    let sources = release
+        .sources
+        .iter()
+        .map(|written| source(written, &component.title()));
+    let mut extension = Extension {
+        sources: sources.collect::<Option<_>>()?,
+        component,
+        build: value.build,
+        packages: value.packages,
+        provides: release.provides,
+        requires: value.requires,
+        preload: value.preload,
+        settings: value.settings,
+        test_settings: value.test_settings,
+        tests: for_major(value.tests, major),
+        upgrades: Vec::new(),
+        upstream: value.upstream,
+    };
+    let upgrades = manifest
+        .value
+        .upgrades
+        .iter()
+        .enumerate()
+        .filter(|(_, upgrade)| upgrade.postgresql.contains(&major))
+        .map(|(position, _)| older(manifest, position, &extension, major, architecture));
+    extension.upgrades = upgrades.collect::<Option<_>>()?;
+    Some(extension)
+}
+
+/// The older version of an entry of `upgrades`.
+pub fn older(
+    manifest: &Located<Written>,
+    position: usize,
+    today: &Extension,
+    major: u16,
+    architecture: Architecture,
+) -> Option<Extension> {
+    let version = &manifest.value.upgrades[position].from;
+    let older_major = today.component.older_major;
+    let variables = extension_variables(&manifest.value, version, older_major, major, architecture);
+    let (mut value, _) = interpolate(manifest, &variables);
+    let upgrade = value.upgrades.swap_remove(position);
+    let component = Component {
+        version: upgrade.from,
+        ..today.component.clone()
+    };
+    let sources = upgrade
+        .sources
+        .iter()
+        .map(|written| source(written, &component.title()));
+    Some(Extension {
+        sources: sources.collect::<Option<_>>()?,
+        component,
+        build: upgrade.build.unwrap_or(value.build),
+        provides: upgrade.provides,
+        tests: if upgrade.tests.is_empty() {
+            today.tests.clone()
+        } else {
+            for_major(upgrade.tests, major)
+        },
+        ..today.clone()
+    })
+}
+
+/// The tests that are for `major`.
+pub fn for_major(mut tests: Vec<Test>, major: u16) -> Vec<Test> {
+    tests.retain(|test| test.postgresql.is_empty() || test.postgresql.contains(&major));
+    tests
+}
+
+/// `None` where a digest is wrong, which the checks of every manifest have reported.
+pub fn source(written: &WrittenSource, title: &str) -> Option<Source> {
+    let mirrors = written
+        .mirrors
+        .iter()
+        .filter_map(|mirror| match (&mirror.url, &mirror.debian) {
+            (Some(url), _) => Some(Place::Url(url.clone())),
+            (None, Some(path)) => Some(Place::Debian(path.clone())),
+            (None, None) => None,
+        });
+    let usual = std::iter::once((&written.sha256, &written.sha512));
+    let others = written
+        .accepted
+        .iter()
+        .map(|accepted| (&accepted.sha256, &accepted.sha512));
+    let (mut accepted, mut sha512) = (Vec::new(), BTreeMap::new());
+    for (digest, longer) in usual.chain(others) {
+        let digest = digest.parse().ok()?;
+        accepted.push(digest);
+        if let Some(longer) = longer {
+            sha512.insert(digest, longer.parse().ok()?);
+        }
+    }
+    let tar_sha256 = match &written.tar_sha256 {
+        Some(digest) => Some(digest.parse().ok()?),
+        None => None,
+    };
+    Some(Source {
+        title: title.to_owned(),
+        places: std::iter::once(Place::Url(written.url.clone()))
+            .chain(mirrors)
+            .collect(),
+        accepted,
+        sha512,
+        tar_sha256,
+        insecure: written.insecure.clone(),
+        max_bytes: written.max_bytes,
+        strip: written.strip,
+    })
+}
+
+pub fn patroni(
+    manifests: &Manifests,
+    image: &Located<Image>,
+    architecture: Architecture,
+    problems: &mut Vec<Problem>,
+) -> Option<Patroni> {
+    let Some(manifest) = manifests.patronis.first() else {
+        if !manifests.has_unreadable_kind("patroni") {
+            let message = "the image wants Patroni, but there is no manifest of `kind: patroni`";
+            problems.push(image.problem_with_key("patroni", message));
+        }
+        return None;
+    };
+    let written = &manifest.value;
+    let python = manifests
+        .pythons
+        .iter()
+        .find(|python| python.value.name == written.python)?;
+    let mut distributions = Vec::new();
+    for (position, distribution) in written.distributions.iter().enumerate() {
+        let fits = |name: &Option<String>| name.as_ref().is_none_or(|name| name == architecture.name());
+        let Some(file) = distribution.files.iter().find(|file| fits(&file.architecture)) else {
+            let message = format!("{} has no file for {architecture}", distribution.name);
+            problems.push(manifest.problem(&format!("distributions[{position}].files"), message));
+            continue;
+        };
+        distributions.push(Distribution {
+            name: distribution.name.clone(),
+            version: distribution.version.clone(),
+            license: distribution.license.clone(),
+            file: file.file.clone(),
+            sha256: file.sha256.parse().ok()?,
+        });
+    }
+    let both = |one: &[String], other: &[String]| [one, other].concat();
+    Some(Patroni {
+        component: Component {
+            name: written.name.clone(),
+            version: written.version.clone(),
+            older_major: None,
+            license: written.license.clone(),
+            homepage: written.homepage.clone(),
+        },
+        directory: written.directory.clone(),
+        interpreter: python.value.interpreter.clone(),
+        packages: Packages {
+            build: both(&python.value.packages.build, &written.packages.build),
+            runtime: both(&python.value.packages.runtime, &written.packages.runtime),
+            dlopen: both(&python.value.packages.dlopen, &written.packages.dlopen),
+            dlopen_optional: both(
+                &python.value.packages.dlopen_optional,
+                &written.packages.dlopen_optional,
+            ),
+            programs: both(&python.value.packages.programs, &written.packages.programs),
+        },
+        distributions,
+        imports: written.imports.clone(),
+    })
+}
+
+/// The image's policy; where others are to build in the image, without what would keep them from it.
+pub fn prune(image: &Image, keep_build_packages: bool) -> Prune {
+    let mut prune = image.prune.clone();
+    prune.remove.retain(|removal| !image.prune.keep.contains(removal));
+    if image.jit {
+        // Functions are inlined from it.
+        prune.remove.retain(|removal| *removal != Removal::Bitcode);
+    }
+    if keep_build_packages {
+        prune
+            .remove
+            .retain(|removal| !matches!(removal, Removal::Development | Removal::StaticLibraries));
+    }
+    prune
+}
+
+pub fn directories(image: &Image) -> Vec<Directory> {
+    let directory = |written: &crate::manifest::image::Directory| {
+        let of_user = written
+            .owner
+            .as_ref()
+            .is_none_or(|owner| *owner == image.user.name);
+        Some(Directory {
+            path: written.path.clone(),
+            mode: value::mode(&written.mode).ok()?,
+            of_user,
+        })
+    };
+    image.directories.iter().filter_map(directory).collect()
+}
+
+/// The settings of the image and of its extensions; two that disagree are a problem.
+pub fn settings(
+    image: &Located<Image>,
+    selected: &[&Located<Written>],
+    preload: &preload::Preload,
+    problems: &mut Vec<Problem>,
+) -> Vec<Setting> {
+    let mut settings: BTreeMap<String, Setting> = BTreeMap::new();
+    let mut add = |name: &str, value: &str, wanted_by: &str| {
+        let setting = Setting {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            wanted_by: wanted_by.to_owned(),
+        };
+        settings.insert(name.to_owned(), setting)
+    };
+    for (list, libraries) in [
+        ("shared_preload_libraries", &preload.server),
+        ("session_preload_libraries", &preload.session),
+    ] {
+        if !libraries.is_empty() {
+            add(list, &libraries.join(","), "preload");
+        }
+    }
+    for extension in selected {
+        for (name, value) in &extension.value.settings {
+            if let Some(other) = add(name, value, &extension.value.name)
+                && other.value != *value
+                && other.wanted_by != "preload"
+                && !image.value.settings.contains_key(name)
+            {
+                let message = format!("`{}` wants `{name}` to be `{}`", other.wanted_by, other.value);
+                let help = "say in the image's `settings` which of the two it is";
+                problems.push(extension.problem(&format!("settings.{name}"), message).help(help));
+            }
+        }
+    }
+    // The image's author decides: these replace what extensions ask for.
+    for (name, value) in &image.value.settings {
+        add(name, value, "image");
+    }
+    settings.into_values().collect()
+}
