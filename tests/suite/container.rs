@@ -390,8 +390,9 @@ fn patroni_answers_and_its_environment_has_no_installer() {
         format!("patronictl version {version}")
     );
     let script = "find /opt/patroni \\( -iname 'pip*' -o -iname 'setuptools*' -o -name pkg_resources \\); \
-                  for module in pip setuptools wheel; do ! /opt/patroni/bin/python -c \"import $module\" 2>/dev/null || echo $module; done";
-    assert_eq!(image.run(&["bash", "-c", script]).ok(), "/usr/bin/bash");
+                  for module in sys pip setuptools wheel; do ! /opt/patroni/bin/python -c \"import $module\" 2>/dev/null || echo $module; done";
+    // The import of sys shows that this Python runs.
+    assert_eq!(image.run(&["bash", "-c", script]).ok(), "sys");
 }
 
 #[test]
