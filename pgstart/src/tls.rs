@@ -88,6 +88,11 @@ enum Match {
 }
 
 impl Pair {
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = [Some(&self.certificate), Some(&self.key), self.authority.as_ref()];
+        files.into_iter().flatten().map(PathBuf::as_path)
+    }
+
     fn read(&self) -> io::Result<Contents> {
         Ok(Contents {
             certificate: std::fs::read(&self.certificate)?,
@@ -322,40 +327,39 @@ struct Looked {
 }
 
 impl Seen {
+    /// Looks at each file by its path. At the first look none has changed.
     fn look(&mut self, pairs: &[Pair], others: &[PathBuf]) -> Looked {
-        let mut looked = Looked::default();
-        for pair in pairs {
-            let files = [Some(&pair.certificate), Some(&pair.key), pair.authority.as_ref()];
-            // All of them are looked at, also after one that has changed.
-            let changed = files
-                .into_iter()
-                .flatten()
-                .filter(|file| self.has_changed(file))
-                .count();
-            if changed > 0 {
-                looked.pairs.push(pair.copy.clone());
-            }
-        }
-        let changed = others.iter().filter(|file| self.has_changed(file)).count();
-        looked.others = changed > 0;
+        let of_pairs = pairs.iter().flat_map(Pair::files);
+        let stamps: BTreeMap<PathBuf, Stamp> = of_pairs
+            .chain(others.iter().map(PathBuf::as_path))
+            .map(|file| (file.to_owned(), stamp(file)))
+            .collect();
+        let has_changed = |file: &Path| {
+            let former = self.stamps.get(file);
+            former.is_some_and(|former| Some(former) != stamps.get(file))
+        };
+        let looked = Looked {
+            pairs: pairs
+                .iter()
+                .filter(|pair| pair.files().any(has_changed))
+                .map(|pair| pair.copy.clone())
+                .collect(),
+            others: others.iter().any(|file| has_changed(file)),
+        };
+        self.stamps = stamps;
         looked
     }
+}
 
-    /// Whether a file is another than at the last look, by its path. At the first look none is.
-    fn has_changed(&mut self, file: &Path) -> bool {
-        let stamp = std::fs::metadata(file).ok().map(|it| {
-            (
-                it.dev(),
-                it.ino(),
-                it.size(),
-                it.mtime(),
-                it.mtime_nsec(),
-                it.ctime(),
-                it.ctime_nsec(),
-            )
-        });
-        self.stamps
-            .insert(file.to_owned(), stamp)
-            .is_some_and(|former| former != stamp)
-    }
+fn stamp(file: &Path) -> Stamp {
+    let it = std::fs::metadata(file).ok()?;
+    Some((
+        it.dev(),
+        it.ino(),
+        it.size(),
+        it.mtime(),
+        it.mtime_nsec(),
+        it.ctime(),
+        it.ctime_nsec(),
+    ))
 }

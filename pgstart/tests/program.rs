@@ -372,14 +372,24 @@ fn tls(directory: &Path, arguments: &[&str]) -> Command {
     command
         .args(arguments)
         .env("POSTGRES_TLS_CERT_FILE", directory.join("tls.crt"))
-        .env("POSTGRES_TLS_KEY_FILE", directory.join("tls.key"));
+        .env("POSTGRES_TLS_KEY_FILE", directory.join("tls.key"))
+        .env("PATRONI_RESTAPI_CERTFILE", directory.join("tls.crt"))
+        .env("PATRONI_RESTAPI_KEYFILE", directory.join("tls.key"));
     command
 }
 
+/// Whether both copies, PostgreSQL's and that of Patroni's REST interface, are of the newest pair.
 fn is_served(directory: &Path, copies: &Path) -> bool {
-    ["crt", "key"].iter().all(|part| {
-        std::fs::read(directory.join(format!("new.{part}"))).ok()
-            == std::fs::read(copies.join(format!("server/tls.{part}"))).ok()
+    [
+        "server/tls.crt",
+        "server/tls.key",
+        "restapi/tls.crt",
+        "restapi/tls.key",
+    ]
+    .iter()
+    .all(|copy| {
+        let (_, part) = copy.rsplit_once('.').expect("it has an ending");
+        std::fs::read(directory.join(format!("new.{part}"))).ok() == std::fs::read(copies.join(copy)).ok()
     })
 }
 
@@ -427,7 +437,10 @@ fn a_pair_is_copied_when_its_parts_belong_together() {
     );
     assert_eq!(mode & 0o777, 0o600);
     let kept = std::fs::read_dir(copies.path()).expect("it is there").count();
-    assert_eq!(kept, 3, "the link, its directory, and the one before");
+    assert_eq!(
+        kept, 6,
+        "for each pair the link, its directory, and the one before"
+    );
 }
 
 #[test]

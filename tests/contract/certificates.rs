@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::container::{Container, DATA, PASSWORD, Volume, docker};
 use super::needs::needs_image;
-use super::patroni::Cluster;
+use super::patroni::{Cluster, REPLICATES};
 
 /// A directory of certificates as Kubernetes mounts a secret: links to a directory behind a link, all of it root's.
 struct Secret(Volume);
@@ -102,12 +102,13 @@ fn replaced_certificates_are_served_under_patroni() {
     secret.exchange("first");
     let member = cluster.add(&[
         &secret.mounted(),
-        "--env=PATRONI_REPLICATION_PASSWORD=repl",
+        REPLICATES,
         "--env=POSTGRES_TLS_CERT_FILE=/tls/tls.crt",
         "--env=POSTGRES_TLS_KEY_FILE=/tls/tls.key",
         "--env=PATRONI_RESTAPI_CERTFILE=/tls/tls.crt",
         "--env=PATRONI_RESTAPI_KEYFILE=/tls/tls.key",
     ]);
+    cluster.wait_for(member, "Leader\trunning");
     let member = &cluster.members[member];
     for name in ["first", "second"] {
         if name == "second" {
