@@ -57,6 +57,7 @@ ARG PGSETUP_OPTIONS=
 # names. Later layers have the day they are made on, unless BuildKit rewrites it (`rewrite-timestamp`).
 ARG SOURCE_DATE_EPOCH
 # One layer: what is removed in it was never in the image. Compiling happens on a mount, because an overlay is slow.
+# Programs that the official image has are links to files of the last stage, made here so that the receipt has them.
 RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/run/pgsetup \
     --mount=type=bind,source=manifests,target=/manifests \
     --mount=type=bind,from=vendor,source=/vendor,target=/vendor \
@@ -68,11 +69,19 @@ RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/run/pgsetup \
     --mount=type=secret,id=artifact-cache,target=/run/artifact-cache \
     if [ -s /run/ca-certificates.pem ]; then export SSL_CERT_FILE=/run/ca-certificates.pem; fi && \
     if [ -s /run/artifact-cache ]; then auth="--artifact-cache-auth /run/artifact-cache"; fi && \
+    ln --symbolic --force /entrypoint.sh /usr/local/bin/docker-entrypoint.sh && \
+    ln --symbolic --force /opt/container/entrypoint.d/scripts/gosu.sh /usr/local/bin/gosu && \
     /run/pgsetup install /manifests ${ARTIFACT_CACHE:+--artifact-cache "$ARTIFACT_CACHE" ${auth:-}} --vendor /vendor --pg "$PG" --previous "$PREVIOUS" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
 
 FROM setup AS runtime
-# The official image's page names the sample without the major.
-RUN ln --symbolic "$PG_MAJOR/postgresql.conf.sample" /usr/share/postgresql/postgresql.conf.sample
+# As whom a container starts: postgres, or root as the official image does, which gives directories to postgres, reads root's secrets, and steps
+# down for good before any program of PostgreSQL runs.
+ARG START=postgres
+# The official image's page names the sample without the major. Login shells, cron and `env -i` look for programs in /usr/bin.
+RUN ln --symbolic "$PG_MAJOR/postgresql.conf.sample" /usr/share/postgresql/postgresql.conf.sample && \
+    for program in "/usr/lib/postgresql/$PG_MAJOR/bin"/* /opt/patroni/bin/patroni*; do \
+        if [ -x "$program" ] && [ ! -e "/usr/bin/${program##*/}" ]; then ln --symbolic "$program" /usr/bin/; fi; \
+    done
 # Under the name of postgres it is how Patroni starts its servers.
 COPY --from=pgsetup --chmod=0755 /pgstart /opt/container/bin/pgstart
 RUN ln --symbolic pgstart /opt/container/bin/postgres
@@ -85,6 +94,6 @@ STOPSIGNAL SIGTERM
 # because an engine has no word for "not yet". So neither the time-out nor the start period has to be as long as the work.
 HEALTHCHECK --interval=30s --timeout=24h --start-period=24h --retries=2 \
     CMD ["/opt/container/entrypoint.d/scripts/runtime/healthcheck.sh", "--wait"]
-USER postgres
+USER ${START}
 ENTRYPOINT ["/entrypoint.sh"]
 CMD ["postgres"]

@@ -10,12 +10,12 @@ target := $(shell uname -m)-unknown-linux-gnu
 static := RUSTFLAGS="-C target-feature=+crt-static"
 scripts := $(shell find entrypoint.d tools benches tests cluster fuzz/run.sh -name '*.sh' 2>/dev/null) .ci/run
 
-export PG PREVIOUS JIT EXTENSIONS MANIFESTS VENDOR IMAGE BASE IMAGES COUNT CYCLES SEED LIMIT KINDS KEEP RESUME
+export PG PREVIOUS JIT EXTENSIONS START MANIFESTS VENDOR IMAGE BASE IMAGES COUNT CYCLES SEED LIMIT KINDS KEEP RESUME
 
 .PHONY: help
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\n  PG=17  PREVIOUS=16 (to upgrade from)  JIT=1  EXTENSIONS="citus pgvector"  VENDOR=DIR (archives at hand)\n  MANIFESTS=examples/minimal  IMAGE=NAME  BASE=debian:bookworm\n'
+	@printf '\n  PG=17  PREVIOUS=16 (to upgrade from)  JIT=1  EXTENSIONS="citus pgvector"  VENDOR=DIR (archives at hand)\n  START=root (the tag 18-root)  MANIFESTS=examples/minimal  IMAGE=NAME  BASE=debian:bookworm\n'
 
 .PHONY: pgsetup
 pgsetup: ## Compile the static binaries to dist/pgsetup and dist/pgstart

@@ -46,7 +46,10 @@ _main() {
     patroniyes) explain_patroni "$@" ;;
     upgradeyes) explain_upgrade "$@" ;;
     otheryes) explain_other "$@" ;;
-    *) run_command "$@" ;;
+    *)
+      make_volume_private
+      run_command "$@"
+      ;;
   esac
 }
 
@@ -103,6 +106,7 @@ run_standalone() {
   # Until stop_on_problems, mistakes are collected: everything wrong is known before anything has been changed, owners included.
   collect_problems
   docker_setup_env
+  step_down_if_blind "$@"
   check_standalone "${@:2}"
   stop_on_problems
   docker_create_db_directories
@@ -166,6 +170,7 @@ run_patroni() {
   collect_problems
   read_environment
   read_patroni_environment "$@"
+  step_down_if_blind "$@"
   check_patroni "$@"
   stop_on_problems
   docker_create_db_directories
@@ -196,6 +201,7 @@ run_upgrade() {
   collect_problems
   read_environment
   read_upgrade_options "${@:2}"
+  step_down_if_blind "$@"
   check_upgrade
   stop_on_problems
   docker_create_db_directories

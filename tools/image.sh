@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Builds the image. The Makefile passes PG, PREVIOUS, JIT, EXTENSIONS, VENDOR, IMAGE, BASE and MANIFESTS.
+# Builds the image. The Makefile passes PG, PREVIOUS, JIT, EXTENSIONS, START, VENDOR, IMAGE, BASE and MANIFESTS.
 set -Eeuo pipefail
 
-readonly pg="${PG:-18}" extensions="${EXTENSIONS:-}" base="${BASE:-debian:bookworm}"
+readonly pg="${PG:-18}" extensions="${EXTENSIONS:-}" base="${BASE:-debian:bookworm}" start="${START:-postgres}"
 readonly vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly directory
 manifests="$(readlink --canonicalize "${MANIFESTS:-$directory/manifests}")"
 name="$([[ -n "${MANIFESTS:-}" ]] && basename "$manifests" || printf 'postgresql')"
-readonly manifests image="${IMAGE:-pgsetup/$name:$pg}"
+tag="$pg$([[ "$start" != root ]] || printf -- '-root')"
+readonly manifests image="${IMAGE:-pgsetup/$name:$tag}"
 
 # usage: context     writes the build context to standard output, as tar
 # The manifests and the archives may be outside of the project, so the context has them under the names `manifests` and
@@ -29,6 +30,7 @@ build() {
   local -a options=(
     --tag "$image" --build-arg "BASE=$base" --build-arg PGSETUP=prebuilt
     --build-arg "PG=$pg" --build-arg "PG_MAJOR=${pg%%-*}" --build-arg "EXTENSIONS=$extensions" --build-arg "PREVIOUS=${PREVIOUS:-}"
+    --build-arg "START=$start"
     --build-arg "PGSETUP_OPTIONS=--skip-unavailable${JIT:+ --jit}"
   )
   # A proxy of this machine is the build's, too; docker keeps these out of the image.
@@ -56,6 +58,10 @@ summary() {
 }
 
 main() {
+  if [[ "$start" != @(postgres|root) ]]; then
+    printf 'START=%s: expected postgres, or root for an image that starts as the official one does\n' "$start" >&2
+    return 2
+  fi
   if [[ -n "${VENDOR:-}" && ! -d "$VENDOR" ]]; then
     printf 'VENDOR=%s: there is no such directory\n' "$VENDOR" >&2
     return 2

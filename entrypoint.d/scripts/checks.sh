@@ -16,13 +16,14 @@ check_standalone() {
   check_tls
   check_without_patroni
   check_citus_node "$settings"
+  check_log_directory "$settings"
   data_directory_state
   case "$REPLY" in
     absent)
       check_place
       check_initialisation "$@"
       ;;
-    foreign) problem "$PGDATA is not empty and holds no PostgreSQL cluster (PG_VERSION is missing or empty); it is left as it is" ;;
+    foreign) check_foreign ;;
     incomplete) check_incomplete "$@" ;;
     complete) check_locales_of_cluster "$settings" ;;
   esac
@@ -110,21 +111,77 @@ docker_error_old_databases() {
 # usage: check_access
 # A directory of someone else's is the commonest trouble with volumes, and PostgreSQL's own message comes late.
 check_access() {
+  if is_hidden "$PGDATA"; then
+    problem "$PGDATA cannot be looked into by uid $(id -u), and may hold a cluster: $REPLY_HIDDEN belongs to uid $(stat --format=%u "$REPLY_HIDDEN") (mode $(stat --format=%a "$REPLY_HIDDEN")). Nothing was changed.
+Start with \`--user $(stat --format=%u:%g "$REPLY_HIDDEN")\` if that user has made the data. $(root_advice)"
+    return 0
+  fi
   if [[ ! -d "$PGDATA" ]]; then
     check_place_for_directory
     return 0
   fi
+  if [[ -s "$PGDATA/PG_VERSION" && ! -r "$PGDATA/PG_VERSION" ]]; then
+    problem "$PGDATA holds a cluster whose files uid $(id -u) cannot read: PG_VERSION belongs to uid $(stat --format=%u "$PGDATA/PG_VERSION") (mode $(stat --format=%a "$PGDATA/PG_VERSION")). Nothing was changed.
+$(root_advice)"
+    return 0
+  fi
   if [[ -r "$PGDATA" && -w "$PGDATA" && -x "$PGDATA" ]]; then
     ((EUID == 0)) || [[ -O "$PGDATA" ]] || problem "$PGDATA belongs to uid $(stat --format=%u "$PGDATA"), and PostgreSQL insists that uid $(id -u), as which it is to run, owns its data directory.
-Give the directory to uid $(id -u), start with --user root once, and its owner is corrected, or set PGDATA to a directory below it, which is then made."
+Give the directory to uid $(id -u), or set PGDATA to a directory below it, which is then made. $(root_advice)"
     return 0
   fi
   if is_read_only "$PGDATA"; then
     problem "$PGDATA is on a file system that is mounted read-only: mount the volume without \`:ro\`"
   else
     problem "$PGDATA belongs to uid $(stat --format=%u "$PGDATA") (mode $(stat --format=%a "$PGDATA")) and cannot be used by uid $(id -u).
-Give the volume to uid $(id -u) (a tmpfs is given by \`:uid=$(id -u)\`), or start with --user root once, and its owner is corrected."
+Give the volume to uid $(id -u) (a tmpfs is given by \`:uid=$(id -u)\`). $(root_advice)"
   fi
+}
+
+# usage: root_advice
+# What serves a directory or a secret that is not the own user's.
+root_advice() {
+  printf 'The tag \x60%s-root\x60 of this image, which starts as root like the official image, serves it as it is; so does one start with --user root.' "$PG_MAJOR"
+}
+
+# usage: check_root
+# Whether root can become postgres. What it may not do besides does not matter where nothing has to be done.
+check_root() {
+  ((EUID == 0)) || return 0
+  { has_capability 6 && has_capability 7; } ||
+    problem "started as root without the capabilities SETGID and SETUID, with which it would become postgres.
+Add them (--cap-add SETGID --cap-add SETUID), or start as postgres: --user postgres."
+}
+
+# usage: check_foreign
+# A directory with something else in it. A cluster may be one or two levels below, where other images have it.
+check_foreign() {
+  local found
+  clusters_below
+  if ((${#REPLY_CLUSTERS[@]} == 0)); then
+    problem "$PGDATA is not empty and holds no PostgreSQL cluster (PG_VERSION is missing or empty); it is left as it is"
+    return 0
+  fi
+  found="${REPLY_CLUSTERS[0]}"
+  if is_hidden "$found"; then
+    problem "$PGDATA holds no PostgreSQL cluster itself, and $found below it, which may be one, cannot be looked into by uid $(id -u): it belongs to uid $(stat --format=%u "$found"). Nothing was changed.
+$(root_advice)"
+    return 0
+  fi
+  problem "$PGDATA holds no PostgreSQL cluster itself, and there is one below it, of PostgreSQL $(<"$found/PG_VERSION"), in $found. Nothing was changed.
+Set PGDATA=$found to use that one$( ((${#REPLY_CLUSTERS[@]} == 1)) || printf ' (others are in: %s)' "${REPLY_CLUSTERS[*]:1}")."
+}
+
+# usage: clusters_below
+# Sets REPLY_CLUSTERS to what are clusters, or cannot be looked into, one or two levels below PGDATA: \`data\`, \`pgdata\`, \`17/main\`, \`18/docker\`.
+clusters_below() {
+  local directory
+  REPLY_CLUSTERS=()
+  for directory in "$PGDATA"/*/ "$PGDATA"/*/*/; do
+    directory="${directory%/}"
+    [[ -s "$directory/PG_VERSION" && -e "$directory/global" ]] || is_hidden "$directory" || continue
+    REPLY_CLUSTERS+=("$directory")
+  done
 }
 
 # usage: is_read_only DIRECTORY
@@ -140,7 +197,7 @@ check_major_version() {
     check_no_upgrade
     return 0
   fi
-  [[ -s "$PGDATA/PG_VERSION" ]] || return 0
+  [[ -s "$PGDATA/PG_VERSION" && -r "$PGDATA/PG_VERSION" ]] || return 0
   found="$(<"$PGDATA/PG_VERSION")"
   [[ "$found" != "$PG_MAJOR" ]] || return 0
   if [[ ! "$found" =~ ^[0-9]+(\.[0-9]+)?$ ]]; then
@@ -169,7 +226,7 @@ check_place() {
   local above
   passed_by_clusters
   if ((${#REPLY_CLUSTERS[@]})); then
-    problem "$PGDATA is empty, and ${REPLY_CLUSTERS[0]} holds a cluster, as the official image has it. Nothing was changed.
+    problem "$PGDATA is empty, and ${REPLY_CLUSTERS[0]} holds a cluster of PostgreSQL $(cat "${REPLY_CLUSTERS[0]}/PG_VERSION"). Nothing was changed.
 Set PGDATA=${REPLY_CLUSTERS[0]} to use that one, or another PGDATA than $PGDATA for a new one."
     return 0
   fi
@@ -179,14 +236,17 @@ Mount yours at $PGDATA, or set PGDATA to another directory below $above."
 }
 
 # usage: passed_by_clusters
-# Sets REPLY_CLUSTERS to the clusters beside an empty PGDATA.
+# Sets REPLY_CLUSTERS to the clusters that an initialisation of an empty PGDATA would pass by: PGDATA is in the directory of one, or one is beside
+# it where the official image has it, up to 17 or from 18 on.
 passed_by_clusters() {
-  local found
+  local found above="${PGDATA%/*}"
   REPLY_CLUSTERS=()
   data_directory_state
   [[ "$REPLY" == absent ]] || return 0
-  for found in "$(dirname "$PGDATA")"/*/docker/PG_VERSION; do
-    [[ ! -s "$found" ]] || REPLY_CLUSTERS+=("${found%/PG_VERSION}")
+  local -a places=("$above" "$above"/*/docker)
+  [[ "$PGDATA" != */+([0-9])/docker ]] || places=("${above%/*}" "${above%/*}/data" "${above%/*}"/*/docker)
+  for found in "${places[@]}"; do
+    [[ ! -s "$found/PG_VERSION" || ! -e "$found/global" ]] || REPLY_CLUSTERS+=("$found")
   done
 }
 
@@ -204,7 +264,11 @@ is_unnamed_volume_below() {
 check_place_for_directory() {
   local above
   above="$(dirname "$PGDATA")"
+  if [[ -e "$PGDATA" || -L "$PGDATA" ]]; then
+    problem "$PGDATA is not a directory: expected the data directory, or nothing, in whose place one is made"
+    return 0
+  fi
   while [[ ! -e "$above" ]]; do above="$(dirname "$above")"; done
   [[ -d "$above" && -w "$above" && -x "$above" ]] || problem "$PGDATA cannot be made by uid $(id -u): $above belongs to uid $(stat --format=%u "$above") (mode $(stat --format=%a "$above")).
-Give $above to uid $(id -u), or start with --user root once, and the directory is made and given to postgres."
+Give $above to uid $(id -u), and the directory is made. $(root_advice)"
 }

@@ -24,12 +24,50 @@ resolve_data_directory() {
 }
 
 # usage: place_data_directory
-# PostgreSQL insists on owning its data directory. A volume of someone else's that may be written to, as OpenShift gives it to an arbitrary
-# uid, cannot be one, but a directory in it can: PGDATA becomes its `pgdata`, if nothing else is there. The same answer comes at each start,
-# and to root, who would otherwise see a directory that is not empty.
+# Sets PGDATA to where the data really are. The same answer comes at each start, and to root, who would otherwise see a directory that is not empty.
 place_data_directory() {
-  local entry
   [[ -d "${PGDATA:-}" && ! -e "$PGDATA/PG_VERSION" ]] || return 0
+  place_in_volume_above
+  place_below
+}
+
+# usage: place_in_volume_above
+# The official image of PostgreSQL 18 has its volume at /var/lib/postgresql and the data in MAJOR/docker below it. Whoever mounts a volume there
+# finds them in the same place, unless the image's own data directory is used.
+place_in_volume_above() {
+  local docker="/var/lib/postgresql/${PG_MAJOR:-}/docker" line above='' own=''
+  local -a fields
+  [[ "$PGDATA" == /var/lib/postgresql/data && ! -e "$PGDATA/.initialising" && ! -e "$PGDATA/pgdata" ]] || return 0
+  if [[ ! -e "$docker/PG_VERSION" && ! -e "$docker/.initialising" ]]; then
+    # proc(5), mountinfo. A volume without a name is one that the engine has made for the image's VOLUME, and named by 64 digits.
+    while read -r line; do
+      read -r -a fields <<<"$line"
+      case "${fields[4]}" in
+        /var/lib/postgresql) above=yes ;;
+        /var/lib/postgresql/data) own="${fields[3]}" ;;
+      esac
+    done </proc/self/mountinfo
+    [[ -n "$above" && "$own" =~ /[0-9a-f]{64}/_data$ ]] || return 0
+    is_empty_directory "$PGDATA" || return 0
+  fi
+  export PGDATA="$docker"
+}
+
+# usage: is_empty_directory DIRECTORY
+# lost+found is the file system's.
+is_empty_directory() {
+  local entry
+  for entry in "$1"/* "$1"/.[!.]* "$1"/..?*; do
+    [[ "${entry##*/}" == lost+found || ! -e "$entry" && ! -L "$entry" ]] || return 1
+  done
+}
+
+# usage: place_below
+# PostgreSQL insists on owning its data directory. A volume of someone else's that may be written to, as OpenShift gives it to an arbitrary
+# uid, cannot be one, but a directory in it can: PGDATA becomes its `pgdata`, if nothing else is there.
+place_below() {
+  local entry
+  [[ -d "$PGDATA" ]] || return 0
   if ((EUID == 0)) || [[ -O "$PGDATA" || ! -w "$PGDATA" || ! -x "$PGDATA" ]]; then
     [[ -e "$PGDATA/pgdata/PG_VERSION" || -e "$PGDATA/pgdata/.initialising" ]] || return 0
   fi
@@ -86,29 +124,37 @@ remember_start() {
   read -r host </proc/sys/kernel/hostname
   rm --force "$REPLY/.health"
   printf '%s %s\n' "$host" "$1" >"$REPLY/.health"
-  # The directory is sticky, and this start goes on as postgres.
-  ((EUID != 0)) || chown postgres:postgres "$REPLY/.health" 2>/dev/null || true
+  # The directory is sticky, and this start goes on as postgres, who could not replace a file of root's.
+  ((EUID != 0)) || chown postgres:postgres "$REPLY/.health" 2>/dev/null || rm --force "$REPLY/.health"
 }
 
 # usage: data_directory_state
-# Sets REPLY: absent (nothing there), incomplete (an initialisation did not end), upgrading (an upgrade did not end), foreign (files that are no cluster), or complete.
+# Sets REPLY: absent (nothing there), unreadable (nobody knows what is there), incomplete (an initialisation did not end), upgrading (an upgrade did
+# not end), foreign (files that are no cluster), or complete.
 data_directory_state() {
-  local -a entries=()
-  local marker
   initialising_marker
-  marker="$REPLY"
-  mapfile -t entries < <(find "$PGDATA" -mindepth 1 -maxdepth 1 ! -name lost+found -printf '%f\n' 2>/dev/null)
-  if [[ -e "$marker" ]]; then
+  if is_hidden "$PGDATA"; then
+    REPLY=unreadable
+  elif [[ -e "$REPLY" ]]; then
     REPLY=incomplete
   elif upgrade_is_unfinished; then
     REPLY=upgrading
   elif [[ -s "$PGDATA/PG_VERSION" ]]; then
     REPLY=complete
-  elif ((${#entries[@]})); then
-    REPLY=foreign
-  else
+    [[ -r "$PGDATA/PG_VERSION" ]] || REPLY=unreadable
+  elif [[ ! -d "$PGDATA" ]] || is_empty_directory "$PGDATA"; then
     REPLY=absent
+  else
+    REPLY=foreign
   fi
+}
+
+# usage: is_hidden PATH
+# Whether this user cannot tell what is at PATH, a directory or nothing: it may not be looked into, or one above it. Sets REPLY_HIDDEN to that one.
+is_hidden() {
+  REPLY_HIDDEN="$1"
+  while [[ ! -e "$REPLY_HIDDEN" && "$REPLY_HIDDEN" == ?*/* ]]; do REPLY_HIDDEN="${REPLY_HIDDEN%/*}"; done
+  [[ -d "$REPLY_HIDDEN" && ! -x "$REPLY_HIDDEN" || "$REPLY_HIDDEN" == "$1" && -d "$1" && ! -r "$1" ]]
 }
 
 # usage: settle_data_directory
@@ -119,7 +165,18 @@ settle_data_directory() {
   given="${PGDATA:-}"
   place_data_directory
   [[ "${PGDATA:-}" == "$given" ]] ||
-    say "$given belongs to uid $(stat --format=%u "$given"), and PostgreSQL insists on owning its data directory: it is $PGDATA"
+    say "the data directory is $PGDATA: $(placement_reason "$given")"
+}
+
+# usage: placement_reason GIVEN
+placement_reason() {
+  if [[ "$PGDATA" == "$1"/* && -s "$PGDATA/PG_VERSION" ]]; then
+    printf 'there is a cluster in it, and nothing else in %s' "$1"
+  elif [[ "$PGDATA" == "$1"/* ]]; then
+    printf '%s belongs to uid %s, and PostgreSQL insists on owning its data directory' "$1" "$(stat --format=%u "$1")"
+  else
+    printf '%s is empty, and the volume is mounted above it, as the official image has it' "$1"
+  fi
 }
 
 # usage: is_claimed
@@ -145,45 +202,91 @@ claim_data_directory() {
 }
 
 # usage: docker_create_db_directories
-# Makes the directories that a server needs, and as root gives them to postgres.
-# A mode or an owner that cannot be set is not fatal: on some volumes it cannot be, and PostgreSQL says by itself what it minds.
+# Makes the directories that a server needs, and as root gives them to postgres. What cannot be made or given is no reason to stop: on some volumes
+# owner and mode cannot be set, a read-only root has no place for sockets, and the checks after stepping down say what is missing.
 docker_create_db_directories() {
-  local directory wal
+  local wal
   mkdir --parents "$PGDATA" || die "cannot create $PGDATA as uid $(id -u)"
-  # 0750 is initdb's --allow-group-access, which is the owner's choice to keep.
-  [[ "$(stat --format=%a "$PGDATA")" == @(700|750) ]] || chmod 0700 "$PGDATA" 2>/dev/null || true
+  make_private "$PGDATA"
   wal_directory
   wal="$REPLY"
   if [[ -n "$wal" ]]; then
     mkdir --parents "$wal" || die "cannot create the directory of the write-ahead log, $wal, as uid $(id -u)"
-    [[ "$(stat --format=%a "$wal")" == @(700|750) ]] || chmod 0700 "$wal" 2>/dev/null || true
+    make_private "$wal"
   fi
-  if ((EUID == 0)); then
-    mkdir --parents /var/run/postgresql
-    for directory in "$PGDATA" "$wal" /var/run/postgresql; do
-      give_to_postgres "$directory"
-    done
-    # The directory and not what is in it: log files may be of another user, who reads them.
-    [[ "${POSTGRES_LOG:-}" != file ]] || chown postgres:postgres /var/log/postgresql
+  # It is gone where a tmpfs is mounted at /run.
+  [[ -d /var/run/postgresql ]] || { mkdir /var/run/postgresql && chmod 3777 /var/run/postgresql; } 2>/dev/null || true
+  ((EUID == 0)) || return 0
+  give_to_postgres "$PGDATA"
+  [[ -z "$wal" ]] || give_to_postgres "$wal"
+  give_to_postgres /var/run/postgresql
+  # Directories above PGDATA that were made for it, as MAJOR/docker in a volume of the official image's.
+  if [[ -O "${PGDATA%/*}" && "${PGDATA%/*}" == /var/lib/postgresql/?* ]]; then
+    chown postgres:postgres "${PGDATA%/*}" 2>/dev/null || true
   fi
+  # The directory and not what is in it: log files may be of another user, who reads them.
+  [[ "${POSTGRES_LOG:-}" != file || ! -O /var/log/postgresql ]] || chown postgres:postgres /var/log/postgresql ||
+    warn "cannot give /var/log/postgresql to postgres"
+}
+
+# usage: make_private DIRECTORY
+# 0750 is initdb's --allow-group-access, which is the owner's choice to keep.
+make_private() {
+  [[ "$(stat --format=%a "$1")" == @(700|750) ]] || chmod 0700 "$1" 2>/dev/null || true
+}
+
+# usage: make_volume_private
+# The image's own data directory is open to all and sticky, as in the official image, so that a tmpfs over it and any uid can be served. A volume
+# copies that; from the first start on, whatever is run, it is postgres's alone.
+make_volume_private() {
+  [[ ! -k "${PGDATA:-}" || ! -O "$PGDATA" ]] || chmod 0700 "$PGDATA" 2>/dev/null || true
 }
 
 # usage: give_to_postgres DIRECTORY
-# Only what is not postgres's yet, and never configuration, which may be mounted from the host: a recursive chown of a large database would take minutes at each start.
+# Only what is not postgres's yet, and never configuration, which may be mounted from the host: a recursive chown of a large database would take
+# minutes at each start. What root itself may not look into, without the capability for it, is postgres's or is left to the checks.
 give_to_postgres() {
   [[ -d "$1" ]] || return 0
+  if is_hidden "$1"; then
+    [[ "$(stat --format=%U "$1")" == postgres ]] || chown postgres:postgres "$1" || warn "cannot give $1 to postgres"
+    return 0
+  fi
   find "$1" ! -user postgres -exec chown --no-dereference postgres:postgres {} + || warn "cannot give $1 to postgres"
 }
 
+# usage: has_capability NUMBER
+# Whether this process has it, by its number in linux/capability.h.
+has_capability() {
+  local name value
+  while read -r name value; do
+    [[ "$name" != CapEff: ]] || { (((16#$value >> $1) & 1)) && return 0; }
+  done </proc/self/status
+  return 1
+}
+
 # usage: step_down COMMAND [ARG...]
-# As root: runs the entrypoint again as postgres, without capabilities. The environment has been read by now, so a secret that only
-# root can read still arrives.
+# As root: runs the entrypoint again as postgres, without capabilities and without a way to get any. The environment has been read by now, so a
+# secret that only root can read still arrives.
 step_down() {
   ((EUID == 0)) || return 0
+  local -a drop=(--inh-caps=-all --no-new-privs)
+  # SETPCAP. Without it the bounding set stays, and nothing can be taken from it: no_new_privs is for good.
+  ! has_capability 8 || drop+=(--bounding-set=-all)
   HOME="$(getent passwd postgres | cut --delimiter=: --fields=6)"
   export HOME
   # shellcheck disable=SC2154  # set by load_functions
-  exec setpriv --reuid=postgres --regid=postgres --init-groups --inh-caps=-all -- "$container_entrypoint" "$@"
+  exec setpriv --reuid=postgres --regid=postgres --init-groups "${drop[@]}" -- "$container_entrypoint" "$@"
+}
+
+# usage: step_down_if_blind COMMAND [ARG...]
+# Root without the capability DAC_OVERRIDE sees nothing of a directory of postgres's, so that postgres has to look.
+step_down_if_blind() {
+  ((EUID == 0)) || return 0
+  check_root
+  stop_on_problems
+  is_hidden "$PGDATA" || return 0
+  docker_create_db_directories
+  step_down "$@"
 }
 
 # usage: ensure_passwd_entry

@@ -29,7 +29,7 @@ value_from_file() {
   if [[ -d "$2" ]]; then
     problem "$1_FILE is '$2', which is a directory; an engine makes one where the file to mount does not exist"
   elif [[ ! -r "$2" ]]; then
-    problem "$1_FILE is '$2', which does not exist or cannot be read by uid $(id -u)"
+    problem "$(unreadable_value_file "$1_FILE" "$2")"
   # Ends at a zero byte or, failing, at the end of the file.
   elif IFS= read -r -d '' REPLY <"$2"; then
     problem "$1_FILE is '$2', which contains a zero byte; a variable cannot, and it is mostly a file in UTF-16"
@@ -38,6 +38,16 @@ value_from_file() {
   [[ -f "$2" && -r "$2" ]] || return 0
   # shellcheck disable=SC2034  # for whoever finds the value missing
   [[ -n "$REPLY" ]] || empty_files["$1"]="$2"
+}
+
+# usage: unreadable_value_file VARIABLE FILE
+unreadable_value_file() {
+  if [[ ! -e "$2" ]]; then
+    printf "%s is '%s', which does not exist or is in a directory that uid %s cannot look into" "$1" "$2" "$(id -u)"
+  else
+    printf "%s is '%s', which cannot be read by uid %s: it belongs to uid %s (mode %s).\n%s" "$1" "$2" "$(id -u)" \
+      "$(stat --dereference --format=%u "$2")" "$(stat --dereference --format=%a "$2")" "$(root_advice)"
+  fi
 }
 
 # usage: one_of VARIABLE DEFAULT ALLOWED...

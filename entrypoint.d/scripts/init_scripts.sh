@@ -13,7 +13,7 @@ user_scripts() {
 # usage: check_user_scripts
 # Finds what would fail half-way while there is still nothing to be left half-made.
 check_user_scripts() {
-  local file program
+  local file
   [[ -e /docker-entrypoint-initdb.d ]] || return 0
   if [[ ! -r /docker-entrypoint-initdb.d || ! -x /docker-entrypoint-initdb.d ]]; then
     problem "/docker-entrypoint-initdb.d cannot be read by uid $(id -u)"
@@ -21,16 +21,72 @@ check_user_scripts() {
   fi
   user_scripts
   for file in "${user_script_files[@]}"; do
-    case "$file" in
-      *.sh | *.sql) program=true ;;
-      *.sql.gz) program=gunzip ;;
-      *.sql.xz) program=xzcat ;;
-      *.sql.zst) program=zstd ;;
-      *) continue ;;
-    esac
-    [[ -r "$file" ]] || problem "$file cannot be read by uid $(id -u)"
-    command -v "$program" >/dev/null || problem "$file needs $program, which this image does not have"
+    [[ "$file" != *.@(sh|sql|sql.gz|sql.xz|sql.zst) ]] || check_user_script "$file"
   done
+}
+
+# usage: check_user_script FILE
+check_user_script() {
+  if [[ -L "$1" && ! -e "$1" ]]; then
+    problem "$1 is a link to $(readlink "$1"), which does not exist in the container"
+  elif [[ -d "$1" ]]; then
+    problem "$1 is a directory. An engine makes one where the file to mount does not exist on its side: correct the name of that file, and remove the directory there."
+  elif [[ ! -r "$1" ]]; then
+    problem "$1 cannot be read by uid $(id -u)"
+  else
+    case "$1" in
+      *.sh) check_shell_script "$1" ;;
+      *.gz) check_compressed "$1" gunzip gzip 1f8b ;;
+      *.xz) check_compressed "$1" xzcat xz fd377a585a00 ;;
+      *.zst) check_compressed "$1" zstd zstd 28b52ffd 5?2a4d18 ;;
+    esac
+  fi
+}
+
+# usage: check_shell_script FILE
+# An executable file is started by the kernel, which takes the end of a Windows line for part of the interpreter's name. A file that is sourced
+# would fail at its first command that has one.
+check_shell_script() {
+  local line='' rest program
+  IFS= read -r line <"$1" 2>/dev/null || true
+  if [[ "$line" == *$'\r' ]]; then
+    problem "$1 has the line ends of Windows (CRLF), with which it cannot run: convert it, by \`dos2unix\` or \`sed --in-place 's/\\r\$//'\`."
+    return 0
+  fi
+  [[ -x "$1" && "$line" == '#!'* ]] || return 0
+  read -r program rest <<<"${line#??}"
+  if [[ "$program" == */env ]]; then
+    program="$(env_program "$rest")"
+  fi
+  type -P -- "$program" >/dev/null ||
+    problem "$1 is to be run by '$program', as its first line says, and this image does not have it: install it in an image of your own, or name another interpreter"
+}
+
+# usage: env_program ARGUMENTS
+# Prints the program that env(1) would run: the first word that is neither an option nor an assignment.
+env_program() {
+  local -a words
+  local word
+  read -r -a words <<<"$1"
+  for word in "${words[@]}"; do
+    word="${word#-S}"
+    [[ -z "$word" || "$word" == -* || "$word" == *=* ]] || break
+  done
+  printf '%s\n' "$word"
+}
+
+# usage: check_compressed FILE PROGRAM FORMAT MAGIC...
+# Only the first bytes are looked at: all of a dump would take as long as loading it.
+check_compressed() {
+  local file="$1" program="$2" format="$3" magic found
+  shift 3
+  type -P "$program" >/dev/null || problem "$file needs $program, which this image does not have"
+  found="$(od --address-radix=n --format=x1 --read-bytes=6 "$file")"
+  for magic; do
+    # shellcheck disable=SC2053  # a pattern
+    if [[ "${found// /}" == $magic* ]]; then return 0; fi
+  done
+  problem "$file is not compressed by $format: expected a file that \`$format --test\` takes. Compress it, or give it a name that ends with .sql."
 }
 
 # usage: docker_process_init_files [FILE...]
@@ -106,8 +162,8 @@ name_quoted_user() {
 }
 
 # usage: docker_temp_server_start [postgres] [POSTGRES_ARG...]
-# Returns when the server accepts connections; exports what libpq needs to reach it. The usual directories are named as well: a script may
-# stop the server and start it by `pg_ctl start`, and then the socket is there.
+# Returns when the server accepts connections; exports what libpq needs to reach it. The usual directories are named as well, for a script that
+# starts a server of its own there.
 docker_temp_server_start() {
   [[ "${1:-}" != postgres ]] || shift
   local deadline=$((SECONDS + ${PGCTLTIMEOUT:-60}))
@@ -117,6 +173,7 @@ docker_temp_server_start() {
   export PGHOST="$temporary_socket,/var/run/postgresql,/tmp" PGPORT="${PGPORT:-5432}" PGPASSWORD="${PGPASSWORD:-$POSTGRES_PASSWORD}"
   unset PGHOSTADDR PGSERVICE
   ensure_layers "$@"
+  keep_private
   server_command "$@"
   env --unset=NOTIFY_SOCKET /opt/container/bin/pgstart run "${REPLY_COMMAND[@]}" -c listen_addresses='' -c unix_socket_directories="$temporary_socket" \
     -p "$PGPORT" &
@@ -140,8 +197,29 @@ docker_temp_server_stop() {
   fi
   wait "$temporary_server"
   check_clean_stop
+  end_privacy
   rmdir "$temporary_socket"
   unset PGHOST PGPASSWORD
+}
+
+# usage: keep_private
+# Keeps a server that a script starts by itself, as `pg_ctl start` does, as private as this one: what ALTER SYSTEM writes wins over files, and a new
+# cluster has nothing there yet. Not on a cluster that is served already: a kill would leave it so.
+keep_private() {
+  private_settings=("listen_addresses = ''" "unix_socket_directories = '$temporary_socket'")
+  initialising_marker
+  [[ ! -d "$REPLY" ]] || printf '%s\n' "${private_settings[@]}" >>"$PGDATA/postgresql.auto.conf"
+}
+
+# usage: end_privacy
+# Takes out what is still as keep_private has written it.
+end_privacy() {
+  local file="$PGDATA/postgresql.auto.conf"
+  initialising_marker
+  [[ -d "$REPLY" ]] || return 0
+  grep --invert-match --line-regexp --fixed-strings --regexp="${private_settings[0]}" --regexp="${private_settings[1]}" "$file" >"$file.new" || true
+  chmod --reference="$file" "$file.new"
+  mv "$file.new" "$file"
 }
 
 # usage: check_clean_stop

@@ -28,7 +28,7 @@ initdb_below_marker() {
     ensure_passwd_entry
     initdb --pgdata="$fresh" "$@"
   )
-  release_automatic_settings "$fresh/postgresql.conf"
+  settle_configuration "$fresh/postgresql.conf"
   mv --target-directory="$PGDATA" "$fresh"/*
   chmod --reference="$fresh" "$PGDATA" 2>/dev/null || true
   rmdir "$fresh"
@@ -45,11 +45,25 @@ initdb_user() {
   fi
 }
 
-# usage: release_automatic_settings FILE
-# initdb writes PostgreSQL's default of shared_buffers out as if someone had chosen it, and it would hide the one derived from the
-# container's memory. A value asked for in POSTGRES_INITDB_ARGS differs from it and stays.
-release_automatic_settings() {
-  sed --in-place 's/^shared_buffers = 128MB/#&/' "$1"
+# usage: settle_configuration FILE
+# Puts what any container needs before what initdb has written, for whoever starts the cluster without this entrypoint: `postgres` alone, as a
+# standby made by pg_basebackup is, `pg_ctl start` in a script, another image. What is in the file already, by POSTGRES_INITDB_ARGS, wins. The
+# image's settings are included rather than copied: another image does not have the libraries that they preload.
+#
+# initdb writes PostgreSQL's default of shared_buffers out as if someone had chosen it, and it would hide the one derived from the container's memory.
+# A value asked for in POSTGRES_INITDB_ARGS differs from it and stays.
+settle_configuration() {
+  local file="$1"
+  image_settings_file
+  {
+    printf '# What a container needs, written when the cluster was made. Lines below win.\n'
+    printf "listen_addresses = '*'\n"
+    include_if_present "$REPLY"
+    printf '\n'
+    sed 's/^shared_buffers = 128MB/#&/' "$file"
+  } >"$file.new"
+  chmod --reference="$file" "$file.new"
+  mv "$file.new" "$file"
 }
 
 # usage: pg_setup_hba_conf [postgres] [POSTGRES_ARG...]

@@ -21,14 +21,14 @@ patroni_text() {
   printf '%s PATRONI_* variables override it.\n' "$(generated_mark)"
   printf 'scope: %s\n' "$(quote_yaml "${PATRONI_SCOPE:-}")"
   printf 'name: %s\n' "$(quote_yaml "${PATRONI_NAME:-$HOSTNAME}")"
-  printf 'restapi:\n  listen: 0.0.0.0:8008\n  connect_address: %s\n' "$(quote_yaml "$address:8008")"
+  printf "restapi:\n  listen: '*:8008'\n  connect_address: %s\n" "$(quote_yaml "$address:8008")"
   printf 'bootstrap:\n'
   patroni_dynamic_text
   patroni_initdb_text
   bootstrap_hook_text
   # shellcheck disable=SC2154  # set by load_functions
   printf '  post_init: %s\n' "$(quote_yaml "$container_scripts/patroni_hooks.sh post_init")"
-  printf 'postgresql:\n  listen: 0.0.0.0:5432\n  connect_address: %s\n' "$(quote_yaml "$address:5432")"
+  printf "postgresql:\n  listen: '*:5432'\n  connect_address: %s\n" "$(quote_yaml "$address:5432")"
   patroni_server_text
   member_hooks_text
 }

@@ -3,8 +3,8 @@
 # a data directory that another image made gets this image's settings, and can go back. Later layers win:
 #
 #   1. the container's own defaults                 this file
-#   2. the image's settings                         /etc/postgresql/image.conf, written when the image was built
-#   3. memory, from the container's limit           memory_settings
+#   2. memory, from the container's limit           memory_settings
+#   3. the image's settings                         /etc/postgresql/image.conf, written when the image was built
 #   4. the user's configuration file                $PGDATA/postgresql.conf, or the one the command line names as config_file
 #   5. the size of /dev/shm                         dynamic_memory_settings
 #      the environment: preload, Citus, TLS, log    preload.sh, citus.sh, tls.sh, logging_settings
@@ -32,13 +32,14 @@ layers_text() {
   printf '# Written by the entrypoint at each start, and overwritten at the next. Settings of your own belong into the data directory,\n'
   printf '# into /etc/postgresql/conf.d, or on the command line.\n'
   layer 'default of the container' default_settings
+  layer 'memory limit of the container' memory_settings
   image_settings_file
   include_if_present "$REPLY"
-  layer 'memory limit of the container' memory_settings
   take_config_file "$@"
   config_file="$REPLY"
   printf 'include = %s\n' "$(quote_setting "$config_file")"
   layer 'size of /dev/shm' dynamic_memory_settings
+  layer 'directories that this container can write to' place_settings "$config_file"
   layer 'environment: POSTGRES_PRELOAD_LIBRARIES, CITUS_ROLE' preload_settings
   layer 'environment: CITUS_ROLE' citus_settings
   layer 'environment: POSTGRES_TLS_*' tls_settings
@@ -46,11 +47,11 @@ layers_text() {
   [[ ! -d /etc/postgresql/conf.d ]] || printf "include_dir = '/etc/postgresql/conf.d'\n"
 }
 
-# usage: layer TITLE FUNCTION
+# usage: layer TITLE FUNCTION [ARG...]
 # Prints what FUNCTION prints under a comment with TITLE, or nothing if that is nothing.
 layer() {
   local text
-  text="$("$2")"
+  text="$("${@:2}")"
   [[ -z "$text" ]] || printf '# %s\n%s\n' "$1" "$text"
 }
 
@@ -64,8 +65,8 @@ include_if_present() { printf 'include_if_exists = %s\n' "$(quote_setting "$1")"
 # a second.
 default_settings() {
   printf "listen_addresses = '*'\n"
-  image_settings_file
-  [[ ! -r "$REPLY" || "$(<"$REPLY")" != *$'\n''unix_socket_directories '* ]] || return 0
+  image_setting unix_socket_directories
+  [[ -z "$REPLY" ]] || return 0
   if [[ "$(postgres --describe-config | awk -F '\t' '$1 == "unix_socket_directories" { print $5 }')" == /tmp ]]; then
     printf "unix_socket_directories = '/var/run/postgresql, /tmp'\n"
   fi
@@ -197,12 +198,60 @@ setting_in() {
   list_settings "$1" | awk -F '\t' -v name="$2" '$1 == name { value = $2 } END { if (value != "") print value }'
 }
 
+# usage: place_settings FILE
+# The image names directories for sockets. One that this container cannot write to, as where a tmpfs is mounted at /run of a read-only root, would
+# stop the server. A list of the user's own, in FILE, stays as it is.
+place_settings() {
+  local directory image own list=''
+  local -a directories
+  image_setting unix_socket_directories
+  image="$REPLY"
+  IFS=', ' read -r -a directories <<<"$image"
+  for directory in "${directories[@]}"; do
+    [[ ! -d "$directory" || ! -w "$directory" ]] || list+="${list:+, }$directory"
+  done
+  [[ "$list" != "$image" ]] || return 0
+  own="$(effective_setting unix_socket_directories "$(file_settings "$1")")"
+  [[ "${own:-$image}" != "$image"* ]] || printf 'unix_socket_directories = %s\n' "$(quote_setting "$list")"
+}
+
+# usage: image_setting NAME
+# Sets REPLY to the image's value, or to nothing. The file is pgsetup's, and has one setting a line.
+image_setting() {
+  local line file
+  image_settings_file
+  file="$REPLY"
+  REPLY=''
+  [[ -r "$file" ]] || return 0
+  while IFS= read -r line; do
+    [[ "$line" != "$1 = '"* ]] || { REPLY="${line#*\'}" && REPLY="${REPLY%\'}"; }
+  done <"$file"
+}
+
+# usage: check_log_directory SETTINGS
+# Log files in a directory that the server cannot write to would stop it when it has been initialised already.
+check_log_directory() {
+  local value origin
+  IFS=$'\t' read -r value origin < <(effective_setting logging_collector "$1") || true
+  [[ "${value,,}" == @(on|true|yes|1) ]] || return 0
+  IFS=$'\t' read -r value origin < <(effective_setting log_directory "$1") || return 0
+  [[ "$value" == /* && "$value/" != "$PGDATA/"* ]] || return 0
+  # The server makes the last directory of the path.
+  [[ -d "$value" && -w "$value" && -x "$value" || ! -e "$value" && -w "${value%/*}" ]] ||
+    problem "log_directory is '$value' ($origin), and uid $(id -u) cannot write there: logging_collector is on, and the server would not start.
+Mount a volume there that uid $(id -u) may write to, or leave log_directory out: the files are then in $PGDATA/log."
+}
+
 # usage: logging_settings
-# A week of files, each day's overwritten in the next, so that no disk fills up unseen.
+# A week of files, each day's overwritten in the next, so that no disk fills up unseen. Where the root is read-only they are in the data directory.
 logging_settings() {
   [[ "$POSTGRES_LOG" == file ]] || return 0
   printf "logging_collector = on\n"
-  printf "log_directory = '/var/log/postgresql'\n"
+  if first_writable /var/log/postgresql; then
+    printf "log_directory = '/var/log/postgresql'\n"
+  else
+    printf "log_directory = 'log'\n"
+  fi
   printf "log_filename = 'postgresql-%%a.log'\n"
   printf "log_truncate_on_rotation = on\n"
   printf "log_rotation_age = 1d\n"

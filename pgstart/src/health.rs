@@ -34,6 +34,8 @@ use crate::processes::is_postgres;
 const DEADLINE: Duration = Duration::from_secs(5);
 /// How long a server may be absent between two things that are.
 const ABSENCE: Duration = Duration::from_secs(8);
+/// The directory at which the official image of PostgreSQL 18 and later has its volume.
+const VOLUME: &str = "/var/lib/postgresql";
 /// Between two looks at files.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Between two connections to a server that is recovering: each makes a line in its log.
@@ -117,15 +119,24 @@ fn kind() -> Option<String> {
         })
 }
 
-/// PGDATA, or the directory in it that a start as an arbitrary user has made (`place_data_directory` of the entrypoint).
+/// Where the entrypoint's `place_data_directory` has found or made the data: in PGDATA, in a directory below it for an arbitrary user, or in the
+/// official image's place in a volume that is mounted above the image's own data directory.
 fn data_directory() -> PathBuf {
     let data = PathBuf::from(std::env::var_os("PGDATA").unwrap_or_default());
+    let major = std::env::var("PG_MAJOR").unwrap_or_default();
+    let docker = PathBuf::from(format!("{VOLUME}/{major}/docker"));
+    let is_cluster = |place: &Path| {
+        ["PG_VERSION", ".initialising"]
+            .iter()
+            .any(|name| place.join(name).exists())
+    };
     let below = data.join("pgdata");
-    let is_below = ["PG_VERSION", ".initialising"]
-        .iter()
-        .any(|name| below.join(name).exists());
-    if is_below && !data.join("PG_VERSION").exists() {
+    if is_cluster(&data) {
+        data
+    } else if is_cluster(&below) {
         below
+    } else if data == Path::new(VOLUME).join("data") && is_cluster(&docker) {
+        docker
     } else {
         data
     }

@@ -41,6 +41,9 @@ pub struct Image {
     pub user: User,
     /// The locale of new clusters. Another than `C.UTF-8` or `C` is compiled into the image.
     pub locale: String,
+    /// Further locales that are compiled into the image, for databases that name them.
+    #[serde(default)]
+    pub locales: Vec<String>,
     /// Directories to make.
     #[serde(default)]
     pub directories: Vec<Directory>,

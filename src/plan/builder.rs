@@ -137,12 +137,12 @@ impl<'a> Builder<'a> {
         look_up
     }
 
-    /// The locale, where the C library does not bring it.
+    /// The locales that the C library does not bring. They go into one archive, so that one step compiles them.
     pub(super) fn locale(&mut self, base: &Base) -> Option<Id> {
-        let locale = &self.resolved.locale;
-        let compile = Action::Run(vec![compiled_locale(locale)?]);
-        let name = format!("compile locale {locale}");
-        Some(self.step(name, Lane::Cpu, 2, &[base.tools.all], compile))
+        let (names, commands): (Vec<&str>, Vec<Command>) = compiled_locales(self.resolved).unzip();
+        let name = format!("compile locale {}", names.join(", "));
+        (!commands.is_empty())
+            .then(|| self.step(name, Lane::Cpu, 2, &[base.tools.all], Action::Run(commands)))
     }
 
     /// A download for every archive, longest build first.
@@ -476,7 +476,7 @@ fn packages(resolved: &Resolved) -> Vec<WantedPackage> {
     for (who, packages) in resolved.packages() {
         add(packages, &who);
     }
-    if compiled_locale(&resolved.locale).is_some() {
+    if compiled_locales(resolved).next().is_some() {
         add(
             &Packages {
                 build: vec!["locales".to_owned()],
@@ -499,6 +499,12 @@ fn packages(resolved: &Resolved) -> Vec<WantedPackage> {
             wanted_by,
         })
         .collect()
+}
+
+/// The image's locales that are compiled, each with its command.
+fn compiled_locales(resolved: &Resolved) -> impl Iterator<Item = (&str, Command)> {
+    let locales = std::iter::once(&resolved.locale).chain(&resolved.locales);
+    locales.filter_map(|locale| Some((locale.as_str(), compiled_locale(locale)?)))
 }
 
 /// The command that compiles a locale, for those that the C library does not bring.

@@ -79,6 +79,8 @@ pub struct Resolved {
     pub directories: Vec<Directory>,
     /// Locale of new clusters.
     pub locale: String,
+    /// Further locales of the image; a test needs none.
+    pub locales: Vec<String>,
     /// Path of the file with the settings.
     pub configuration: String,
     /// Libraries loaded when the server starts, in order.

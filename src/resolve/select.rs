@@ -86,6 +86,11 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         user: value.user.clone(),
         directories: directories(&value),
         locale: value.locale.clone(),
+        locales: if is_image {
+            value.locales.clone()
+        } else {
+            Vec::new()
+        },
         configuration: value.configuration.clone(),
         preload: preload.server,
         settings,

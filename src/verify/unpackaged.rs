@@ -2,6 +2,7 @@
 //! where programs and libraries are searched for.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -48,10 +49,22 @@ impl Verifier<'_> {
                 .iter()
                 .filter(|path| !known.contains(path.as_str()))
             {
-                self.differs_if_new(path, of_nobody);
+                if !self.is_link_to_recorded_program(path)? {
+                    self.differs_if_new(path, of_nobody);
+                }
             }
         }
         self.follow(&dpkg, strangers)
+    }
+
+    /// Whether a component's program is found there under its own name, as a Dockerfile links psql into /usr/bin. Nothing else can
+    /// be run by it.
+    fn is_link_to_recorded_program(&self, path: &str) -> Result<bool> {
+        let Some(real) = self.host.real_path(path)?.filter(|real| real != path) else {
+            return Ok(false);
+        };
+        let is_recorded = self.receipt.files.iter().any(|file| file.path == real);
+        Ok(is_recorded && Path::new(path).file_name() == Path::new(&real).file_name())
     }
 
     /// What came into the image after its receipt: an entrypoint. What it should be, nobody has written down.

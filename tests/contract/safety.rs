@@ -79,22 +79,29 @@ fn a_cluster_in_the_official_images_directory_is_found() {
     needs_image();
     let volume = Volume::new();
     let above = format!("--volume={}:/var/lib/postgresql", volume.0);
-    let ran = Container::to_the_end(&[&above, "--env", PASSWORD], &[]);
-    assert_eq!(ran.status, 1, "{ran:?}");
-    assert!(ran.err.contains("another one without a name"), "{ran:?}");
     let place = "--env=PGDATA=/var/lib/postgresql/18/docker";
     volume.shell(&format!("mkdir -p {DATA}/18/docker; chown -R 999:999 {DATA}"));
     let container = Container::serving(&[&above, place, "--env", PASSWORD], &[]);
     assert_eq!(container.end_by("TERM"), 0);
     drop(container);
+    for options in [&[above.as_str()][..], &[&above, place]] {
+        let container = Container::serving(options, &[]);
+        assert!(container.log().contains("Skipping initialization"));
+        assert_eq!(
+            container.sql("SHOW data_directory"),
+            "/var/lib/postgresql/18/docker"
+        );
+    }
+    volume.shell(&format!(
+        "mv {DATA}/18 {DATA}/17; echo 17 >{DATA}/17/docker/PG_VERSION"
+    ));
     let ran = Container::to_the_end(&[&above, "--env", PASSWORD], &[]);
     assert_eq!(ran.status, 1, "{ran:?}");
     assert!(
-        ran.err.contains("Set PGDATA=/var/lib/postgresql/18/docker"),
+        ran.err
+            .contains("/var/lib/postgresql/17/docker holds a cluster of PostgreSQL 17"),
         "{ran:?}"
     );
-    let container = Container::serving(&[&above, place], &[]);
-    assert!(container.log().contains("Skipping initialization"));
 }
 
 #[test(line_25)]

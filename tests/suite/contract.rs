@@ -11,8 +11,12 @@ use crate::support::project;
 mod certificates;
 #[path = "../contract/citus.rs"]
 mod citus;
+#[path = "../contract/compose.rs"]
+mod compose;
 #[path = "../contract/container.rs"]
 pub mod container;
+#[path = "../contract/derived.rs"]
+mod derived;
 #[path = "../contract/examples.rs"]
 mod examples;
 #[path = "../contract/health.rs"]
@@ -31,6 +35,8 @@ mod locks;
 mod mistakes;
 #[path = "../contract/needs.rs"]
 pub mod needs;
+#[path = "../contract/neighbours.rs"]
+mod neighbours;
 #[path = "../contract/patroni.rs"]
 mod patroni;
 #[path = "../contract/patroni_configuration.rs"]

@@ -834,6 +834,22 @@ fn a_pipe_in_place_of_a_file_is_named_and_not_read() {
 }
 
 #[test]
+fn a_link_to_a_recorded_program_of_its_name_is_no_difference() {
+    let image = Image::new();
+    image.link("/usr/bin/postgres", PROGRAM);
+    let ran = image.verify(&[]);
+    assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
+    image.link("/usr/bin/cat", PROGRAM);
+    let ran = image.verify(&[]);
+    assert!(
+        ran.status != 0 && ran.out.contains("/usr/bin/cat: is found where programs"),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
+}
+
+#[test]
 fn names_are_escaped_in_the_output() {
     let differences = differences_after(|image| {
         image.write("/usr/local/bin/x\nexample: no difference\x1b[1A", b"", 0o755);
