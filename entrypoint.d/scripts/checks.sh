@@ -109,7 +109,7 @@ docker_error_old_databases() {
 }
 
 # usage: check_access
-# A directory of someone else's is the commonest trouble with volumes, and PostgreSQL's own message comes late.
+# A directory of another user is the commonest trouble with volumes, and PostgreSQL's own message comes late.
 check_access() {
   if is_hidden "$PGDATA"; then
     problem "$PGDATA cannot be looked into by uid $(id -u), and may hold a cluster: $REPLY_HIDDEN belongs to uid $(stat --format=%u "$REPLY_HIDDEN") (mode $(stat --format=%a "$REPLY_HIDDEN")). Nothing was changed.
@@ -201,7 +201,7 @@ check_major_version() {
   found="$(<"$PGDATA/PG_VERSION")"
   [[ "$found" != "$PG_MAJOR" ]] || return 0
   if [[ ! "$found" =~ ^[0-9]+(\.[0-9]+)?$ ]]; then
-    problem "$PGDATA/PG_VERSION contains '${found:0:40}', which is no version of PostgreSQL: the data directory is damaged. Nothing was changed.
+    problem "$PGDATA/PG_VERSION contains '${found:0:40}', which is not a version of PostgreSQL: the data directory is damaged. Nothing was changed.
 Take it from a backup, or write the major version into the file if you know it."
     return 0
   fi
@@ -220,7 +220,7 @@ directory under $PG_MAJOR, or run pg_upgrade in an image that has both, which th
 is_same_path() { [[ "$(realpath --canonicalize-missing -- "$1")" == "$(realpath --canonicalize-missing -- "$2")" ]]; }
 
 # usage: check_place
-# A new cluster must not be made beside the one that somebody has mounted, or where it is lost with the container: the official
+# A new cluster must not be made beside the one that is mounted, or where it is lost with the container: the official
 # image of PostgreSQL 18 has its data in MAJOR/docker below a volume at the directory above.
 check_place() {
   local above

@@ -18,7 +18,7 @@ check_citus_node() {
 }
 
 # usage: check_citus_strays
-# Variables of a Citus node where there is none that reads them, and ports that are none.
+# Variables of a Citus node that nothing reads, and ports that cannot be.
 check_citus_strays() {
   local variable
   for variable in CITUS_COORDINATOR_HOST CITUS_COORDINATOR_PORT CITUS_NODE_NAME CITUS_NODE_PORT; do
@@ -169,14 +169,14 @@ move_worker() {
     <<<"SELECT nodeid, nodename || ':' || nodeport FROM pg_dist_node WHERE groupid = :group AND noderole = 'primary'")" || return
   IFS='|' read -r node address <<<"$known"
   if [[ -z "$node" ]]; then
-    printf 'the coordinator has no group %s, which this worker is; start it with an empty data directory to add it anew' "$1"
+    printf 'the coordinator has no group %s, which this worker is; start it with an empty data directory to add it again' "$1"
     return 1
   fi
   [[ "$address" == "$REPLY_HOST:$REPLY_PORT" ]] || update_node "$node" "$REPLY_HOST"
 }
 
 # usage: free_address GROUP
-# Sees to it that no other worker is registered under this worker's address: an engine hands out addresses anew at each start. GROUP is this worker's, 0 if it has none yet.
+# Sees to it that no other worker is registered under this worker's address: an engine hands out new addresses at each start. GROUP is this worker's, 0 if it has none yet.
 free_address() {
   local known node group placed
   known="$(

@@ -32,8 +32,8 @@ place_data_directory() {
 }
 
 # usage: place_in_volume_above
-# The official image of PostgreSQL 18 has its volume at /var/lib/postgresql and the data in MAJOR/docker below it. Whoever mounts a volume there
-# finds them in the same place, unless the image's own data directory is used.
+# The official image of PostgreSQL 18 has its volume at /var/lib/postgresql and the data in MAJOR/docker below it. A volume that is mounted
+# there is used in the same way, unless the image's own data directory is used.
 place_in_volume_above() {
   local docker="/var/lib/postgresql/${PG_MAJOR:-}/docker" line above='' own=''
   local -a fields
@@ -63,7 +63,7 @@ is_empty_directory() {
 }
 
 # usage: place_below
-# PostgreSQL insists on owning its data directory. A volume of someone else's that may be written to, as OpenShift gives it to an arbitrary
+# PostgreSQL insists on owning its data directory. A volume of another user that may be written to, as OpenShift gives it to an arbitrary
 # uid, cannot be one, but a directory in it can: PGDATA becomes its `pgdata`, if nothing else is there.
 place_below() {
   local entry
@@ -129,8 +129,8 @@ remember_start() {
 }
 
 # usage: data_directory_state
-# Sets REPLY: absent (nothing there), unreadable (nobody knows what is there), incomplete (an initialisation did not end), upgrading (an upgrade did
-# not end), foreign (files that are no cluster), or complete.
+# Sets REPLY: absent (nothing there), unreadable (what is there cannot be told), incomplete (an initialisation did not end), upgrading (an upgrade did
+# not end), foreign (files, but not a cluster), or complete.
 data_directory_state() {
   initialising_marker
   if is_hidden "$PGDATA"; then
@@ -202,7 +202,7 @@ claim_data_directory() {
 }
 
 # usage: docker_create_db_directories
-# Makes the directories that a server needs, and as root gives them to postgres. What cannot be made or given is no reason to stop: on some volumes
+# Makes the directories that a server needs, and as root gives them to postgres. What cannot be made or given does not stop the start: on some volumes
 # owner and mode cannot be set, a read-only root has no place for sockets, and the checks after stepping down say what is missing.
 docker_create_db_directories() {
   local wal
@@ -252,70 +252,6 @@ give_to_postgres() {
     return 0
   fi
   find "$1" ! -user postgres -exec chown --no-dereference postgres:postgres {} + || warn "cannot give $1 to postgres"
-}
-
-# usage: has_capability NUMBER
-# Whether this process has it, by its number in linux/capability.h.
-has_capability() {
-  local name value
-  while read -r name value; do
-    [[ "$name" != CapEff: ]] || { (((16#$value >> $1) & 1)) && return 0; }
-  done </proc/self/status
-  return 1
-}
-
-# usage: step_down COMMAND [ARG...]
-# As root: runs the entrypoint again as postgres, without capabilities and without a way to get any. The environment has been read by now, so a
-# secret that only root can read still arrives.
-step_down() {
-  ((EUID == 0)) || return 0
-  local -a drop=(--inh-caps=-all --no-new-privs)
-  # SETPCAP. Without it the bounding set stays, and nothing can be taken from it: no_new_privs is for good.
-  ! has_capability 8 || drop+=(--bounding-set=-all)
-  HOME="$(getent passwd postgres | cut --delimiter=: --fields=6)"
-  export HOME
-  # shellcheck disable=SC2154  # set by load_functions
-  exec setpriv --reuid=postgres --regid=postgres --init-groups "${drop[@]}" -- "$container_entrypoint" "$@"
-}
-
-# usage: step_down_if_blind COMMAND [ARG...]
-# Root without the capability DAC_OVERRIDE sees nothing of a directory of postgres's, so that postgres has to look.
-step_down_if_blind() {
-  ((EUID == 0)) || return 0
-  check_root
-  stop_on_problems
-  is_hidden "$PGDATA" || return 0
-  docker_create_db_directories
-  step_down "$@"
-}
-
-# usage: ensure_passwd_entry
-# Returns with the own uid having a name, on which initdb insists: it has one, or libnss_wrapper is in the environment from now on.
-# `docker run --user 12345` and OpenShift give none.
-ensure_passwd_entry() {
-  local uid gid wrapper directory
-  uid="$(id -u)"
-  gid="$(id -g)"
-  ! getent passwd "$uid" >/dev/null || return 0
-  wrapper="$(nss_wrapper_library)" || die "uid $uid has no entry in /etc/passwd and the image has no libnss_wrapper.so to give it one"
-  socket_directory || die "neither /var/run/postgresql nor /tmp can be written to"
-  directory="$REPLY"
-  export NSS_WRAPPER_PASSWD="$directory/.passwd" NSS_WRAPPER_GROUP="$directory/.group"
-  printf 'postgres:x:%s:%s:PostgreSQL:%s:/bin/false\n' "$uid" "$gid" "$PGDATA" >"$NSS_WRAPPER_PASSWD"
-  printf 'postgres:x:%s:\n' "$gid" >"$NSS_WRAPPER_GROUP"
-  export LD_PRELOAD="$wrapper"
-}
-
-# usage: nss_wrapper_library
-nss_wrapper_library() {
-  local file
-  for file in /usr/lib/*/libnss_wrapper.so /usr/lib/libnss_wrapper.so; do
-    if [[ -s "$file" ]]; then
-      printf '%s\n' "$file"
-      return 0
-    fi
-  done
-  return 1
 }
 
 # usage: check_lock_file

@@ -36,7 +36,7 @@ value_from_file() {
   fi
   while [[ "$REPLY" == *$'\n' ]]; do REPLY="${REPLY%$'\n'}"; done
   [[ -f "$2" && -r "$2" ]] || return 0
-  # shellcheck disable=SC2034  # for whoever finds the value missing
+  # shellcheck disable=SC2034  # for the message about a missing value
   [[ -n "$REPLY" ]] || empty_files["$1"]="$2"
 }
 
@@ -63,7 +63,7 @@ one_of() {
 }
 
 # usage: seconds VARIABLE
-# Reports a value that is no whole number of seconds; none is right too. To bash anything else would be an error of arithmetic, after which it goes
+# Reports a value that is not a whole number of seconds; an empty one is right too. To bash anything else would be an error of arithmetic, after which it goes
 # on at the top level.
 seconds() {
   [[ -z "${!1:-}" || "${!1}" =~ ^[1-9][0-9]{0,6}$ ]] || problem "$1 is '${!1}', but must be a whole number of seconds, without a unit: $1=60"
@@ -102,7 +102,7 @@ read_environment() {
   settle_data_directory
 }
 
-# Which variables somebody has given. Kubernetes gives each container more, for every service of its namespace, as Docker's links did: the
+# Which variables the user has given. Kubernetes gives each container more, for every service of its namespace, as Docker's links did: the
 # service `citus-coordinator` makes CITUS_COORDINATOR_PORT=tcp://10.0.0.1:5432 (Kubernetes' manual, "Service", "Environment variables").
 
 # usage: is_service_link VARIABLE

@@ -2,7 +2,7 @@
 # Makes a new cluster's files in the data directory, and undoes an initialisation that did not end.
 
 # usage: docker_init_database_dir [INITDB_ARG...]
-# Makes an empty data directory a cluster. The marker stays up for whoever has put it up; a derived image that calls nothing but this has none.
+# Makes an empty data directory a cluster. A marker that is there already stays; a derived image that calls nothing but this has none.
 docker_init_database_dir() {
   local -a arguments
   local marked=''
@@ -46,7 +46,7 @@ initdb_user() {
 }
 
 # usage: settle_configuration FILE
-# Puts what any container needs before what initdb has written, for whoever starts the cluster without this entrypoint: `postgres` alone, as a
+# Puts what any container needs before what initdb has written, for a start without this entrypoint: `postgres` alone, as a
 # standby made by pg_basebackup is, `pg_ctl start` in a script, another image. What is in the file already, by POSTGRES_INITDB_ARGS, wins. The
 # image's settings are included rather than copied: another image does not have the libraries that they preload.
 #
@@ -142,7 +142,7 @@ discard_incomplete() {
 
 # usage: remove_initialisation
 # Empties the data directory of an initialisation that did not end, and the WAL directory that its initdb was given, whatever the
-# environment names now. Both were empty when it began; since then somebody may have put another cluster's log there.
+# environment names now. Both were empty when it began; another cluster's log may be there since.
 remove_initialisation() {
   initialising_marker
   local marker="$REPLY" data file
@@ -205,4 +205,33 @@ wal_directory() {
   else
     REPLY=''
   fi
+}
+
+# usage: ensure_passwd_entry
+# Returns with the own uid having a name, on which initdb insists: it has one, or libnss_wrapper is in the environment from now on.
+# `docker run --user 12345` and OpenShift give none.
+ensure_passwd_entry() {
+  local uid gid wrapper directory
+  uid="$(id -u)"
+  gid="$(id -g)"
+  ! getent passwd "$uid" >/dev/null || return 0
+  wrapper="$(nss_wrapper_library)" || die "uid $uid has no entry in /etc/passwd and the image has no libnss_wrapper.so to give it one"
+  socket_directory || die "neither /var/run/postgresql nor /tmp can be written to"
+  directory="$REPLY"
+  export NSS_WRAPPER_PASSWD="$directory/.passwd" NSS_WRAPPER_GROUP="$directory/.group"
+  printf 'postgres:x:%s:%s:PostgreSQL:%s:/bin/false\n' "$uid" "$gid" "$PGDATA" >"$NSS_WRAPPER_PASSWD"
+  printf 'postgres:x:%s:\n' "$gid" >"$NSS_WRAPPER_GROUP"
+  export LD_PRELOAD="$wrapper"
+}
+
+# usage: nss_wrapper_library
+nss_wrapper_library() {
+  local file
+  for file in /usr/lib/*/libnss_wrapper.so /usr/lib/libnss_wrapper.so; do
+    if [[ -s "$file" ]]; then
+      printf '%s\n' "$file"
+      return 0
+    fi
+  done
+  return 1
 }

@@ -99,7 +99,7 @@ initdb_strays() {
     return 0
   }
   parsed="${parsed##* --}"
-  [[ -z "${parsed# }" ]] || printf 'initdb: a word that is no option: %s\n' "${parsed# }"
+  [[ -z "${parsed# }" ]] || printf 'initdb: a word that is not an option: %s\n' "${parsed# }"
 }
 
 # usage: initdb_settings
@@ -123,7 +123,7 @@ check_locales_of_cluster() {
   while IFS=$'\t' read -r name value origin; do
     [[ "$name" == lc_@(messages|monetary|numeric|time) && -n "$value" ]] || continue
     has_locale "$value" || problem "$name is '$value' ($origin), a locale that this image does not have; PostgreSQL would not start.
-Make an image with it, as entrypoint.d/README.md shows (\"Locales\"). Databases that are sorted by it cannot be used without it; if there are none,
+Make an image with it, as docs/guides/locales.md shows (\"Locales\"). Databases that are sorted by it cannot be used without it; if there are none,
 \`$name = C.UTF-8\` in postgresql.conf or in a file of /etc/postgresql/conf.d will do."
   done < <(awk -F '\t' '$3 != "command line" { last[$1] = $0 } END { for (name in last) print last[name] }' <<<"$1")
 }
@@ -145,7 +145,7 @@ $(locale_advice)"
 
 # usage: locale_advice
 locale_advice() {
-  printf 'ICU'\''s are in it: --locale-provider=icu --icu-locale=de-DE. For others see entrypoint.d/README.md, "Locales".'
+  printf 'ICU'\''s are in it: --locale-provider=icu --icu-locale=de-DE. For others see docs/guides/locales.md.'
 }
 
 # usage: check_method
@@ -165,7 +165,7 @@ check_method() {
       ;;
     cert | peer | sspi | bsd) problem "POSTGRES_HOST_AUTH_METHOD is '$method', which no line \`host\` of this server can have: $(method_place "$method").
 $(method_advice)" ;;
-    *) problem "POSTGRES_HOST_AUTH_METHOD is '$method', which is no authentication method of pg_hba.conf: expected one such as scram-sha-256 (the default) or md5" ;;
+    *) problem "POSTGRES_HOST_AUTH_METHOD is '$method', which is not an authentication method of pg_hba.conf: expected one such as scram-sha-256 (the default) or md5" ;;
   esac
 }
 

@@ -155,7 +155,7 @@ check_patroni_certificates() {
     case "$variable" in
       *_CACERT | *_CERT | *_KEY | *_CAFILE | *_CERTFILE | *_KEYFILE)
         [[ -f "${!variable}" && -r "${!variable}" ]] ||
-          problem "$variable is '${!variable}', which is no file that uid $(id -u) can read"
+          problem "$variable is '${!variable}', which is not a file that uid $(id -u) can read"
         ;;
     esac
   done

@@ -79,7 +79,7 @@ write_patroni_file() {
 }
 
 # usage: link_patronictl FILE
-# So that `docker exec NAME patronictl list` needs no option. A home that cannot be written to is no reason not to start.
+# So that `docker exec NAME patronictl list` needs no option. A home that cannot be written to does not stop the start.
 link_patronictl() {
   mkdir --parents "$HOME/.config/patroni" 2>/dev/null || return 0
   ln --symbolic --force --no-dereference "$1" "$HOME/.config/patroni/patronictl.yaml" 2>/dev/null || true
@@ -127,7 +127,7 @@ check_patroni_stores() {
 }
 
 # usage: check_without_patroni
-# What is Patroni's at a start without Patroni: whoever gives it means a member of a cluster, and a server alone would pass for one. Only what makes a member: others, such as PATRONI_LOG_LEVEL for all containers of a host, are said to have no effect.
+# What is Patroni's at a start without Patroni: it is given for a member of a cluster, and a server alone would pass for one. Only what makes a member: others, such as PATRONI_LOG_LEVEL for all containers of a host, are said to have no effect.
 check_without_patroni() {
   local variable
   local -a members=() others=()
@@ -152,7 +152,7 @@ makes_a_member() {
 
 # usage: keep_byte_code
 # Patroni starts another Python, with all of itself, for each start of PostgreSQL, and the image has no byte code: reading it again costs a
-# second of processor time when a failover can least spare it. It goes where the generated configuration is, which is nobody else's.
+# second of processor time when a failover can least spare it. It goes where the generated configuration is, which belongs to this container alone.
 keep_byte_code() {
   generated_directory || return 0
   export PYTHONPYCACHEPREFIX="${PYTHONPYCACHEPREFIX:-$REPLY/.python}"

@@ -10,7 +10,7 @@
 
 # usage: run_patroni_initdb INITDB_ARG... DIRECTORY
 run_patroni_initdb() {
-  # Patroni removes the directory itself, where that is no volume, after a copy that failed.
+  # Patroni removes the directory itself, where that is not a volume, after a copy that failed.
   [[ -d "$PGDATA" ]] || mkdir --mode=0700 "$PGDATA"
   begin_initialisation
   # Not before: what another start has begun is not to be withdrawn.

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The server's configuration, in layers. A file generated at each start includes the others, so that nobody's file is ever edited:
+# The server's configuration, in layers. A file generated at each start includes the others, so that no file of the user's is ever edited:
 # a data directory that another image made gets this image's settings, and can go back. Later layers win:
 #
 #   1. the container's own defaults                 this file

@@ -95,7 +95,7 @@ exit_on_signals() {
 
 # usage: stop_left_server
 # PostgreSQL is left running by a Patroni that was killed, and by one that is told to stop while the cluster is paused. Stops it fast, for at most PGCTLTIMEOUT seconds. What still runs when process 1 ends is killed by the kernel, and has to recover at the
-# next start; where process 1 is another's (`docker run --init`, a pod's shared processes) it might even go on, with nobody to tell it
+# next start; where process 1 is another's (`docker run --init`, a pod's shared processes) it might even go on, with nothing to tell it
 # that it is leader no more.
 stop_left_server() {
   local deadline=$((SECONDS + ${PGCTLTIMEOUT:-60}))
@@ -118,4 +118,39 @@ left_server_runs() {
   local name=''
   { read -r name <"/proc/$1/comm"; } 2>/dev/null || true
   [[ "$name" == postgres ]]
+}
+
+# usage: has_capability NUMBER
+# Whether this process has it, by its number in linux/capability.h.
+has_capability() {
+  local name value
+  while read -r name value; do
+    [[ "$name" != CapEff: ]] || { (((16#$value >> $1) & 1)) && return 0; }
+  done </proc/self/status
+  return 1
+}
+
+# usage: step_down COMMAND [ARG...]
+# As root: runs the entrypoint again as postgres, without capabilities and without a way to get any. The environment has been read by now, so a
+# secret that only root can read still arrives.
+step_down() {
+  ((EUID == 0)) || return 0
+  local -a drop=(--inh-caps=-all --no-new-privs)
+  # SETPCAP. Without it the bounding set stays, and nothing can be taken from it: no_new_privs is for good.
+  ! has_capability 8 || drop+=(--bounding-set=-all)
+  HOME="$(getent passwd postgres | cut --delimiter=: --fields=6)"
+  export HOME
+  # shellcheck disable=SC2154  # set by load_functions
+  exec setpriv --reuid=postgres --regid=postgres --init-groups "${drop[@]}" -- "$container_entrypoint" "$@"
+}
+
+# usage: step_down_if_blind COMMAND [ARG...]
+# Root without the capability DAC_OVERRIDE sees nothing of a directory of postgres's, so that postgres has to look.
+step_down_if_blind() {
+  ((EUID == 0)) || return 0
+  check_root
+  stop_on_problems
+  is_hidden "$PGDATA" || return 0
+  docker_create_db_directories
+  step_down "$@"
 }

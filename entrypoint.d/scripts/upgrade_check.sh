@@ -94,7 +94,7 @@ check_upgrade_source() {
   elif [[ ! -x "$(server_programs "$found")/postgres" ]]; then
     problem "$PGDATA is of PostgreSQL $found, and this image has no programs of it; it has: $(server_majors)"
   elif [[ -e "$PGDATA/standby.signal" ]]; then
-    problem "$PGDATA is a standby: upgrade the primary, and copy it anew"
+    problem "$PGDATA is a standby: upgrade the primary, and copy it again"
   elif [[ "$upgrade_mode" == link && -n "$(find "$PGDATA/pg_replslot" -mindepth 1 -maxdepth 1 -print -quit)" ]]; then
     problem "$PGDATA has replication slots, with which --link cannot be undone half-way: drop them, or upgrade with --clone or --copy"
   fi

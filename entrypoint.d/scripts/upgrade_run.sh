@@ -133,7 +133,7 @@ control_value() {
 }
 
 # usage: run_pg_upgrade [--check]
-# pg_upgrade names the files that hold its complaints; they are shown, because nobody looks into a container that has ended.
+# pg_upgrade names the files that hold its complaints; they are shown, because the files are gone with a container that has ended.
 run_pg_upgrade() {
   local status=0
   socket_directory
@@ -224,7 +224,7 @@ abandon_upgrade() {
 }
 
 # usage: renew_extensions_sql
-# Prints SQL that makes extensions anew that have no way from their version to this server's, as pgaudit has one version for each major: those that
+# Prints SQL that recreates extensions that have no way from their version to this server's, as pgaudit has one version for each major: those that
 # hold nothing, since they own no table, view or sequence, and that nothing depends on, or dropping them fails.
 renew_extensions_sql() {
   cat <<'SQL'

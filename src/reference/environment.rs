@@ -10,7 +10,7 @@ use crate::host::environment::VARIABLES;
 
 /// The variables of the image, in columns that are separated by tabs: name, default, file, meaning. The first line has the
 /// heads. `tests/suite/reference.rs` compares the names with what the scripts read.
-const OF_THE_IMAGE: &str = include_str!("../../entrypoint.d/variables.tsv");
+const OF_THE_IMAGE: &str = include_str!("variables.tsv");
 
 /// `environment.md`.
 pub fn page() -> String {
@@ -39,7 +39,7 @@ pub fn page() -> String {
         text,
         "\nA build sees even less of the environment: see \
          [builds have their own environment](../explanation/decisions/builds-have-their-own-environment.md).\n\
-         \n## The image\n\nThe source is `entrypoint.d/variables.tsv`. Where the column *file* says yes, the variable can be \
+         \n## The image\n\nThe source is `src/reference/variables.tsv`. Where the column *file* says yes, the variable can be \
          given as `NAME_FILE` instead: the path of a file with the value.\n\n"
     );
     let rows = OF_THE_IMAGE.lines().skip(1);

@@ -290,7 +290,7 @@ fn options_of_initdb_are_read_as_initdb_reads_them() {
     for (text, expected) in [
         ("-k --set 'a= --b' --locale=''", ""),
         ("--nonsense", "initdb: unrecognized option '--nonsense'\n"),
-        ("-k -- b", "initdb: a word that is no option: 'b'\n"),
+        ("-k -- b", "initdb: a word that is not an option: 'b'\n"),
     ] {
         assert_eq!(
             shell("initdb_strays", &[("POSTGRES_INITDB_ARGS", text)]),

@@ -222,8 +222,8 @@ fn contradictory_patroni_variables_are_rejected() {
         "POSTGRES_HOST_AUTH_METHOD is 'scram'",
         "POSTGRES_DB is 'app', and PATRONI_CITUS_DATABASE is 'other'",
         "CITUS_ROLE is for a server without Patroni",
-        "PATRONI_ETCD3_CACERT is '/nowhere.pem', which is no file that uid 999 can read",
-        "PATRONI_RESTAPI_KEYFILE is '/etc', which is no file",
+        "PATRONI_ETCD3_CACERT is '/nowhere.pem', which is not a file that uid 999 can read",
+        "PATRONI_RESTAPI_KEYFILE is '/etc', which is not a file",
         "PATRONI_POSTGRESQL_DATA_DIR is '/data', and PGDATA is '/var/lib/postgresql/data'",
     ] {
         assert!(said.contains(mistake), "{mistake}: {said}");
@@ -242,7 +242,7 @@ fn contradictory_patroni_variables_are_rejected() {
     for mistake in [
         "PATRONI_KUBERNETES_*, PATRONI_ZOOKEEPER_* name 2 stores",
         "option pwprompt Patroni's initdb cannot have",
-        "a word that is no option: 'de'",
+        "a word that is not an option: 'de'",
         "names the superuser 'me' (--username)",
         "PGCTLTIMEOUT is '60s', but must be a whole number of seconds",
     ] {

@@ -162,7 +162,7 @@ fn an_unusable_data_directory_is_rejected_with_a_reason() {
     for (contents, option, reason) in [
         (None, ":ro", "mounted read-only"),
         (Some(""), "", "PG_VERSION is missing or empty"),
-        (Some("eighteen"), "", "which is no version of PostgreSQL"),
+        (Some("eighteen"), "", "which is not a version of PostgreSQL"),
     ] {
         if let Some(contents) = contents {
             volume.shell(&format!("printf '{contents}' > {DATA}/PG_VERSION"));

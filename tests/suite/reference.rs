@@ -35,7 +35,7 @@ fn words() -> BTreeSet<String> {
 
 /// The names in the table.
 fn names() -> BTreeSet<String> {
-    let table = std::fs::read_to_string(project().join("entrypoint.d/variables.tsv")).unwrap();
+    let table = std::fs::read_to_string(project().join("src/reference/variables.tsv")).unwrap();
     let mut lines = table.lines();
     assert_eq!(lines.next(), Some("name\tdefault\tfile\tmeaning"));
     let mut names = BTreeSet::new();
@@ -66,6 +66,6 @@ fn every_variable_that_the_image_reads_is_in_the_table() {
     assert_eq!(
         missing,
         Vec::<String>::new(),
-        "add them to entrypoint.d/variables.tsv"
+        "add them to src/reference/variables.tsv"
     );
 }
