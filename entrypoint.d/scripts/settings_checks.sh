@@ -16,7 +16,7 @@ check_settings() {
   ! ask_about_new_cluster "$question" "$@" || return 0
   said="$REPLY"
   if ask_about_new_cluster "$question" "$@" -c shared_preload_libraries=; then
-    # A library may miss in the imitated cluster what it would find in a real one: only that it is not there counts.
+    # A library may miss in the dummy cluster what it would find in a real one: only that it is not there counts.
     [[ "$said" == *'could not access file'* || "$said" == *'could not load library'* ]] || return 0
   fi
   report_settings ask_about_new_cluster "$said" "$@"
@@ -64,29 +64,29 @@ Nothing was changed. \`docker run … IMAGE --explain\` shows which file or vari
 # usage: ask_about_new_cluster SETTING [POSTGRES_ARG...]
 # Whether the server takes all layers and the arguments; else REPLY is what it says.
 ask_about_new_cluster() {
-  imitated_cluster ask_in_imitation "$@"
+  with_dummy_cluster ask_in_dummy_cluster "$@"
 }
 
 # usage: ask_about_cluster SETTING [POSTGRES_ARG...]
 # The same of the cluster in PGDATA.
 ask_about_cluster() {
-  imitated_cluster ask_in_place "$@"
+  with_dummy_cluster ask_in_place "$@"
 }
 
 # usage: ask_about_setting NAME=VALUE
 # The same of one setting alone.
 ask_about_setting() {
-  imitated_cluster ask_alone "$1"
+  with_dummy_cluster ask_alone "$1"
 }
 
-# usage: ask_in_imitation SETTING [POSTGRES_ARG...]
-ask_in_imitation() {
+# usage: ask_in_dummy_cluster SETTING [POSTGRES_ARG...]
+ask_in_dummy_cluster() {
   local question="$1" file="$PGDATA/postgresql.conf"
   shift
   # The configuration file that is not made yet is known by this name as well.
-  set -- "${@/%config[_-]file="$file"/config_file=$imitation/postgresql.conf}"
-  PGDATA="$imitation"
-  ask_in_place "$question" "$@" -c "data_directory=$imitation"
+  set -- "${@/%config[_-]file="$file"/config_file=$dummy_cluster/postgresql.conf}"
+  PGDATA="$dummy_cluster"
+  ask_in_place "$question" "$@" -c "data_directory=$dummy_cluster"
 }
 
 # usage: ask_in_place SETTING [POSTGRES_ARG...]
@@ -94,7 +94,7 @@ ask_in_place() {
   local question="$1"
   shift
   # shellcheck disable=SC2317  # called by write_layers and server_command
-  generated_directory() { REPLY="$imitation"; }
+  generated_directory() { REPLY="$dummy_cluster"; }
   write_layers "$@"
   server_command "$@"
   # What is wrong is to be said here and not to a log of the server's.
@@ -103,46 +103,46 @@ ask_in_place() {
 
 # usage: ask_alone NAME=VALUE
 ask_alone() {
-  as_server postgres -D "$imitation" -c "config_file=$imitation/postgresql.auto.conf" -c "$1" -C data_directory
+  as_server postgres -D "$dummy_cluster" -c "config_file=$dummy_cluster/postgresql.auto.conf" -c "$1" -C data_directory
 }
 
-# usage: imitated_cluster FUNCTION [ARG...]
-# Runs FUNCTION in a subshell with imitation set to the directory. Names of files are given back as the user knows them.
-imitated_cluster() {
-  local imitation status=0 generated
+# usage: with_dummy_cluster FUNCTION [ARG...]
+# Runs FUNCTION in a subshell with dummy_cluster set to the directory. Names of files are given back as the user knows them.
+with_dummy_cluster() {
+  local dummy_cluster status=0 generated
   # Where nothing can be written to, the start says so by itself.
   socket_directory || return 0
-  imitation="$(mktemp --directory "$REPLY/.settings.XXXXXX")"
+  dummy_cluster="$(mktemp --directory "$REPLY/.settings.XXXXXX")"
   REPLY="$(
-    imitate_cluster || exit 0
+    make_dummy_cluster || exit 0
     "$@" 2>&1 >/dev/null
   )" || status=$?
-  rm --recursive --force "$imitation"
+  rm --recursive --force "$dummy_cluster"
   generated="$(generated_directory && printf '%s' "$REPLY")"
-  REPLY="${REPLY//"$imitation/tls/server/tls.crt"/${POSTGRES_TLS_CERT_FILE:-}}"
-  REPLY="${REPLY//"$imitation/tls/server/tls.key"/${POSTGRES_TLS_KEY_FILE:-}}"
-  REPLY="${REPLY//"$imitation/tls/server/ca.crt"/${POSTGRES_TLS_CA_FILE:-}}"
-  REPLY="${REPLY//"$imitation/container.conf"/$generated/container.conf}"
-  REPLY="$(plain_messages <<<"${REPLY//"$imitation"/$PGDATA}")"
+  REPLY="${REPLY//"$dummy_cluster/tls/server/tls.crt"/${POSTGRES_TLS_CERT_FILE:-}}"
+  REPLY="${REPLY//"$dummy_cluster/tls/server/tls.key"/${POSTGRES_TLS_KEY_FILE:-}}"
+  REPLY="${REPLY//"$dummy_cluster/tls/server/ca.crt"/${POSTGRES_TLS_CA_FILE:-}}"
+  REPLY="${REPLY//"$dummy_cluster/container.conf"/$generated/container.conf}"
+  REPLY="$(plain_messages <<<"${REPLY//"$dummy_cluster"/$PGDATA}")"
   return "$status"
 }
 
-# usage: imitate_cluster
+# usage: make_dummy_cluster
 # What the server looks for before it goes on to its settings: a control file, which pg_resetwal makes of an empty one, and directories.
-imitate_cluster() {
-  mkdir "$imitation"/{base,global,pg_wal} "$imitation"/pg_wal/{archive_status,summaries}
-  printf '%s\n' "$PG_MAJOR" >"$imitation/PG_VERSION"
-  initdb_settings >"$imitation/postgresql.conf"
-  : >"$imitation/postgresql.auto.conf"
-  : >"$imitation/global/pg_control"
-  as_server pg_resetwal --force --wal-segsize=1 "$imitation" >/dev/null 2>&1
+make_dummy_cluster() {
+  mkdir "$dummy_cluster"/{base,global,pg_wal} "$dummy_cluster"/pg_wal/{archive_status,summaries}
+  printf '%s\n' "$PG_MAJOR" >"$dummy_cluster/PG_VERSION"
+  initdb_settings >"$dummy_cluster/postgresql.conf"
+  : >"$dummy_cluster/postgresql.auto.conf"
+  : >"$dummy_cluster/global/pg_control"
+  as_server pg_resetwal --force --wal-segsize=1 "$dummy_cluster" >/dev/null 2>&1
 }
 
 # usage: as_server COMMAND [ARG...]
 # Runs COMMAND as the user that the server will have.
 as_server() {
   if ((EUID == 0)); then
-    chown --recursive postgres:postgres "$imitation"
+    chown --recursive postgres:postgres "$dummy_cluster"
     setpriv --reuid=postgres --regid=postgres --init-groups -- "$@"
   else
     "$@"
