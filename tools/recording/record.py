@@ -11,6 +11,7 @@ import argparse
 import html
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -178,6 +179,8 @@ def main():
     parser.add_argument("--cache", default="pgsetup-recording", help="a volume; what it lacks is compiled before the recording")
     parser.add_argument("--vendor", type=Path, default=Path(os.environ.get("VENDOR") or Path.home() / ".cache/pgsetup/vendor"))
     options = parser.parse_args()
+    # So that a stop removes the container, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     container = start(options)
     try:
         print("filling the cache", file=sys.stderr)
