@@ -16,6 +16,7 @@ pub mod simple;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -271,29 +272,16 @@ impl Supply {
             return Some(obtained);
         }
         for candidate in self.candidates(wanted) {
-            let reason = match &candidate.refused {
-                Some(why) => Reason::Absent(why.clone()),
-                None => match self.ask(wanted, &candidate, &mut partial, tell) {
-                    Ok((accepted, url)) => {
-                        let bytes = partial.length();
-                        let digest = partial.hashes().sha256();
-                        match partial.commit(accepted.tar.as_ref()) {
-                            Ok(path) => {
-                                return Some(Obtained {
-                                    path,
-                                    place: Provenance::Network(url),
-                                    bytes,
-                                    digest,
-                                });
-                            }
-                            Err(error) => {
-                                tried.push(Tried::failed(candidate.url, Failure::Disk(error)));
-                                return None;
-                            }
-                        }
-                    }
-                    Err(reason) => reason,
-                },
+            let asked = match &candidate.refused {
+                Some(why) => Err(Reason::Absent(why.clone())),
+                None => self.ask(wanted, &candidate, &mut partial, tell),
+            };
+            let reason = match asked {
+                Err(reason) => reason,
+                Ok((accepted, url)) => {
+                    let failed = |error| tried.push(Tried::failed(candidate.url, Failure::Disk(error)));
+                    return keep(partial, accepted, url).map_err(failed).ok();
+                }
             };
             tell(Progress::GivenUp {
                 url: candidate.url.clone(),
@@ -385,6 +373,18 @@ impl Supply {
             }
         }
     }
+}
+
+/// Gives what has arrived its name in the cache. `url` is where it came from.
+fn keep(partial: Partial, accepted: Accepted, url: String) -> io::Result<Obtained> {
+    let (bytes, digest) = (partial.length(), partial.hashes().sha256());
+    let path = partial.commit(accepted.tar.as_ref())?;
+    Ok(Obtained {
+        path,
+        place: Provenance::Network(url),
+        bytes,
+        digest,
+    })
 }
 
 /// What a file was accepted for besides its digest.
