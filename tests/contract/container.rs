@@ -156,6 +156,16 @@ impl Network {
         docker(["network", "create", &name]).ok();
         Self(name)
     }
+
+    /// A new bridge with the subnet `PREFIX::/64` of IPv6 as well, or why the engine makes none.
+    pub fn with_ipv6(prefix: &str) -> Result<Self, String> {
+        let name = fresh_name("network");
+        let subnet = format!("--subnet={prefix}::/64");
+        match docker(["network", "create", "--ipv6", &subnet, &name]) {
+            made if made.status == 0 => Ok(Self(name)),
+            refused => Err(format!("no network with IPv6: {}", refused.err.trim())),
+        }
+    }
 }
 
 impl Drop for Network {

@@ -1,7 +1,9 @@
 //! Lines 38 to 42: what was there before, and who comes after: other images' data, scripts that cannot run, a cluster without the entrypoint.
 
 use super::container::{Container, DATA, Network, PASSWORD, Ran, Volume, docker, image};
-use super::needs::{needs_image, needs_patroni};
+use super::needs::{needs_image, needs_patroni, needs_store};
+use super::patroni::{Cluster, REPLICATES};
+use crate::harness::skip;
 
 /// Must be refused, and change nothing in the volume.
 #[track_caller]
@@ -311,6 +313,34 @@ fn dumps_that_name_the_official_images_locale_load() {
         container.sql("SELECT datcollate FROM pg_database WHERE datname = 'postgres'"),
         "C.UTF-8"
     );
+}
+
+#[test(patroni_11)]
+fn members_with_ipv6_addresses_join_replicate_and_answer() {
+    needs_store();
+    // Of this run alone (RFC 4193).
+    let prefix = format!(
+        "fd00:{:x}:{:x}",
+        std::process::id() >> 16,
+        std::process::id() & 0xffff
+    );
+    let network = Network::with_ipv6(&prefix).unwrap_or_else(|why| skip(&why));
+    let mut cluster = Cluster::in_network(network);
+    for (member, state) in [(0, "Leader\trunning"), (1, "Replica\tstreaming")] {
+        let address = format!("{prefix}::1{member}");
+        let pod = format!("--env=PATRONI_KUBERNETES_POD_IP={address}");
+        cluster.add(&[REPLICATES, &format!("--ip6={address}"), &pod]);
+        cluster.wait_for(member, state);
+        assert_eq!(cluster.members[member].health().status, 0);
+    }
+    let leader = &cluster.members[0];
+    let replicas = "SELECT string_agg(host(client_addr), ' ') FROM pg_stat_replication";
+    assert_eq!(leader.sql(replicas), format!("{prefix}::11"));
+    let asked = format!(
+        "import urllib.request; print(urllib.request.urlopen('http://[{prefix}::11]:8008/replica').status)"
+    );
+    let python = ["exec", &leader.name, "/opt/patroni/bin/python3", "-c", &asked];
+    assert_eq!(docker(python).ok(), "200");
 }
 
 #[test(patroni_11)]

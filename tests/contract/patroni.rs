@@ -18,7 +18,11 @@ pub struct Cluster {
 impl Cluster {
     /// A store, and no members yet.
     pub fn new() -> Self {
-        let network = Network::new();
+        Self::in_network(Network::new())
+    }
+
+    /// The same in a network that is there.
+    pub fn in_network(network: Network) -> Self {
         let on_network = format!("--network={}", network.0);
         let urls = [
             "--listen-client-urls=http://0.0.0.0:2379",

@@ -153,7 +153,7 @@ fn missing_locales_are_named_before_initdb() {
             "--locale=de_DE.UTF-8",
         ),
         ("POSTGRES_INITDB_ARGS=--lc-time de_DE", "--lc-time=de_DE"),
-        ("LANG=en_US.utf8", "LANG=en_US.utf8"),
+        ("LANG=fr_FR.utf8", "LANG=fr_FR.utf8"),
         ("POSTGRES_USER=pg_me", "names that begin with pg_"),
     ] {
         refused(&[&data, "--env", PASSWORD, "--env", variable], &[reason]);
@@ -163,11 +163,11 @@ fn missing_locales_are_named_before_initdb() {
     assert_eq!(container.end_by("TERM"), 0);
     drop(container);
     volume.shell(&format!(
-        "sed -i \"s/^lc_messages = .*/lc_messages = 'en_US.utf8'/\" {DATA}/postgresql.conf"
+        "sed -i \"s/^lc_messages = .*/lc_messages = 'fr_FR.utf8'/\" {DATA}/postgresql.conf"
     ));
     refused(
         &[&data],
-        &["lc_messages is 'en_US.utf8'", "postgresql.conf:", "Locales"],
+        &["lc_messages is 'fr_FR.utf8'", "postgresql.conf:", "Locales"],
     );
     let container = Container::create(&[&data, "--volume=/etc/postgresql/conf.d"], &[]);
     container.copy("/etc/postgresql/conf.d/a.conf", 0o644, "lc_messages = C.UTF-8\n");
