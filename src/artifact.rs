@@ -4,7 +4,7 @@
 //! plan can say why a key is another one. Half of it is known from manifests alone (the *recipe key* that `plan` shows
 //! everywhere); the versions of the packages that a build sees are facts of the machine and complete it.
 //!
-//! An [`Entry`] says which file of the cache a key stands for. Keys and entries are all that a store of artifacts
+//! An [`ArtifactEntry`] says which file of the cache a key stands for. Keys and entries are all that a store of artifacts
 //! deals in, here or elsewhere; it knows nothing of steps. Nothing here does IO.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +21,7 @@ const INPUTS_VERSION: u32 = 2;
 /// the environment of commands, what is stripped and how, which licences are kept, how a stage is packed. Raised
 /// when any of that changes what comes out; `step::build` has a test that says what it stands for.
 pub const RECIPES_VERSION: u32 = 2;
-/// The version of [`Entry`].
+/// The version of [`ArtifactEntry`].
 const ENTRY_VERSION: u32 = 1;
 
 /// The name of an artifact: the digest of its [`Inputs`].
@@ -115,7 +115,7 @@ impl Inputs {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn fits(&self, entry: &Entry) -> Result<(), String> {
+    pub fn fits(&self, entry: &ArtifactEntry) -> Result<(), String> {
         if entry.component != self.component {
             return Err(format!(
                 "its entry is of another component, {:?}",
@@ -193,7 +193,7 @@ fn list_differences(what: &str, before: &[String], now: &[String]) -> Vec<String
 
 /// What a key stands for: a packed stage among the files that are named by their digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct ArtifactEntry {
     /// The version of this document.
     pub version: u32,
     /// The key it belongs to.
@@ -212,7 +212,7 @@ pub struct Entry {
     pub fetched: bool,
 }
 
-impl Entry {
+impl ArtifactEntry {
     /// The entry of a stage that was packed.
     pub fn new(key: Key, component: &str, sha256: Sha256, bytes: u64, libraries: BTreeSet<String>) -> Self {
         let component = component.to_owned();
@@ -318,7 +318,7 @@ mod tests {
     fn an_entry_fits_whose_libraries_the_build_saw() {
         let of = |component: &str, libraries: &[&str]| {
             let libraries = libraries.iter().map(|name| (*name).to_owned()).collect();
-            let entry = Entry::new(inputs().key(), component, Sha256::of(b""), 7, libraries);
+            let entry = ArtifactEntry::new(inputs().key(), component, Sha256::of(b""), 7, libraries);
             inputs().fits(&entry)
         };
         assert_eq!(of("citus 1", &[]), Ok(()));
@@ -344,22 +344,26 @@ mod tests {
     #[test]
     fn an_entry_of_another_key_or_version_is_none() {
         let key = inputs().key();
-        let entry = Entry::new(
+        let entry = ArtifactEntry::new(
             key,
             "citus 1",
             Sha256::of(b""),
             7,
             BTreeSet::from(["libc6".to_owned()]),
         );
-        assert_eq!(Entry::parse(key, &entry.to_json()), Ok(entry.clone()));
+        assert_eq!(ArtifactEntry::parse(key, &entry.to_json()), Ok(entry.clone()));
         let other = Key(Sha256::of(b"other"));
-        let error = Entry::parse(other, &entry.to_json()).unwrap_err();
+        let error = ArtifactEntry::parse(other, &entry.to_json()).unwrap_err();
         assert!(error.starts_with("it is of another key"), "{error}");
-        let newer = Entry { version: 2, ..entry };
+        let newer = ArtifactEntry { version: 2, ..entry };
         assert_eq!(
-            Entry::parse(key, &newer.to_json()),
+            ArtifactEntry::parse(key, &newer.to_json()),
             Err("it has version 2, not 1".to_owned())
         );
-        assert!(Entry::parse(key, "{").unwrap_err().starts_with("it is no entry"));
+        assert!(
+            ArtifactEntry::parse(key, "{")
+                .unwrap_err()
+                .starts_with("it is no entry")
+        );
     }
 }

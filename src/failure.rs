@@ -80,13 +80,13 @@ pub struct Failure {
 }
 
 /// Gives an error its kind.
-pub trait Because<T> {
+pub trait WithCause<T> {
     /// The same result, its error being of the kind `cause`.
-    fn because(self, cause: Cause) -> Result<T, Failure>;
+    fn cause(self, cause: Cause) -> Result<T, Failure>;
 }
 
-impl<T, E: Into<anyhow::Error>> Because<T> for Result<T, E> {
-    fn because(self, cause: Cause) -> Result<T, Failure> {
+impl<T, E: Into<anyhow::Error>> WithCause<T> for Result<T, E> {
+    fn cause(self, cause: Cause) -> Result<T, Failure> {
         self.map_err(|error| Failure {
             cause,
             error: error.into(),

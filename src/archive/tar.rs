@@ -4,10 +4,10 @@ use std::io::{self, Read};
 
 use tar::EntryType;
 
-use super::tree::{Attributes, LATEST, Result, TooMuch, Tree, UnpackError, damaged, refused};
+use super::tree::{Attributes, MAX_TIME, Result, TooMuch, Tree, UnpackError, damaged, rejected};
 
 /// The longest extended header; those in use have some hundred bytes.
-const HEADER_BYTES: u64 = 1024 * 1024;
+const MAX_HEADER_BYTES: u64 = 1024 * 1024;
 
 /// Whether a block is a tar header: its checksum is right.
 pub fn is_tar(block: &[u8]) -> bool {
@@ -89,12 +89,12 @@ fn add_tar_entry(
         .unwrap_or_default();
     let size = header.entry_size().map_err(damaged)?;
     if extended.size.is_some_and(|other| other != size) {
-        return Err(refused(&name, "has two sizes"));
+        return Err(rejected(&name, "has two sizes"));
     }
     let mode = header.mode().map_err(damaged)?;
     let modified = extended
         .modified
-        .unwrap_or_else(|| header.mtime().unwrap_or(0).min(LATEST));
+        .unwrap_or_else(|| header.mtime().unwrap_or(0).min(MAX_TIME));
     let attributes = Attributes { mode, modified };
     match kind {
         // Before there was a type for directories, the slash at the end was the sign.
@@ -103,10 +103,10 @@ fn add_tar_entry(
         EntryType::Directory => tree.add_directory(&name, attributes),
         EntryType::Symlink => tree.add_link(&name, &link),
         EntryType::Link => tree.add_second_name(&name, &link),
-        EntryType::Char | EntryType::Block => Err(refused(&name, "is a device")),
-        EntryType::Fifo => Err(refused(&name, "is a fifo")),
-        EntryType::GNUSparse => Err(refused(&name, "is a sparse file")),
-        other => Err(refused(
+        EntryType::Char | EntryType::Block => Err(rejected(&name, "is a device")),
+        EntryType::Fifo => Err(rejected(&name, "is a fifo")),
+        EntryType::GNUSparse => Err(rejected(&name, "is a sparse file")),
+        other => Err(rejected(
             &name,
             &format!("is of the unknown type {:?}", char::from(other.as_byte())),
         )),
@@ -125,14 +125,14 @@ pub struct Extended {
 impl Extended {
     fn set_path(&mut self, path: Vec<u8>) -> Result<()> {
         match self.path.replace(path) {
-            Some(first) => Err(refused(&first, "has two names")),
+            Some(first) => Err(rejected(&first, "has two names")),
             None => Ok(()),
         }
     }
 
     fn set_link(&mut self, link: Vec<u8>) -> Result<()> {
         match self.link.replace(link) {
-            Some(first) => Err(refused(&first, "is one of two targets of a link")),
+            Some(first) => Err(rejected(&first, "is one of two targets of a link")),
             None => Ok(()),
         }
     }
@@ -148,14 +148,14 @@ impl Extended {
                 b"linkpath" => self.set_link(value.to_owned())?,
                 b"size" => match number().and_then(|text| text.parse().ok()) {
                     Some(size) if self.size.is_none_or(|first| first == size) => self.size = Some(size),
-                    _ => return Err(refused(value, "is no size, or the second one")),
+                    _ => return Err(rejected(value, "is no size, or the second one")),
                 },
                 // Whole seconds are what make, git and every other user of these times agree on.
                 b"mtime" => {
                     let seconds = number().and_then(|text| text.split('.').next()?.parse::<i64>().ok());
-                    self.modified = Some(u64::try_from(seconds.unwrap_or(0)).unwrap_or(0).min(LATEST));
+                    self.modified = Some(u64::try_from(seconds.unwrap_or(0)).unwrap_or(0).min(MAX_TIME));
                 }
-                key if key.starts_with(b"GNU.sparse.") => return Err(refused(key, "is of a sparse file")),
+                key if key.starts_with(b"GNU.sparse.") => return Err(rejected(key, "is of a sparse file")),
                 _ => {}
             }
             records = rest;
@@ -166,7 +166,7 @@ impl Extended {
     /// For headers that hold for all entries: a name or size there would be a trap.
     fn refuse_names(&self) -> Result<()> {
         if self.path.is_some() || self.link.is_some() || self.size.is_some() {
-            return Err(refused(b"", "a global header names one file"));
+            return Err(rejected(b"", "a global header names one file"));
         }
         Ok(())
     }
@@ -183,8 +183,8 @@ fn pax_record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 fn read_header(entry: &mut tar::Entry<impl Read>) -> Result<Vec<u8>> {
-    if entry.size() > HEADER_BYTES {
-        return Err(refused(b"", "an extended header is larger than 1 MiB"));
+    if entry.size() > MAX_HEADER_BYTES {
+        return Err(rejected(b"", "an extended header is larger than 1 MiB"));
     }
     let mut bytes = Vec::new();
     entry.read_to_end(&mut bytes).map_err(damaged)?;

@@ -13,16 +13,16 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// Bytes of all names together: they are kept in memory until the end.
-const NAME_BYTES: usize = 32 * 1024 * 1024;
+const MAX_NAME_BYTES: usize = 32 * 1024 * 1024;
 
 /// The longest path that Linux takes.
-const PATH_BYTES: usize = 4096;
+const MAX_PATH_BYTES: usize = 4096;
 
 /// Links on the way to a file, as many as Linux follows.
-const LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// The end of the year 9999. What is later is no time at which anything was written.
-pub const LATEST: u64 = 253_402_300_799;
+pub const MAX_TIME: u64 = 253_402_300_799;
 
 /// What an archive may grow to.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +59,7 @@ pub struct Unpacked {
 #[derive(Debug)]
 pub enum UnpackError {
     /// It holds something that no source may hold.
-    Refused {
+    Rejected {
         /// The name in the archive; empty where it is about the whole.
         entry: String,
         /// What is wrong with it.
@@ -79,8 +79,8 @@ pub enum UnpackError {
 impl fmt::Display for UnpackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { entry, why } if entry.is_empty() => write!(f, "the archive is refused: {why}"),
-            Self::Refused { entry, why } => write!(f, "the archive is refused: {entry:?} {why}"),
+            Self::Rejected { entry, why } if entry.is_empty() => write!(f, "the archive is refused: {why}"),
+            Self::Rejected { entry, why } => write!(f, "the archive is refused: {entry:?} {why}"),
             Self::Damaged(why) => write!(f, "the archive is damaged: {why}"),
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
         }
@@ -174,7 +174,7 @@ impl Tree {
 
     pub(super) fn add_directory(&mut self, name: &[u8], attributes: Attributes) -> Result<()> {
         if attributes.mode & 0o4000 != 0 {
-            return Err(refused(name, "is set to run as its owner (setuid)"));
+            return Err(rejected(name, "is set to run as its owner (setuid)"));
         }
         let Some(path) = self.place(name)? else {
             return Ok(());
@@ -183,7 +183,7 @@ impl Tree {
         match self.nodes.get_mut(&path) {
             // Archives that were put together twice name a directory twice; that changes nothing.
             Some(Node::Directory { modified: known }) => *known = modified,
-            Some(_) => return Err(refused(name, "is there twice")),
+            Some(_) => return Err(rejected(name, "is there twice")),
             None => {
                 self.make_directory(&path)?;
                 self.note(path, Node::Directory { modified })?;
@@ -201,13 +201,13 @@ impl Tree {
         size: u64,
     ) -> Result<()> {
         if attributes.mode & 0o6000 != 0 {
-            return Err(refused(
+            return Err(rejected(
                 name,
                 "is set to run as its owner or group (setuid, setgid)",
             ));
         }
         if name.ends_with(b"/") {
-            return Err(refused(name, "is called like a directory and has content"));
+            return Err(rejected(name, "is called like a directory and has content"));
         }
         let Some(path) = self.new_place(name)? else {
             return Ok(());
@@ -253,11 +253,11 @@ impl Tree {
     }
 
     pub(super) fn add_link(&mut self, name: &[u8], target: &[u8]) -> Result<()> {
-        if target.is_empty() || target.contains(&0) || target.len() >= PATH_BYTES {
-            return Err(refused(name, "is a link to nowhere"));
+        if target.is_empty() || target.contains(&0) || target.len() >= MAX_PATH_BYTES {
+            return Err(rejected(name, "is a link to nowhere"));
         }
         if target.starts_with(b"/") && !self.limits.links_out {
-            return Err(refused(
+            return Err(rejected(
                 name,
                 &format!(
                     "is a link out of the tree, to {:?}",
@@ -274,7 +274,7 @@ impl Tree {
     /// Adds a second name of a file that is there already (a hard link).
     pub(super) fn add_second_name(&mut self, name: &[u8], first: &[u8]) -> Result<()> {
         let refusal = || {
-            refused(
+            rejected(
                 name,
                 &format!(
                     "is a link to {:?}, which is no file before it",
@@ -302,7 +302,7 @@ impl Tree {
                 "nothing is left of it without the first {} components of its names",
                 self.strip
             );
-            return Err(refused(
+            return Err(rejected(
                 b"",
                 if self.strip == 0 {
                     "there is nothing in it"
@@ -361,7 +361,7 @@ impl Tree {
     fn check_link(&self, path: &Path, target: &[u8]) -> Result<()> {
         let refusal = |why: &str| {
             let why = format!("is a link {why}, to {:?}", String::from_utf8_lossy(target));
-            refused(path.as_os_str().as_bytes(), &why)
+            rejected(path.as_os_str().as_bytes(), &why)
         };
         let components =
             |target: &[u8]| -> Vec<Vec<u8>> { name_parts(target).rev().map(<[u8]>::to_owned).collect() };
@@ -377,7 +377,7 @@ impl Tree {
             here.push(OsStr::from_bytes(&part));
             if let Some(Node::Link(next)) = self.nodes.get(&here) {
                 followed += 1;
-                if followed > LINKS {
+                if followed > MAX_LINKS {
                     return Err(refusal("in a circle"));
                 }
                 here.pop();
@@ -390,7 +390,7 @@ impl Tree {
     /// The path for a name that may not be taken yet.
     fn new_place(&mut self, name: &[u8]) -> Result<Option<PathBuf>> {
         match self.place(name)? {
-            Some(path) if self.nodes.contains_key(&path) => Err(refused(name, "is there twice")),
+            Some(path) if self.nodes.contains_key(&path) => Err(rejected(name, "is there twice")),
             Some(path) => {
                 if let Some(parent) = path.parent() {
                     self.make_directory(parent)?;
@@ -404,18 +404,18 @@ impl Tree {
     /// The path below the tree that a name stands for; `None` when nothing of the name is left.
     fn place(&self, name: &[u8]) -> Result<Option<PathBuf>> {
         if name.is_empty() || name.contains(&0) {
-            return Err(refused(name, "is no name"));
+            return Err(rejected(name, "is no name"));
         }
-        if name.len() >= PATH_BYTES {
-            return Err(refused(&name[..80], "has a name that is too long"));
+        if name.len() >= MAX_PATH_BYTES {
+            return Err(rejected(&name[..80], "has a name that is too long"));
         }
         if name.starts_with(b"/") {
-            return Err(refused(name, "is an absolute path"));
+            return Err(rejected(name, "is an absolute path"));
         }
         let mut path = PathBuf::new();
         for (part, depth) in name_parts(name).zip(0..) {
             if part == b".." {
-                return Err(refused(name, "leads out of the tree with `..`"));
+                return Err(rejected(name, "leads out of the tree with `..`"));
             }
             if depth >= self.strip {
                 path.push(OsStr::from_bytes(part));
@@ -427,13 +427,13 @@ impl Tree {
                 None => {}
                 Some(Node::Directory { .. }) => break,
                 Some(Node::File) => {
-                    return Err(refused(
+                    return Err(rejected(
                         name,
                         &format!("is below {}, which is a file", above.display()),
                     ));
                 }
                 Some(Node::Link(_)) => {
-                    return Err(refused(
+                    return Err(rejected(
                         name,
                         &format!("is below {}, which is a link", above.display()),
                     ));
@@ -470,7 +470,7 @@ impl Tree {
                 0
             };
         if self.nodes.len() >= self.limits.entries {
-            return Err(refused(
+            return Err(rejected(
                 name,
                 &format!(
                     "is one more than the {} entries that are allowed",
@@ -478,8 +478,8 @@ impl Tree {
                 ),
             ));
         }
-        if self.name_bytes > NAME_BYTES {
-            return Err(refused(b"", "its names take more than 32 MiB"));
+        if self.name_bytes > MAX_NAME_BYTES {
+            return Err(rejected(b"", "its names take more than 32 MiB"));
         }
         self.nodes.insert(path, node);
         Ok(())
@@ -493,12 +493,12 @@ fn name_parts(name: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 }
 
 pub fn time(seconds: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(LATEST))
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(MAX_TIME))
 }
 
 /// A refusal of the entry `name`.
-pub(super) fn refused(name: &[u8], why: &str) -> UnpackError {
-    UnpackError::Refused {
+pub(super) fn rejected(name: &[u8], why: &str) -> UnpackError {
+    UnpackError::Rejected {
         // A name that is the attack itself fills no screen.
         entry: String::from_utf8_lossy(&name[..name.len().min(200)]).into_owned(),
         why: why.to_owned(),
@@ -510,7 +510,7 @@ pub(super) fn refused(name: &[u8], why: &str) -> UnpackError {
 #[allow(clippy::needless_pass_by_value)]
 pub(super) fn damaged(error: io::Error) -> UnpackError {
     match error.get_ref() {
-        Some(inner) if inner.is::<TooMuch>() => refused(b"", &TooMuch.to_string()),
+        Some(inner) if inner.is::<TooMuch>() => rejected(b"", &TooMuch.to_string()),
         _ => UnpackError::Damaged(error.to_string()),
     }
 }

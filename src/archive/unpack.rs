@@ -20,7 +20,7 @@ use super::tree::{Limits, Node, Result, Tree, UnpackError, Unpacked, at};
 use crate::digest::Sha256;
 
 /// Memory that a decompressor may ask for. `xz -9` and `zstd --long=25` stay below it.
-const DICTIONARY_BYTES: u64 = 72 * 1024 * 1024;
+const MAX_DICTIONARY_BYTES: u64 = 72 * 1024 * 1024;
 
 /// What would be unpacked under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,14 +109,14 @@ fn open(mut file: File) -> io::Result<Opened> {
             Opened::Stream(Box::new(bzip2::bufread::MultiBzDecoder::new(buffered(file))))
         }
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
-            let most = u32::try_from(DICTIONARY_BYTES / 1024).unwrap_or(u32::MAX);
+            let most = u32::try_from(MAX_DICTIONARY_BYTES / 1024).unwrap_or(u32::MAX);
             let reader = lzma_rust2::XzReader::new_mem_limit(buffered(file), true, most);
             Opened::Stream(Box::new(BufReader::with_capacity(64 * 1024, reader)))
         }
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             let reader = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(
                 buffered(file),
-                DICTIONARY_BYTES,
+                MAX_DICTIONARY_BYTES,
             );
             let reader =
                 reader.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::{CacheArgs, CacheCommand, Format};
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host;
 use crate::report::{Reporter, bytes};
 use crate::store::cache::{self, Keep};
@@ -78,12 +78,12 @@ pub fn cache(args: &CacheArgs, reporter: &Reporter) -> Result<(), Failure> {
             )
         }
     };
-    reporter.result(&text).because(Cause::Internal)
+    reporter.result(&text).cause(Cause::Internal)
 }
 
 fn contents(directory: &Path) -> std::io::Result<Cache> {
     let artifacts = entries::artifacts(directory)?;
-    let file = |entry: cache::Entry| File {
+    let file = |entry: cache::CachedFile| File {
         component: artifacts
             .get(&entry.digest)
             .map(|artifact| artifact.component.clone()),

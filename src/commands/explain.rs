@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::artifact::{Inputs, Key, Recipe};
 use crate::cli::ExplainArgs;
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::{self, Host, Log};
 use crate::layout;
 use crate::plan::Plan;
@@ -111,7 +111,7 @@ fn receipt(args: &ExplainArgs) -> Result<Receipt, Failure> {
     })?;
     Receipt::from_json(&text)
         .map_err(|error| error.context(path.display().to_string()))
-        .because(Cause::Usage)
+        .cause(Cause::Usage)
 }
 
 /// The inputs of every recipe, completed by the machine that has the receipt.
@@ -124,7 +124,7 @@ fn complete(plan: &Plan, args: &ExplainArgs) -> Result<Vec<Inputs>, String> {
         return Ok(Vec::new());
     };
     let ask = || -> Result<Future, Failure> {
-        let log = Log::none().because(Cause::Internal)?;
+        let log = Log::none().cause(Cause::Internal)?;
         Future::ask(&host, simulation, &log)
     };
     let future = ask().map_err(|failure| failure.to_string())?;

@@ -16,13 +16,13 @@ use super::manifests::Files;
 use super::{resolved, setup};
 use crate::archive::{tree, unpack};
 use crate::cli::{FetchArgs, Format};
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::{self, Host};
 use crate::manifest::{self, Manifests};
 use crate::report::{Reporter, bytes, seconds};
 use crate::resolve::{self, Resolved, Selection};
 use crate::run::parallel;
-use crate::source::{Obtained, Progress, Provenance, Supply, Wanted};
+use crate::source::{Obtained, Origin, Progress, SourceRequest, Sources};
 use crate::step::fetch;
 use crate::target::{Architecture, Target};
 
@@ -32,7 +32,7 @@ const PARTIAL: &str = ".partial";
 /// A file to fetch: a source, or a Python distribution.
 #[derive(Debug)]
 struct Item {
-    wanted: Wanted,
+    wanted: SourceRequest,
     /// Leading path components to leave off when it is unpacked; distributions are not.
     strip: Option<u8>,
     /// Its name in the directory.
@@ -85,24 +85,24 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     let directory = &args.to;
     host::local::make_directories(directory)?;
     // The directory is its own vendor directory.
-    let mut sources = args.sources.clone();
-    sources.vendor.insert(0, directory.clone());
+    let mut options = args.sources.clone();
+    options.vendor.insert(0, directory.clone());
     let own_cache = directory.join(PARTIAL);
     let cache = args.cache.as_ref().unwrap_or(&own_cache);
-    let supply = setup::supply(&sources, cache, &Host::new(Path::new("/")))?;
+    let sources = setup::sources(&options, cache, &Host::new(Path::new("/")))?;
     let begin = host::instant();
-    let (rows, failures) = obtain_all(&items, &supply, args, reporter);
+    let (rows, failures) = obtain_all(&items, &sources, args, reporter);
     let text = match args.format {
         Format::Text => table(&rows, begin.elapsed()),
         Format::Json => json(args, rows, &failures)?,
     };
-    reporter.result(&text).because(Cause::Internal)?;
+    reporter.result(&text).cause(Cause::Internal)?;
     let Some(worst) = failures
         .iter()
         .map(|(_, failure)| failure.cause)
         .max_by_key(|cause| severity(*cause))
     else {
-        drop(supply);
+        drop(sources);
         if args.cache.is_none() {
             host::local::remove_tree(&own_cache)?;
         }
@@ -154,7 +154,7 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
         vec![chosen]
     };
     let (mut items, mut seen, mut names) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    let mut add = |wanted: Wanted, strip: Option<u8>| {
+    let mut add = |wanted: SourceRequest, strip: Option<u8>| {
         let Some(digest) = wanted
             .accepted
             .first()
@@ -171,10 +171,10 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
     };
     for resolved in &selected {
         for source in resolved.sources().flat_map(|(_, sources)| sources) {
-            add(Wanted::from(source), Some(source.strip));
+            add(SourceRequest::from(source), Some(source.strip));
         }
         for distribution in resolved.patroni.iter().flat_map(|patroni| &patroni.distributions) {
-            add(Wanted::from(distribution), None);
+            add(SourceRequest::from(distribution), None);
         }
     }
     Ok(items)
@@ -228,12 +228,12 @@ fn resolve_one(manifests: &Manifests, selection: &Selection) -> Option<Resolved>
 /// the whole list of what is missing.
 fn obtain_all(
     items: &[Item],
-    supply: &Supply,
+    sources: &Sources,
     args: &FetchArgs,
     reporter: &Reporter,
 ) -> (Vec<Row>, Vec<(String, Failure)>) {
-    let results = parallel::each(items, setup::DOWNLOADS, |item| {
-        obtain(item, supply, args, reporter)
+    let results = parallel::each(items, setup::MAX_DOWNLOADS, |item| {
+        obtain(item, sources, args, reporter)
     });
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for (item, result) in items.iter().zip(results) {
@@ -245,7 +245,7 @@ fn obtain_all(
     (rows, failures)
 }
 
-fn obtain(item: &Item, supply: &Supply, args: &FetchArgs, reporter: &Reporter) -> Result<Row, Failure> {
+fn obtain(item: &Item, sources: &Sources, args: &FetchArgs, reporter: &Reporter) -> Result<Row, Failure> {
     let (name, begin) = (&item.wanted.name, host::instant());
     reporter.started(name);
     let tell = |progress: Progress| match progress {
@@ -260,7 +260,7 @@ fn obtain(item: &Item, supply: &Supply, args: &FetchArgs, reporter: &Reporter) -
         Progress::Note(text) => reporter.line(&format!("       {name}: {text}")),
         Progress::Asking(_) => {}
     };
-    let obtained = supply.obtain(&item.wanted, &tell).map_err(fetch::failure);
+    let obtained = sources.obtain(&item.wanted, &tell).map_err(fetch::failure);
     let placed = obtained.and_then(|obtained| {
         if let (Some(below), Some(strip)) = (&args.unpack, item.strip) {
             unpack(&obtained.path, &below.join(name.replace(' ', "-")), strip)?;
@@ -271,9 +271,9 @@ fn obtain(item: &Item, supply: &Supply, args: &FetchArgs, reporter: &Reporter) -
             file,
             bytes: obtained.bytes,
             seconds: begin.elapsed().as_secs_f64(),
-            from: match obtained.place {
-                Provenance::Vendor if obtained.path.starts_with(&args.to) => "already there".to_owned(),
-                _ => obtained.place.to_string(),
+            from: match obtained.origin {
+                Origin::Vendor if obtained.path.starts_with(&args.to) => "already there".to_owned(),
+                _ => obtained.origin.to_string(),
             },
         })
     });
@@ -294,7 +294,7 @@ fn unpack(archive: &Path, into: &Path, strip: u8) -> Result<(), Failure> {
     unpack::unpack(archive, into, strip, &tree::Limits::default())
         .map(drop)
         .with_context(|| format!("cannot unpack {}", archive.display()))
-        .because(Cause::Internal)
+        .cause(Cause::Internal)
 }
 
 /// Gives a verified file its name in the directory; returns the name.

@@ -5,10 +5,10 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use super::interrupt::{Stoppable, interrupted};
-use super::setup::{self, remote, supply, target, unavailable};
+use super::setup::{self, remote, sources, target, unavailable};
 use super::trace_file::Trace;
 use crate::cli::InstallArgs;
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::{self, Host};
 use crate::layout;
 use crate::plan::{self, Plan};
@@ -17,10 +17,10 @@ use crate::report::{Reporter, summary};
 use crate::resolve::Resolved;
 use crate::run::timing::Timing;
 use crate::run::{self, Event, FailedStep, Limits, Settings};
-use crate::source::error::{ErrorKind, SupplyError};
-use crate::source::{Supply, Wanted};
+use crate::source::error::{ErrorKind, FetchError};
+use crate::source::{SourceRequest, Sources};
 use crate::step::build::tokens::Tokens;
-use crate::step::context::{Context, Done, Manner, Origins, State};
+use crate::step::context::{Context, Done, Providers, State, TestOptions};
 use crate::step::install::{program, user};
 use crate::step::recover::unfinished::{self, Unfinished};
 use crate::step::recover::{earlier, repair};
@@ -37,10 +37,10 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     permitted(&host)?;
     // What is wrong with it would otherwise be found when all is built.
-    step::clean::times::image_time().because(Cause::Usage)?;
+    step::clean::times::image_time().cause(Cause::Usage)?;
     host::set_usual_umask();
     let trace = args.trace.clone().map(Trace::begin);
-    let trace = trace.transpose().because(Cause::Usage)?;
+    let trace = trace.transpose().cause(Cause::Usage)?;
     let leave = || {
         write(trace.as_ref(), reporter);
         cut_off(&host, reporter);
@@ -87,9 +87,9 @@ fn resolve_and_perform(
     }
     // The plan's own step would say the same, beside others that have begun already.
     user::exist(host, &resolved.user)?;
-    let supply = supply(&args.sources, &args.cache.dir, host)?;
+    let sources = sources(&args.sources, &args.cache.dir, host)?;
     let left_out = if args.skip_unavailable {
-        unavailable(&resolved, &supply, reporter)?
+        unavailable(&resolved, &sources, reporter)?
     } else {
         BTreeMap::new()
     };
@@ -100,39 +100,39 @@ fn resolve_and_perform(
     }
     let plan = plan::build(&resolved);
     if args.sources.offline {
-        all_at_hand(&plan, &supply, reporter)?;
+        all_at_hand(&plan, &sources, reporter)?;
     }
     let earlier = earlier::read(host, &resolved)?;
     let say = |line: &str| reporter.line(line);
     let unfinished = Unfinished::begin(host, host::now(), earlier, &say)?;
     host.empty_contents(layout::WORK)?;
-    let means = Means {
+    let install = InstallContext {
         host,
-        supply: &supply,
+        sources: &sources,
         remote: remote.as_ref(),
         trace,
         reporter,
     };
-    perform(&plan, args, means, unfinished, &resolved)?;
+    perform(&plan, args, install, unfinished, &resolved)?;
     plan.leaves.iter().for_each(|line| reporter.line(line));
     Ok(())
 }
 
 /// Without connections everything has to be there before anything begins; all that is missing is named at once.
-fn all_at_hand(plan: &Plan, supply: &Supply, reporter: &Reporter) -> Result<(), Failure> {
-    let sources = plan.sources().map(Wanted::from);
-    let distributions = plan.distributions().map(Wanted::from);
-    let missing: Vec<_> = sources
+fn all_at_hand(plan: &Plan, sources: &Sources, reporter: &Reporter) -> Result<(), Failure> {
+    let archives = plan.sources().map(SourceRequest::from);
+    let distributions = plan.distributions().map(SourceRequest::from);
+    let missing: Vec<_> = archives
         .chain(distributions)
-        .filter_map(|wanted| supply.obtain(&wanted, &|_| ()).err())
+        .filter_map(|wanted| sources.obtain(&wanted, &|_| ()).err())
         .collect();
-    let names: Vec<&str> = missing.iter().map(SupplyError::name).collect();
+    let names: Vec<&str> = missing.iter().map(FetchError::name).collect();
     let Some(first) = missing.first() else {
         return Ok(());
     };
     let kind = missing
         .iter()
-        .map(SupplyError::kind)
+        .map(FetchError::kind)
         .find(|kind| *kind != ErrorKind::Missing);
     let message = format!("not installed; not at hand: {}", names.join(", "));
     let cause = fetch::cause(kind.unwrap_or_else(|| first.kind()));
@@ -153,9 +153,9 @@ fn permitted(host: &Host) -> Result<(), Failure> {
 
 /// What a plan is performed with.
 #[derive(Clone, Copy)]
-struct Means<'a> {
+struct InstallContext<'a> {
     host: &'a Host,
-    supply: &'a Supply,
+    sources: &'a Sources,
     remote: Option<&'a Remote>,
     trace: Option<&'a Trace>,
     reporter: &'a Reporter,
@@ -165,20 +165,20 @@ struct Means<'a> {
 fn perform(
     plan: &Plan,
     args: &InstallArgs,
-    means: Means<'_>,
+    install: InstallContext<'_>,
     unfinished: Unfinished,
     resolved: &Resolved,
 ) -> Result<(), Failure> {
-    let Means {
+    let InstallContext {
         host,
-        supply,
+        sources,
         remote,
         trace,
         reporter,
-    } = means;
+    } = install;
     let (began, made_work) = (unfinished.began, unfinished.made_work);
     let jobs = args.jobs.count.map_or_else(host::processors, usize::from);
-    let tokens = Tokens::new(jobs).because(Cause::Internal)?;
+    let tokens = Tokens::new(jobs).cause(Cause::Internal)?;
     let debug_symbols = args
         .debug_symbols
         .clone()
@@ -186,20 +186,20 @@ fn perform(
     let context = Context {
         host,
         reporter,
-        origins: Some(Origins {
-            supply,
-            store: Store::new(supply.cache(), remote),
+        providers: Some(Providers {
+            sources,
+            store: Store::new(sources.cache(), remote),
         }),
         tokens: &tokens,
         debug_symbols: &debug_symbols,
-        manner: Manner::default(),
+        test_options: TestOptions::default(),
         state: State::after(unfinished, resolved),
     };
     let interrupt = host.interrupt();
     let settings = Settings {
         limits: Limits {
             cpu: jobs,
-            net: setup::DOWNLOADS,
+            net: setup::MAX_DOWNLOADS,
         },
         keep_going: args.keep_going,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::{self, Host};
 use crate::report::Reporter;
 use crate::run::STOPPED;
@@ -30,8 +30,8 @@ pub struct Stoppable<'a> {
 impl Stoppable<'_> {
     /// Does `work`.
     pub fn run(&self, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
-        host::cmd::adopt_strays().because(Cause::Internal)?;
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).because(Cause::Internal)?;
+        host::cmd::become_subreaper().cause(Cause::Internal)?;
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).cause(Cause::Internal)?;
         let handle = signals.handle();
         let (working, work_ends) = mpsc::channel::<()>();
         let interrupt = self.host.interrupt();
@@ -41,7 +41,7 @@ impl Stoppable<'_> {
                     interrupt.stop_all();
                     if work_ends.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
                         self.reporter.failure(&self.interrupted());
-                        host::cmd::end_strays();
+                        host::cmd::kill_orphans();
                         (self.leave)();
                         host::exit(Cause::Interrupted.exit_status());
                     }
@@ -51,7 +51,7 @@ impl Stoppable<'_> {
             let _watched = Watched(handle);
             let _working = working;
             let result = work();
-            host::cmd::end_strays();
+            host::cmd::kill_orphans();
             if matches!(&result, Err(failure) if failure.cause == Cause::Interrupted) {
                 (self.leave)();
             }

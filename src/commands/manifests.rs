@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::{host, manifest};
 
 /// The directory that is read where MANIFESTS is not given.
@@ -78,7 +78,7 @@ pub fn read(given: Option<&Path>, usage: Usage<'_>) -> Result<Files, Failure> {
             Failure::new(Cause::Usage, message)
         })?),
     };
-    below(place).because(Cause::Manifest)
+    below(place).cause(Cause::Manifest)
 }
 
 /// A word without a slash that is not a path is a name in the wrong place.

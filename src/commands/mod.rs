@@ -21,7 +21,7 @@ mod workspace;
 use clap::CommandFactory as _;
 
 use crate::cli::{Cli, Command, ManifestArgs};
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::report::Reporter;
 use crate::resolve::{self, Purpose, Resolved, Selection};
 use crate::target::Target;
@@ -73,12 +73,12 @@ pub fn run(command: &Command, reporter: &Reporter) -> Result<(), Failure> {
 
 /// A document as JSON text.
 fn json(document: &impl serde::Serialize) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(document).because(Cause::Internal)?;
+    let text = serde_json::to_string_pretty(document).cause(Cause::Internal)?;
     Ok(text + "\n")
 }
 
 fn print(reporter: &Reporter, text: &str) -> Result<(), Failure> {
-    reporter.result(text).because(Cause::Internal)
+    reporter.result(text).cause(Cause::Internal)
 }
 
 /// The manifests that a command reads which takes no word but MANIFESTS.

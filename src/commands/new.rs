@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::workspace::Desk;
+use super::workspace::Workspace;
 use crate::cli::NewArgs;
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host;
 use crate::manifest;
 use crate::report::Reporter;
@@ -49,15 +49,15 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
         );
         return Err(Failure::new(Cause::Usage, message));
     }
-    let desk = Desk::new(&args.sources, None, reporter)?;
+    let workspace = Workspace::new(&args.sources, None, reporter)?;
     let is_url = args.archive.contains("://");
     let archive = if is_url {
         // A mark in the manifest asks for the reason where this is plain http.
-        desk.download(&args.archive, true)?
+        workspace.download(&args.archive, true)?
     } else {
-        Desk::local(Path::new(&args.archive))?
+        Workspace::local(Path::new(&args.archive))?
     };
-    let survey = desk.survey(&archive.path, 1, &args.archive)?;
+    let survey = workspace.survey(&archive.path, 1, &args.archive)?;
     let draft = draft::draft(
         &Known {
             name: &args.name,
@@ -80,7 +80,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
         args.manifests.display(),
         args.name
     );
-    reporter.result(&page).because(Cause::Internal)
+    reporter.result(&page).cause(Cause::Internal)
 }
 
 /// Where the manifest goes: among the extensions, where the directory has a place for them.

@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::manifests::{self, Usage};
-use super::workspace::Desk;
+use super::workspace::Workspace;
 use crate::cli::{Format, UpdateArgs};
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::manifest::python::Patroni;
 use crate::manifest::{self, Manifests};
 use crate::report::Reporter;
@@ -18,7 +18,7 @@ use crate::upstream::subject::{Subject, subjects};
 use crate::upstream::versions::{self, Upstream};
 
 /// Servers that are asked at the same time.
-const QUESTIONS: usize = 8;
+const MAX_QUESTIONS: usize = 8;
 
 /// A version in a manifest, and what upstream has.
 struct Row {
@@ -83,10 +83,10 @@ pub fn outdated(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
         .into_iter()
         .filter(|subject| wanted(&subject.name))
         .collect();
-    let desk = Desk::new(&args.sources, args.cache.as_deref(), reporter)?;
-    let mut rows = ask_all(&subjects, &desk);
+    let workspace = Workspace::new(&args.sources, args.cache.as_deref(), reporter)?;
+    let mut rows = ask_all(&subjects, &workspace);
     rows.extend(
-        patroni(&manifests, &desk)
+        patroni(&manifests, &workspace)
             .into_iter()
             .filter(|row| wanted(&row.name)),
     );
@@ -101,7 +101,7 @@ pub fn outdated(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
         Format::Text => table(&rows),
         Format::Json => super::json(&updates(&rows))?,
     };
-    reporter.result(&text).because(Cause::Internal)?;
+    reporter.result(&text).cause(Cause::Internal)?;
     let is_outdated = |row: &&Row| newer(row).is_some();
     let (outdated, silent) = (
         rows.iter().filter(is_outdated).count(),
@@ -123,7 +123,7 @@ pub fn outdated(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
     }
 }
 
-fn ask_all(subjects: &[Subject], desk: &Desk<'_>) -> Vec<Row> {
+fn ask_all(subjects: &[Subject], workspace: &Workspace<'_>) -> Vec<Row> {
     // Several releases of one manifest have one upstream.
     let mut questions: BTreeMap<String, (Upstream, bool)> = BTreeMap::new();
     for subject in subjects {
@@ -135,8 +135,8 @@ fn ask_all(subjects: &[Subject], desk: &Desk<'_>) -> Vec<Row> {
     }
     let questions: Vec<(Upstream, bool)> = questions.into_values().collect();
     let answers: BTreeMap<String, Result<Vec<u8>, String>> =
-        parallel::each(&questions, QUESTIONS, |(upstream, insecure)| {
-            (upstream.url.clone(), desk.page(&upstream.url, *insecure))
+        parallel::each(&questions, MAX_QUESTIONS, |(upstream, insecure)| {
+            (upstream.url.clone(), workspace.page(&upstream.url, *insecure))
         })
         .into_iter()
         .collect();
@@ -159,12 +159,12 @@ fn ask_all(subjects: &[Subject], desk: &Desk<'_>) -> Vec<Row> {
 }
 
 /// Patroni, as the package index has it.
-fn patroni(manifests: &Manifests, desk: &Desk<'_>) -> Vec<Row> {
+fn patroni(manifests: &Manifests, workspace: &Workspace<'_>) -> Vec<Row> {
     let manifests = manifests.patronis.iter().map(|manifest| &manifest.value);
     let row = |value: &Patroni| Row {
         name: value.name.clone(),
         version: value.version.clone(),
-        versions: desk.versions_in_index(&value.name).map(versions::released),
+        versions: workspace.versions_in_index(&value.name).map(versions::released),
         line: 0,
     };
     manifests.map(row).collect()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cli::{ArtifactCacheArgs, SourceArgs};
 use crate::debian::apt_sources::DebianArchive;
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::net::HttpOptions;
 use crate::host::{self, Host};
 use crate::report::Reporter;
@@ -14,14 +14,14 @@ use crate::resolve::Resolved;
 use crate::run::parallel;
 use crate::source::error::ErrorKind;
 use crate::source::http::Client;
-use crate::source::{Options, Supply, Wanted};
+use crate::source::{Options, SourceRequest, Sources};
 use crate::step::fetch;
 use crate::store::cache::Cache;
 use crate::store::remote::{self, Remote};
 use crate::target::{Architecture, Target, distribution_of};
 
 /// How many sources are downloaded at the same time.
-pub const DOWNLOADS: usize = 6;
+pub const MAX_DOWNLOADS: usize = 6;
 
 /// The machine that is installed on. A plan for another distribution would fail half-way.
 pub fn target(host: &Host) -> Result<Target, Failure> {
@@ -47,7 +47,7 @@ pub fn remote(
 ) -> Result<Option<Remote>, Failure> {
     let Some(url) = &args.url else { return Ok(None) };
     let secret = args.secret.as_deref().map(host::local::secret);
-    let secret = secret.transpose().because(Cause::Usage)?;
+    let secret = secret.transpose().cause(Cause::Usage)?;
     if let (Some(secret), Some(path)) = (&secret, &args.secret)
         && secret.is_everybodys
     {
@@ -63,11 +63,11 @@ pub fn remote(
         budget: Duration::from_secs(args.seconds.into()),
         ca_bundle: sources.ca_bundle.clone(),
     };
-    Remote::new(&options).map(Some).because(Cause::Usage)
+    Remote::new(&options).map(Some).cause(Cause::Usage)
 }
 
 /// Where sources come from, by the command line.
-pub fn supply(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Supply, Failure> {
+pub fn sources(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Sources, Failure> {
     for directory in &args.vendor {
         if !host::local::is_directory(directory) {
             let message = format!("--vendor {}: there is no such directory", directory.display());
@@ -79,14 +79,14 @@ pub fn supply(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Supply, Fa
         ..HttpOptions::default()
     };
     // What can go wrong here is a file of certificates that the caller has named.
-    let client = Client::new(&options).because(Cause::Usage)?;
+    let client = Client::new(&options).cause(Cause::Usage)?;
     let cache = Cache::open(cache).map_err(|error| {
         anyhow::anyhow!(
             "cannot use the cache {}: {error}; --cache DIR takes another directory, which has to be writable",
             cache.display()
         )
     })?;
-    Ok(Supply::new(Options {
+    Ok(Sources::new(Options {
         vendor: args.vendor.clone(),
         cache,
         client,
@@ -99,21 +99,21 @@ pub fn supply(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Supply, Fa
 /// The extensions of which a source cannot be had, with the reason. A wrong digest is no such reason: it fails.
 pub fn unavailable(
     resolved: &Resolved,
-    supply: &Supply,
+    sources: &Sources,
     reporter: &Reporter,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let extensions = resolved.servers().flat_map(|(_, extensions)| extensions);
-    let sources: Vec<_> = extensions
+    let archives: Vec<_> = extensions
         .flat_map(|extension| {
             let sources = extension.sources.iter();
             sources.map(|source| (extension.component.id(), source))
         })
         .collect();
     // All at once: where a network answers nothing, each of them waits for its time to run out.
-    let errors = parallel::each(&sources, sources.len(), |(_, source)| {
-        supply.obtain(&Wanted::from(*source), &|_| ()).err()
+    let errors = parallel::each(&archives, archives.len(), |(_, source)| {
+        sources.obtain(&SourceRequest::from(*source), &|_| ()).err()
     });
-    let missing = sources.into_iter().zip(errors);
+    let missing = archives.into_iter().zip(errors);
     let mut left_out = BTreeMap::new();
     for (name, error) in missing.filter_map(|((name, _), error)| Some((name, error?))) {
         match error.kind() {

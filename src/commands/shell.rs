@@ -2,7 +2,7 @@
 
 use crate::cli::ShellArgs;
 use crate::command::Command;
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::{self, Host};
 use crate::layout;
 use crate::report::Reporter;
@@ -35,7 +35,7 @@ pub fn shell(args: &ShellArgs, reporter: &Reporter) -> Result<(), Failure> {
     }
     let command = in_place_of(&failed, &args.command);
     let error = host.become_command(&command);
-    Err(error).because(Cause::Internal)
+    Err(error).cause(Cause::Internal)
 }
 
 /// The failed build that is meant.

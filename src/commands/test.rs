@@ -10,16 +10,16 @@ use super::interrupt::Stoppable;
 use super::manifests::{self, Usage};
 use super::{resolved_by, setup};
 use crate::cli::{OutcomeFormat, TestArgs};
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::{self, Host};
 use crate::plan::{self, Action, Plan, Step, Tests};
 use crate::report::outcome::{self, Counts, Outcome, Verdict};
 use crate::report::{Reporter, json, junit, tap};
 use crate::resolve::{Extension, Purpose, Resolved, Selection};
 use crate::run::{self, Event, Limits, Settings, Unfinished};
-use crate::source::Supply;
+use crate::source::Sources;
 use crate::step::build::tokens::Tokens;
-use crate::step::context::{Context, Manner, Origins, State};
+use crate::step::context::{Context, Providers, State, TestOptions};
 use crate::store::Store;
 use crate::{layout, step};
 
@@ -30,9 +30,13 @@ const SERVER: &str = "postgresql";
 pub fn test(args: &TestArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     host::set_usual_umask();
-    let manner = manner(args, &host);
+    let test_options = test_options(args, &host);
     let leave = || {
-        for directory in TREES.map(work).into_iter().chain([manner.directory.clone()]) {
+        for directory in TREES
+            .map(work)
+            .into_iter()
+            .chain([test_options.directory.clone()])
+        {
             // What a process still holds has a name that is removed all the same.
             let _ = host.remove(directory);
         }
@@ -43,7 +47,7 @@ pub fn test(args: &TestArgs, reporter: &Reporter) -> Result<(), Failure> {
         refusal: "not tested",
         leave: &leave,
     };
-    stoppable.run(|| resolve_and_test(args, &host, &manner, reporter))
+    stoppable.run(|| resolve_and_test(args, &host, &test_options, reporter))
 }
 
 /// What is below the working directory only while something is built or tested.
@@ -53,19 +57,19 @@ fn work(kind: &str) -> String {
     format!("{}/{kind}", layout::WORK)
 }
 
-fn manner(args: &TestArgs, host: &Host) -> Manner {
-    let usual = Manner {
+fn test_options(args: &TestArgs, host: &Host) -> TestOptions {
+    let usual = TestOptions {
         keep: args.keep,
         limit: Duration::from_secs(args.timeout.into()),
         is_live: args.format == OutcomeFormat::Text && args.output.is_none(),
-        ..Manner::default()
+        ..TestOptions::default()
     };
     if !host.is_users_own() {
         return usual;
     }
     // The usual directory is root's.
     let directory = format!("/tmp/pgsetup-test-{}", host::user_id());
-    Manner {
+    TestOptions {
         logs: format!("{directory}/log"),
         directory,
         ..usual
@@ -75,7 +79,7 @@ fn manner(args: &TestArgs, host: &Host) -> Manner {
 fn resolve_and_test(
     args: &TestArgs,
     host: &Host,
-    manner: &Manner,
+    test_options: &TestOptions,
     reporter: &Reporter,
 ) -> Result<(), Failure> {
     let usage = Usage {
@@ -103,11 +107,11 @@ fn resolve_and_test(
     let mut resolved = resolved_by(&files, &selection, reporter)?;
     permitted(args, host, &resolved)?;
     // Nothing is obtained of what is there: no cache is opened, which need not be this user's, and no client made.
-    let supply = (!args.installed).then(|| setup::supply(&args.sources, &args.cache.dir, host));
-    let supply = supply.transpose()?;
+    let sources = (!args.installed).then(|| setup::sources(&args.sources, &args.cache.dir, host));
+    let sources = sources.transpose()?;
     let mut left_out = resolved.left_out.clone();
-    if let Some(supply) = supply.as_ref().filter(|_| args.skip_unavailable) {
-        left_out.extend(unavailable(&resolved, supply, reporter)?);
+    if let Some(sources) = sources.as_ref().filter(|_| args.skip_unavailable) {
+        left_out.extend(unavailable(&resolved, sources, reporter)?);
         selection.without.extend(left_out.keys().cloned());
         resolved = resolved_by(&files, &selection, reporter)?;
     }
@@ -119,22 +123,22 @@ fn resolve_and_test(
     };
     let plan = plan::tests(&resolved, &tests);
     let mut outcomes = left_out_outcomes(&left_out);
-    if manner.is_live {
+    if test_options.is_live {
         outcomes
             .iter()
             .try_for_each(|outcome| reporter.result(&outcome::line(outcome)))
-            .because(Cause::Internal)?;
+            .cause(Cause::Internal)?;
     }
     outcomes.extend(perform(
         &plan,
         args,
         host,
-        manner,
-        supply.as_ref(),
+        test_options,
+        sources.as_ref(),
         reporter,
         &resolved,
     )?);
-    clean(host, manner, &outcomes)?;
+    clean(host, test_options, &outcomes)?;
     tell(args, &outcomes, reporter)
 }
 
@@ -165,10 +169,10 @@ fn permitted(args: &TestArgs, host: &Host, resolved: &Resolved) -> Result<(), Fa
 /// The extensions whose sources cannot be had, and those that require them, with the reasons.
 fn unavailable(
     resolved: &Resolved,
-    supply: &Supply,
+    sources: &Sources,
     reporter: &Reporter,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let mut left_out = setup::unavailable(resolved, supply, reporter)?;
+    let mut left_out = setup::unavailable(resolved, sources, reporter)?;
     // Each comes after those it requires.
     for extension in &resolved.extensions {
         if let Some(name) = extension
@@ -202,35 +206,35 @@ fn perform(
     plan: &Plan,
     args: &TestArgs,
     host: &Host,
-    manner: &Manner,
-    supply: Option<&Supply>,
+    test_options: &TestOptions,
+    sources: Option<&Sources>,
     reporter: &Reporter,
     resolved: &Resolved,
 ) -> Result<Vec<Outcome>, Failure> {
     if !args.installed {
         host.empty_contents(layout::WORK)?;
     }
-    host.remove(&manner.directory)?;
+    host.remove(&test_options.directory)?;
     let jobs = args.jobs.count.map_or_else(host::processors, usize::from);
-    let tokens = Tokens::new(jobs).because(Cause::Internal)?;
+    let tokens = Tokens::new(jobs).cause(Cause::Internal)?;
     let context = Context {
         host,
         reporter,
-        origins: supply.map(|supply| Origins {
-            supply,
-            store: Store::new(supply.cache(), None),
+        providers: sources.map(|sources| Providers {
+            sources,
+            store: Store::new(sources.cache(), None),
         }),
         tokens: &tokens,
         // Nothing is stripped of them for a test.
         debug_symbols: &args.cache.dir.join("debug-symbols"),
-        manner: manner.clone(),
+        test_options: test_options.clone(),
         state: State::default(),
     };
     let interrupt = host.interrupt();
     let settings = Settings {
         limits: Limits {
             cpu: jobs,
-            net: setup::DOWNLOADS,
+            net: setup::MAX_DOWNLOADS,
         },
         keep_going: true,
     };
@@ -248,7 +252,7 @@ fn perform(
         },
     );
     if interrupt.is_interrupted() {
-        host::cmd::end_strays();
+        host::cmd::kill_orphans();
         return Err(Failure::new(
             Cause::Interrupted,
             format_args!("not tested; {}", run::STOPPED),
@@ -346,20 +350,20 @@ fn owner(step: &Step, resolved: &Resolved) -> Option<String> {
 }
 
 /// Removes what nobody looks at any more: all, where nothing failed; otherwise logs and kept clusters stay.
-fn clean(host: &Host, manner: &Manner, outcomes: &[Outcome]) -> Result<(), Failure> {
+fn clean(host: &Host, test_options: &TestOptions, outcomes: &[Outcome]) -> Result<(), Failure> {
     let is_clean = Counts::of(outcomes).failed == 0;
     for directory in TREES.map(work) {
         host.remove(directory)?;
     }
-    if is_clean || !manner.keep {
-        let keep_logs = !is_clean && manner.logs.starts_with(&manner.directory);
+    if is_clean || !test_options.keep {
+        let keep_logs = !is_clean && test_options.logs.starts_with(&test_options.directory);
         if !keep_logs {
-            host.remove(&manner.directory)?;
+            host.remove(&test_options.directory)?;
         }
     }
-    host.remove(manner.template())?;
+    host.remove(test_options.template())?;
     if is_clean {
-        host.remove(&manner.logs)?;
+        host.remove(&test_options.logs)?;
     }
     Ok(())
 }
@@ -371,12 +375,12 @@ fn tell(args: &TestArgs, outcomes: &[Outcome], reporter: &Reporter) -> Result<()
     let text = match (args.format, &args.output) {
         (OutcomeFormat::Text, None) => format!("{counts}\n"),
         (OutcomeFormat::Text, Some(_)) => format!("{}{counts}\n", lines()),
-        (OutcomeFormat::Json, _) => json::render(outcomes).because(Cause::Internal)?,
+        (OutcomeFormat::Json, _) => json::render(outcomes).cause(Cause::Internal)?,
         (OutcomeFormat::Tap, _) => tap::render(outcomes),
         (OutcomeFormat::Junit, _) => junit::render(outcomes),
     };
     match &args.output {
-        None => reporter.result(&text).because(Cause::Internal)?,
+        None => reporter.result(&text).cause(Cause::Internal)?,
         Some(path) => host::local::write_text(path, &text)?,
     }
     match (outcomes.len(), counts.failed) {

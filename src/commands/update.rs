@@ -7,10 +7,10 @@ use anyhow::Context as _;
 
 use super::manifests::{self, Usage};
 use super::outdated;
-use super::workspace::{Archive, Desk};
+use super::workspace::{Archive, Workspace};
 use crate::archive::unpack;
 use crate::cli::UpdateArgs;
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host;
 use crate::manifest::source::Source;
 use crate::manifest::{self, nearest, problem};
@@ -48,18 +48,18 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
         return Err(Failure::new(Cause::Manifest, message));
     }
     let subject = chosen(&subjects, name, args)?;
-    let desk = Desk::new(&args.sources, args.cache.as_deref(), reporter)?;
+    let workspace = Workspace::new(&args.sources, args.cache.as_deref(), reporter)?;
     let version = match &args.version {
         Some(version) => version.clone(),
-        None => newest(&subject, &desk)?,
+        None => newest(&subject, &workspace)?,
     };
     if version == subject.version {
         return reporter
             .result(&format!("{} is what its manifest has\n", subject.title()))
-            .because(Cause::Internal);
+            .cause(Cause::Internal);
     }
     let file = subject.file.clone();
-    let written = host::local::read_text(&file).because(Cause::Manifest)?;
+    let written = host::local::read_text(&file).cause(Cause::Manifest)?;
     // Places are those of the text behind a byte order mark.
     let (mark, text) = match written.strip_prefix('\u{feff}') {
         Some(text) => ("\u{feff}", text),
@@ -78,11 +78,11 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
             path,
             source,
         };
-        release.replace(is_first, args, &desk, &mut edits, &mut page)?;
+        release.replace(is_first, args, &workspace, &mut edits, &mut page)?;
     }
     let edited = edit::apply(text, &edits)
         .with_context(|| format!("{} is left as it is", file.display()))
-        .because(Cause::Manifest)?;
+        .cause(Cause::Manifest)?;
     no_worse(&files, &file, &edited, reporter)?;
     host::local::replace_text(&file, &format!("{mark}{edited}"))?;
     let lines = edit::lines_with(&edited, &subject.version);
@@ -95,7 +95,7 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
             lines.join(", ")
         );
     }
-    reporter.result(&page).because(Cause::Internal)
+    reporter.result(&page).cause(Cause::Internal)
 }
 
 /// The release that the command line means.
@@ -135,9 +135,9 @@ fn chosen(subjects: &[Subject], name: &str, args: &UpdateArgs) -> Result<Subject
 }
 
 /// The newest version that upstream has of the subject's line.
-fn newest(subject: &Subject, desk: &Desk<'_>) -> Result<String, Failure> {
+fn newest(subject: &Subject, workspace: &Workspace<'_>) -> Result<String, Failure> {
     let asked = subject.upstream().and_then(|upstream| {
-        let answer = desk.page(&upstream.url, subject.is_insecure())?;
+        let answer = workspace.page(&upstream.url, subject.is_insecure())?;
         upstream
             .versions(&answer)
             .map_err(|why| format!("{}: {why}", upstream.what))
@@ -169,7 +169,7 @@ impl Release<'_> {
         &self,
         is_first: bool,
         args: &UpdateArgs,
-        desk: &Desk<'_>,
+        workspace: &Workspace<'_>,
         edits: &mut Vec<Edit>,
         page: &mut String,
     ) -> Result<(), Failure> {
@@ -211,11 +211,11 @@ impl Release<'_> {
             return Err(Failure::new(Cause::Manifest, message));
         }
         let (new, from) = match local {
-            Some(file) => (Desk::local(file)?, file.display().to_string()),
-            None => (desk.download(&url, source.insecure.is_some())?, url.clone()),
+            Some(file) => (Workspace::local(file)?, file.display().to_string()),
+            None => (workspace.download(&url, source.insecure.is_some())?, url.clone()),
         };
         // Before anything is written: what is no archive is no new version.
-        let survey = desk.survey(&new.path, source.strip, &from)?;
+        let survey = workspace.survey(&new.path, source.strip, &from)?;
         if written != source.url {
             edits.push(self.edit("url", written));
         }
@@ -224,7 +224,7 @@ impl Release<'_> {
         if is_first {
             self.provides(&survey, edits, page);
         }
-        self.compare(desk, &survey, page);
+        self.compare(workspace, &survey, page);
         Ok(())
     }
 
@@ -255,7 +255,7 @@ impl Release<'_> {
         if self.source.tar_sha256.is_some() {
             let digest = unpack::tar_digest(&new.path)
                 .context("its tar cannot be read")
-                .because(Cause::Checksum)?;
+                .cause(Cause::Checksum)?;
             edits.push(self.edit("tar_sha256", digest.to_string()));
         }
         Ok(())
@@ -326,14 +326,15 @@ impl Release<'_> {
         }
     }
 
-    fn compare(&self, desk: &Desk<'_>, new: &Survey, page: &mut String) {
+    fn compare(&self, workspace: &Workspace<'_>, new: &Survey, page: &mut String) {
         let title = self.subject.title();
         let old = self
             .subject
-            .wanted(self.source)
+            .request(self.source)
             .ok_or_else(|| "its digest cannot be read".to_owned());
-        let old = old.and_then(|wanted| desk.known(&wanted)).and_then(|path| {
-            desk.survey(&path, self.source.strip, &title)
+        let old = old.and_then(|wanted| workspace.known(&wanted)).and_then(|path| {
+            workspace
+                .survey(&path, self.source.strip, &title)
                 .map_err(|failure| failure.to_string())
         });
         match old {

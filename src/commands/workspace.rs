@@ -9,27 +9,27 @@ use crate::archive::tree::Limits;
 use crate::archive::unpack;
 use crate::cli::SourceArgs;
 use crate::digest::{Hashes, Sha256};
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::net::HttpOptions;
 use crate::host::{self, Host};
 use crate::report::Reporter;
 use crate::source::http::{self, Client, Request};
-use crate::source::{MOST_BYTES, Supply, Wanted, candidates};
+use crate::source::{MAX_BYTES, SourceRequest, Sources, candidates};
 use crate::store::cache::Cache;
 use crate::upstream::survey::{self, Survey};
 
 /// The longest page that is read: the tags of a repository with ten thousands of them.
-const PAGE_BYTES: u64 = 32 * 1024 * 1024;
+const MAX_PAGE_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes of a wrong file that are shown, where they are text.
-const SHOWN_BYTES: usize = 60;
+const MAX_SHOWN_BYTES: usize = 60;
 
 /// Where things are put, and what brings them.
 #[derive(Debug)]
-pub struct Desk<'a> {
+pub struct Workspace<'a> {
     directory: TempDir,
     cache: Cache,
     client: Client,
-    supply: Supply,
+    sources: Sources,
     offline: bool,
     reporter: &'a Reporter,
 }
@@ -43,10 +43,10 @@ pub struct Archive {
     pub hashes: Hashes,
 }
 
-impl<'a> Desk<'a> {
-    /// A desk that takes what has a known digest from where `args` say.
+impl<'a> Workspace<'a> {
+    /// A workspace that takes what has a known digest from where `args` say.
     pub fn new(args: &SourceArgs, cache: Option<&Path>, reporter: &'a Reporter) -> Result<Self, Failure> {
-        let directory = host::local::temporary_directory(None).because(Cause::Internal)?;
+        let directory = host::local::temporary_directory(None).cause(Cause::Internal)?;
         let options = HttpOptions {
             ca_bundles: args.ca_bundle.clone().into_iter().collect(),
             ..HttpOptions::default()
@@ -54,9 +54,9 @@ impl<'a> Desk<'a> {
         // Known sources may be kept by their digest; what has none is put into a cache of its own that goes away.
         let known = directory.path().join("known");
         Ok(Self {
-            client: Client::new(&options).because(Cause::Usage)?,
-            supply: setup::supply(args, cache.unwrap_or(&known), &Host::new(Path::new("/")))?,
-            cache: Cache::open(&directory.path().join("unknown")).because(Cause::Internal)?,
+            client: Client::new(&options).cause(Cause::Usage)?,
+            sources: setup::sources(args, cache.unwrap_or(&known), &Host::new(Path::new("/")))?,
+            cache: Cache::open(&directory.path().join("unknown")).cause(Cause::Internal)?,
             offline: args.offline,
             directory,
             reporter,
@@ -65,14 +65,14 @@ impl<'a> Desk<'a> {
 
     /// What is at an address, for reading. `why_http` is the manifest's reason for plain http, where it has one.
     pub fn page(&self, url: &str, insecure: bool) -> Result<Vec<u8>, String> {
-        let archive = self.get(url, insecure, PAGE_BYTES)?;
+        let archive = self.get(url, insecure, MAX_PAGE_BYTES)?;
         host::local::read_bytes(&archive.path).map_err(|error| format!("{error:#}"))
     }
 
     /// Downloads an archive whose digest nobody knows.
     pub fn download(&self, url: &str, insecure: bool) -> Result<Archive, Failure> {
         self.reporter.line(&format!("asks {url}"));
-        self.get(url, insecure, MOST_BYTES)
+        self.get(url, insecure, MAX_BYTES)
             .map_err(|why| Failure::new(Cause::Network, format_args!("{url}: {why}")))
     }
 
@@ -88,12 +88,12 @@ impl<'a> Desk<'a> {
         Ok(Archive { path, hashes })
     }
 
-    fn get(&self, url: &str, insecure: bool, most_bytes: u64) -> Result<Archive, String> {
+    fn get(&self, url: &str, insecure: bool, max_bytes: u64) -> Result<Archive, String> {
         if self.offline {
             return Err("not asked: --offline".to_owned());
         }
         if let Some(why) =
-            candidates::refusal(url, insecure, "its source does not say `insecure:` with a reason")
+            candidates::rejection(url, insecure, "its source does not say `insecure:` with a reason")
         {
             return Err(why);
         }
@@ -102,7 +102,7 @@ impl<'a> Desk<'a> {
         let mut partial = self.cache.partial(&name, true, || ()).map_err(disk)?;
         let request = Request {
             url,
-            most_bytes,
+            max_bytes,
             ..Request::default()
         };
         self.client
@@ -115,8 +115,8 @@ impl<'a> Desk<'a> {
     }
 
     /// The source that a manifest names with its digest, from wherever it can be had.
-    pub fn known(&self, wanted: &Wanted) -> Result<PathBuf, String> {
-        self.supply
+    pub fn known(&self, wanted: &SourceRequest) -> Result<PathBuf, String> {
+        self.sources
             .obtain(wanted, &|_| ())
             .map(|obtained| obtained.path)
             .map_err(|error| error.summary())
@@ -127,12 +127,12 @@ impl<'a> Desk<'a> {
         if self.offline {
             return Err("not asked: --offline".to_owned());
         }
-        self.supply.versions(project)
+        self.sources.versions(project)
     }
 
     /// Unpacks an archive and reads what it says. `from` is where it came from.
     pub fn survey(&self, archive: &Path, strip: u8, from: &str) -> Result<Survey, Failure> {
-        let tree = host::local::temporary_directory(Some(self.directory.path())).because(Cause::Internal)?;
+        let tree = host::local::temporary_directory(Some(self.directory.path())).cause(Cause::Internal)?;
         let top = tree.path().join("top");
         if let Err(error) = unpack::unpack(archive, &top, strip, &Limits::default()) {
             let mut message = format!("{from} is no archive that can be read: {error}");
@@ -147,7 +147,7 @@ impl<'a> Desk<'a> {
             survey::is_of_interest(path).then_some(())?;
             Some((
                 path.to_owned(),
-                host::local::read_foreign(&top.join(path), survey::MOST_BYTES)?,
+                host::local::read_foreign(&top.join(path), survey::MAX_BYTES)?,
             ))
         });
         Ok(survey::survey(&files.collect::<Vec<_>>()))
@@ -158,6 +158,12 @@ impl<'a> Desk<'a> {
 fn title(path: &Path) -> Option<String> {
     let text = host::local::read_foreign(path, 1024 * 1024)?;
     let (_, rest) = text.split_once("<title>")?;
-    let title: String = rest.split('<').next()?.trim().chars().take(SHOWN_BYTES).collect();
+    let title: String = rest
+        .split('<')
+        .next()?
+        .trim()
+        .chars()
+        .take(MAX_SHOWN_BYTES)
+        .collect();
     (!title.is_empty()).then_some(title)
 }

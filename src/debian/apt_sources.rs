@@ -56,13 +56,13 @@ impl DebianArchive {
 
 /// One address with what it offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Entry {
+struct AptSource {
     uri: String,
     suites: Vec<String>,
     components: Vec<String>,
 }
 
-impl Entry {
+impl AptSource {
     /// Whether this is Debian itself: one of its suites, with its `main`.
     fn is_debian(&self, codename: &str) -> bool {
         self.components.iter().any(|component| component == "main")
@@ -141,11 +141,11 @@ fn text(host: &Host, inside: &str) -> String {
 }
 
 /// `deb [options] uri suite component…`, one a line.
-fn parse_lines(text: &str) -> Vec<Entry> {
+fn parse_lines(text: &str) -> Vec<AptSource> {
     text.lines().filter_map(parse_line).collect()
 }
 
-fn parse_line(line: &str) -> Option<Entry> {
+fn parse_line(line: &str) -> Option<AptSource> {
     let line = line.split('#').next().unwrap_or_default().trim();
     let (kind, rest) = line.split_once(char::is_whitespace)?;
     if !matches!(kind, "deb" | "deb-src") {
@@ -157,7 +157,7 @@ fn parse_line(line: &str) -> Option<Entry> {
         None => rest,
     };
     let mut words = rest.split_whitespace().map(str::to_owned);
-    Some(Entry {
+    Some(AptSource {
         uri: words.next()?,
         suites: vec![words.next()?],
         components: words.collect(),
@@ -165,13 +165,13 @@ fn parse_line(line: &str) -> Option<Entry> {
 }
 
 /// The entries of a file in deb822.
-fn parse_deb822(text: &str) -> Vec<Entry> {
+fn parse_deb822(text: &str) -> Vec<AptSource> {
     paragraphs(text)
         .flat_map(|stanza| stanza_entries(&stanza))
         .collect()
 }
 
-fn stanza_entries(stanza: &BTreeMap<String, String>) -> Vec<Entry> {
+fn stanza_entries(stanza: &BTreeMap<String, String>) -> Vec<AptSource> {
     let words = |name: &str| -> Vec<String> {
         let fields = stanza
             .iter()
@@ -195,7 +195,7 @@ fn stanza_entries(stanza: &BTreeMap<String, String>) -> Vec<Entry> {
     }
     words("uris")
         .into_iter()
-        .map(|uri| Entry {
+        .map(|uri| AptSource {
             uri,
             suites: words("suites"),
             components: words("components"),

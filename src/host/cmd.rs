@@ -2,7 +2,7 @@
 //!
 //! A command is told nothing of pgsetup's environment but what [`environment`] passes on, and a build not even all
 //! of that, so that it does not depend on who started it. What a command leaves running is killed when it ends; what has left the
-//! command's process group is killed when pgsetup ends ([`end_strays`]).
+//! command's process group is killed when pgsetup ends ([`kill_orphans`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,9 +35,9 @@ pub const FIXED_VARIABLES: [(&str, &str); 6] = [
 ];
 
 /// How many lines of a failed command's output are shown.
-const TAIL_LINES: usize = 25;
+const MAX_TAIL_LINES: usize = 25;
 /// How much of the end of a log is read to find them.
-const TAIL_BYTES: u64 = 64 * 1024;
+const MAX_TAIL_BYTES: u64 = 64 * 1024;
 /// How long a process group has to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_millis(700);
 
@@ -91,9 +91,9 @@ impl Log {
         (&self.file).write_all(format!("{text}\n").as_bytes())
     }
 
-    /// What was written from byte `from` on, at most the last [`TAIL_BYTES`].
+    /// What was written from byte `from` on, at most the last [`MAX_TAIL_BYTES`].
     pub fn since(&self, from: u64) -> String {
-        self.read(from.max(self.length().saturating_sub(TAIL_BYTES)))
+        self.read(from.max(self.length().saturating_sub(MAX_TAIL_BYTES)))
             .unwrap_or_default()
     }
 
@@ -217,14 +217,14 @@ impl Processes {
 }
 
 /// Makes this process the parent of whatever its commands leave running, were it in a session of its own (prctl(2),
-/// `PR_SET_CHILD_SUBREAPER`), so that [`end_strays`] finds it.
-pub fn adopt_strays() -> io::Result<()> {
+/// `PR_SET_CHILD_SUBREAPER`), so that [`kill_orphans`] finds it.
+pub fn become_subreaper() -> io::Result<()> {
     Ok(set_child_subreaper(Some(getpid()))?)
 }
 
 /// Kills every child of this process, and those that become its children by that. For when no command is wanted to
 /// run any more.
-pub fn end_strays() {
+pub fn kill_orphans() {
     let until = Instant::now() + GRACE;
     loop {
         let strays = children();
@@ -604,7 +604,7 @@ fn outcome(status: ExitStatus) -> String {
 
 fn last_lines(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("+ ")).collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..]
+    lines[lines.len().saturating_sub(MAX_TAIL_LINES)..]
         .iter()
         .map(|line| (*line).to_owned())
         .collect()

@@ -17,7 +17,7 @@ use super::Host;
 use super::entry::{leads_nowhere, utf8};
 
 /// As many links as Linux follows before it gives up (`MAXSYMLINKS`).
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// A path without links in it, relative to the root.
 struct Followed {
@@ -82,7 +82,7 @@ impl Host {
             match fs::read_link(self.root.join(&path)) {
                 Ok(target) => {
                     links += 1;
-                    if links > MOST_LINKS {
+                    if links > MAX_LINKS {
                         return Err(Errno::LOOP.into());
                     }
                     path.pop();

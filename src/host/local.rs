@@ -245,7 +245,7 @@ fn is_manifest(entry: &Entry) -> bool {
 }
 
 /// A manifest larger than this is a mistake: the longest real one has 10 kB.
-const MANIFEST_LIMIT: u64 = 1024 * 1024;
+const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
 
 /// The name of a manifest as shown, and its text.
 ///
@@ -261,12 +261,12 @@ pub fn manifest(path: &Path) -> Result<(String, String)> {
     );
     let mut bytes = Vec::new();
     let file = fs::File::open(path).with_context(context)?;
-    file.take(MANIFEST_LIMIT + 1)
+    file.take(MAX_MANIFEST_BYTES + 1)
         .read_to_end(&mut bytes)
         .with_context(context)?;
     anyhow::ensure!(
-        bytes.len() as u64 <= MANIFEST_LIMIT,
-        "{}: more than {MANIFEST_LIMIT} bytes are too many for a manifest",
+        bytes.len() as u64 <= MAX_MANIFEST_BYTES,
+        "{}: more than {MAX_MANIFEST_BYTES} bytes are too many for a manifest",
         path.display()
     );
     let text = String::from_utf8(bytes)

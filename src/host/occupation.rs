@@ -23,9 +23,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::Host;
 
 /// How long package tools of others may go on working.
-const LIMIT: Duration = Duration::from_secs(600);
+const MAX_WAIT: Duration = Duration::from_secs(600);
 /// How long a process that another one has just forked may take to become its program: so long it holds what that one held.
-const BECOMING: Duration = Duration::from_secs(1);
+const EXEC_GRACE: Duration = Duration::from_secs(1);
 /// The pause between two looks at a lock.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Programs that are let finish while dpkg works. Half of what they do then is worse than all of it.
@@ -115,11 +115,11 @@ impl Host {
                     waiting(&format!("waiting for whoever holds {}", path.display()));
                     told = true;
                 }
-                if began.elapsed() > LIMIT {
+                if began.elapsed() > MAX_WAIT {
                     bail!(
                         "{} is held since {} s: end what installs packages here, and begin again",
                         path.display(),
-                        LIMIT.as_secs()
+                        MAX_WAIT.as_secs()
                     );
                 }
                 std::thread::sleep(PAUSE);
@@ -139,7 +139,7 @@ fn locked(path: &Path, open: &dyn Fn() -> io::Result<File>) -> io::Result<Option
             // Whoever held it may have removed it meanwhile.
             Ok(()) if is_named(&file, path) => return Ok(Some(file)),
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) if began.elapsed() < BECOMING => std::thread::sleep(PAUSE),
+            Err(TryLockError::WouldBlock) if began.elapsed() < EXEC_GRACE => std::thread::sleep(PAUSE),
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
@@ -209,10 +209,10 @@ fn end_holders(
             ));
             told = true;
         }
-        if began.elapsed() > LIMIT {
+        if began.elapsed() > MAX_WAIT {
             bail!(
                 "commands of an installation that was killed have not ended within {} s; end them, and begin again",
-                LIMIT.as_secs()
+                MAX_WAIT.as_secs()
             );
         }
         std::thread::sleep(PAUSE);

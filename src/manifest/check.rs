@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::document::{Entry, Node, NodeKind};
+use super::document::{KeyValue, Node, NodeKind};
 
 /// A mistake in the shape of a document.
 #[derive(Debug)]
@@ -138,7 +138,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn map(&mut self, node: &Node, entries: &[Entry], schema: &'a Value, path: &str) {
+    fn map(&mut self, node: &Node, entries: &[KeyValue], schema: &'a Value, path: &str) {
         let below = |key: &str| {
             if path.is_empty() {
                 key.to_owned()
@@ -215,7 +215,7 @@ impl<'a> Walk<'a> {
     /// Reports an unknown key; returns the one it was most likely meant to be.
     fn unknown_key(
         &mut self,
-        entry: &Entry,
+        entry: &KeyValue,
         properties: Option<&'a Map<String, Value>>,
         path: &str,
     ) -> Option<&'a str> {

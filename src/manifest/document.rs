@@ -27,12 +27,12 @@ pub enum NodeKind {
     /// A list.
     List(Vec<Node>),
     /// A mapping, in the order written. Duplicate keys are still in it.
-    Map(Vec<Entry>),
+    Map(Vec<KeyValue>),
 }
 
 /// One `key: value` of a mapping.
 #[derive(Debug)]
-pub struct Entry {
+pub struct KeyValue {
     /// The key's text.
     pub key: String,
     /// Where the key stands.
@@ -89,12 +89,12 @@ pub struct SyntaxError {
 pub struct Document {
     /// The top of the tree.
     pub root: Node,
-    places: HashMap<String, Place>,
+    places: HashMap<String, Spans>,
 }
 
 /// Where the thing at one path stands.
 #[derive(Debug, Clone)]
-struct Place {
+struct Spans {
     key: Option<Range<usize>>,
     value: Range<usize>,
 }
@@ -120,7 +120,7 @@ impl Document {
         place.key.clone().unwrap_or_else(|| place.value.clone())
     }
 
-    fn nearest(&self, path: &str) -> &Place {
+    fn nearest(&self, path: &str) -> &Spans {
         let mut path = path;
         loop {
             if let Some(place) = self.places.get(path) {
@@ -131,10 +131,10 @@ impl Document {
     }
 }
 
-fn index(node: &Node, key: Option<Range<usize>>, path: &mut String, places: &mut HashMap<String, Place>) {
+fn index(node: &Node, key: Option<Range<usize>>, path: &mut String, places: &mut HashMap<String, Spans>) {
     places.insert(
         path.clone(),
-        Place {
+        Spans {
             key,
             value: node.span.clone(),
         },
@@ -304,7 +304,7 @@ impl<'a> Reader<'a> {
 
     /// The rest of a map whose beginning is at `span`.
     fn map(&mut self, span: &Range<usize>, depth: usize) -> Result<Node, SyntaxError> {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<KeyValue> = Vec::new();
         loop {
             let (event, key_span) = self.next()?;
             if event == Event::MappingEnd {
@@ -321,7 +321,7 @@ impl<'a> Reader<'a> {
             };
             let (event, place) = self.next()?;
             let value = self.node(event, place, depth + 1)?;
-            entries.push(Entry { key, key_span, value });
+            entries.push(KeyValue { key, key_span, value });
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct Postgresql {
     /// The project's page.
     pub homepage: String,
     /// Where it comes from.
-    pub source: Origin,
+    pub source: ServerSource,
     /// The archive, for `source: archive`.
     pub archive: Option<Source>,
     /// Arguments of `./configure` besides the directories, for `source: archive`.
@@ -57,7 +57,8 @@ pub struct Postgresql {
 /// Where the server comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Origin {
+#[schemars(rename = "Origin")]
+pub enum ServerSource {
     /// Compiled from `archive`.
     Archive,
     /// Debian packages, named in `packages.runtime`.

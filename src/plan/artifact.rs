@@ -8,7 +8,7 @@ use crate::artifact::{Inputs, Key, Recipe, SourceInput};
 use crate::command::Command;
 use crate::layout;
 use crate::manifest::image::{Prune, Removal};
-use crate::manifest::postgresql::Origin;
+use crate::manifest::postgresql::ServerSource;
 use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved, Source};
 
 /// The recipe of everything that is built: each server before what is compiled against it, the image's own first.
@@ -123,7 +123,7 @@ fn patroni(resolved: &Resolved, patroni: &Patroni, against: &Against<'_>) -> Rec
         &commands.concat(),
     );
     let mut packages = [&patroni.packages.build[..], &patroni.packages.runtime].concat();
-    if against.postgresql.origin == Origin::Apt {
+    if against.postgresql.origin == ServerSource::Apt {
         packages.extend(against.packages());
     }
     against.recipe(&patroni.component, inputs, packages)
@@ -146,8 +146,8 @@ impl Against<'_> {
     fn packages(&self) -> Vec<String> {
         let postgresql = self.postgresql;
         match postgresql.origin {
-            Origin::Archive => postgresql.development.clone(),
-            Origin::Apt => [&postgresql.development[..], &postgresql.packages.runtime].concat(),
+            ServerSource::Archive => postgresql.development.clone(),
+            ServerSource::Apt => [&postgresql.development[..], &postgresql.packages.runtime].concat(),
         }
     }
 }

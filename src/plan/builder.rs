@@ -9,7 +9,7 @@ use super::{
 use crate::artifact::Recipe;
 use crate::command::Command;
 use crate::layout;
-use crate::manifest::postgresql::Origin;
+use crate::manifest::postgresql::ServerSource;
 use crate::manifest::source::Packages;
 use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved};
 
@@ -87,7 +87,7 @@ impl<'a> Builder<'a> {
         self.steps.len() - 1
     }
 
-    pub(super) fn because(&mut self, id: Id, why: impl Into<String>) {
+    pub(super) fn reason(&mut self, id: Id, why: impl Into<String>) {
         self.steps[id].why.push(why.into());
     }
 
@@ -101,7 +101,7 @@ impl<'a> Builder<'a> {
             &[],
             Action::RecordBase,
         );
-        self.because(record, "what the base has stays, whatever is removed at the end");
+        self.reason(record, "what the base has stays, whatever is removed at the end");
 
         let name = format!("create user {} ({}:{})", user.name, user.uid, user.gid);
         let create_user = self.step(name, Lane::Files, 1, &[record], Action::CreateUser(user.clone()));
@@ -130,7 +130,7 @@ impl<'a> Builder<'a> {
             simulation: apt::simulated_installation(names),
         };
         let look_up = self.step("look up artifacts", Lane::Dpkg, 1, &[update], look_up);
-        self.because(
+        self.reason(
             look_up,
             "a build whose key is in the cache is not run, and neither its sources nor its build packages are fetched",
         );
@@ -174,7 +174,10 @@ impl<'a> Builder<'a> {
     fn packages_installed(&mut self, record: Id, look_up: Id, create_user: Id) -> Tools {
         let resolved = self.resolved;
         let mut ready = vec![look_up, create_user];
-        if resolved.servers().any(|(server, _)| server.origin == Origin::Apt) {
+        if resolved
+            .servers()
+            .any(|(server, _)| server.origin == ServerSource::Apt)
+        {
             // Debian's package otherwise makes a cluster of its own as soon as it is installed.
             let (path, text) = (
                 "/etc/postgresql-common/createcluster.conf",
@@ -193,7 +196,7 @@ impl<'a> Builder<'a> {
                 text: dpkg_configuration(&self.resolved.prune.package_paths),
             };
             let write = self.step(format!("write {path}"), Lane::Files, 1, &[record], write);
-            self.because(
+            self.reason(
                 write,
                 "dpkg unpacks no file of a package that the image's policy leaves out",
             );
@@ -272,25 +275,25 @@ impl<'a> Builder<'a> {
                 Phase::Build => "build",
             };
             let wanted_by = package.wanted_by.join(", ");
-            self.because(id, format!("{phase} package {}: {wanted_by}", package.name));
+            self.reason(id, format!("{phase} package {}: {wanted_by}", package.name));
         }
         if has_libraries {
-            self.because(id, "and those with the libraries of what need not be built");
+            self.reason(id, "and those with the libraries of what need not be built");
         }
         Some(id)
     }
 
     /// A server, installed.
-    pub(super) fn server<'p>(&mut self, postgresql: &'p Postgresql, base: &Base) -> Server<'p> {
+    pub(super) fn server<'p>(&mut self, postgresql: &'p Postgresql, base: &Base) -> ServerSteps<'p> {
         let Base { tools, sources, .. } = base;
         let Some(source) = &postgresql.source else {
-            return Server {
+            return ServerSteps {
                 postgresql,
                 development: tools.all,
                 all: tools.all,
             };
         };
-        let recipe::Server { development, rest } = recipe::postgresql_parts(postgresql);
+        let recipe::ServerCommands { development, rest } = recipe::postgresql_parts(postgresql);
         let title = postgresql.component.title();
         let slug = postgresql.component.slug();
         let unpack = Action::Unpack {
@@ -316,7 +319,7 @@ impl<'a> Builder<'a> {
         };
         let what = format!("development files of {title}");
         let (built, development) = self.built(&what, 40, &[unpacked, tools.of_server], first);
-        self.because(
+        self.reason(
             development,
             "an extension is compiled as soon as headers, pg_config and libpq are there",
         );
@@ -325,8 +328,8 @@ impl<'a> Builder<'a> {
             None => format!("the image selects PostgreSQL {}", postgresql.major),
             Some(major) => format!("data of PostgreSQL {major} can be upgraded"),
         };
-        self.because(all, why);
-        Server {
+        self.reason(all, why);
+        ServerSteps {
             postgresql,
             development,
             all,
@@ -334,11 +337,11 @@ impl<'a> Builder<'a> {
     }
 
     /// An extension, installed.
-    pub(super) fn extension(&mut self, extension: &Extension, base: &Base, server: &Server<'_>) -> Id {
+    pub(super) fn extension(&mut self, extension: &Extension, base: &Base, server: &ServerSteps<'_>) -> Id {
         let Base { tools, sources, .. } = base;
         if extension.comes_with_postgresql() {
             let why = format!("{}; {}", extension.component.name, brings(extension));
-            self.because(server.all, why);
+            self.reason(server.all, why);
             return server.all;
         }
         let build = Build {
@@ -349,7 +352,7 @@ impl<'a> Builder<'a> {
         let mut needs = fetched(sources, &extension.component.slug());
         needs.extend([tools.all, server.development]);
         let (_, installed) = self.built(&extension.component.title(), weight(extension), &needs, build);
-        self.because(installed, format!("selected; {}", brings(extension)));
+        self.reason(installed, format!("selected; {}", brings(extension)));
         installed
     }
 
@@ -385,7 +388,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Patroni's environment. What comes as wheels is installed while the server is configured, which leaves processors idle.
-    pub(super) fn patroni(&mut self, patroni: &Patroni, base: &Base, server: &Server<'_>) -> Id {
+    pub(super) fn patroni(&mut self, patroni: &Patroni, base: &Base, server: &ServerSteps<'_>) -> Id {
         let title = patroni.component.title();
         let [wheels, archives] = python::fetches(patroni);
         let [of_wheels, of_archives] = python::installation(patroni, server.postgresql);
@@ -413,7 +416,7 @@ impl<'a> Builder<'a> {
         );
         let (_, installed) = self.built(&title, 25, &[server.development, environment, archives], second);
         for distribution in &patroni.distributions {
-            self.because(
+            self.reason(
                 installed,
                 format!(
                     "{} {}: {}",
@@ -434,7 +437,7 @@ pub(super) struct Tools {
 }
 
 /// A server, with the positions of the steps after which it is there.
-pub(super) struct Server<'p> {
+pub(super) struct ServerSteps<'p> {
     postgresql: &'p Postgresql,
     /// What others are compiled against.
     development: Id,

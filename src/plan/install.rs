@@ -46,7 +46,7 @@ impl Builder<'_> {
         let name = format!("write {}", resolved.configuration);
         let configuration = self.step(name, Lane::Files, 1, &[directories], write);
         for setting in &resolved.settings {
-            self.because(
+            self.reason(
                 configuration,
                 format!("{} = {}: {}", setting.name, setting.value, setting.wanted_by),
             );
@@ -62,7 +62,7 @@ impl Builder<'_> {
         let mut installed = installed.to_vec();
         if policy.keep_pgsetup {
             let keep = self.step("keep pgsetup", Lane::Files, 1, &installed, Action::KeepProgram);
-            self.because(
+            self.reason(
                 keep,
                 format!("the image's policy: it stays in {}", layout::PROGRAM),
             );
@@ -77,7 +77,7 @@ impl Builder<'_> {
             Action::Prune(policy.clone()),
         );
         let kinds: Vec<&str> = policy.remove.iter().map(|removal| removal.name()).collect();
-        self.because(prune, format!("the image's policy: {}", kinds.join(", ")));
+        self.reason(prune, format!("the image's policy: {}", kinds.join(", ")));
         let mut last = prune;
         if !resolved.keep_build_packages {
             let keep: Vec<WantedPackage> = self
@@ -91,7 +91,7 @@ impl Builder<'_> {
                 declared: resolved.declared(),
             };
             last = self.step("remove build packages", Lane::Dpkg, 10, &[last], remove);
-            self.because(
+            self.reason(
                 last,
                 "besides the run-time packages, those stay that hold a shared library in use",
             );
@@ -107,15 +107,15 @@ impl Builder<'_> {
                 declared: resolved.declared(),
             },
         );
-        self.because(check, "nothing that was removed may be missed");
+        self.reason(check, "nothing that was removed may be missed");
         let Declared {
             libraries, programs, ..
         } = resolved.declared();
         for (library, by) in libraries {
-            self.because(check, format!("{library} is opened by {}", by.join(", ")));
+            self.reason(check, format!("{library} is opened by {}", by.join(", ")));
         }
         for (program, by) in programs {
-            self.because(check, format!("{program} is called by {}", by.join(", ")));
+            self.reason(check, format!("{program} is called by {}", by.join(", ")));
         }
         last = check;
         for (postgresql, extensions) in resolved.servers() {

@@ -13,7 +13,7 @@ use crate::manifest::image::User;
 use crate::resolve::{Extension, Postgresql};
 
 /// The commands that compile PostgreSQL, in two parts.
-pub struct Server {
+pub struct ServerCommands {
     /// What extensions need to be compiled: headers, `pg_config`, PGXS, libpq and the static libraries.
     pub development: Vec<Command>,
     /// Everything, of which make finds that much done already.
@@ -22,7 +22,7 @@ pub struct Server {
 
 /// All commands that compile PostgreSQL and install it into its stage.
 pub fn postgresql(postgresql: &Postgresql) -> Vec<Command> {
-    let Server { development, rest } = postgresql_parts(postgresql);
+    let ServerCommands { development, rest } = postgresql_parts(postgresql);
     development.into_iter().chain(rest).collect()
 }
 
@@ -33,7 +33,7 @@ pub fn postgresql(postgresql: &Postgresql) -> Vec<Command> {
 /// Autoconf and Make"). The targets `DO-DIRECTORY-recurse` are those that PostgreSQL's makefiles make of every list of
 /// subdirectories (src/Makefile.global.in); the generated headers come first, because below the top nothing waits
 /// for them.
-pub fn postgresql_parts(postgresql: &Postgresql) -> Server {
+pub fn postgresql_parts(postgresql: &Postgresql) -> ServerCommands {
     let slug = postgresql.component.slug();
     let source = layout::source(&slug);
     let environment = &postgresql.environment;
@@ -73,7 +73,7 @@ pub fn postgresql_parts(postgresql: &Postgresql) -> Server {
         install("src/pl/plpgsql/src", &["install-headers"]),
         install("config", &["install"]),
     ]);
-    Server {
+    ServerCommands {
         development,
         rest: vec![
             run(Command::new("make", ["world-bin"])),

@@ -11,7 +11,7 @@ use crate::manifest::extension::Upstream;
 use crate::resolve::{Component, Extension, Resolved, Source};
 
 /// Seconds that upstream's tests may take where the manifest does not say.
-const UPSTREAM_LIMIT: u32 = 900;
+const MAX_UPSTREAM_SECONDS: u32 = 900;
 
 /// What is tested, and how.
 #[derive(Debug, Clone, Default)]
@@ -231,7 +231,7 @@ fn upstream_test(
         directory: layout::upstream(&component.slug()),
         sources,
         commands,
-        time_limit: upstream.time_limit.unwrap_or(UPSTREAM_LIMIT),
+        time_limit: upstream.time_limit.unwrap_or(MAX_UPSTREAM_SECONDS),
         known_failures: upstream.known_failures,
     }
 }

@@ -25,7 +25,7 @@ use crate::lock::lock;
 use crate::run::Unfinished;
 
 /// How many names a list of steps shows.
-const NAMES: usize = 6;
+const MAX_NAMES: usize = 6;
 
 /// Prints what pgsetup has to say.
 #[derive(Debug)]
@@ -154,7 +154,7 @@ impl Reporter {
 
 /// The first names, and how many more there are.
 fn first_of(names: &[String]) -> String {
-    let shown = names.len().min(NAMES);
+    let shown = names.len().min(MAX_NAMES);
     let text = names[..shown].join(", ");
     match names.len() - shown {
         0 => text,

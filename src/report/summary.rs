@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::run::timing::{Origin, Timing};
+use crate::run::timing::{ResultOrigin, Timing};
 
 /// Steps shorter than this share one line.
 const SHORT: Duration = Duration::from_millis(500);
@@ -28,7 +28,7 @@ pub fn render(timings: &[Timing<'_>], total: Duration, jobs: usize) -> String {
             ),
             seconds(timing.span.elapsed()),
             seconds(timing.cpu),
-            timing.origin.map_or("failed", Origin::word).to_owned(),
+            timing.origin.map_or("failed", ResultOrigin::word).to_owned(),
         ]);
     }
     if !short.is_empty() {
@@ -105,7 +105,7 @@ fn sums(timings: &[&Timing<'_>]) -> [Duration; 2] {
 
 /// How many were built, taken from a cache, and downloaded.
 fn counts(timings: &[&Timing<'_>]) -> String {
-    let words = [Origin::Built, Origin::Cached, Origin::Fetched].into_iter();
+    let words = [ResultOrigin::Built, ResultOrigin::Cached, ResultOrigin::Fetched].into_iter();
     let counts = words.filter_map(|origin| {
         let count = timings
             .iter()
@@ -114,7 +114,7 @@ fn counts(timings: &[&Timing<'_>]) -> String {
         (count > 0).then(|| format!("{count} {}", origin.word()))
     });
     match counts.collect::<Vec<_>>().join(", ") {
-        none if none.is_empty() => Origin::Done.word().to_owned(),
+        none if none.is_empty() => ResultOrigin::Done.word().to_owned(),
         counts => counts,
     }
 }
@@ -166,7 +166,7 @@ mod tests {
     }
 
     /// Timings of steps with when they began and ended and their cpu time, in tenths of seconds.
-    fn timings<'a>(steps: &'a [Step], rows: &[(u64, u64, u64, Origin)]) -> Vec<Timing<'a>> {
+    fn timings<'a>(steps: &'a [Step], rows: &[(u64, u64, u64, ResultOrigin)]) -> Vec<Timing<'a>> {
         let tenths = |count: u64| Duration::from_millis(count * 100);
         let rows = steps.iter().zip(rows).enumerate();
         rows.map(|(id, (step, (began, ended, cpu, origin)))| Timing {
@@ -197,14 +197,14 @@ mod tests {
             step("prune files", Lane::Files, &[5, 6]),
         ];
         let rows = [
-            (0, 1, 0, Origin::Done),
-            (0, 30, 1, Origin::Fetched),
-            (1, 151, 90, Origin::Done),
-            (151, 1151, 1900, Origin::Built),
-            (1151, 1154, 3, Origin::Done),
-            (1154, 1454, 450, Origin::Built),
-            (1154, 1160, 4, Origin::Cached),
-            (1454, 1456, 1, Origin::Done),
+            (0, 1, 0, ResultOrigin::Done),
+            (0, 30, 1, ResultOrigin::Fetched),
+            (1, 151, 90, ResultOrigin::Done),
+            (151, 1151, 1900, ResultOrigin::Built),
+            (1151, 1154, 3, ResultOrigin::Done),
+            (1154, 1454, 450, ResultOrigin::Built),
+            (1154, 1160, 4, ResultOrigin::Cached),
+            (1454, 1456, 1, ResultOrigin::Done),
         ];
         let text = render(&timings(&steps, &rows), Duration::from_millis(145_700), 2);
         let expected = "  step                       time  cpu time  result
@@ -229,9 +229,9 @@ processors: 84 % of 2 busy on average";
             step("unpack", Lane::Files, &[]),
         ];
         let rows = [
-            (0, 50, 50, Origin::Built),
-            (50, 60, 10, Origin::Built),
-            (0, 40, 1, Origin::Done),
+            (0, 50, 50, ResultOrigin::Built),
+            (50, 60, 10, ResultOrigin::Built),
+            (0, 40, 1, ResultOrigin::Done),
         ];
         let timings = timings(&steps, &rows);
         let path = critical_path(&timings.iter().collect::<Vec<_>>());

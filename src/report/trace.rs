@@ -10,15 +10,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::plan::Lane;
-use crate::run::timing::{Origin, Timing};
+use crate::run::timing::{ResultOrigin, Timing};
 use crate::timing::{Ran, Span};
 
 /// The order of lanes from top to bottom.
 const LANES: [Lane; 4] = [Lane::Net, Lane::Dpkg, Lane::Cpu, Lane::Files];
 /// Numbers of threads between two lanes; no lane has as many steps at the same time.
-const THREADS: usize = 10_000;
+const MAX_THREADS: usize = 10_000;
 /// The longest name of a slice; the whole command line is among its arguments.
-const NAME_LENGTH: usize = 80;
+const MAX_NAME_LENGTH: usize = 80;
 
 /// How many jobs ran at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,12 +44,12 @@ pub fn render(timings: &[Timing<'_>], jobs: &[Jobs]) -> String {
                 threads.push(Duration::ZERO);
             }
             threads[thread] = timing.span.ended;
-            let id = position * THREADS + thread + 1;
+            let id = position * MAX_THREADS + thread + 1;
             events.push(step(timing, id));
             events.extend(timing.commands.iter().map(|ran| command(ran, id)));
         }
         for thread in 0..threads.len() {
-            events.extend(thread_names(lane, position * THREADS + thread + 1, thread));
+            events.extend(thread_names(lane, position * MAX_THREADS + thread + 1, thread));
         }
     }
     let counts = jobs.iter().map(
@@ -70,7 +70,7 @@ fn thread_names(lane: Lane, id: usize, thread: usize) -> [Value; 2] {
 
 fn step(timing: &Timing<'_>, thread: usize) -> Value {
     let result = timing.origin.map_or("failed", |origin| match origin {
-        Origin::Done => "done",
+        ResultOrigin::Done => "done",
         other => other.word(),
     });
     let mut args = json!({"result": result, "cpu_seconds": timing.cpu.as_secs_f64()});
@@ -82,7 +82,7 @@ fn step(timing: &Timing<'_>, thread: usize) -> Value {
 
 fn command(ran: &Ran, thread: usize) -> Value {
     let args = json!({"command": ran.command, "cpu_seconds": ran.cpu.as_secs_f64()});
-    let name: String = ran.command.chars().take(NAME_LENGTH).collect();
+    let name: String = ran.command.chars().take(MAX_NAME_LENGTH).collect();
     slice("command", &name, ran.span, thread, &args)
 }
 
@@ -140,7 +140,7 @@ mod tests {
                 id,
                 span,
                 cpu: millis(3),
-                origin: Some(Origin::Built),
+                origin: Some(ResultOrigin::Built),
                 note: String::new(),
                 commands: Vec::new(),
             })

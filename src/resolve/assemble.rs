@@ -11,7 +11,7 @@ use super::{
 };
 use crate::manifest::extension::{Extension as Written, Release, Test};
 use crate::manifest::image::{Image, Prune, Removal};
-use crate::manifest::postgresql::Postgresql as Server;
+use crate::manifest::postgresql::Postgresql as ServerManifest;
 use crate::manifest::problem::Problem;
 use crate::manifest::source::{Packages, Source as WrittenSource};
 use crate::manifest::{Located, Manifests};
@@ -19,7 +19,7 @@ use crate::target::Architecture;
 
 /// The server of an older major, and those of the `chosen` extensions that are for it.
 pub fn previous(
-    server: &Located<Server>,
+    server: &Located<ServerManifest>,
     image: &Image,
     selection: &Selection,
     chosen: &[Chosen<'_>],
@@ -54,7 +54,7 @@ pub fn previous(
 
 /// A server; `older_major` where it is not the image's own.
 pub fn postgresql(
-    manifest: &Located<Server>,
+    manifest: &Located<ServerManifest>,
     image: &Image,
     older_major: Option<u16>,
     architecture: Architecture,

@@ -14,7 +14,7 @@ use crate::digest::{Digest, NotADigest};
 use crate::manifest::build::{Build, NamedStep};
 use crate::manifest::extension::{Extension, SqlExtension};
 use crate::manifest::image::Image;
-use crate::manifest::postgresql::{Origin, Postgresql};
+use crate::manifest::postgresql::{Postgresql, ServerSource};
 use crate::manifest::problem::Problem;
 use crate::manifest::python::{Patroni, Python};
 use crate::manifest::source::{Packages, Source};
@@ -550,15 +550,17 @@ impl Checks<'_, Postgresql> {
             self.at("version", Err(message));
         }
         match (manifest.source, &manifest.archive) {
-            (Origin::Archive, Some(source)) => self.source("archive", source),
-            (Origin::Archive, None) => self.at("source", Err("`source: archive` wants `archive`".to_owned())),
-            (Origin::Apt, None) => {
+            (ServerSource::Archive, Some(source)) => self.source("archive", source),
+            (ServerSource::Archive, None) => {
+                self.at("source", Err("`source: archive` wants `archive`".to_owned()))
+            }
+            (ServerSource::Apt, None) => {
                 if manifest.packages.runtime.is_empty() {
                     let message = "`source: apt` wants the server's packages in `packages.runtime`";
                     self.at("source", Err(message.to_owned()));
                 }
             }
-            (Origin::Apt, Some(_)) => {
+            (ServerSource::Apt, Some(_)) => {
                 self.at(
                     "archive",
                     Err("`source: apt` installs packages; it takes no `archive`".to_owned()),

@@ -20,7 +20,7 @@ use crate::manifest::Manifests;
 use crate::manifest::build::Build;
 use crate::manifest::extension::{Preload, SqlExtension, Test, Upstream};
 use crate::manifest::image::{Prune, User};
-use crate::manifest::postgresql::Origin;
+use crate::manifest::postgresql::ServerSource;
 use crate::manifest::problem::{Problem, SourceText};
 use crate::manifest::source::Packages;
 use crate::target::Target;
@@ -289,7 +289,7 @@ pub struct Postgresql {
     /// Major version.
     pub major: u16,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: ServerSource,
     /// The archive, when it is compiled.
     pub source: Option<Source>,
     /// Arguments of `./configure` besides the directories.

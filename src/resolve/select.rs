@@ -8,7 +8,7 @@ use super::{
 };
 use crate::manifest::extension::Extension as Written;
 use crate::manifest::image::Image;
-use crate::manifest::postgresql::Postgresql as Server;
+use crate::manifest::postgresql::Postgresql as ServerManifest;
 use crate::manifest::problem::{Problem, SourceText};
 use crate::manifest::{Located, Manifests, nearest};
 use crate::target::{Architecture, Target, parse_distribution};
@@ -159,7 +159,7 @@ fn selected_server<'m>(
     image: &Located<Image>,
     selection: &Selection,
     problems: &mut Vec<Problem>,
-) -> Option<&'m Located<Server>> {
+) -> Option<&'m Located<ServerManifest>> {
     let name = selection.postgresql.as_ref().unwrap_or(&image.value.postgresql);
     let problem = |message| match selection.postgresql {
         Some(_) => command_line_problem("--pg", name, message),
@@ -174,7 +174,7 @@ pub fn server<'m>(
     name: &str,
     problem: &dyn Fn(String) -> Problem,
     problems: &mut Vec<Problem>,
-) -> Option<&'m Located<Server>> {
+) -> Option<&'m Located<ServerManifest>> {
     let known = &manifests.postgresql;
     let found = known.iter().find(|manifest| manifest.value.name == name);
     if found.is_none() && !manifests.has_unreadable("postgresql", name) {
@@ -190,11 +190,11 @@ fn older_servers<'m>(
     manifests: &'m Manifests,
     image: &Located<Image>,
     selection: &Selection,
-    selected: &Located<Server>,
+    selected: &Located<ServerManifest>,
     problems: &mut Vec<Problem>,
-) -> Vec<&'m Located<Server>> {
+) -> Vec<&'m Located<ServerManifest>> {
     let names = selection.previous.as_ref().unwrap_or(&image.value.previous);
-    let mut older: Vec<&Located<Server>> = Vec::new();
+    let mut older: Vec<&Located<ServerManifest>> = Vec::new();
     for (position, name) in names.iter().enumerate() {
         let problem = |message| match selection.previous {
             Some(_) => command_line_problem("--previous", name, message),
@@ -259,7 +259,7 @@ pub fn chosen<'m>(
     manifests: &'m Manifests,
     image: &'m Located<Image>,
     selection: &'m Selection,
-    older: &[&Located<Server>],
+    older: &[&Located<ServerManifest>],
     problems: &mut Vec<Problem>,
 ) -> Vec<Chosen<'m>> {
     let known = manifests.extension_names();
@@ -319,7 +319,7 @@ pub fn chosen<'m>(
 /// reason.
 pub fn fitting<'m>(
     candidates: impl Iterator<Item = Chosen<'m>>,
-    server: &Located<Server>,
+    server: &Located<ServerManifest>,
     postgresql: &Postgresql,
     architecture: Architecture,
     left_out: &mut BTreeMap<String, String>,
@@ -389,7 +389,7 @@ fn unknown(by: &By<'_>, name: &str, known: &[&str]) -> Problem {
 }
 
 /// Selected extensions that a server is known not to work with.
-fn against_server(server: &Located<Server>, chosen: &[Chosen<'_>], problems: &mut Vec<Problem>) {
+fn against_server(server: &Located<ServerManifest>, chosen: &[Chosen<'_>], problems: &mut Vec<Problem>) {
     let name = &server.value.name;
     for conflict in &server.value.conflicts {
         if let Some(chosen) = chosen

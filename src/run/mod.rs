@@ -224,12 +224,12 @@ struct Schedule<'a> {
     /// Weight of the longest chain from each step to the end.
     remaining: Vec<u32>,
     /// How many needs of each step are not done yet.
-    missing: Vec<usize>,
+    unmet: Vec<usize>,
     dependents: Vec<Vec<usize>>,
     /// What waits for the end of each step, however it ends.
     followers: Vec<Vec<usize>>,
     /// Steps that will never start, because they need what failed.
-    given_up: Vec<bool>,
+    blocked: Vec<bool>,
     ready: Vec<usize>,
     started: Vec<bool>,
     /// Steps that were said to begin.
@@ -259,19 +259,19 @@ impl<'a> Schedule<'a> {
             let longest = later.map(|later| remaining[*later]).max();
             remaining[id] = steps[id].weight + longest.unwrap_or(0);
         }
-        let missing: Vec<usize> = steps
+        let unmet: Vec<usize> = steps
             .iter()
             .map(|step| step.needs.len() + step.after.len())
             .collect();
-        let ready = (0..steps.len()).filter(|id| missing[*id] == 0).collect();
+        let ready = (0..steps.len()).filter(|id| unmet[*id] == 0).collect();
         Self {
             steps,
             limits,
             remaining,
-            missing,
+            unmet,
             dependents,
             followers,
-            given_up: vec![false; steps.len()],
+            blocked: vec![false; steps.len()],
             ready,
             started: vec![false; steps.len()],
             announced: vec![false; steps.len()],
@@ -325,7 +325,7 @@ impl<'a> Schedule<'a> {
         self.free_lane(id);
         self.finished += 1;
         for dependent in std::mem::take(&mut self.dependents[id]) {
-            self.one_less(dependent);
+            self.satisfy(dependent);
         }
         self.ended(id);
     }
@@ -337,10 +337,10 @@ impl<'a> Schedule<'a> {
 
     /// What needs the step will not start, which is an end as well for whatever waits for that.
     fn give_up(&mut self, id: usize) {
-        self.given_up[id] = true;
+        self.blocked[id] = true;
         self.ended(id);
         for dependent in std::mem::take(&mut self.dependents[id]) {
-            if !self.given_up[dependent] {
+            if !self.blocked[dependent] {
                 self.give_up(dependent);
             }
         }
@@ -348,13 +348,13 @@ impl<'a> Schedule<'a> {
 
     fn ended(&mut self, id: usize) {
         for follower in std::mem::take(&mut self.followers[id]) {
-            self.one_less(follower);
+            self.satisfy(follower);
         }
     }
 
-    fn one_less(&mut self, id: usize) {
-        self.missing[id] -= 1;
-        if self.missing[id] == 0 && !self.given_up[id] {
+    fn satisfy(&mut self, id: usize) {
+        self.unmet[id] -= 1;
+        if self.unmet[id] == 0 && !self.blocked[id] {
             self.ready.push(id);
         }
     }

@@ -7,7 +7,7 @@ use crate::timing::{Ran, Span};
 
 /// Where the result of a step comes from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Origin {
+pub enum ResultOrigin {
     /// It had to be done; nothing of it can be kept.
     #[default]
     Done,
@@ -19,7 +19,7 @@ pub enum Origin {
     Fetched,
 }
 
-impl Origin {
+impl ResultOrigin {
     /// The word for it in tables; a dash for what no cache knows of.
     pub fn word(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ pub struct Timing<'a> {
     /// Processor time: of its own thread, and of its commands.
     pub cpu: Duration,
     /// Where its result comes from; `None` where it failed.
-    pub origin: Option<Origin>,
+    pub origin: Option<ResultOrigin>,
     /// The line on what came of it.
     pub note: String,
     /// The commands it ran, in the order in which they ended.

@@ -1,6 +1,6 @@
 //! The addresses that a source is asked for at, in their order.
 
-use super::{Kind, Place, Wanted};
+use super::{Address, Kind, SourceRequest};
 
 /// An address to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,17 +10,17 @@ pub struct Candidate {
     /// What is there.
     pub kind: Kind,
     /// Why it is not asked.
-    pub refused: Option<String>,
+    pub rejected: Option<String>,
 }
 
 /// The addresses to ask for `wanted` besides the package index, in order. `debian` is what `debian:` mirrors are below; `content` are
 /// content-addressed mirrors.
-pub fn candidates(wanted: &Wanted, debian: &[String], content: &[String]) -> Vec<Candidate> {
+pub fn candidates(wanted: &SourceRequest, debian: &[String], content: &[String]) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     for place in &wanted.urls {
         match place {
-            Place::Url { url, insecure } => candidates.push(Candidate {
-                refused: refusal(
+            Address::Url { url, insecure } => candidates.push(Candidate {
+                rejected: rejection(
                     url,
                     *insecure,
                     "the source does not say `insecure:` with a reason",
@@ -28,24 +28,24 @@ pub fn candidates(wanted: &Wanted, debian: &[String], content: &[String]) -> Vec
                 url: url.clone(),
                 kind: Kind::File,
             }),
-            Place::Debian(path) if debian.is_empty() => candidates.push(Candidate {
+            Address::Debian(path) if debian.is_empty() => candidates.push(Candidate {
                 url: format!("debian: {path}"),
                 kind: Kind::Debian,
-                refused: Some("apt is configured to use no Debian archive here".to_owned()),
+                rejected: Some("apt is configured to use no Debian archive here".to_owned()),
             }),
-            Place::Debian(path) => candidates.extend(debian.iter().map(|base| Candidate {
+            Address::Debian(path) => candidates.extend(debian.iter().map(|base| Candidate {
                 url: below(base, path),
                 kind: Kind::Debian,
-                refused: None,
+                rejected: None,
             })),
-            Place::Index { .. } => {}
+            Address::Index { .. } => {}
         }
     }
     for base in content {
         candidates.extend(wanted.accepted.iter().map(|digest| Candidate {
             url: below(base, &format!("sha256/{digest}")),
             kind: Kind::File,
-            refused: refusal(base, false, "content-addressed mirrors are asked by https only"),
+            rejected: rejection(base, false, "content-addressed mirrors are asked by https only"),
         }));
     }
     candidates
@@ -56,7 +56,7 @@ pub fn below(base: &str, path: &str) -> String {
 }
 
 /// Why an address is not asked, if so. Schemes are told apart in any case, as URLs are.
-pub fn refusal(url: &str, insecure: bool, why: &str) -> Option<String> {
+pub fn rejection(url: &str, insecure: bool, why: &str) -> Option<String> {
     match url
         .split_once("://")
         .map(|(scheme, _)| scheme.to_ascii_lowercase())

@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-use super::Wanted;
+use super::SourceRequest;
 use super::http::{Answer, Failure};
 use crate::digest::Sha256;
 use crate::store::cache::Partial;
 
 /// Bytes of a wrong file that are shown, if they are text.
-pub const SHOWN_BYTES: u64 = 160;
+pub const MAX_SHOWN_BYTES: u64 = 160;
 
 /// Why no place has a source.
 #[derive(Debug)]
-pub struct SupplyError {
+pub struct FetchError {
     name: String,
     file_name: String,
     accepted: Vec<Sha256>,
@@ -21,7 +21,7 @@ pub struct SupplyError {
     is_of_index: bool,
 }
 
-/// What to do about a [`SupplyError`], and the exit status that goes with it.
+/// What to do about a [`FetchError`], and the exit status that goes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The places that would have it could not be reached or did not have it.
@@ -67,7 +67,7 @@ impl Mismatch {
         self.bytes = Some(partial.length());
         self.answer = Some(answer.clone());
         self.head = partial
-            .head(SHOWN_BYTES)
+            .head(MAX_SHOWN_BYTES)
             .ok()
             .and_then(|bytes| shown_text(&bytes));
         self
@@ -132,8 +132,8 @@ impl Reason {
     }
 }
 
-impl SupplyError {
-    pub(super) fn new(wanted: &Wanted, tried: Vec<Tried>, offline: bool) -> Self {
+impl FetchError {
+    pub(super) fn new(wanted: &SourceRequest, tried: Vec<Tried>, offline: bool) -> Self {
         Self {
             name: wanted.name.clone(),
             file_name: wanted.file_name.clone(),
@@ -205,7 +205,7 @@ impl SupplyError {
     }
 }
 
-impl fmt::Display for SupplyError {
+impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let offline = if self.offline {
             ", and --offline forbids to download it"
@@ -271,9 +271,9 @@ impl fmt::Display for Mismatch {
     }
 }
 
-impl std::error::Error for SupplyError {}
+impl std::error::Error for FetchError {}
 
-impl SupplyError {
+impl FetchError {
     /// The source that is missing.
     pub fn name(&self) -> &str {
         &self.name

@@ -1,7 +1,7 @@
 //! Downloads: one file from one address, over a network and from servers that are not to be relied on.
 //!
 //! This module brings bytes into a [`Partial`] and says how that went. Whether they are the right bytes is
-//! `supply`'s to decide, and which address comes next. What may pass is tried again here (a reset, a timeout,
+//! `sources`'s to decide, and which address comes next. What may pass is tried again here (a reset, a timeout,
 //! 408, 425, 429, 5xx), going on where the last attempt was cut; what will not pass is not (404, a certificate).
 //!
 //! Certificates: the roots are compiled in, and a bundle may add to them. The machine's own store decides
@@ -30,13 +30,13 @@ use crate::store::cache::{Partial, PartialOrigin};
 pub use reqwest::Url;
 
 /// Redirects that are followed, as many as browsers and curl's users are content with.
-const REDIRECTS: usize = 10;
+const MAX_REDIRECTS: usize = 10;
 /// Room that a download leaves on the disk, for whatever else runs.
-const SPARE_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_SPARE_BYTES: u64 = 16 * 1024 * 1024;
 /// The longest `Retry-After` that is waited for; a build is better off with the next mirror.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Attempts that brought bytes do not count as failed ones, but they end somewhere.
-const MOST_CONNECTIONS: u32 = 40;
+const MAX_CONNECTIONS: u32 = 40;
 
 /// Downloads files. Shared between threads.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub struct Request<'a> {
     /// The address, without credentials.
     pub url: &'a str,
     /// Bytes that are too many.
-    pub most_bytes: u64,
+    pub max_bytes: u64,
     /// The media types that are taken (`Accept`); any where it is not given.
     pub accept: Option<&'a str>,
     /// The credentials.
@@ -248,7 +248,7 @@ impl Client {
         let url = Url::parse(request.url).map_err(|error| Failure::Address(error.to_string()))?;
         let host = host_of(&url);
         let (mut in_vain, mut pause) = (0, self.options.first_pause);
-        for _ in 0..MOST_CONNECTIONS {
+        for _ in 0..MAX_CONNECTIONS {
             let before = partial.length();
             let mut attempt = Attempt::default();
             let result = {
@@ -267,15 +267,15 @@ impl Client {
             } else {
                 in_vain += 1;
             }
-            let dead = matches!(failure, Failure::Connect(_)) && self.hosts.is_dead(&host);
+            let dead = matches!(failure, Failure::Connect(_)) && self.hosts.is_unreachable(&host);
             if !failure.may_pass() || dead || in_vain >= self.options.attempts {
                 if matches!(failure, Failure::Connect(_)) {
-                    self.hosts.bury(&host);
+                    self.hosts.mark_unreachable(&host);
                 }
                 return Err(failure);
             }
             let wait = match attempt.retry_after {
-                Some(asked) if asked > LONGEST_WAIT => return Err(failure),
+                Some(asked) if asked > MAX_WAIT => return Err(failure),
                 Some(asked) => asked,
                 None => jitter(pause),
             };
@@ -289,7 +289,7 @@ impl Client {
         Err(Failure::Cut {
             done: partial.length(),
             total: None,
-            why: format!("{MOST_CONNECTIONS} times"),
+            why: format!("{MAX_CONNECTIONS} times"),
         })
     }
 
@@ -390,9 +390,9 @@ impl Client {
             partial.append(&buffer[..n]).map_err(Failure::Disk)?;
             let done = partial.length();
             tell(Event::Advanced { done, total });
-            if done > request.most_bytes {
+            if done > request.max_bytes {
                 return Err(Failure::TooLarge {
-                    most: request.most_bytes,
+                    most: request.max_bytes,
                     size: done,
                 });
             }
@@ -446,13 +446,13 @@ impl Client {
 /// Whether a file of this length may be downloaded, and fits on the disk.
 fn check_room(request: Request, partial: &Partial, length: Option<u64>) -> Result<(), Failure> {
     let Some(length) = length else { return Ok(()) };
-    if length > request.most_bytes {
+    if length > request.max_bytes {
         return Err(Failure::TooLarge {
-            most: request.most_bytes,
+            most: request.max_bytes,
             size: length,
         });
     }
-    let needed = length.saturating_sub(partial.length()) + SPARE_BYTES;
+    let needed = length.saturating_sub(partial.length()) + MAX_SPARE_BYTES;
     match free_bytes(partial.dir()) {
         Ok(free) if free < needed => Err(Failure::NoSpace { needed, free }),
         // Where the question has no answer, writing gives one.
@@ -490,11 +490,11 @@ impl Hosts {
     }
 
     /// Notes that no attempt has reached `host`, so that the next source does not wait as long for it again.
-    fn bury(&self, host: &str) {
+    fn mark_unreachable(&self, host: &str) {
         lock(&self.dead).insert(host.to_owned());
     }
 
-    fn is_dead(&self, host: &str) -> bool {
+    fn is_unreachable(&self, host: &str) -> bool {
         lock(&self.dead).contains(host)
     }
 }
@@ -515,8 +515,8 @@ impl Drop for Permit<'_> {
 
 /// Follows a redirect, unless it leads in a circle or out of what is encrypted.
 fn follow(attempt: redirect::Attempt) -> redirect::Action {
-    if attempt.previous().len() > REDIRECTS {
-        return attempt.error(format!("more than {REDIRECTS} in a row"));
+    if attempt.previous().len() > MAX_REDIRECTS {
+        return attempt.error(format!("more than {MAX_REDIRECTS} in a row"));
     }
     let encrypted = attempt.previous().iter().any(|url| url.scheme() == "https");
     if encrypted && attempt.url().scheme() != "https" {

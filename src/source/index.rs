@@ -16,21 +16,21 @@ use super::error::{Mismatch, Reason};
 use super::http::{self, Client, Failure, Login, Request, Url};
 use super::pip::Configuration;
 use super::simple::{self, Link, normalised};
-use super::{Kind, Progress, Wanted};
+use super::{Kind, Progress, SourceRequest};
 use crate::digest::Sha256;
 use crate::host;
 use crate::lock::lock;
 use crate::store::cache::Cache;
 
 /// The longest page that is read; those of the largest projects have some megabytes.
-const PAGE_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_PAGE_BYTES: u64 = 64 * 1024 * 1024;
 /// Files or versions that an error names.
-const NAMED: usize = 8;
+const MAX_NAMED: usize = 8;
 
 /// The package index as pip is configured to use it. Shared between threads.
 #[derive(Debug)]
 pub struct Index {
-    places: Vec<Place>,
+    places: Vec<Site>,
     configuration: Configuration,
     /// Has pip's own certificate and proxy.
     client: Client,
@@ -44,7 +44,7 @@ type Page = Arc<Vec<Link>>;
 
 /// A place with files of projects. Its address holds no credentials.
 #[derive(Debug)]
-struct Place {
+struct Site {
     url: Url,
     /// True for an index, which has a page for each project; false for one page of links.
     is_index: bool,
@@ -90,7 +90,7 @@ impl Index {
         Ok(Self {
             places: indexes
                 .chain(links)
-                .map(|(address, is_index)| Place::new(address, is_index))
+                .map(|(address, is_index)| Site::new(address, is_index))
                 .collect::<Result<_>>()?,
             client: with(false)?,
             unverified: (!configuration.trusted_hosts.is_empty())
@@ -111,7 +111,7 @@ impl Index {
                     url: place.shown.clone()
                         + url.as_str().strip_prefix(place.url.as_str()).unwrap_or_default(),
                     kind: Kind::Index(position),
-                    refused: self.refusal(&url),
+                    rejected: self.rejection(&url),
                 }
             })
             .collect()
@@ -121,7 +121,7 @@ impl Index {
     pub(super) fn find(
         &self,
         position: usize,
-        wanted: &Wanted,
+        wanted: &SourceRequest,
         cache: &Cache,
         tell: &dyn Fn(Progress),
     ) -> Result<Found<'_>, Reason> {
@@ -152,7 +152,7 @@ impl Index {
                 None => Reason::Absent(what_is_there(&files, project, version)),
             });
         };
-        if let Some(why) = self.refusal(&file.url) {
+        if let Some(why) = self.rejection(&file.url) {
             return Err(Reason::Absent(format!("{} is at {}: {why}", file.name, file.url)));
         }
         if let Some(why) = &file.yanked {
@@ -179,7 +179,7 @@ impl Index {
             let Kind::Index(position) = candidate.kind else {
                 continue;
             };
-            let page = match candidate.refused {
+            let page = match candidate.rejected {
                 Some(why) => Err(why),
                 None => self
                     .page(&self.places[position].page(project), cache)
@@ -219,12 +219,12 @@ impl Index {
         let Found { client, login, .. } = self.found(url);
         let request = Request {
             url: url.as_str(),
-            most_bytes: PAGE_BYTES,
+            max_bytes: MAX_PAGE_BYTES,
             accept: Some(simple::ACCEPT),
             login: login.as_ref(),
         };
         let answer = client.download(request, &mut partial, &|_| false, &|_| ())?;
-        let page = partial.head(PAGE_BYTES).map_err(Failure::Disk)?;
+        let page = partial.head(MAX_PAGE_BYTES).map_err(Failure::Disk)?;
         let base = Url::parse(&answer.final_url).unwrap_or_else(|_| url.clone());
         simple::parse(&page, answer.content_type.as_deref(), &base).map_err(Failure::Protocol)
     }
@@ -263,7 +263,7 @@ impl Index {
     }
 
     /// Why an address is not asked, if so. What pip takes for secure is asked.
-    fn refusal(&self, url: &Url) -> Option<String> {
+    fn rejection(&self, url: &Url) -> Option<String> {
         match url.scheme() {
             "https" | "file" => None,
             "http" if http::is_loopback(url) || self.is_trusted(url) => None,
@@ -273,7 +273,7 @@ impl Index {
     }
 }
 
-impl Place {
+impl Site {
     fn new(address: &str, is_index: bool) -> Result<Self> {
         let path = || Url::from_file_path(std::path::absolute(address).ok()?).ok();
         let parsed = Url::parse(address);
@@ -373,8 +373,8 @@ fn what_is_there(files: &[Link], project: &str, version: &str) -> String {
 }
 
 fn listed(names: &[&str]) -> String {
-    let shown = names[..names.len().min(NAMED)].join(", ");
-    match names.len().saturating_sub(NAMED) {
+    let shown = names[..names.len().min(MAX_NAMED)].join(", ");
+    match names.len().saturating_sub(MAX_NAMED) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

@@ -28,17 +28,17 @@ use crate::host;
 use crate::resolve::{self, Distribution, Source};
 use crate::store::cache::{Cache, Partial};
 use candidates::{Candidate, candidates};
-use error::{Mismatch, Reason, SupplyError, Tried};
+use error::{FetchError, Mismatch, Reason, Tried};
 use http::{Client, Event, Failure, Request};
 use index::Index;
 use vendor::Vendor;
 
 /// Bytes a source may have where its manifest does not say: ten times the largest that is known.
-pub const MOST_BYTES: u64 = 1024 * 1024 * 1024;
+pub const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Everything that sources can be had from. Shared between threads.
 #[derive(Debug)]
-pub struct Supply {
+pub struct Sources {
     vendor: Vendor,
     cache: Cache,
     client: Client,
@@ -50,7 +50,7 @@ pub struct Supply {
     index: OnceLock<Result<Index, String>>,
 }
 
-/// What a [`Supply`] is made of.
+/// What a [`Sources`] is made of.
 #[derive(Debug)]
 pub struct Options {
     /// Directories with files that are at hand, whatever they are called.
@@ -69,26 +69,26 @@ pub struct Options {
 
 /// A source as it is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct SourceRequest {
     /// What it is to the reader: `citus 14.0.1`.
     pub name: String,
     /// What the file is called by people; only for messages, and for looking at likely files first.
     pub file_name: String,
     /// Where it is, upstream first.
-    pub urls: Vec<Place>,
+    pub urls: Vec<Address>,
     /// Digests that are right. Never empty.
     pub accepted: Vec<Sha256>,
     /// For some of them, the SHA-512 that the file has to have as well.
     pub sha512: BTreeMap<Sha256, Sha512>,
     /// Digest of the decompressed tar, where it is right however it is compressed.
     pub tar_sha256: Option<Sha256>,
-    /// Bytes that are too many; [`MOST_BYTES`] where it is not given.
-    pub most_bytes: Option<u64>,
+    /// Bytes that are too many; [`MAX_BYTES`] where it is not given.
+    pub max_bytes: Option<u64>,
 }
 
 /// A place that a manifest names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Address {
     /// An address. Plain http only where `insecure` is set, which a manifest does with a reason.
     Url {
         /// The address.
@@ -110,10 +110,10 @@ pub enum Place {
 /// A source that is here and verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Obtained {
-    /// The file. It stays where it is for as long as the [`Supply`] lives.
+    /// The file. It stays where it is for as long as the [`Sources`] lives.
     pub path: PathBuf,
     /// Where it came from.
-    pub place: Provenance,
+    pub origin: Origin,
     /// Its size.
     pub bytes: u64,
     /// Its digest, one of those that are accepted, unless it was accepted for its tar.
@@ -122,7 +122,7 @@ pub struct Obtained {
 
 /// Where a file came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Provenance {
+pub enum Origin {
     /// A vendor directory.
     Vendor,
     /// The cache.
@@ -131,7 +131,7 @@ pub enum Provenance {
     Network(String),
 }
 
-impl fmt::Display for Provenance {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Vendor => f.write_str("vendor"),
@@ -173,7 +173,7 @@ pub enum Progress {
     },
 }
 
-impl Supply {
+impl Sources {
     /// A supply made of `options`.
     ///
     /// # Errors
@@ -203,18 +203,18 @@ impl Supply {
     ///
     /// # Errors
     /// No place has it. The error names each, with its reason.
-    pub fn obtain(&self, wanted: &Wanted, tell: &dyn Fn(Progress)) -> Result<Obtained, SupplyError> {
+    pub fn obtain(&self, wanted: &SourceRequest, tell: &dyn Fn(Progress)) -> Result<Obtained, FetchError> {
         let mut tried = Vec::new();
         match self.at_hand(wanted, &mut tried) {
             Some(obtained) => Ok(obtained),
-            None if self.offline => Err(SupplyError::new(wanted, tried, true)),
+            None if self.offline => Err(FetchError::new(wanted, tried, true)),
             None => self
                 .download(wanted, &mut tried, tell)
-                .ok_or_else(|| SupplyError::new(wanted, tried, false)),
+                .ok_or_else(|| FetchError::new(wanted, tried, false)),
         }
     }
 
-    fn at_hand(&self, wanted: &Wanted, tried: &mut Vec<Tried>) -> Option<Obtained> {
+    fn at_hand(&self, wanted: &SourceRequest, tried: &mut Vec<Tried>) -> Option<Obtained> {
         if let Some(obtained) = self.in_vendor(wanted, tried) {
             return Some(obtained);
         }
@@ -228,12 +228,12 @@ impl Supply {
         obtained
     }
 
-    fn cached(&self, wanted: &Wanted) -> Option<Obtained> {
+    fn cached(&self, wanted: &SourceRequest) -> Option<Obtained> {
         let found = |digest: Sha256, path: PathBuf| {
             Some(Obtained {
                 bytes: host::local::size(&path).ok()?,
                 path,
-                place: Provenance::Cache,
+                origin: Origin::Cache,
                 digest,
             })
         };
@@ -252,7 +252,12 @@ impl Supply {
         found(digest, path)
     }
 
-    fn download(&self, wanted: &Wanted, tried: &mut Vec<Tried>, tell: &dyn Fn(Progress)) -> Option<Obtained> {
+    fn download(
+        &self,
+        wanted: &SourceRequest,
+        tried: &mut Vec<Tried>,
+        tell: &dyn Fn(Progress),
+    ) -> Option<Obtained> {
         let key = wanted.accepted.first()?;
         let partial = self
             .cache
@@ -272,7 +277,7 @@ impl Supply {
             return Some(obtained);
         }
         for candidate in self.candidates(wanted) {
-            let asked = match &candidate.refused {
+            let asked = match &candidate.rejected {
                 Some(why) => Err(Reason::Absent(why.clone())),
                 None => self.ask(wanted, &candidate, &mut partial, tell),
             };
@@ -302,7 +307,7 @@ impl Supply {
     /// Downloads from one address and says whether the right file arrived.
     fn ask(
         &self,
-        wanted: &Wanted,
+        wanted: &SourceRequest,
         candidate: &Candidate,
         partial: &mut Partial,
         tell: &dyn Fn(Progress),
@@ -333,7 +338,7 @@ impl Supply {
         };
         let request = Request {
             url: &url,
-            most_bytes: wanted.most_bytes.unwrap_or(MOST_BYTES),
+            max_bytes: wanted.max_bytes.unwrap_or(MAX_BYTES),
             accept: None,
             login: login.as_ref(),
         };
@@ -381,7 +386,7 @@ fn keep(partial: Partial, accepted: Accepted, url: String) -> io::Result<Obtaine
     let path = partial.commit(accepted.tar.as_ref())?;
     Ok(Obtained {
         path,
-        place: Provenance::Network(url),
+        origin: Origin::Network(url),
         bytes,
         digest,
     })
@@ -394,7 +399,7 @@ struct Accepted {
     tar: Option<Sha256>,
 }
 
-impl Wanted {
+impl SourceRequest {
     /// Whether the file that has arrived is the right one.
     fn accepts(&self, partial: &Partial) -> Result<Accepted, Box<Mismatch>> {
         let actual = partial.hashes().sha256();
@@ -441,27 +446,27 @@ impl Wanted {
         let last = |address: &str| address.rsplit('/').next() == Some(name) && name.contains(subject);
         self.file_name == name
             || self.urls.iter().any(|place| match place {
-                Place::Url { url, .. } => last(url),
-                Place::Debian(path) => last(path),
-                Place::Index { .. } => false,
+                Address::Url { url, .. } => last(url),
+                Address::Debian(path) => last(path),
+                Address::Index { .. } => false,
             })
     }
 
     /// The project in the package index, and its version.
     fn project(&self) -> Option<(&str, &str)> {
         self.urls.iter().find_map(|place| match place {
-            Place::Index { project, version } => Some((project.as_str(), version.as_str())),
+            Address::Index { project, version } => Some((project.as_str(), version.as_str())),
             _ => None,
         })
     }
 }
 
-impl From<&Distribution> for Wanted {
+impl From<&Distribution> for SourceRequest {
     fn from(distribution: &Distribution) -> Self {
         Self {
             name: format!("{} {}", distribution.name, distribution.version),
             file_name: distribution.file.clone(),
-            urls: vec![Place::Index {
+            urls: vec![Address::Index {
                 project: distribution.name.clone(),
                 version: distribution.version.clone(),
             }],
@@ -471,14 +476,14 @@ impl From<&Distribution> for Wanted {
     }
 }
 
-impl From<&Source> for Wanted {
+impl From<&Source> for SourceRequest {
     fn from(source: &Source) -> Self {
         let place = |place: &resolve::Place| match place {
-            resolve::Place::Url(url) => Place::Url {
+            resolve::Place::Url(url) => Address::Url {
                 url: url.clone(),
                 insecure: source.insecure.is_some(),
             },
-            resolve::Place::Debian(path) => Place::Debian(path.clone()),
+            resolve::Place::Debian(path) => Address::Debian(path.clone()),
         };
         let names = source.places.iter().map(|place| match place {
             resolve::Place::Url(address) | resolve::Place::Debian(address) => {
@@ -492,7 +497,7 @@ impl From<&Source> for Wanted {
             accepted: source.accepted.clone(),
             sha512: source.sha512.clone(),
             tar_sha256: source.tar_sha256,
-            most_bytes: source.max_bytes,
+            max_bytes: source.max_bytes,
         }
     }
 }
@@ -529,21 +534,21 @@ pub enum Kind {
     Index(usize),
 }
 
-impl Supply {
+impl Sources {
     /// Everything to ask for `wanted`, in order.
-    fn candidates(&self, wanted: &Wanted) -> Vec<Candidate> {
-        let refused = |why: &str| Candidate {
+    fn candidates(&self, wanted: &SourceRequest) -> Vec<Candidate> {
+        let rejected = |why: &str| Candidate {
             url: "the package index".to_owned(),
             kind: Kind::Index(0),
-            refused: Some(why.to_owned()),
+            rejected: Some(why.to_owned()),
         };
         let mut all = match wanted.project().map(|(project, _)| (project, self.index())) {
             None => Vec::new(),
-            Some((_, Err(why))) => vec![refused(&why)],
+            Some((_, Err(why))) => vec![rejected(&why)],
             Some((project, Ok(index))) => index.candidates(project),
         };
         if wanted.project().is_some() && all.is_empty() {
-            all.push(refused(
+            all.push(rejected(
                 "pip is configured with `no-index`, and without `find-links`",
             ));
         }
@@ -564,7 +569,7 @@ impl Supply {
         self.index()?.versions(project, &self.cache)
     }
 
-    fn in_vendor(&self, wanted: &Wanted, tried: &mut Vec<Tried>) -> Option<Obtained> {
+    fn in_vendor(&self, wanted: &SourceRequest, tried: &mut Vec<Tried>) -> Option<Obtained> {
         if self.vendor.directories().is_empty() {
             return None;
         }
@@ -577,7 +582,7 @@ impl Supply {
             };
             let obtained = Obtained {
                 path: file.path.clone(),
-                place: Provenance::Vendor,
+                origin: Origin::Vendor,
                 bytes,
                 digest,
             };
@@ -613,7 +618,7 @@ impl Supply {
     }
 }
 
-impl Supply {
+impl Sources {
     /// The cache of what was downloaded.
     pub fn cache(&self) -> &Cache {
         &self.cache

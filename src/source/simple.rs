@@ -83,7 +83,7 @@ pub fn parse(page: &[u8], content_type: Option<&str>, base: &Url) -> Result<Vec<
 }
 
 #[derive(Deserialize)]
-struct Document {
+struct ProjectPage {
     meta: Meta,
     files: Vec<DocumentFile>,
 }
@@ -107,11 +107,11 @@ struct DocumentFile {
 #[serde(untagged)]
 enum Yanked {
     Is(bool),
-    Because(String),
+    WithCause(String),
 }
 
 fn json(page: &[u8], base: &Url) -> Result<Vec<Link>, String> {
-    let document: Document =
+    let document: ProjectPage =
         serde_json::from_slice(page).map_err(|error| format!("the page is not one of PEP 691: {error}"))?;
     known(&document.meta.version)?;
     let file = |file: DocumentFile| {
@@ -122,7 +122,7 @@ fn json(page: &[u8], base: &Url) -> Result<Vec<Link>, String> {
             yanked: match file.yanked {
                 None | Some(Yanked::Is(false)) => None,
                 Some(Yanked::Is(true)) => Some(String::new()),
-                Some(Yanked::Because(why)) => Some(why),
+                Some(Yanked::WithCause(why)) => Some(why),
             },
             ..Link::at(base.join(&file.url).ok()?)
         })

@@ -25,7 +25,7 @@ fn quick() -> HttpOptions {
 
 struct Fixture {
     server: Server,
-    supply: Supply,
+    sources: Sources,
     dir: tempfile::TempDir,
 }
 
@@ -47,7 +47,7 @@ impl Fixture {
         change(&mut options);
         Self {
             server: Server::start(),
-            supply: Supply::new(options).unwrap(),
+            sources: Sources::new(options).unwrap(),
             dir,
         }
     }
@@ -71,8 +71,8 @@ impl Fixture {
         files
     }
 
-    fn obtain(&self, wanted: &Wanted) -> Result<Obtained, SupplyError> {
-        self.supply.obtain(wanted, &|_| ())
+    fn obtain(&self, wanted: &SourceRequest) -> Result<Obtained, FetchError> {
+        self.sources.obtain(wanted, &|_| ())
     }
 }
 
@@ -83,19 +83,19 @@ fn content(seed: u64, length: usize) -> Vec<u8> {
         .collect()
 }
 
-fn wanted(urls: &[&str], content: &[u8]) -> Wanted {
-    Wanted {
+fn wanted(urls: &[&str], content: &[u8]) -> SourceRequest {
+    SourceRequest {
         name: "citus 14.0.1".to_owned(),
         file_name: "citus-14.0.1.tar.gz".to_owned(),
         urls: urls
             .iter()
-            .map(|url| Place::Url {
+            .map(|url| Address::Url {
                 url: (*url).to_owned(),
                 insecure: true,
             })
             .collect(),
         accepted: vec![Sha256::of(content)],
-        ..Wanted::default()
+        ..SourceRequest::default()
     }
 }
 
@@ -323,7 +323,7 @@ fn what_will_not_pass_is_asked_once_and_the_next_mirror_follows() {
     let wrong = fixture.server.put("/wrong", &file, &[Act::FlippedBit]);
     let good = fixture.server.put("/good", &file, &[Act::Serve]);
     let obtained = fixture.obtain(&wanted(&[&gone, &wrong, &good], &file)).unwrap();
-    assert_eq!(obtained.place, Provenance::Network(good));
+    assert_eq!(obtained.origin, Origin::Network(good));
     assert_eq!(fixture.server.ranges("/gone").len(), 1);
     assert_eq!(fixture.server.ranges("/wrong").len(), 1);
 }
@@ -381,7 +381,7 @@ fn plain_http_is_asked_only_with_a_reason_or_in_the_debian_archive() {
     let fixture = Fixture::new();
     let url = fixture.server.put("/debian/pool/x.tar.gz", b"x", &[Act::Serve]);
     let mut plain = wanted(&[], b"x");
-    plain.urls = vec![Place::Url {
+    plain.urls = vec![Address::Url {
         url: url.clone(),
         insecure: false,
     }];
@@ -396,14 +396,14 @@ fn plain_http_is_asked_only_with_a_reason_or_in_the_debian_archive() {
 
     let base = url.strip_suffix("/pool/x.tar.gz").unwrap().to_owned();
     let debian = Fixture::with(|options| options.debian.bases = vec![base]);
-    plain.urls = vec![Place::Debian("pool/x.tar.gz".to_owned())];
-    assert_eq!(debian.obtain(&plain).unwrap().place, Provenance::Network(url));
+    plain.urls = vec![Address::Debian("pool/x.tar.gz".to_owned())];
+    assert_eq!(debian.obtain(&plain).unwrap().origin, Origin::Network(url));
 }
 
 #[test]
 fn the_order_of_supply_is_vendor_cache_url_mirrors_content_mirrors() {
     let mut source = wanted(&["https://up.example/a", "https://mirror.example/a"], b"x");
-    source.urls.push(Place::Debian("/pool/a".to_owned()));
+    source.urls.push(Address::Debian("/pool/a".to_owned()));
     let debian = [
         "http://one.example/debian".to_owned(),
         "http://two.example/debian".to_owned(),
@@ -414,7 +414,7 @@ fn the_order_of_supply_is_vendor_cache_url_mirrors_content_mirrors() {
     ];
     let urls: Vec<_> = candidates(&source, &debian, &content)
         .into_iter()
-        .map(|candidate| (candidate.url, candidate.refused.is_some()))
+        .map(|candidate| (candidate.url, candidate.rejected.is_some()))
         .collect();
     let hex = Sha256::of(b"x");
     let expected = [
@@ -432,19 +432,19 @@ fn the_order_of_supply_is_vendor_cache_url_mirrors_content_mirrors() {
     let fixture = Fixture::with(|options| options.vendor = vec![dir.path().to_owned()]);
     let url = fixture.server.put("/x", b"x", &[Act::Serve]);
     assert_eq!(
-        fixture.obtain(&wanted(&[&url], b"x")).unwrap().place,
-        Provenance::Vendor
+        fixture.obtain(&wanted(&[&url], b"x")).unwrap().origin,
+        Origin::Vendor
     );
     assert!(fixture.cached().is_empty());
 
     let url = fixture.server.put("/y", b"y", &[Act::Serve]);
     assert_eq!(
-        fixture.obtain(&wanted(&[&url], b"y")).unwrap().place,
-        Provenance::Network(url.clone())
+        fixture.obtain(&wanted(&[&url], b"y")).unwrap().origin,
+        Origin::Network(url.clone())
     );
     assert_eq!(
-        fixture.obtain(&wanted(&[&url], b"y")).unwrap().place,
-        Provenance::Cache
+        fixture.obtain(&wanted(&[&url], b"y")).unwrap().origin,
+        Origin::Cache
     );
     assert_eq!(fixture.server.ranges("/y").len(), 1);
 }
@@ -487,7 +487,7 @@ fn a_damaged_file_of_the_cache_is_replaced() {
     let wanted = wanted(&[&url], b"x");
     let path = fixture.obtain(&wanted).unwrap().path;
     fs::write(&path, b"z").unwrap();
-    assert_eq!(fixture.obtain(&wanted).unwrap().place, Provenance::Network(url));
+    assert_eq!(fixture.obtain(&wanted).unwrap().origin, Origin::Network(url));
     assert_eq!(fs::read(path).unwrap(), b"x");
 }
 
@@ -532,7 +532,7 @@ fn a_tar_that_was_compressed_anew_is_right_by_its_own_digest() {
     assert_eq!(fixture.obtain(&source).unwrap_err().kind(), ErrorKind::Checksum);
     source.tar_sha256 = Some(Sha256::of(&plain));
     assert_eq!(fixture.obtain(&source).unwrap().digest, Sha256::of(&after));
-    assert_eq!(fixture.obtain(&source).unwrap().place, Provenance::Cache);
+    assert_eq!(fixture.obtain(&source).unwrap().origin, Origin::Cache);
 }
 
 #[test]
@@ -542,7 +542,7 @@ fn what_is_too_large_is_not_downloaded() {
     for act in [Act::Serve, Act::Chunks] {
         let url = fixture.server.put("/x", &file, &[act]);
         let mut source = wanted(&[&url], &file);
-        source.most_bytes = Some(50_000);
+        source.max_bytes = Some(50_000);
         let error = fixture.obtain(&source).unwrap_err();
         assert!(error.to_string().contains("and 50000 are allowed"), "{error}");
     }
@@ -576,7 +576,7 @@ fn a_host_that_cannot_be_reached_is_not_waited_for_again() {
         .unwrap()
         .port();
     let url = format!("http://127.0.0.1:{port}/x");
-    let retries = |wanted: &Wanted| {
+    let retries = |wanted: &SourceRequest| {
         let count = std::cell::Cell::new(0);
         let tell = |progress| {
             if matches!(progress, Progress::Retrying { .. }) {
@@ -584,7 +584,7 @@ fn a_host_that_cannot_be_reached_is_not_waited_for_again() {
             }
         };
         assert_eq!(
-            fixture.supply.obtain(wanted, &tell).unwrap_err().kind(),
+            fixture.sources.obtain(wanted, &tell).unwrap_err().kind(),
             ErrorKind::Network
         );
         count.get()

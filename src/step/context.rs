@@ -22,8 +22,8 @@ use crate::record::inventory::Inventory;
 use crate::record::receipt::Receipt;
 use crate::report::Reporter;
 use crate::report::outcome::Outcome;
-use crate::run::timing::Origin;
-use crate::source::Supply;
+use crate::run::timing::ResultOrigin;
+use crate::source::Sources;
 use crate::store::Store;
 use crate::timing::Ran;
 
@@ -35,38 +35,38 @@ pub struct Context<'a> {
     /// The printer.
     pub reporter: &'a Reporter,
     /// Where sources and artifacts come from; none where nothing is installed.
-    pub origins: Option<Origins<'a>>,
+    pub providers: Option<Providers<'a>>,
     /// The tokens that all builds share.
     pub tokens: &'a Tokens,
     /// The directory of this machine for the archive with symbols for debuggers.
     pub debug_symbols: &'a Path,
     /// How things are proved.
-    pub manner: Manner,
+    pub test_options: TestOptions,
     /// What has come of the steps so far.
     pub state: State<'a>,
 }
 
 /// Where what is installed comes from.
 #[derive(Debug)]
-pub struct Origins<'a> {
+pub struct Providers<'a> {
     /// Where sources come from.
-    pub supply: &'a Supply,
+    pub sources: &'a Sources,
     /// Where artifacts are looked up and left.
     pub store: Store<'a>,
 }
 
 impl<'a> Context<'a> {
-    fn origins(&self) -> Result<&Origins<'a>> {
-        let origins = self.origins.as_ref();
-        origins.ok_or_else(|| anyhow::anyhow!("nothing is installed here, so nothing can be obtained"))
+    fn providers(&self) -> Result<&Providers<'a>> {
+        let providers = self.providers.as_ref();
+        providers.ok_or_else(|| anyhow::anyhow!("nothing is installed here, so nothing can be obtained"))
     }
 
     /// Where sources come from.
     ///
     /// # Errors
     /// Nothing is installed.
-    pub fn supply(&self) -> Result<&'a Supply> {
-        Ok(self.origins()?.supply)
+    pub fn sources(&self) -> Result<&'a Sources> {
+        Ok(self.providers()?.sources)
     }
 
     /// Where artifacts are looked up and left.
@@ -74,7 +74,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// Nothing is installed.
     pub fn store(&self) -> Result<&Store<'a>> {
-        Ok(&self.origins()?.store)
+        Ok(&self.providers()?.store)
     }
 }
 
@@ -179,7 +179,7 @@ impl State<'_> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Done {
     /// Where its result comes from.
-    pub origin: Origin,
+    pub origin: ResultOrigin,
     /// A line on it; may be empty.
     pub note: String,
 }
@@ -187,19 +187,19 @@ pub struct Done {
 impl Done {
     /// Something that was built.
     pub fn built(note: String) -> Self {
-        let origin = Origin::Built;
+        let origin = ResultOrigin::Built;
         Self { origin, note }
     }
 
     /// Something that was taken from a cache.
     pub fn cached(note: String) -> Self {
-        let origin = Origin::Cached;
+        let origin = ResultOrigin::Cached;
         Self { origin, note }
     }
 
     /// Something that was downloaded.
     pub fn fetched(note: String) -> Self {
-        let origin = Origin::Fetched;
+        let origin = ResultOrigin::Fetched;
         Self { origin, note }
     }
 }
@@ -207,7 +207,7 @@ impl Done {
 /// Something that no cache knows of.
 impl From<String> for Done {
     fn from(note: String) -> Self {
-        let origin = Origin::Done;
+        let origin = ResultOrigin::Done;
         Self { origin, note }
     }
 }
@@ -221,11 +221,11 @@ impl<'a> State<'a> {
 }
 
 /// How long one script of SQL may take where nobody says otherwise.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub const MAX_SCRIPT_TIME: Duration = Duration::from_secs(120);
 
 /// How a caller wants things proved.
 #[derive(Debug, Clone)]
-pub struct Manner {
+pub struct TestOptions {
     /// The directory of throw-away clusters.
     pub directory: String,
     /// The directory of the logs of steps.
@@ -238,19 +238,19 @@ pub struct Manner {
     pub is_live: bool,
 }
 
-impl Default for Manner {
+impl Default for TestOptions {
     fn default() -> Self {
         Self {
             directory: format!("{}/try", layout::WORK),
             logs: layout::logs(),
             keep: false,
-            limit: LIMIT,
+            limit: MAX_SCRIPT_TIME,
             is_live: false,
         }
     }
 }
 
-impl Manner {
+impl TestOptions {
     /// The directory of the cluster that others are copies of.
     pub fn template(&self) -> String {
         format!("{}/template", self.directory)

@@ -8,40 +8,40 @@ use crate::plan::DistributionFetch;
 use crate::report::bytes;
 use crate::resolve::Source;
 use crate::run::parallel;
-use crate::source::error::{ErrorKind, SupplyError};
-use crate::source::{Obtained, Progress, Provenance, Wanted};
+use crate::source::error::{ErrorKind, FetchError};
+use crate::source::{Obtained, Origin, Progress, SourceRequest};
 
 /// Distributions that a step downloads at a time: small files, mostly from one server.
-const AT_A_TIME: usize = 6;
+const MAX_DOWNLOADS: usize = 6;
 
 /// Obtains an archive.
 pub fn source(source: &Source, step: &str, context: &Context<'_>) -> Result<Done, Failure> {
-    let obtained = obtain(&Wanted::from(source), step, context)?;
+    let obtained = obtain(&SourceRequest::from(source), step, context)?;
     let mut archives = lock(&context.state.archives);
     for digest in &source.accepted {
         archives.insert(*digest, obtained.path.clone());
     }
-    let note = format!("{} from {}", bytes(obtained.bytes), obtained.place);
-    Ok(match obtained.place {
-        Provenance::Vendor | Provenance::Cache => Done::cached(note),
-        Provenance::Network(_) => Done::fetched(note),
+    let note = format!("{} from {}", bytes(obtained.bytes), obtained.origin);
+    Ok(match obtained.origin {
+        Origin::Vendor | Origin::Cache => Done::cached(note),
+        Origin::Network(_) => Done::fetched(note),
     })
 }
 
-fn obtain(wanted: &Wanted, step: &str, context: &Context<'_>) -> Result<Obtained, Failure> {
+fn obtain(wanted: &SourceRequest, step: &str, context: &Context<'_>) -> Result<Obtained, Failure> {
     let tell = |progress: Progress| match progress {
         Progress::Advanced { done, total } => context.reporter.advanced(step, done, total),
         Progress::GivenUp { url, why } => context.reporter.line(&format!("       {step}: {url}: {why}")),
         Progress::Note(text) => context.reporter.line(&format!("       {step}: {text}")),
         Progress::Waiting | Progress::Asking(_) | Progress::Retrying { .. } => {}
     };
-    context.supply()?.obtain(wanted, &tell).map_err(failure)
+    context.sources()?.obtain(wanted, &tell).map_err(failure)
 }
 
 /// The failure of a supply, with the exit status that goes with it.
 // Taken whole, as `map_err` gives it.
 #[allow(clippy::needless_pass_by_value)]
-pub fn failure(error: SupplyError) -> Failure {
+pub fn failure(error: FetchError) -> Failure {
     Failure {
         cause: cause(error.kind()),
         error: anyhow::anyhow!("{error}"),
@@ -60,15 +60,15 @@ pub fn cause(kind: ErrorKind) -> Cause {
 /// Obtains Python distributions, several at a time, and leaves them under their names in one directory.
 pub fn distributions(fetch: &DistributionFetch, step: &str, context: &Context<'_>) -> Result<Done, Failure> {
     let directory = context.host.empty_directory(&fetch.directory)?;
-    let results = parallel::each(&fetch.distributions, AT_A_TIME, |distribution| {
-        let obtained = obtain(&Wanted::from(distribution), step, context)?;
+    let results = parallel::each(&fetch.distributions, MAX_DOWNLOADS, |distribution| {
+        let obtained = obtain(&SourceRequest::from(distribution), step, context)?;
         host::local::copy(&obtained.path, &directory.join(&distribution.file))?;
         Ok::<_, Failure>(obtained)
     });
     let (mut downloaded, mut failures) = (0, Vec::new());
     for result in results {
         match result {
-            Ok(obtained) => downloaded += usize::from(matches!(obtained.place, Provenance::Network(_))),
+            Ok(obtained) => downloaded += usize::from(matches!(obtained.origin, Origin::Network(_))),
             Err(failure) => failures.push(failure),
         }
     }

@@ -14,7 +14,7 @@ pub mod recover;
 
 use std::time::Duration;
 
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::{Log, usage};
 use crate::image::base::PackagesBefore;
 use crate::layout;
@@ -30,7 +30,7 @@ use recover::unfinished::Note;
 pub fn perform(step: &Step, context: &Context<'_>) -> Result<Option<Done>, Failure> {
     let path = context
         .host
-        .reach(layout::log(&context.manner.logs, &step.name))?;
+        .reach(layout::log(&context.test_options.logs, &step.name))?;
     let log =
         Log::open(&path).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
     let before = usage::of_this_thread();
@@ -45,7 +45,7 @@ pub fn perform(step: &Step, context: &Context<'_>) -> Result<Option<Done>, Failu
 fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Failure> {
     let (host, state) = (context.host, &context.state);
     let done = |()| String::new();
-    let suspected = |failure| artifacts::suspected(context, failure);
+    let reject = |failure| artifacts::reject_named(context, failure);
     let note = match &step.action {
         Action::RecordBase => {
             let take = || PackagesBefore::take(host, state.earlier.get());
@@ -93,29 +93,27 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
             return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));
         }
         Action::Unpack { component, sources } => {
-            let _token = context.tokens.of_build().because(Cause::Internal)?;
+            let _token = context.tokens.of_build().cause(Cause::Internal)?;
             build::unpack(&layout::source(component), sources, context)?;
             String::new()
         }
-        Action::Build(build) => return build::build(build, context, log).map_err(suspected),
-        Action::Install { component, part } => install(component, *part, context).map_err(suspected)?,
+        Action::Build(build) => return build::build(build, context, log).map_err(reject),
+        Action::Install { component, part } => install(component, *part, context).map_err(reject)?,
         Action::Prune(policy) => clean::prune(policy, context)?,
         Action::RemoveBuildPackages { keep, declared } => {
-            clean::remove_build_packages(keep, declared, context, log).map_err(suspected)?
+            clean::remove_build_packages(keep, declared, context, log).map_err(reject)?
         }
         Action::RemoveLeftovers(policy) => clean::remove_leftovers(policy, context)?,
-        Action::CheckLibraries { declared } => {
-            clean::check_libraries(declared, context).map_err(suspected)?
-        }
+        Action::CheckLibraries { declared } => clean::check_libraries(declared, context).map_err(reject)?,
         Action::KeepProgram => program::install(context)?,
         Action::Uninstall { component } => uninstall(component, context)?,
-        Action::TryOut(try_out) => prove::image(try_out, context, log).map_err(suspected)?,
+        Action::TryOut(try_out) => prove::image(try_out, context, log).map_err(reject)?,
         Action::InitialiseTemplate(server) => prove::template(server, context, log)?,
         Action::TestExtension(test) => prove::extension(test, context, log)?,
         Action::PrepareUpgrade(test) => prove::prepare_upgrade(test, context, log)?,
         Action::TestUpgrade(test) => prove::finish_upgrade(test, context, log)?,
         Action::TestUpstream(test) => prove::upstream(test, context, log)?,
-        Action::WriteReceipt(resolved) => receipt::write(resolved, context).map_err(suspected)?,
+        Action::WriteReceipt(resolved) => receipt::write(resolved, context).map_err(reject)?,
     };
     Ok(Some(note.into()))
 }
@@ -157,8 +155,8 @@ fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String,
                 .note_new(context.host, paths.iter().map(String::as_str))
         },
     )
-    .map_err(|error| artifacts::refused(component, context, error))
-    .because(Cause::Build)?;
+    .map_err(|error| artifacts::reject(component, context, error))
+    .cause(Cause::Build)?;
     context.host.remove(&stage)?;
     if part != Part::First {
         context.host.remove(layout::source(component))?;

@@ -8,15 +8,15 @@ use std::time::Instant;
 use std::{fs, io};
 
 use super::cache::{Cache, Partial, remove_if_there, replace};
-use super::entries::{ENTRIES, REFUSED};
-use crate::artifact::{Entry, Key};
+use super::entries::{ENTRIES, REJECTED};
+use crate::artifact::{ArtifactEntry, Key};
 use crate::digest::Sha256;
 
 /// What the cache has for a key.
 #[derive(Debug)]
 pub enum Found {
     /// The artifact, and the file, which has the digest that the entry says.
-    Whole(Entry, PathBuf),
+    Whole(ArtifactEntry, PathBuf),
     /// Something that cannot be used, and why.
     Damaged(String),
     /// Nothing.
@@ -36,7 +36,7 @@ impl Cache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
             Err(error) => return Found::Damaged(format!("its entry cannot be read: {error}")),
         };
-        let entry = match Entry::parse(key, &text) {
+        let entry = match ArtifactEntry::parse(key, &text) {
             Ok(entry) => entry,
             Err(why) => return Found::Damaged(format!("its entry is of no use: {why}")),
         };
@@ -71,28 +71,28 @@ impl Cache {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn keep_artifact(&self, entry: &Entry) -> io::Result<()> {
+    pub fn keep_artifact(&self, entry: &ArtifactEntry) -> io::Result<()> {
         let directory = self.dir().join(ENTRIES);
         replace(&directory, &entry.key.to_string(), entry.to_json().as_bytes())?;
         if entry.fetched {
             return Ok(());
         }
-        remove_if_there(&self.dir().join(REFUSED).join(entry.key.to_string()))
+        remove_if_there(&self.dir().join(REJECTED).join(entry.key.to_string()))
     }
 
     /// Removes the entry of `key`, so that it is made again, and notes why; its file goes when the cache is pruned.
     ///
     /// # Errors
     /// The cache cannot be written.
-    pub fn refuse_artifact(&self, key: Key, why: &str) -> io::Result<()> {
+    pub fn reject_artifact(&self, key: Key, why: &str) -> io::Result<()> {
         // The note first: a kill in between must not leave a key that is asked for again.
-        replace(&self.dir().join(REFUSED), &key.to_string(), why.as_bytes())?;
+        replace(&self.dir().join(REJECTED), &key.to_string(), why.as_bytes())?;
         remove_if_there(&self.dir().join(ENTRIES).join(key.to_string()))
     }
 
     /// Why the artifact of `key` was refused, since which none was made here.
-    pub fn refused_artifact(&self, key: Key) -> Option<String> {
-        fs::read_to_string(self.dir().join(REFUSED).join(key.to_string())).ok()
+    pub fn rejected_artifact(&self, key: Key) -> Option<String> {
+        fs::read_to_string(self.dir().join(REJECTED).join(key.to_string())).ok()
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
     use crate::store::cache::{Keep, prune};
     use crate::store::entries::artifacts;
 
-    fn kept(cache: &Cache, key: Key) -> Entry {
+    fn kept(cache: &Cache, key: Key) -> ArtifactEntry {
         let right = cache.begin_artifact(key).unwrap();
         assert!(right.is_some(), "nobody else makes it");
         assert!(cache.begin_artifact(key).unwrap().is_none(), "it is being made");
@@ -112,7 +112,7 @@ mod tests {
         file.append(b"packed").unwrap();
         let sha256 = file.hashes().sha256();
         file.commit(None).unwrap();
-        let entry = Entry::new(key, "citus 1", sha256, 6, BTreeSet::new());
+        let entry = ArtifactEntry::new(key, "citus 1", sha256, 6, BTreeSet::new());
         cache.keep_artifact(&entry).unwrap();
         entry
     }
@@ -134,20 +134,20 @@ mod tests {
         fs::write(directory.path().join(ENTRIES).join(key.to_string()), "{}").unwrap();
         assert!(matches!(cache.artifact(key), Found::Damaged(why) if why.contains("entry")));
         for _ in 0..2 {
-            cache.refuse_artifact(key, "it lies").unwrap();
+            cache.reject_artifact(key, "it lies").unwrap();
         }
         assert!(matches!(cache.artifact(key), Found::Nothing));
         // Until it is made here, however often the cache is pruned.
         prune(directory.path(), Keep::default()).unwrap_or_default();
-        assert_eq!(cache.refused_artifact(key).as_deref(), Some("it lies"));
-        let fetched = Entry {
+        assert_eq!(cache.rejected_artifact(key).as_deref(), Some("it lies"));
+        let fetched = ArtifactEntry {
             fetched: true,
             ..entry
         };
         cache.keep_artifact(&fetched).unwrap();
-        assert_eq!(cache.refused_artifact(key).as_deref(), Some("it lies"));
+        assert_eq!(cache.rejected_artifact(key).as_deref(), Some("it lies"));
         kept(&cache, key);
-        assert_eq!(cache.refused_artifact(key), None);
+        assert_eq!(cache.rejected_artifact(key), None);
     }
 
     #[test]

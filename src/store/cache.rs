@@ -24,7 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::entries::{ENTRIES, REFUSED, entry_in};
+use super::entries::{ENTRIES, REJECTED, entry_in};
 use crate::digest::{Hashes, Sha256};
 
 /// A partial file that nobody has touched for this long is not going to be finished.
@@ -46,7 +46,7 @@ impl Cache {
     /// # Errors
     /// `dir` cannot be made, written or locked.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        for below in ["sha256", "tar", "partial", ENTRIES, REFUSED] {
+        for below in ["sha256", "tar", "partial", ENTRIES, REJECTED] {
             fs::create_dir_all(dir.join(below))?;
         }
         let in_use = lock_file(dir)?;
@@ -382,7 +382,7 @@ impl Drop for Partial<'_> {
 
 /// A file of the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct CachedFile {
     /// The digest it is named by.
     pub digest: String,
     /// Its size in bytes.
@@ -395,7 +395,7 @@ pub struct Entry {
 ///
 /// # Errors
 /// The directory cannot be read.
-pub fn list(dir: &Path) -> io::Result<Vec<Entry>> {
+pub fn list(dir: &Path) -> io::Result<Vec<CachedFile>> {
     let mut entries = Vec::new();
     let files = match fs::read_dir(dir.join("sha256")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(entries),
@@ -404,7 +404,7 @@ pub fn list(dir: &Path) -> io::Result<Vec<Entry>> {
     for file in files {
         let file = file?;
         let metadata = file.metadata()?;
-        entries.push(Entry {
+        entries.push(CachedFile {
             digest: file.file_name().to_string_lossy().into_owned(),
             bytes: metadata.len(),
             used: metadata.modified()?,
@@ -427,7 +427,7 @@ pub struct Keep {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Files that were removed.
-    pub removed: Vec<Entry>,
+    pub removed: Vec<CachedFile>,
     /// Files that are still there.
     pub kept: usize,
     /// Their size.

@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
 
-use crate::artifact::{Entry, Key};
+use crate::artifact::{ArtifactEntry, Key};
 
 /// The directory of entries in a cache.
 pub(super) const ENTRIES: &str = "artifact";
 
 /// The directory of keys whose artifact was refused after it had been kept, each with the reason. What another machine's
 /// cache has for such a key is not asked for again; one that is made here takes the mark away.
-pub(super) const REFUSED: &str = "refused";
+pub(super) const REJECTED: &str = "refused";
 
 /// The entries of the cache in `dir` by the digest of the file that each names.
 ///
 /// # Errors
 /// The directory cannot be read.
-pub fn artifacts(dir: &Path) -> io::Result<BTreeMap<String, Entry>> {
+pub fn artifacts(dir: &Path) -> io::Result<BTreeMap<String, ArtifactEntry>> {
     let entries = match fs::read_dir(dir.join(ENTRIES)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         entries => entries?,
@@ -32,7 +32,7 @@ pub fn artifacts(dir: &Path) -> io::Result<BTreeMap<String, Entry>> {
 }
 
 /// The entry in the file at `path`, which is named by its key.
-pub(super) fn entry_in(path: &Path) -> Option<Entry> {
+pub(super) fn entry_in(path: &Path) -> Option<ArtifactEntry> {
     let key = path.file_name()?.to_str()?.parse().ok()?;
-    Entry::parse(Key(key), &fs::read_to_string(path).ok()?).ok()
+    ArtifactEntry::parse(Key(key), &fs::read_to_string(path).ok()?).ok()
 }

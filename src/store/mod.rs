@@ -24,10 +24,10 @@ use anyhow::{Context, Result};
 use crate::archive::pack::pack;
 use crate::archive::tree::{Limits, UnpackError};
 use crate::archive::unpack;
-use crate::artifact::{Entry, Inputs, Key};
+use crate::artifact::{ArtifactEntry, Inputs, Key};
 use artifacts::{Found, Right};
 use cache::{Cache, Partial};
-use remote::{Judge, Remote};
+use remote::{Remote, Validators};
 
 /// What a stage may unpack to: as much as a source, and its links are judged when it is merged.
 fn limits() -> Limits {
@@ -39,7 +39,7 @@ fn limits() -> Limits {
 
 /// An artifact that is looked for, and what it was built from.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'w> {
+pub struct ArtifactRequest<'w> {
     /// Its key.
     pub key: Key,
     /// What it was built from.
@@ -47,12 +47,12 @@ pub struct Wanted<'w> {
 }
 
 /// What is wrong with a packed tree, whose members have passed [`archive::inspect`]; it may be unpacked for that.
-pub type JudgeTree<'j> = &'j dyn Fn(&Path) -> Result<()>;
+pub type ValidateTree<'j> = &'j dyn Fn(&Path) -> Result<()>;
 
 /// Reads a packed tree to its end, and then has it judged. What is wrong with it is the error.
-fn judge_packed(packed: &Path, until: Instant, judge: JudgeTree<'_>) -> Result<(), String> {
+fn validate_packed(packed: &Path, until: Instant, validate: ValidateTree<'_>) -> Result<(), String> {
     unpack::inspect(packed, &limits(), until).map_err(|error| error.to_string())?;
-    judge(packed).map_err(|error| format!("{error:#}"))
+    validate(packed).map_err(|error| format!("{error:#}"))
 }
 
 /// Unpacks a packed tree into `into`, which may not hold anything yet.
@@ -74,7 +74,7 @@ pub struct Store<'a> {
 #[derive(Debug, Clone)]
 pub struct Artifact {
     /// What is known of it.
-    pub entry: Entry,
+    pub entry: ArtifactEntry,
     /// The packed tree.
     path: PathBuf,
 }
@@ -93,7 +93,7 @@ impl<'a> Store<'a> {
     }
 
     /// The artifact that is wanted. `damaged` is told why, where there is one that cannot be used.
-    pub fn look_up(&self, wanted: Wanted<'_>, damaged: impl FnOnce(&str)) -> Option<Artifact> {
+    pub fn look_up(&self, wanted: ArtifactRequest<'_>, damaged: impl FnOnce(&str)) -> Option<Artifact> {
         let why = match self.cache.artifact(wanted.key) {
             Found::Whole(entry, path) => match wanted.inputs.fits(&entry) {
                 Ok(()) => return Some(Artifact { entry, path }),
@@ -110,8 +110,8 @@ impl<'a> Store<'a> {
     /// offered to that one. What was refused once is not asked for again: it is made here.
     pub fn obtain(
         &self,
-        wanted: Wanted<'_>,
-        judge: JudgeTree<'_>,
+        wanted: ArtifactRequest<'_>,
+        validate: ValidateTree<'_>,
         damaged: impl Fn(&str),
     ) -> Option<Artifact> {
         let at_hand = self.look_up(wanted, &damaged);
@@ -122,17 +122,17 @@ impl<'a> Store<'a> {
             remote.offer(&artifact.entry, artifact.path.clone());
             return Some(artifact);
         }
-        if let Some(why) = self.cache.refused_artifact(wanted.key) {
+        if let Some(why) = self.cache.rejected_artifact(wanted.key) {
             damaged(&format!(
                 "an earlier run refused what the artifact cache has: {why}"
             ));
             return None;
         }
-        let judge = Judge {
+        let validate = Validators {
             entry: &|entry| wanted.inputs.fits(entry),
-            packed: &|path, until| judge_packed(path, until, judge),
+            packed: &|path, until| validate_packed(path, until, validate),
         };
-        remote.fetch(wanted.key, self.cache, &judge)?;
+        remote.fetch(wanted.key, self.cache, &validate)?;
         self.look_up(wanted, |_| ())
     }
 
@@ -141,9 +141,9 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     /// The cache cannot be written.
-    pub fn refuse(&self, key: Key, why: &str) -> Result<()> {
-        let refused = self.cache.refuse_artifact(key, why);
-        refused.with_context(|| format!("cannot write the cache {}", self.cache.dir().display()))
+    pub fn reject(&self, key: Key, why: &str) -> Result<()> {
+        let rejected = self.cache.reject_artifact(key, why);
+        rejected.with_context(|| format!("cannot write the cache {}", self.cache.dir().display()))
     }
 
     /// What is to be said of the cache on another machine since the last time.
@@ -178,7 +178,7 @@ impl<'a> Store<'a> {
         let context = || format!("cannot write the cache {}", self.cache.dir().display());
         let mut file = self.cache.pack_artifact(key).with_context(context)?;
         pack(tree, io::BufWriter::with_capacity(256 * 1024, Into(&mut file)))?;
-        let entry = Entry::new(key, component, file.hashes().sha256(), file.length(), libraries);
+        let entry = ArtifactEntry::new(key, component, file.hashes().sha256(), file.length(), libraries);
         let path = file.commit(None).with_context(context)?;
         self.cache.keep_artifact(&entry).with_context(context)?;
         // Not earlier: whoever waits for it looks for the entry then.
@@ -208,7 +208,7 @@ impl<'a> Store<'a> {
         if matches!(error, UnpackError::Io { .. }) {
             return Err(error).context(context);
         }
-        self.refuse(entry.key, &error.to_string())?;
+        self.reject(entry.key, &error.to_string())?;
         Err(error).with_context(|| format!("{context}, which is not kept any more; run again to build it"))
     }
 }

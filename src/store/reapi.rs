@@ -6,7 +6,7 @@
 
 use prost::Message;
 
-use crate::artifact::{Entry, Key};
+use crate::artifact::{ArtifactEntry, Key};
 use crate::digest::Sha256;
 
 /// The packed stage, as a path of the action's outputs.
@@ -14,9 +14,9 @@ const ARTIFACT: &str = "artifact";
 /// The entry's own document.
 const ENTRY: &str = "entry.json";
 /// The largest document that is taken for an entry, and the largest result.
-pub const MOST_BYTES: u64 = 1024 * 1024;
+pub const MAX_BYTES: u64 = 1024 * 1024;
 /// The largest packed stage that is taken; PostgreSQL's has some ten megabytes.
-pub const MOST_ARTIFACT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
+pub const MAX_ARTIFACT_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
 #[derive(Clone, PartialEq, Message)]
 struct ActionResult {
@@ -61,9 +61,9 @@ pub struct Blob {
 }
 
 /// The result of an entry, and the document that it names.
-pub fn encode(entry: &Entry) -> (Vec<u8>, String) {
+pub fn encode(entry: &ArtifactEntry) -> (Vec<u8>, String) {
     // Whoever takes it from there knows that he did.
-    let entry = Entry {
+    let entry = ArtifactEntry {
         fetched: false,
         ..entry.clone()
     };
@@ -107,8 +107,8 @@ pub fn decode(bytes: &[u8]) -> Result<Outputs, String> {
         (blob.bytes <= most).then_some(blob).ok_or_else(complaint)
     };
     Ok(Outputs {
-        artifact: most(blob(ARTIFACT)?, ARTIFACT, MOST_ARTIFACT_BYTES)?,
-        entry: most(blob(ENTRY)?, ENTRY, MOST_BYTES)?,
+        artifact: most(blob(ARTIFACT)?, ARTIFACT, MAX_ARTIFACT_BYTES)?,
+        entry: most(blob(ENTRY)?, ENTRY, MAX_BYTES)?,
     })
 }
 
@@ -116,15 +116,16 @@ pub fn decode(bytes: &[u8]) -> Result<Outputs, String> {
 ///
 /// # Errors
 /// It is none, of another key, or of another file than the result names.
-pub fn entry(key: Key, outputs: &Outputs, document: &[u8]) -> Result<Entry, String> {
+pub fn entry(key: Key, outputs: &Outputs, document: &[u8]) -> Result<ArtifactEntry, String> {
     let document = std::str::from_utf8(document).map_err(|_| "its entry is no text".to_owned())?;
-    let entry = Entry::parse(key, document).map_err(|why| format!("its entry is of no use: {why}"))?;
+    let entry =
+        ArtifactEntry::parse(key, document).map_err(|why| format!("its entry is of no use: {why}"))?;
     let named = Blob {
         sha256: entry.sha256,
         bytes: entry.bytes,
     };
     if named == outputs.artifact {
-        Ok(Entry {
+        Ok(ArtifactEntry {
             fetched: true,
             ..entry
         })
@@ -139,8 +140,8 @@ mod tests {
 
     use super::*;
 
-    fn example() -> Entry {
-        Entry::new(
+    fn example() -> ArtifactEntry {
+        ArtifactEntry::new(
             Key(Sha256::of(b"inputs")),
             "citus 14.0.1",
             Sha256::of(b"packed"),
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!(encode(&read), encode(&written));
         assert_eq!(
             read,
-            Entry {
+            ArtifactEntry {
                 fetched: true,
                 ..written.clone()
             }
@@ -197,8 +198,8 @@ mod tests {
         assert_eq!(decode(&result).unwrap_err(), "its artifact has no digest");
         result.truncate(40);
         assert!(decode(&result).is_err());
-        let large = Entry {
-            bytes: MOST_ARTIFACT_BYTES + 1,
+        let large = ArtifactEntry {
+            bytes: MAX_ARTIFACT_BYTES + 1,
             ..example()
         };
         let error = decode(&encode(&large).0).unwrap_err();

@@ -29,7 +29,7 @@ use reqwest::{StatusCode, Url, redirect};
 
 use super::cache::Cache;
 use super::reapi::{self, Blob};
-use crate::artifact::{Entry, Key};
+use crate::artifact::{ArtifactEntry, Key};
 use crate::digest::{Hashes, Sha256};
 use crate::host::net::{self, HttpOptions};
 use crate::lock::lock;
@@ -37,9 +37,9 @@ use crate::lock::lock;
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
 /// Pieces that may be on their way between a connection's thread and whoever waits for them.
-const PIECES: usize = 16;
+const MAX_PIECES: usize = 16;
 /// How long an upload of one file may take. Nobody waits for it; this ends the thread of one that hangs.
-const LONGEST_UPLOAD: Duration = Duration::from_secs(600);
+const MAX_UPLOAD_TIME: Duration = Duration::from_secs(600);
 
 /// How to use a remote cache.
 #[derive(Debug)]
@@ -59,16 +59,16 @@ pub struct Options {
 /// A remote cache in use.
 #[derive(Debug)]
 pub struct Remote {
-    server: Arc<Server>,
+    server: Arc<CacheServer>,
     /// What is left of the budget. Held while somebody waits, so that two never spend the same second.
     left: Mutex<Duration>,
     uploads: Mutex<Option<Uploads>>,
 }
 
 /// What is asked of an artifact before it is kept; each returns what is wrong with it.
-pub struct Judge<'j> {
+pub struct Validators<'j> {
     /// Of its entry.
-    pub entry: &'j dyn Fn(&Entry) -> Result<(), String>,
+    pub entry: &'j dyn Fn(&ArtifactEntry) -> Result<(), String>,
     /// Of its file, which has the digest of the entry. Is over soon after the given moment.
     pub packed: &'j dyn Fn(&Path, Instant) -> Result<(), String>,
 }
@@ -76,7 +76,7 @@ pub struct Judge<'j> {
 /// An artifact on its way to the cache.
 #[derive(Debug)]
 struct Upload {
-    entry: Entry,
+    entry: ArtifactEntry,
     path: PathBuf,
     /// Whether the cache may have it already.
     may_be_there: bool,
@@ -92,7 +92,7 @@ struct Uploads {
 
 /// The server, and what is known of it.
 #[derive(Debug)]
-struct Server {
+struct CacheServer {
     client: Client,
     base: String,
     authorization: Option<HeaderValue>,
@@ -151,7 +151,7 @@ impl Remote {
             .redirect(redirect::Policy::none())
             .build()
             .context("cannot set up the artifact cache")?;
-        let server = Arc::new(Server {
+        let server = Arc::new(CacheServer {
             client,
             base: url.as_str().trim_end_matches('/').to_owned(),
             authorization: options.secret.as_deref().map(authorization).transpose()?,
@@ -170,13 +170,13 @@ impl Remote {
     }
 
     /// Brings the artifact of `key` into `cache`, where the server has it and has it in time, and `judge` finds nothing wrong.
-    pub fn fetch(&self, key: Key, cache: &Cache, judge: &Judge<'_>) -> Option<Entry> {
+    pub fn fetch(&self, key: Key, cache: &Cache, validators: &Validators<'_>) -> Option<ArtifactEntry> {
         let mut left = lock(&self.left);
         if self.server.is_off.load(Ordering::SeqCst) {
             return None;
         }
         let began = Instant::now();
-        let result = self.server.fetch(key, cache, judge, began + *left);
+        let result = self.server.fetch(key, cache, validators, began + *left);
         *left = left.saturating_sub(began.elapsed());
         match result {
             Ok(found) => found,
@@ -195,7 +195,7 @@ impl Remote {
     }
 
     /// Uploads the artifact in the file at `path` beside whatever else is done.
-    pub fn upload(&self, entry: &Entry, path: PathBuf) {
+    pub fn upload(&self, entry: &ArtifactEntry, path: PathBuf) {
         self.queue(Upload {
             entry: entry.clone(),
             path,
@@ -204,7 +204,7 @@ impl Remote {
     }
 
     /// The same for one that was not made now: it is uploaded where the server has none of its key.
-    pub fn offer(&self, entry: &Entry, path: PathBuf) {
+    pub fn offer(&self, entry: &ArtifactEntry, path: PathBuf) {
         self.queue(Upload {
             entry: entry.clone(),
             path,
@@ -249,7 +249,7 @@ impl Remote {
 }
 
 impl Uploads {
-    fn begin(server: Arc<Server>) -> Self {
+    fn begin(server: Arc<CacheServer>) -> Self {
         let (queue, uploads) = mpsc::channel::<Upload>();
         let (doing, done) = mpsc::channel();
         std::thread::spawn(move || {
@@ -271,7 +271,7 @@ enum Piece {
     Broken(String),
 }
 
-impl Server {
+impl CacheServer {
     fn note(&self, text: String) {
         lock(&self.notes).push(text);
     }
@@ -300,9 +300,9 @@ impl Server {
         self: &Arc<Self>,
         key: Key,
         cache: &Cache,
-        judge: &Judge<'_>,
+        validators: &Validators<'_>,
         until: Instant,
-    ) -> Result<Option<Entry>, Trouble> {
+    ) -> Result<Option<ArtifactEntry>, Trouble> {
         let Some(result) = self.small(&format!("ac/{key}"), until)? else {
             return Ok(None);
         };
@@ -317,17 +317,17 @@ impl Server {
             ));
         }
         let entry = reapi::entry(key, &outputs, &document).map_err(Trouble::Wrong)?;
-        (judge.entry)(&entry).map_err(Trouble::Wrong)?;
-        let judged = |path: &Path| {
-            (judge.packed)(path, until).map_err(|why| match self.time_left(until) {
+        (validators.entry)(&entry).map_err(Trouble::Wrong)?;
+        let validated = |path: &Path| {
+            (validators.packed)(path, until).map_err(|why| match self.time_left(until) {
                 Ok(_) => Trouble::Wrong(why),
                 Err(trouble) => trouble,
             })
         };
         match cache.find(&entry.sha256) {
-            Some(path) => judged(&path)?,
+            Some(path) => validated(&path)?,
             None => self
-                .download(outputs.artifact, cache, &judged, until)?
+                .download(outputs.artifact, cache, &validated, until)?
                 .ok_or_else(missing)?,
         }
         cache.keep_artifact(&entry).map_err(kept)?;
@@ -347,7 +347,7 @@ impl Server {
         let mut bytes = Vec::new();
         self.get(path, until, |piece| {
             bytes.extend_from_slice(piece);
-            if bytes.len() as u64 > reapi::MOST_BYTES {
+            if bytes.len() as u64 > reapi::MAX_BYTES {
                 return Err(Trouble::Wrong(format!("{path} is too large")));
             }
             Ok(())
@@ -360,7 +360,7 @@ impl Server {
         self: &Arc<Self>,
         blob: Blob,
         cache: &Cache,
-        judged: &dyn Fn(&Path) -> Result<(), Trouble>,
+        validated: &dyn Fn(&Path) -> Result<(), Trouble>,
         until: Instant,
     ) -> Result<Option<()>, Trouble> {
         let partial = cache.partial_until(&blob.sha256, until).map_err(kept)?;
@@ -370,7 +370,7 @@ impl Server {
         };
         // It may have come to one meanwhile.
         if let Some(path) = cache.find(&blob.sha256) {
-            return judged(&path).map(Some);
+            return validated(&path).map(Some);
         }
         partial.restart().map_err(kept)?;
         let found = self.get(&format!("cas/{}", blob.sha256), until, |piece| {
@@ -385,7 +385,7 @@ impl Server {
         if partial.length() != blob.bytes || partial.hashes().sha256() != blob.sha256 {
             return Err(Trouble::Wrong("it has another digest than it should".to_owned()));
         }
-        judged(partial.path())?;
+        validated(partial.path())?;
         partial.commit(None).map_err(kept)?;
         Ok(Some(()))
     }
@@ -397,7 +397,7 @@ impl Server {
         until: Instant,
         mut take: impl FnMut(&[u8]) -> Result<(), Trouble>,
     ) -> Result<Option<()>, Trouble> {
-        let (pieces, arriving) = mpsc::sync_channel(PIECES);
+        let (pieces, arriving) = mpsc::sync_channel(MAX_PIECES);
         let (server, url) = (Arc::clone(self), format!("{}/{path}", self.base));
         std::thread::spawn(move || server.receive(&url, &pieces));
         loop {
@@ -507,7 +507,7 @@ impl Server {
                 return;
             }
             let request = self.client.put(format!("{}/{path}", self.base)).body(body);
-            let mut request = request.timeout(LONGEST_UPLOAD);
+            let mut request = request.timeout(MAX_UPLOAD_TIME);
             if let Some(authorization) = &self.authorization {
                 request = request.header(header::AUTHORIZATION, authorization);
             }

@@ -7,7 +7,7 @@ use super::versions;
 use crate::manifest::Manifests;
 use crate::manifest::extension::SqlExtension;
 use crate::manifest::source::Source;
-use crate::source::{Place, Wanted};
+use crate::source::{Address, SourceRequest};
 use crate::target::Architecture;
 
 /// One version in one manifest.
@@ -114,8 +114,8 @@ impl Subject {
     }
 
     /// The archive that `source` names with its digest; `None` where no digest can be read.
-    pub fn wanted(&self, source: &Source) -> Option<Wanted> {
-        let url = |text: &String| Place::Url {
+    pub fn request(&self, source: &Source) -> Option<SourceRequest> {
+        let url = |text: &String| Address::Url {
             url: self.interpolate(text, &self.version),
             insecure: source.insecure.is_some(),
         };
@@ -124,12 +124,12 @@ impl Subject {
             .iter()
             .filter_map(|mirror| match (&mirror.url, &mirror.debian) {
                 (Some(text), _) => Some(url(text)),
-                (None, Some(path)) => Some(Place::Debian(self.interpolate(path, &self.version))),
+                (None, Some(path)) => Some(Address::Debian(self.interpolate(path, &self.version))),
                 (None, None) => None,
             });
         let accepted =
             std::iter::once(&source.sha256).chain(source.accepted.iter().map(|other| &other.sha256));
-        Some(Wanted {
+        Some(SourceRequest {
             name: self.title(),
             file_name: String::new(),
             urls: std::iter::once(url(&source.url)).chain(mirrors).collect(),
@@ -139,7 +139,7 @@ impl Subject {
                 .ok()?,
             sha512: BTreeMap::new(),
             tar_sha256: source.tar_sha256.as_ref().and_then(|digest| digest.parse().ok()),
-            most_bytes: source.max_bytes,
+            max_bytes: source.max_bytes,
         })
     }
 }

@@ -75,7 +75,7 @@ pub struct Licence {
 }
 
 /// The longest file that is read.
-pub const MOST_BYTES: u64 = 4 * 1024 * 1024;
+pub const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Whether the file at `path` tells something.
 pub fn is_of_interest(path: &str) -> bool {

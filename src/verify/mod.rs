@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 
 use crate::debian::dpkg::Dpkg;
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::Host;
 use crate::host::entry::{FileKind, Found, is_forbidden, name_of};
 use crate::host::unread::{Unread, Unreadable};
@@ -47,7 +47,7 @@ pub fn verify(host: &Host) -> Result<Verification, Failure> {
     // Where one of these ends early, the others go on.
     let parts: [(&str, Part<'_>); 8] = [
         ("additional files", Verifier::additions),
-        ("programs and libraries of nobody", Verifier::strangers),
+        ("programs and libraries of nobody", Verifier::unowned_files),
         ("what came later", Verifier::later),
         ("directories", Verifier::directories),
         ("packages", Verifier::packages),
@@ -85,7 +85,7 @@ fn receipt(host: &Host) -> Result<Receipt, Failure> {
     match host.read(&path) {
         Ok(Some(text)) => Receipt::from_json(&text)
             .with_context(|| place.display().to_string())
-            .because(Cause::Usage),
+            .cause(Cause::Usage),
         Ok(None) => {
             let message = format!(
                 "{}: there is no receipt, so nothing to compare with",
@@ -93,8 +93,8 @@ fn receipt(host: &Host) -> Result<Receipt, Failure> {
             );
             Err(Failure::new(Cause::Usage, message))
         }
-        Err(error) if is_forbidden(&error) => Err(error).because(Cause::Permission),
-        Err(error) => Err(error).because(Cause::Internal),
+        Err(error) if is_forbidden(&error) => Err(error).cause(Cause::Permission),
+        Err(error) => Err(error).cause(Cause::Internal),
     }
 }
 

@@ -19,7 +19,7 @@ const OF_DOCKER: &str = "/.dockerenv";
 
 impl Verifier<'_> {
     /// What can be run or loaded, and nobody has.
-    pub(super) fn strangers(&mut self) -> Result<()> {
+    pub(super) fn unowned_files(&mut self) -> Result<()> {
         let dpkg = self.host.dpkg()?;
         let found = unpackaged(self.host, &dpkg)?;
         let recorded = self.receipt.unpackaged.as_deref();
@@ -31,30 +31,30 @@ impl Verifier<'_> {
             .map(|file| file.path.as_str())
             .collect();
         let base = &self.receipt.base.unpackaged;
-        let strangers: Vec<(String, Elf)> = found
+        let unowned_files: Vec<(String, Elf)> = found
             .elf_files
             .into_iter()
             .filter(|(path, _)| !known.contains(path.as_str()) && !base.contains(path))
             .collect();
-        let of_nobody = "is a program or library that neither the receipt nor a package has";
-        for (path, _) in &strangers {
-            self.differs_if_new(path, of_nobody);
+        let unowned = "is a program or library that neither the receipt nor a package has";
+        for (path, _) in &unowned_files {
+            self.differs_if_new(path, unowned);
         }
         if recorded.is_none() {
             self.unrecorded("scripts and links where programs and libraries are searched for");
         } else {
-            let of_nobody = "is found where programs or libraries are searched for, and neither the receipt nor a package has it";
+            let unowned = "is found where programs or libraries are searched for, and neither the receipt nor a package has it";
             for path in found
                 .searched
                 .iter()
                 .filter(|path| !known.contains(path.as_str()))
             {
                 if !self.is_link_to_recorded_program(path)? {
-                    self.differs_if_new(path, of_nobody);
+                    self.differs_if_new(path, unowned);
                 }
             }
         }
-        self.follow(&dpkg, strangers)
+        self.follow(&dpkg, unowned_files)
     }
 
     /// Whether a component's program is found there under its own name, as a Dockerfile links psql into /usr/bin. Nothing else can

@@ -21,20 +21,20 @@ use crate::host::{Host, Log};
 use crate::layout;
 use crate::step::context::Context;
 use crate::step::install::merge;
-use crate::store::{self, Wanted};
+use crate::store::{self, ArtifactRequest};
 
 /// Forgets the artifact of a component that was refused, where it is one: whoever it came from, it is built the next time.
-pub fn refused(component: &str, context: &Context<'_>, error: anyhow::Error) -> anyhow::Error {
+pub fn reject(component: &str, context: &Context<'_>, error: anyhow::Error) -> anyhow::Error {
     let known = context.state.artifacts().of(component);
     match known.filter(|known| known.at_hand().is_some()) {
-        Some(known) => anyhow!("{error:#}{}", refuse(known, context, &format!("{error:#}"))),
+        Some(known) => anyhow!("{error:#}{}", evict(known, context, &format!("{error:#}"))),
         None => error,
     }
 }
 
 /// The same of every artifact from the cache of another machine that a failure names, or names a file of: what was built
 /// elsewhere may be the reason, and what is built here tells.
-pub fn suspected(context: &Context<'_>, failure: Failure) -> Failure {
+pub fn reject_named(context: &Context<'_>, failure: Failure) -> Failure {
     if failure.cause == Cause::Interrupted {
         return failure;
     }
@@ -55,11 +55,11 @@ pub fn suspected(context: &Context<'_>, failure: Failure) -> Failure {
         .flat_map(|(_, known)| with_dependents(known, artifacts))
         .map(|known| (known.key, known))
         .collect();
-    let is_new = |known: &&&Known<'_>| !message.contains(&refusal(known));
+    let is_new = |known: &&&Known<'_>| !message.contains(&eviction(known));
     let notes: String = suspects
         .values()
         .filter(is_new)
-        .map(|known| refuse(known, context, &message))
+        .map(|known| evict(known, context, &message))
         .collect();
     Failure::new(failure.cause, format_args!("{message}{notes}"))
 }
@@ -72,17 +72,17 @@ fn with_dependents<'k, 'a>(known: &'k Known<'a>, artifacts: &'k Artifacts<'a>) -
 }
 
 /// Takes an artifact out of the cache; returns what is to be said of that, as a line of its own.
-fn refuse(known: &Known<'_>, context: &Context<'_>, why: &str) -> String {
+fn evict(known: &Known<'_>, context: &Context<'_>, why: &str) -> String {
     let component = &known.inputs.component;
-    let refused = context.store().and_then(|store| store.refuse(known.key, why));
-    match refused {
-        Ok(()) => format!("\n  {}", refusal(known)),
+    let rejected = context.store().and_then(|store| store.reject(known.key, why));
+    match rejected {
+        Ok(()) => format!("\n  {}", eviction(known)),
         Err(error) => format!("\n  the artifact of {component} cannot be taken out of the cache: {error:#}"),
     }
 }
 
 /// What is said of an artifact that was taken out.
-fn refusal(known: &Known<'_>) -> String {
+fn eviction(known: &Known<'_>) -> String {
     let component = &known.inputs.component;
     format!("the artifact of {component} is not kept any more; run again to build it")
 }
@@ -95,11 +95,11 @@ fn names(text: &str, name: &str) -> bool {
 }
 
 /// Judges a packed tree by unpacking it where its component would be staged.
-fn judge(packed: &Path, component: &str, context: &Context<'_>) -> Result<()> {
+fn validate(packed: &Path, component: &str, context: &Context<'_>) -> Result<()> {
     let (host, stage) = (context.host, layout::stage(component));
     host.remove(&stage)?;
     store::unpack(packed, &host.reach(&stage)?)?;
-    let findings = merge::judge(host, &stage, component, &context.state.inventory())?;
+    let findings = merge::validate(host, &stage, component, &context.state.inventory())?;
     host.remove(&stage)?;
     match findings.as_slice() {
         [] => Ok(()),
@@ -128,9 +128,9 @@ pub fn look_up(
             let line = format!("       the artifact of {component} is not used, but made again: {why}");
             context.reporter.line(&line);
         };
-        let wanted = Wanted { key, inputs: &inputs };
-        let judge = |packed: &Path| judge(packed, &recipe.slug, context);
-        let state = match context.store()?.obtain(wanted, &judge, damaged) {
+        let wanted = ArtifactRequest { key, inputs: &inputs };
+        let validate = |packed: &Path| validate(packed, &recipe.slug, context);
+        let state = match context.store()?.obtain(wanted, &validate, damaged) {
             Some(artifact) => State::AtHand(artifact),
             None => State::Missing,
         };

@@ -10,18 +10,18 @@ const PACKAGES: &str = include_str!("hint/packages.tsv");
 /// Headers of PostgreSQL's server that come and go with its majors.
 const SERVER_HEADERS: &str = include_str!("hint/postgresql.tsv");
 /// How many lines of the output are looked at, from its end.
-const LINES: usize = 400;
+const MAX_LINES: usize = 400;
 /// What is said of more jobs than there are tokens.
 pub const FORCED: &str = "a makefile says how many jobs run: override that by a variable of `make`, or take `-j` out of it in \
                       a step of `build.steps`";
 /// How many hints are given. What follows from the first fault is no help.
-const HINTS: usize = 3;
+const MAX_HINTS: usize = 3;
 
 /// The hints that an output gives, the first fault first.
 pub fn hints(output: &str) -> Vec<String> {
     let lines: Vec<&str> = output.lines().collect();
     let mut hints = Vec::new();
-    for line in &lines[lines.len().saturating_sub(LINES)..] {
+    for line in &lines[lines.len().saturating_sub(MAX_LINES)..] {
         let forced = forced_jobs(line).map(|_| FORCED.to_owned());
         let hint = forced
             .or_else(|| exhaustion(line))
@@ -33,7 +33,7 @@ pub fn hints(output: &str) -> Vec<String> {
             hints.push(hint);
         }
     }
-    hints.truncate(HINTS);
+    hints.truncate(MAX_HINTS);
     hints
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::artifact::{Inputs, Key};
 use crate::lock::lock;
-use crate::store::{Artifact, Pending, Wanted};
+use crate::store::{Artifact, ArtifactRequest, Pending};
 
 /// What is known of every artifact of an installation, by the component's slug.
 #[derive(Debug, Default)]
@@ -47,8 +47,8 @@ impl<'a> Known<'a> {
     }
 
     /// What is looked for.
-    pub fn wanted(&self) -> Wanted<'_> {
-        Wanted {
+    pub fn request(&self) -> ArtifactRequest<'_> {
+        ArtifactRequest {
             key: self.key,
             inputs: &self.inputs,
         }

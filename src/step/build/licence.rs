@@ -51,7 +51,7 @@ pub fn texts(host: &Host, inventory: &Inventory, component: &str) -> String {
         let is_file = matches!(file.content, Content::File { .. });
         if is_file && is_text(name) && file.path.starts_with(&below) {
             let text = host.reach(&file.path).ok();
-            let text = text.and_then(|path| local::read_foreign(&path, LONGEST));
+            let text = text.and_then(|path| local::read_foreign(&path, MAX_BYTES));
             let text = text.unwrap_or_default();
             texts.push_str(&format!("{}:\n\n{}\n\n", file.path, text.trim_end()));
         }
@@ -60,7 +60,7 @@ pub fn texts(host: &Host, inventory: &Inventory, component: &str) -> String {
 }
 
 /// A licence of more bytes than this is none.
-const LONGEST: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -21,7 +21,7 @@ use crate::archive::tree::Limits;
 use crate::archive::unpack;
 use crate::command::Command;
 use crate::debian::dpkg::Dpkg;
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::cmd::Settings;
 use crate::host::entry::{FileKind, is_below, utf8};
 use crate::host::{Host, Log};
@@ -65,8 +65,8 @@ fn make(build: &Build, known: &Known<'_>, context: &Context<'_>, log: &Log) -> R
             // A server may be restored before its libraries are installed; of it the gate tells the same.
             if artifact.entry.fetched && build.part == Part::Whole {
                 has_its_libraries(build, context)
-                    .map_err(|error| artifacts::refused(&build.component, context, error))
-                    .because(Cause::Build)?;
+                    .map_err(|error| artifacts::reject(&build.component, context, error))
+                    .cause(Cause::Build)?;
             }
             Ok(Done::cached(format!("cached, {}", bytes(artifact.entry.bytes))))
         }
@@ -92,7 +92,7 @@ fn begin<'a>(build: &Build, known: &Known<'a>, context: &Context<'a>) -> Result<
         }
         return Ok(false);
     };
-    match context.store()?.look_up(known.wanted(), |_| ()) {
+    match context.store()?.look_up(known.request(), |_| ()) {
         Some(artifact) => known.found(artifact),
         None => known.begun(pending),
     }
@@ -108,7 +108,7 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     if build.part != Part::Second || !host.exists(&stage) {
         host.empty_directory(&stage)?;
     }
-    let _token = context.tokens.of_build().because(Cause::Internal)?;
+    let _token = context.tokens.of_build().cause(Cause::Internal)?;
     let source = layout::source(&build.component);
     if build.part == Part::Whole {
         unpack(&source, &build.sources, context)?;
@@ -128,7 +128,7 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     };
     for command in &build.commands {
         let from = log.length();
-        let (run, _share) = with_share(command, context.tokens).because(Cause::Internal)?;
+        let (run, _share) = with_share(command, context.tokens).cause(Cause::Internal)?;
         host.run_with(&run, log, settings)
             .map_err(|error| left_open(build, command, context, explained(error.into(), log, from), log))?;
         within_its_jobs(build, command, log, from)?;
@@ -144,7 +144,7 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
 /// Fails where a make of the command said that it was told how many jobs to run: then more jobs run than there are tokens,
 /// and what told it stands in the archive's makefiles, where no check of the manifest sees it.
 fn within_its_jobs(build: &Build, command: &Command, log: &Log, from: u64) -> Result<(), Failure> {
-    let output = log.all_since(from).because(Cause::Internal)?;
+    let output = log.all_since(from).cause(Cause::Internal)?;
     let Some(line) = hint::forced_jobs(&output) else {
         return Ok(());
     };
@@ -188,7 +188,7 @@ pub fn unpack(directory: &str, archives: &[Source], context: &Context<'_>) -> Re
         let path = path.ok_or_else(|| anyhow::anyhow!("{} was not fetched", archive.title))?;
         unpack::unpack(&path, &source, archive.strip, &Limits::default())
             .with_context(|| format!("cannot unpack {}", archive.title))
-            .because(Cause::Build)?;
+            .cause(Cause::Build)?;
     }
     Ok(())
 }
@@ -202,7 +202,7 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
     let dpkg = host.dpkg()?;
     let linked = Linked::of(host, &dpkg, &stage, &is_installed(context))?;
     let seen = &known.inputs.packages;
-    linked.is_known_to(seen, &build.name).because(Cause::Build)?;
+    linked.is_known_to(seen, &build.name).cause(Cause::Build)?;
     // A package that is there in another version than was computed would make a lie of the key.
     let other = seen.iter().find(|(name, version)| {
         dpkg.packages

@@ -11,7 +11,7 @@ use super::clean::prune as pruning;
 use super::context::Context;
 use super::recover::unfinished::Note;
 use crate::archive::symbols;
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::Log;
 use crate::image::{kind, needs};
 use crate::manifest::image::Prune;
@@ -63,7 +63,7 @@ pub fn remove_build_packages(
     let before = context.state.packages_before.get().cloned().unwrap_or_default();
     let state = &context.state;
     let announce = |packages: &BTreeMap<_, _>| state.note(context.host, &Note::Removing(packages.clone()));
-    let mut purged = purge::purge(context.host, log, &before, &wanted, &announce).because(Cause::Build)?;
+    let mut purged = purge::purge(context.host, log, &before, &wanted, &announce).cause(Cause::Build)?;
     // What a run that was killed has removed already was installed for this image as well.
     for (name, package) in state.removed_earlier() {
         if !purged.kept.contains_key(&name) {
@@ -95,7 +95,7 @@ pub fn remove_leftovers(policy: &Prune, context: &Context<'_>) -> Result<String,
 pub fn check_libraries(declared: &Declared, context: &Context<'_>) -> Result<String, Failure> {
     let after = needs::needs(context.host, &context.state.inventory(), declared)?;
     let before = context.state.needs_before.get().unwrap_or(&after);
-    needs::check(before, &after).because(Cause::Test)?;
+    needs::check(before, &after).cause(Cause::Test)?;
     Ok(format!("{} programs and libraries", after.elf_files))
 }
 

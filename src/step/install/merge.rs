@@ -84,7 +84,7 @@ pub fn merge(
 ///
 /// # Errors
 /// The tree cannot be read.
-pub fn judge(host: &Host, stage: &str, component: &str, installed: &Inventory) -> Result<Vec<String>> {
+pub fn validate(host: &Host, stage: &str, component: &str, installed: &Inventory) -> Result<Vec<String>> {
     let tree = host.tree(stage)?;
     findings(
         host,
@@ -544,7 +544,7 @@ mod tests {
         let machine = Machine::new();
         machine.write("/stage/usr/bin/dpkg", "2");
         symlink("/usr/bin/python3", machine.host.path("/stage/usr/bin/python")).unwrap();
-        let findings = judge(&machine.host, "/stage", "citus", &machine.installed).unwrap();
+        let findings = validate(&machine.host, "/stage", "citus", &machine.installed).unwrap();
         assert_eq!(
             findings,
             ["/usr/bin/dpkg: is a file of the Debian package dpkg already"]

@@ -29,11 +29,11 @@ const STOP_LIMITS: [(Signal, Duration); 2] = [
 /// How long psql may take to say that the server has cancelled its statement.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// How long the postmaster may take to tell that one of its processes has crashed.
-const CRASH_REPORT_LIMIT: Duration = Duration::from_secs(3);
+const MAX_CRASH_REPORT_WAIT: Duration = Duration::from_secs(3);
 /// The file with a cluster's own settings, in its data directory.
 const SETTINGS: &str = "throw-away.conf";
 /// How many lines of the server's log a failure shows.
-const LOG_LINES: usize = 15;
+const MAX_LOG_LINES: usize = 15;
 
 /// A cluster that may be running.
 pub struct Cluster<'a> {
@@ -261,7 +261,7 @@ impl Running<'_> {
             let is_lost = |line: &String| line.contains("connection") || line.contains("terminat");
             error.tail.iter().any(is_lost)
         };
-        let until = host::instant() + CRASH_REPORT_LIMIT;
+        let until = host::instant() + MAX_CRASH_REPORT_WAIT;
         let mut crash = self.crash();
         while crash.is_none() && answer.as_ref().is_err_and(lost_connection) && host::instant() < until {
             std::thread::sleep(Duration::from_millis(50));
@@ -319,7 +319,7 @@ impl Running<'_> {
     pub fn tail(&self) -> String {
         let text = self.log.text();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("+ ")).collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..]
+        lines[lines.len().saturating_sub(MAX_LOG_LINES)..]
             .iter()
             .map(|line| format!("\n    {line}"))
             .collect()

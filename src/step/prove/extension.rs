@@ -31,7 +31,7 @@ pub fn prove(test: &ExtensionTest, context: &Context<'_>, log: &Log) -> Result<S
             if !is_whole {
                 return Ok(());
             }
-            cluster.copy(&context.manner.template())?;
+            cluster.copy(&context.test_options.template())?;
             if let Some(unloaded) = &test.unloaded {
                 cluster.configure(None, &unloaded.settings)?;
                 recorder.test("without being preloaded it says so", || {

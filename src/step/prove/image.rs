@@ -16,12 +16,12 @@ use crate::step::context::Context;
 /// # Errors
 /// The cluster does not start, or an extension fails; all that fail are named.
 pub fn prove(try_out: &TryOut, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
-    let manner = &context.manner;
+    let test_options = &context.test_options;
     let cluster = Cluster::new(
         context.host,
         &try_out.server,
-        manner.directory.clone(),
-        manner.limit,
+        test_options.directory.clone(),
+        test_options.limit,
         log,
     );
     let result = every_extension(try_out, context, &cluster);

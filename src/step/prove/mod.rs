@@ -96,7 +96,7 @@ impl<'a, 'c> Recorder<'a, 'c> {
 
 impl Context<'_> {
     fn tell(&self, outcome: &Outcome) {
-        if self.manner.is_live {
+        if self.test_options.is_live {
             // A reader that went away is no failure; another one will show when all is printed.
             let _ = self.reporter.result(&crate::report::outcome::line(outcome));
         }
@@ -111,8 +111,8 @@ impl Context<'_> {
 
 /// Initialises the cluster that others are copies of.
 pub fn template(server: &Server, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
-    let directory = context.manner.template();
-    let cluster = Cluster::new(context.host, server, directory, context.manner.limit, log);
+    let directory = context.test_options.template();
+    let cluster = Cluster::new(context.host, server, directory, context.test_options.limit, log);
     cluster.initialise()?;
     Ok(String::new())
 }
@@ -126,11 +126,11 @@ fn in_cluster(
     recorder: Recorder<'_, '_>,
     work: impl FnOnce(&Cluster<'_>, &Recorder<'_, '_>) -> Result<(), Failure>,
 ) -> Result<String, Failure> {
-    let directory = format!("{}/{name}", context.manner.directory);
-    let cluster = Cluster::new(context.host, server, directory, context.manner.limit, log);
+    let directory = format!("{}/{name}", context.test_options.directory);
+    let cluster = Cluster::new(context.host, server, directory, context.test_options.limit, log);
     let result = work(&cluster, &recorder);
     let mut note = recorder.counts().to_string();
-    let keep = context.manner.keep && !recorder.is_clean();
+    let keep = context.test_options.keep && !recorder.is_clean();
     recorder.hand_over();
     if keep {
         // Writing to a String cannot fail.

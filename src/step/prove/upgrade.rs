@@ -21,7 +21,7 @@ pub fn prepare(test: &UpgradeTest, context: &Context<'_>, log: &Log) -> Result<S
     let is_clean = recorder.is_clean();
     let note = recorder.counts().to_string();
     recorder.hand_over();
-    if !is_clean && !context.manner.keep {
+    if !is_clean && !context.test_options.keep {
         cluster.remove()?;
     }
     result?;
@@ -42,7 +42,7 @@ fn fill(
     context: &Context<'_>,
 ) -> Result<(), Failure> {
     let database = test.to.component.name.as_str();
-    cluster.copy(&context.manner.template())?;
+    cluster.copy(&context.test_options.template())?;
     cluster.configure(None, &test.settings)?;
     let mut running = None;
     recorder.test(&format!("{}: create", name(test)), || {
@@ -122,6 +122,12 @@ fn recorder<'a, 'c>(test: &UpgradeTest, context: &'a Context<'c>) -> Recorder<'a
 }
 
 fn cluster<'a>(test: &'a UpgradeTest, context: &'a Context<'_>, log: &'a Log) -> Cluster<'a> {
-    let directory = format!("{}/{}", context.manner.directory, directory(test));
-    Cluster::new(context.host, &test.server, directory, context.manner.limit, log)
+    let directory = format!("{}/{}", context.test_options.directory, directory(test));
+    Cluster::new(
+        context.host,
+        &test.server,
+        directory,
+        context.test_options.limit,
+        log,
+    )
 }

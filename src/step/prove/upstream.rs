@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Recorder, in_cluster};
 use crate::command::Command;
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::cmd::{self, CommandError};
 use crate::host::{self, Log};
 use crate::manifest::extension::KnownFailure;
@@ -14,7 +14,7 @@ use crate::step::build;
 use crate::step::context::Context;
 
 /// How many lines of a file of differences a failure shows.
-const LINES: usize = 200;
+const MAX_LINES: usize = 200;
 /// The files in which PostgreSQL's test drivers leave what differs.
 const DIFFERENCES: &str = "regression.diffs";
 
@@ -37,7 +37,7 @@ pub fn prove(test: &UpstreamTest, context: &Context<'_>, log: &Log) -> Result<St
                 &Command::new("chown", ["--recursive", &owner, &test.directory]),
                 log,
             )?;
-            cluster.copy(&context.manner.template())?;
+            cluster.copy(&context.test_options.template())?;
             cluster.configure(None, &test.settings)?;
             let mut running = None;
             recorder.test("upstream: the server starts", || {
@@ -71,7 +71,7 @@ pub fn prove(test: &UpstreamTest, context: &Context<'_>, log: &Log) -> Result<St
             {
                 return Err(Failure::new(Cause::Interrupted, error));
             }
-            let output = log.all_since(from).because(Cause::Internal)?;
+            let output = log.all_since(from).cause(Cause::Internal)?;
             report(test, context, recorder, &output, ended, began.elapsed())?;
             super::extension::stop(running, recorder)
         },
@@ -181,10 +181,10 @@ fn differences(test: &UpstreamTest, context: &Context<'_>) -> Result<String, Fai
         let path = format!("{}/{}", test.directory, entry.path.display());
         let file = context.host.read(&path)?.unwrap_or_default();
         shown.push_str(&format!("\n{path}:"));
-        for line in file.lines().take(LINES) {
+        for line in file.lines().take(MAX_LINES) {
             shown.push_str(&format!("\n    {line}"));
         }
-        let more = file.lines().count().saturating_sub(LINES);
+        let more = file.lines().count().saturating_sub(MAX_LINES);
         if more > 0 {
             shown.push_str(&format!("\n    and {more} lines more"));
         }

@@ -14,7 +14,7 @@ use crate::host::{Host, Log};
 use crate::plan::apt;
 
 /// How many packages a message names.
-const NAMES: usize = 6;
+const MAX_NAMES: usize = 6;
 /// How the names of files end that dpkg and update-alternatives have not given their last name.
 const UNFINISHED_ENDINGS: [&str; 2] = [".dpkg-new", ".dpkg-tmp"];
 /// What tools write before they rename it, beside what it becomes: directory, beginning and end of the name.
@@ -86,17 +86,17 @@ pub fn packages(host: &Host, log: &Log, say: &dyn Fn(&str)) -> Result<Vec<String
     ))
 }
 
-/// The names of packages for people, at most [`NAMES`] of them.
+/// The names of packages for people, at most [`MAX_NAMES`] of them.
 pub fn names(packages: &[String]) -> String {
     let shown = packages
         .iter()
-        .take(NAMES)
+        .take(MAX_NAMES)
         .cloned()
         .collect::<Vec<_>>()
         .join(", ");
     match packages.len() {
         0 => "its database".to_owned(),
-        count if count > NAMES => format!("{shown} and {} more", count - NAMES),
+        count if count > MAX_NAMES => format!("{shown} and {} more", count - MAX_NAMES),
         _ => shown,
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::repair::{self, ACCOUNTS};
 use crate::debian::dpkg::Package;
 use crate::debian::states::Condition;
-use crate::failure::{Because, Cause, Failure};
+use crate::failure::{Cause, Failure, WithCause};
 use crate::host::durable::Original;
 use crate::host::entry::FileKind;
 use crate::host::occupation::Occupation;
@@ -145,10 +145,10 @@ impl Unfinished {
         let made_work = !host.exists(layout::WORK);
         let occupation = host
             .occupy(UNFINISHED, layout::WORK, say)
-            .because(Cause::Internal)?;
+            .cause(Cause::Internal)?;
         let found = Record::read(host)?;
         let log = Log::open(&host.reach(layout::log(&layout::logs(), "repair packages"))?)
-            .because(Cause::Internal)?;
+            .cause(Cause::Internal)?;
         if let Some(found) = &found {
             say("an installation here did not come to its end; going on from what was here before it");
             restore_accounts(host, found, &read_notes(host)?)?;

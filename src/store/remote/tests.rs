@@ -87,13 +87,13 @@ fn whole(stream: &mut TcpStream, body: &[u8]) -> std::io::Result<()> {
 }
 
 /// An entry of a file, with what a server has of it.
-fn entry(file: &[u8]) -> Entry {
+fn entry(file: &[u8]) -> ArtifactEntry {
     let key = Key(Sha256::of(b"inputs"));
     let libraries = std::collections::BTreeSet::new();
-    Entry::new(key, "citus 1", Sha256::of(file), file.len() as u64, libraries)
+    ArtifactEntry::new(key, "citus 1", Sha256::of(file), file.len() as u64, libraries)
 }
 
-const CONTENT: Judge<'static> = Judge {
+const CONTENT: Validators<'static> = Validators {
     entry: &|_| Ok(()),
     packed: &|_, _| Ok(()),
 };
@@ -108,9 +108,14 @@ fn quick(url: &str) -> Remote {
 }
 
 /// Fetches with a budget of half a second, and holds that it takes no longer than that and some.
-fn fetched(remote: &Remote, key: Key, cache: &Cache, judge: &Judge<'_>) -> (Option<Entry>, String) {
+fn fetched(
+    remote: &Remote,
+    key: Key,
+    cache: &Cache,
+    validators: &Validators<'_>,
+) -> (Option<ArtifactEntry>, String) {
     let began = Instant::now();
-    let found = remote.fetch(key, cache, judge);
+    let found = remote.fetch(key, cache, validators);
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     (found, remote.take_notes().concat())
 }
@@ -163,18 +168,18 @@ fn what_is_judged_to_be_wrong_is_not_kept() {
     });
     let directory = tempfile::tempdir().unwrap();
     let cache = Cache::open(directory.path()).unwrap();
-    let judges = [
-        Judge {
+    let validators = [
+        Validators {
             entry: &|_| Err("a lie".to_owned()),
             ..CONTENT
         },
-        Judge {
+        Validators {
             packed: &|_, _| Err("a lie".to_owned()),
             ..CONTENT
         },
     ];
-    for judge in judges {
-        let (found, notes) = fetched(&quick(&url), written.key, &cache, &judge);
+    for validators in validators {
+        let (found, notes) = fetched(&quick(&url), written.key, &cache, &validators);
         assert_eq!(found, None);
         assert!(notes.ends_with(&format!("is not used: a lie ({url})")), "{notes}");
         assert!(cache.find(&written.sha256).is_none(), "no file of it is kept");
@@ -184,7 +189,7 @@ fn what_is_judged_to_be_wrong_is_not_kept() {
         ));
     }
     // A judge who does not come to an end costs the budget as well.
-    let slow = Judge {
+    let slow = Validators {
         packed: &|_, until| {
             std::thread::sleep(until.saturating_duration_since(Instant::now()));
             Err("reading it takes too long".to_owned())
@@ -194,7 +199,7 @@ fn what_is_judged_to_be_wrong_is_not_kept() {
     let (_, notes) = fetched(&quick(&url), written.key, &cache, &slow);
     assert!(notes.contains("is used up"), "{notes}");
     let (found, notes) = fetched(&quick(&url), written.key, &cache, &CONTENT);
-    let fetched = Entry {
+    let fetched = ArtifactEntry {
         fetched: true,
         ..written
     };
