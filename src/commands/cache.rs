@@ -1,4 +1,4 @@
-//! `pgsetup cache`: shows and prunes what downloads leave behind.
+//! `pgsetup cache`: lists and prunes the files that downloads and builds leave in the cache.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -45,7 +45,10 @@ pub struct File {
 /// The version of the document.
 const VERSION: u32 = 1;
 
-/// `pgsetup cache list` and `pgsetup cache prune`.
+/// Runs `pgsetup cache list` or `pgsetup cache prune`.
+///
+/// # Errors
+/// The cache cannot be read, or another process holds it while it is pruned.
 pub fn cache(args: &CacheArgs, reporter: &Reporter) -> Result<(), Failure> {
     let context = || format!("cannot read the cache {}", args.cache.display());
     let text = match &args.command {
@@ -109,7 +112,6 @@ fn table(cache: &Cache) -> String {
             .component
             .as_ref()
             .map(|component| format!(", built {component}"));
-        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "{}  {:>9}  used {days} days ago{}",

@@ -1,4 +1,4 @@
-//! `pgsetup plan --explain NAME`: why a key is another one than the receipt's.
+//! `pgsetup plan --explain NAME`: why a key differs from the one in the receipt.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use crate::step::build::artifacts::Future;
 /// Explains the key of the component `name`, as text.
 ///
 /// # Errors
-/// The plan does not build `name`, or there is no receipt to compare with.
+/// The plan builds no component of that name, or there is no receipt to compare with.
 pub fn explain(plan: &Plan, name: &str, args: &ExplainArgs) -> Result<String, Failure> {
     let named = |component: &str| id(component) == name;
     let Some(recipe) = plan.recipes.iter().find(|recipe| named(&recipe.inputs.component)) else {
@@ -36,7 +36,7 @@ pub fn explain(plan: &Plan, name: &str, args: &ExplainArgs) -> Result<String, Fa
     }
     let (now, before, note) = match complete(plan, args) {
         Ok(now) => (now, before, String::new()),
-        // Without the machine, recipes are compared with recipes.
+        // Without the machine, only recipes are compared.
         Err(why) => (
             plan.recipes.iter().map(|recipe| recipe.inputs.clone()).collect(),
             recipes_of(&before),
@@ -57,8 +57,7 @@ fn id(title: &str) -> &str {
     title.split(' ').next().unwrap_or(title)
 }
 
-/// Writes how the component `name` differs, and where it is the key of the `server` that it is compiled against, how that
-/// one does.
+/// Writes how the component `name` differs. If the key of its `server` differs, the server's differences follow.
 fn difference(
     name: &str,
     server: Option<&str>,
@@ -74,7 +73,6 @@ fn difference(
     };
     let lines = now_it_is.differences(&it_was);
     let component = &now_it_is.component;
-    // Writing to a string cannot fail.
     let _ = if lines.is_empty() {
         writeln!(text, "{indent}{component}: the same key, {}", now_it_is.key())
     } else {
@@ -114,7 +112,7 @@ fn receipt(args: &ExplainArgs) -> Result<Receipt, Failure> {
         .cause(Cause::Usage)
 }
 
-/// The inputs of every recipe, completed by the machine that has the receipt.
+/// The inputs of every recipe, completed with the package versions of the machine that has the receipt.
 fn complete(plan: &Plan, args: &ExplainArgs) -> Result<Vec<Inputs>, String> {
     if args.receipt.is_some() {
         return Err("a receipt alone does not tell what apt has".to_owned());
@@ -135,7 +133,7 @@ fn complete(plan: &Plan, args: &ExplainArgs) -> Result<Vec<Inputs>, String> {
         .collect())
 }
 
-/// What the recipes of complete inputs were.
+/// Complete inputs without their package versions, with the keys of recipes again.
 fn recipes_of(complete: &[Inputs]) -> Vec<Inputs> {
     let recipe = |inputs: &Inputs| Inputs {
         packages: std::collections::BTreeMap::new(),
@@ -158,8 +156,7 @@ fn recipes_of(complete: &[Inputs]) -> Vec<Inputs> {
 }
 
 impl Plan {
-    /// The recipes of what is built, each after what it is compiled against, with the command that asks apt for what
-    /// completes them.
+    /// The recipes in build order, and the command that asks apt for the package versions that complete them.
     fn look_up(&self) -> Option<(&[Recipe], &crate::command::Command)> {
         self.steps.iter().find_map(|step| match &step.action {
             crate::plan::Action::LookUpArtifacts { recipes, simulation } => Some((&recipes[..], simulation)),

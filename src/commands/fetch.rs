@@ -1,7 +1,7 @@
-//! `pgsetup fetch`: everything that an installation without connections needs, verified, in one directory.
+//! `pgsetup fetch`: downloads and verifies everything that an offline installation needs, in one directory.
 //!
-//! The directory is made for `install --vendor DIR --offline`. It is its own vendor directory: what is there
-//! already is verified and not downloaded again, so that an interrupted fetch is finished by another one.
+//! The directory is made for `install --vendor DIR --offline`, and is its own vendor directory: files that are there
+//! are verified and not downloaded again. Another `fetch` therefore completes an interrupted one.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -26,14 +26,14 @@ use crate::source::{Obtained, Origin, Progress, SourceRequest, Sources};
 use crate::step::fetch;
 use crate::target::{Architecture, Target};
 
-/// Where downloads are kept until they are complete, in the directory that is filled.
+/// Where incomplete downloads are kept, below the directory that is filled.
 const PARTIAL: &str = ".partial";
 
 /// A file to fetch: a source, or a Python distribution.
 #[derive(Debug)]
 struct Item {
     wanted: SourceRequest,
-    /// Leading path components to leave off when it is unpacked; distributions are not.
+    /// How many leading path components unpacking strips; `None` for distributions, which are not unpacked.
     strip: Option<u8>,
     /// Its name in the directory.
     file: String,
@@ -80,11 +80,14 @@ pub struct Missing {
 const VERSION: u32 = 1;
 
 /// Fills a directory with everything that the selection needs.
+///
+/// # Errors
+/// A manifest is wrong, the directory cannot be written, or a file could not be fetched. Of several failures, the most
+/// severe decides the exit status.
 pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     let items = items(args, reporter)?;
     let directory = &args.to;
     host::local::make_directories(directory)?;
-    // The directory is its own vendor directory.
     let mut options = args.sources.clone();
     options.vendor.insert(0, directory.clone());
     let own_cache = directory.join(PARTIAL);
@@ -120,7 +123,6 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     ))
 }
 
-/// The document for programs.
 fn json(args: &FetchArgs, files: Vec<Row>, failures: &[(String, Failure)]) -> Result<String, Failure> {
     let missing = |(title, failure): &(String, Failure)| Missing {
         title: title.clone(),
@@ -134,7 +136,7 @@ fn json(args: &FetchArgs, files: Vec<Row>, failures: &[(String, Failure)]) -> Re
     })
 }
 
-/// What a script should react to first.
+/// How urgent a cause is for a script that sees one exit status.
 fn severity(cause: Cause) -> u8 {
     match cause {
         Cause::Network => 0,
@@ -143,9 +145,9 @@ fn severity(cause: Cause) -> u8 {
     }
 }
 
-/// Everything that is wanted, each thing once.
+/// Every file of the selection once.
 fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
-    // Everything that is wrong with the manifests is reported before anything is downloaded.
+    // All problems of the manifests are reported before the first download.
     let files = super::files(&args.manifests, "fetch")?;
     let chosen = resolved(&files, &args.manifests, args.target.clone(), reporter)?;
     let selected = if args.all_targets {
@@ -180,8 +182,8 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
     Ok(items)
 }
 
-/// The selection for every PostgreSQL manifest and architecture. An extension that is not for one of them is left
-/// out there, and said so.
+/// The selection for every PostgreSQL manifest and architecture. An extension that does not support one of them is
+/// left out there, with a line that says so.
 fn all_targets(files: &Files, chosen: &Resolved, reporter: &Reporter) -> Vec<Resolved> {
     let (manifests, _) = manifest::parse(files);
     let extensions: Vec<String> = chosen
@@ -224,8 +226,8 @@ fn resolve_one(manifests: &Manifests, selection: &Selection) -> Option<Resolved>
     resolve::resolve(manifests, selection).ok()
 }
 
-/// Obtains the items, several at a time. One that fails does not hold up the others: an air-gapped build wants
-/// the whole list of what is missing.
+/// Obtains the items, several at a time. A failure does not stop the others, because an offline build needs the whole
+/// list of missing files.
 fn obtain_all(
     items: &[Item],
     sources: &Sources,
@@ -288,7 +290,7 @@ fn obtain(item: &Item, sources: &Sources, args: &FetchArgs, reporter: &Reporter)
     placed
 }
 
-/// Unpacks a verified archive in place of what an earlier fetch has unpacked there.
+/// Unpacks a verified archive in place of what an earlier fetch unpacked there.
 fn unpack(archive: &Path, into: &Path, strip: u8) -> Result<(), Failure> {
     host::local::remove_tree(into)?;
     unpack::unpack(archive, into, strip, &tree::Limits::default())
@@ -306,12 +308,11 @@ fn place(obtained: &Obtained, directory: &Path, file: &str) -> Result<String, Fa
         return Ok(inside.display().to_string());
     }
     let target = directory.join(file);
-    // A second name costs nothing for what this fetch has downloaded; what is somebody else's is copied.
+    // A file that this fetch downloaded gets a second name, which costs nothing. A file of another owner is copied.
     host::local::place(&obtained.path, &target, obtained.path.starts_with(&partial))?;
     Ok(file.to_owned())
 }
 
-/// What was fetched, as a table.
 fn table(rows: &[Row], elapsed: Duration) -> String {
     let width =
         |column: fn(&Row) -> usize, head: &str| rows.iter().map(column).max().unwrap_or(0).max(head.len());
@@ -325,7 +326,6 @@ fn table(rows: &[Row], elapsed: Duration) -> String {
     );
     for row in rows {
         let (size, time) = (bytes(row.bytes), seconds(Duration::from_secs_f64(row.seconds)));
-        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "{:what$}  {:file$}  {size:>9}  {time:>8}  {}",

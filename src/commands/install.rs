@@ -1,4 +1,4 @@
-//! `pgsetup install`: resolves, plans, runs, and says what came of it.
+//! `pgsetup install`: resolves, plans, runs, and reports the result.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -29,14 +29,17 @@ use crate::store::Store;
 use crate::store::remote::Remote;
 use crate::timing::Span;
 
-/// How often the running jobs are counted for a trace.
+/// How often a trace counts the running jobs.
 const COUNTED_EVERY: Duration = Duration::from_millis(100);
 
 /// Installs what the manifests select.
+///
+/// # Errors
+/// The user is not permitted to install, a manifest or an argument is wrong, or a step failed or was interrupted.
 pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     permitted(&host)?;
-    // What is wrong with it would otherwise be found when all is built.
+    // A wrong SOURCE_DATE_EPOCH is found now and not after all builds.
     step::clean::times::image_time().cause(Cause::Usage)?;
     host::set_usual_umask();
     let trace = args.trace.clone().map(Trace::begin);
@@ -54,14 +57,15 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
     stoppable.run(|| resolve_and_perform(args, &host, trace.as_ref(), reporter))
 }
 
-/// Writes the trace as far as it is known. What came of the installation is what matters.
+/// Writes the trace as far as it is known. If it cannot be written, the installation still counts.
 fn write(trace: Option<&Trace>, reporter: &Reporter) {
     if let Some(Err(error)) = trace.map(Trace::write) {
         reporter.line(&format!("no trace: {error:#}"));
     }
 }
 
-/// Says which packages dpkg was about when it was stopped. What cannot be read then, the next run tells of.
+/// Names the packages that dpkg was working on when it was stopped. If they cannot be read now, the next run reports
+/// them.
 fn cut_off(host: &Host, reporter: &Reporter) {
     let packages = repair::unsettled(host).unwrap_or_default();
     if !packages.is_empty() {
@@ -85,7 +89,7 @@ fn resolve_and_perform(
     if resolved.prune.keep_pgsetup {
         program::has_a_place(host)?;
     }
-    // The plan's own step would say the same, beside others that have begun already.
+    // A step of the plan checks the same, but only after other steps have begun.
     user::exist(host, &resolved.user)?;
     let sources = sources(&args.sources, &args.cache.dir, host)?;
     let left_out = if args.skip_unavailable {
@@ -118,7 +122,8 @@ fn resolve_and_perform(
     Ok(())
 }
 
-/// Without connections everything has to be there before anything begins; all that is missing is named at once.
+/// Checks before anything begins that every file is there for an offline installation. Names all missing files at
+/// once.
 fn all_at_hand(plan: &Plan, sources: &Sources, reporter: &Reporter) -> Result<(), Failure> {
     let archives = plan.sources().map(SourceRequest::from);
     let distributions = plan.distributions().map(SourceRequest::from);
@@ -161,7 +166,7 @@ struct InstallContext<'a> {
     reporter: &'a Reporter,
 }
 
-/// Performs a plan, which was made of `resolved`, as the installation that has begun.
+/// Performs `plan`, which was made of `resolved`, as the installation that has begun.
 fn perform(
     plan: &Plan,
     args: &InstallArgs,
@@ -257,10 +262,10 @@ fn perform(
     }
 }
 
-/// Tells of what failed; the failure of the whole.
+/// Reports the failed steps and returns the failure of the whole installation.
 fn not_installed(mut unfinished: run::Unfinished, is_interrupted: bool, reporter: &Reporter) -> Failure {
     let is_stopped = |step: &FailedStep| step.failure.cause == Cause::Interrupted;
-    // What was stopped has not failed: its last lines tell nothing, and what was not tried is all the rest.
+    // A stopped step has not failed: its last lines say nothing, and every other step was skipped.
     if unfinished.failed.iter().all(is_stopped) {
         return interrupted();
     }
@@ -275,7 +280,7 @@ fn not_installed(mut unfinished: run::Unfinished, is_interrupted: bool, reporter
     Failure::new(cause, format_args!("not installed; failed: {}", names.join(", ")))
 }
 
-/// Does `work`, and counts meanwhile how many of the tokens are taken; a line whenever the number changes.
+/// Does `work` and samples how many tokens are taken meanwhile. Each change of the number is one entry.
 fn counting_jobs<T>(tokens: &Tokens, host: &Host, work: impl FnOnce() -> T) -> (T, Vec<Jobs>) {
     let (working, work_ends) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
@@ -298,7 +303,6 @@ fn counting_jobs<T>(tokens: &Tokens, host: &Host, work: impl FnOnce() -> T) -> (
     })
 }
 
-/// What a step of the plan took.
 fn timing<'a>(plan: &'a Plan, id: usize, span: Span, done: Option<&Done>, state: &State) -> Timing<'a> {
     let step = &plan.steps[id];
     let spent = state.take_spent(&step.name);

@@ -1,4 +1,4 @@
-//! What a signal does to a command: its work ends, and what it was about is said.
+//! What a signal does to a command: its work ends, and the command says what it was doing.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -11,24 +11,27 @@ use crate::host::{self, Host};
 use crate::report::Reporter;
 use crate::run::STOPPED;
 
-/// How long work may go on that no signal ends (a download, an archive) when all commands have been stopped.
+/// How long other work, such as a download, may continue after all commands have been stopped.
 const LAST_WORDS: Duration = Duration::from_millis(300);
 
-/// Work that ends when a signal asks for that: first every command, then, where it is busy with something else, this
-/// process. What is left then is what a kill leaves, and the caches are made for that.
+/// Work that a signal ends. The signal stops every command first, and then this process if it is busy with something
+/// else. What remains is what a kill leaves; the caches are designed for that.
 pub struct Stoppable<'a> {
-    /// The machine it works on.
+    /// The machine that the work changes.
     pub host: &'a Host,
     /// The printer.
     pub reporter: &'a Reporter,
-    /// What is said before the reason: `not installed`.
+    /// The words before the reason: `not installed`.
     pub refusal: &'a str,
-    /// What is done when it was stopped and none of its commands runs any more.
+    /// What to do after the work was stopped and none of its commands runs any more.
     pub leave: &'a (dyn Fn() + Sync),
 }
 
 impl Stoppable<'_> {
     /// Does `work`.
+    ///
+    /// # Errors
+    /// The work failed or was interrupted, or the signals cannot be handled.
     pub fn run(&self, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
         host::cmd::become_subreaper().cause(Cause::Internal)?;
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).cause(Cause::Internal)?;
@@ -47,7 +50,7 @@ impl Stoppable<'_> {
                     }
                 }
             });
-            // Dropped from the last to the first, also by a panic: the thread ends when its signals are closed.
+            // Values are dropped in reverse order, even after a panic, so the thread ends when its signals are closed.
             let _watched = Watched(handle);
             let _working = working;
             let result = work();
@@ -64,7 +67,7 @@ impl Stoppable<'_> {
     }
 }
 
-/// Signals that a thread waits for until this is dropped.
+/// Signals that a thread waits for until this value is dropped.
 struct Watched(Handle);
 
 impl Drop for Watched {

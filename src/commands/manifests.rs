@@ -1,4 +1,4 @@
-//! The manifests that a command reads: MANIFESTS, its first word, or what stands for it where it is not given.
+//! The manifests that a command reads: its first word, MANIFESTS, or the default.
 
 use std::path::Path;
 
@@ -7,20 +7,20 @@ use anyhow::Result;
 use crate::failure::{Cause, Failure, WithCause};
 use crate::{host, manifest};
 
-/// The directory that is read where MANIFESTS is not given.
+/// The default directory.
 const DIRECTORY: &str = "manifests";
-/// The manifest that is read where there is no such directory either.
+/// The default file if there is no default directory.
 const IMAGE: &str = "image.yaml";
 
 /// Names and texts of manifests.
 pub type Files = Vec<(String, String)>;
 
-/// How a command is called, for the error about a first word that is not a path.
+/// The usage of a command, for the error about a first word that is not a path.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage<'a> {
     /// The command: `test`.
     pub command: &'a str,
-    /// The option that takes names, where names are not words of their own: `--extensions`.
+    /// The option that takes names (`--extensions`), if names are not words of the command line.
     pub option: Option<&'a str>,
     /// The words after the first one.
     pub words: &'a [String],
@@ -36,7 +36,7 @@ impl<'a> Usage<'a> {
         }
     }
 
-    /// The command line that is meant by one that begins with `word`, which is not a path.
+    /// The corrected command line for one that begins with `word`, which is not a path.
     fn instead_of(&self, word: &str) -> String {
         let is_place = |word: &&String| host::local::exists(Path::new(word));
         let place = self.words.iter().find(is_place).map(String::as_str);
@@ -54,7 +54,7 @@ impl<'a> Usage<'a> {
     }
 }
 
-/// What is read where MANIFESTS is not given.
+/// The default for MANIFESTS.
 fn default() -> Option<&'static str> {
     if host::local::is_directory(Path::new(DIRECTORY)) {
         Some(DIRECTORY)
@@ -63,10 +63,10 @@ fn default() -> Option<&'static str> {
     }
 }
 
-/// Name and text of every manifest that `given` stands for.
+/// Names and texts of the manifests that `given` selects.
 ///
 /// # Errors
-/// `given` does not exist, or nothing is given and there is no default; a manifest cannot be read.
+/// `given` does not exist, there is no default, or a manifest cannot be read.
 pub fn read(given: Option<&Path>, usage: Usage<'_>) -> Result<Files, Failure> {
     let place = match given {
         Some(place) => existing(place, usage)?,
@@ -94,8 +94,8 @@ fn existing<'p>(place: &'p Path, usage: Usage<'_>) -> Result<&'p Path, Failure> 
     Err(Failure::new(Cause::Usage, message))
 }
 
-/// The manifests of a directory, or those that belong to a file: beside the manifest of an image all others in its
-/// directory but those of other images.
+/// The manifests of a directory, or those that belong to a file. The manifest of an image belongs with all others in
+/// its directory, except those of other images.
 fn below(place: &Path) -> Result<Files> {
     if host::local::is_directory(place) {
         return host::local::manifests(place);

@@ -1,4 +1,4 @@
-//! The commands, one file each: from arguments to the last line.
+//! The commands, one file each: from arguments to the last line of output.
 
 mod cache;
 mod explain;
@@ -30,8 +30,8 @@ use manifests::{Files, Usage};
 #[cfg(test)]
 pub use schema::schema_of;
 
-/// The command line with what only the program knows of it: exit statuses, and which variables are set. One that is
-/// empty counts as not set.
+/// The command line, completed with exit statuses and with the variables that are set. An empty variable counts as not
+/// set.
 pub fn command() -> clap::Command {
     let statuses = Cause::ALL.map(|cause| format!("\n  {:>3}  {}", cause.exit_status(), cause.meaning()));
     let help = format!("Exit status:\n    0  done{}", statuses.concat());
@@ -54,7 +54,7 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(without_empty_variables)
 }
 
-/// Does what the command line asks for.
+/// Runs the command that the command line names.
 pub fn run(command: &Command, reporter: &Reporter) -> Result<(), Failure> {
     match command {
         Command::Plan(args) => plan::plan(args, reporter),
@@ -81,7 +81,7 @@ fn print(reporter: &Reporter, text: &str) -> Result<(), Failure> {
     reporter.result(text).cause(Cause::Internal)
 }
 
-/// The manifests that a command reads which takes no word but MANIFESTS.
+/// The manifests for a command that takes no word but MANIFESTS.
 fn files(args: &ManifestArgs, command: &str) -> Result<Files, Failure> {
     manifests::read(args.place.manifests.as_deref(), Usage::of(command))
 }
@@ -96,7 +96,7 @@ fn resolved(
     resolved_by(files, &selection(args, target), reporter)
 }
 
-/// The image that these manifests and a selection come to.
+/// The image that the manifests and a selection resolve to.
 fn resolved_by(files: &Files, selection: &Selection, reporter: &Reporter) -> Result<Resolved, Failure> {
     let (manifests, mut problems) = manifest::parse(files);
     match resolve::resolve(&manifests, selection) {
@@ -116,7 +116,7 @@ fn selection(args: &ManifestArgs, target: Option<Target>) -> Selection {
         let separators = |c: char| c == ',' || c.is_whitespace();
         let names = text.split(separators).filter(|name| !name.is_empty());
         let names: Vec<String> = names.map(str::to_owned).collect();
-        // An empty list is what an unset build argument of a Dockerfile gives: the image's own.
+        // An unset build argument of a Dockerfile gives an empty list, which means the image's own list.
         (!names.is_empty()).then_some(names)
     };
     Selection {

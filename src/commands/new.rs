@@ -1,4 +1,4 @@
-//! `pgsetup new`: a first manifest of an extension, from its archive.
+//! `pgsetup new`: writes the first manifest of an extension from its archive.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,7 +13,10 @@ use crate::report::Reporter;
 use crate::resolve;
 use crate::upstream::draft::{self, Known};
 
-/// Writes the manifest, and says what is left to decide.
+/// Writes the manifest and lists what is left to decide.
+///
+/// # Errors
+/// The archive cannot be downloaded or read, or the manifest exists already or cannot be written.
 pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
     if !host::local::is_directory(&args.manifests) {
         let message = format!(
@@ -28,7 +31,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
         let message = format!("{} is there already: pgsetup update changes it", file.display());
         return Err(Failure::new(Cause::Usage, message));
     }
-    // What other manifests bring. None at hand is no mistake.
+    // The extensions that other manifests provide. It is fine if there are no other manifests.
     let files = host::local::manifests(&args.manifests).unwrap_or_default();
     let (manifests, _) = manifest::parse(&files);
     let mut providers = BTreeMap::new();
@@ -52,7 +55,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
     let workspace = Workspace::new(&args.sources, None, reporter)?;
     let is_url = args.archive.contains("://");
     let archive = if is_url {
-        // A mark in the manifest asks for the reason where this is plain http.
+        // For plain http, a mark in the manifest asks for the reason.
         workspace.download(&args.archive, true)?
     } else {
         Workspace::local(Path::new(&args.archive))?
@@ -71,7 +74,6 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
     host::local::create_text(&file, &draft.text)?;
     let mut page = format!("{}\nto decide:\n", file.display());
     for decision in &draft.decisions {
-        // Writing to a string cannot fail.
         let _ = writeln!(page, "  {decision}");
     }
     let _ = writeln!(
@@ -83,7 +85,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
     reporter.result(&page).cause(Cause::Internal)
 }
 
-/// Where the manifest goes: among the extensions, where the directory has a place for them.
+/// Where the manifest goes: the directory for extensions if there is one.
 fn file(args: &NewArgs) -> PathBuf {
     let extensions = args.manifests.join("extensions");
     let directory = if host::local::is_directory(&extensions) {

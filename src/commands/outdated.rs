@@ -1,4 +1,4 @@
-//! `pgsetup update --check`: what upstream has newer versions of, where it can be asked.
+//! `pgsetup update --check`: compares versions in manifests with those that upstream has published.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::run::parallel;
 use crate::upstream::subject::{Subject, subjects};
 use crate::upstream::versions::{self, Upstream};
 
-/// Servers that are asked at the same time.
+/// How many servers are asked at the same time.
 const MAX_QUESTIONS: usize = 8;
 
 /// A version in a manifest, and what upstream has.
@@ -69,7 +69,10 @@ pub enum Known {
 /// The version of the document.
 const VERSION: u32 = 1;
 
-/// Prints a line for each version in the manifests. Fails where one is outdated, or could not be asked for.
+/// Prints a line for each version in the manifests.
+///
+/// # Errors
+/// A version is outdated, or upstream could not be asked.
 pub fn outdated(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
     let usage = Usage {
         command: "update --check",
@@ -124,7 +127,7 @@ pub fn outdated(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
 }
 
 fn ask_all(subjects: &[Subject], workspace: &Workspace<'_>) -> Vec<Row> {
-    // Several releases of one manifest have one upstream.
+    // Releases of one manifest often share an upstream, which is asked once.
     let mut questions: BTreeMap<String, (Upstream, bool)> = BTreeMap::new();
     for subject in subjects {
         if let Ok(upstream) = subject.upstream() {
@@ -158,7 +161,7 @@ fn ask_all(subjects: &[Subject], workspace: &Workspace<'_>) -> Vec<Row> {
     subjects.iter().map(row).collect()
 }
 
-/// Patroni, as the package index has it.
+/// The versions of Patroni in the package index.
 fn patroni(manifests: &Manifests, workspace: &Workspace<'_>) -> Vec<Row> {
     let manifests = manifests.patronis.iter().map(|manifest| &manifest.value);
     let row = |value: &Patroni| Row {
@@ -176,7 +179,6 @@ fn newer(row: &Row) -> Option<&String> {
     versions::compare(newest, &row.version).is_gt().then_some(newest)
 }
 
-/// The document for programs.
 fn updates(rows: &[Row]) -> Updates {
     let look_up = |row: &Row| {
         let newest = newer(row).cloned();
@@ -208,7 +210,6 @@ fn table(rows: &[Row]) -> String {
             (Ok(_), Some(newer)) => format!("{newer} is out"),
             (Ok(_), None) => "is the newest".to_owned(),
         };
-        // Writing to a string cannot fail.
         let _ = writeln!(page, "{:names$}  {:versions$}  {state}", row.name, row.version);
     }
     page

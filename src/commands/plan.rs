@@ -6,7 +6,10 @@ use crate::failure::Failure;
 use crate::plan::{self, Plan};
 use crate::report::Reporter;
 
-/// `pgsetup plan`.
+/// Prints the plan, or explains one key of it.
+///
+/// # Errors
+/// A manifest is wrong, or there is nothing to explain.
 pub fn plan(args: &PlanArgs, reporter: &Reporter) -> Result<(), Failure> {
     let files = files(&args.manifests, "plan")?;
     let resolved = resolved(&files, &args.manifests, args.target.clone(), reporter)?;

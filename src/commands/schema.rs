@@ -9,12 +9,14 @@ use crate::record::receipt;
 use crate::report::{Reporter, json};
 use crate::{manifest, plan, verify};
 
-/// `pgsetup schema`.
+/// Prints the JSON schema of a document.
+///
+/// # Errors
+/// Standard output cannot be written.
 pub fn schema(document: Document, reporter: &Reporter) -> Result<(), Failure> {
     print(reporter, &format!("{:#}\n", schema_of(document)))
 }
 
-/// The JSON schema of a document.
 pub fn schema_of(document: Document) -> Value {
     match document {
         Document::Manifest => return manifest::schema(),
@@ -29,7 +31,10 @@ pub fn schema_of(document: Document) -> Value {
     .to_value()
 }
 
-/// `pgsetup completions`.
+/// Prints completions for a shell.
+///
+/// # Errors
+/// Standard output cannot be written.
 pub fn completions(shell: clap_complete::Shell, reporter: &Reporter) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command(), "pgsetup", &mut script);

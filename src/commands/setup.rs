@@ -23,7 +23,10 @@ use crate::target::{Architecture, Target, distribution_of};
 /// How many sources are downloaded at the same time.
 pub const MAX_DOWNLOADS: usize = 6;
 
-/// The machine that is installed on. A plan for another distribution would fail half-way.
+/// The distribution and architecture of the machine that is installed on. A plan for another one would fail half-way.
+///
+/// # Errors
+/// The system's description cannot be read, or pgsetup does not support it.
 pub fn target(host: &Host) -> Result<Target, Failure> {
     let text = host.read("/etc/os-release")?.unwrap_or_default();
     let distribution = distribution_of(&text).ok_or_else(|| {
@@ -39,7 +42,10 @@ pub fn target(host: &Host) -> Result<Target, Failure> {
     })
 }
 
-/// The cache of artifacts on another machine, by the command line.
+/// The remote cache of artifacts that the command line names, if any.
+///
+/// # Errors
+/// The address or the credentials are wrong, or certificates cannot be read.
 pub fn remote(
     args: &ArtifactCacheArgs,
     sources: &SourceArgs,
@@ -66,7 +72,10 @@ pub fn remote(
     Remote::new(&options).map(Some).cause(Cause::Usage)
 }
 
-/// Where sources come from, by the command line.
+/// Where sources come from, as the command line says.
+///
+/// # Errors
+/// The cache cannot be opened, or a file of certificates cannot be read.
 pub fn sources(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Sources, Failure> {
     for directory in &args.vendor {
         if !host::local::is_directory(directory) {
@@ -78,7 +87,7 @@ pub fn sources(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Sources, 
         ca_bundles: args.ca_bundle.clone().into_iter().collect(),
         ..HttpOptions::default()
     };
-    // What can go wrong here is a file of certificates that the caller has named.
+    // The only possible failure is a file of certificates that the caller names.
     let client = Client::new(&options).cause(Cause::Usage)?;
     let cache = Cache::open(cache).map_err(|error| {
         anyhow::anyhow!(
@@ -96,7 +105,10 @@ pub fn sources(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Sources, 
     })?)
 }
 
-/// The extensions of which a source cannot be had, with the reason. A wrong digest is no such reason: it fails.
+/// The extensions whose sources are not available, with the reasons.
+///
+/// # Errors
+/// A source has a wrong digest, which is an error and never a reason to leave the extension out.
 pub fn unavailable(
     resolved: &Resolved,
     sources: &Sources,
@@ -109,7 +121,7 @@ pub fn unavailable(
             sources.map(|source| (extension.component.id(), source))
         })
         .collect();
-    // All at once: where a network answers nothing, each of them waits for its time to run out.
+    // All sources are asked for at once, because an unresponsive network makes each wait for its timeout.
     let errors = parallel::each(&archives, archives.len(), |(_, source)| {
         sources.obtain(&SourceRequest::from(*source), &|_| ()).err()
     });

@@ -1,4 +1,4 @@
-//! `pgsetup shell`: the directory of a build that failed, with the variables of the command that failed.
+//! `pgsetup shell`: opens the directory of a failed build, with the variables of the command that failed.
 
 use crate::cli::ShellArgs;
 use crate::command::Command;
@@ -8,7 +8,10 @@ use crate::layout;
 use crate::report::Reporter;
 use crate::step::build::failed::FailedBuild;
 
-/// Opens a shell there, or runs one command there. Does not return when that has begun.
+/// Opens a shell or runs one command in the directory. If that begins, this function does not return.
+///
+/// # Errors
+/// No build that matches has failed, or the program cannot be started.
 pub fn shell(args: &ShellArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     let failed = chosen(&FailedBuild::all(&host)?, &args.name)?;
@@ -38,7 +41,7 @@ pub fn shell(args: &ShellArgs, reporter: &Reporter) -> Result<(), Failure> {
     Err(error).cause(Cause::Internal)
 }
 
-/// The failed build that is meant.
+/// The failed build that the arguments select.
 fn chosen(all: &[FailedBuild], name: &str) -> Result<FailedBuild, Failure> {
     let is_meant = |failed: &&FailedBuild| failed.name == name || failed.slug == name;
     match all.iter().filter(is_meant).collect::<Vec<_>>().as_slice() {
@@ -69,10 +72,10 @@ fn chosen(all: &[FailedBuild], name: &str) -> Result<FailedBuild, Failure> {
     }
 }
 
-/// The shell, or the given command, with directory and variables of the one that failed.
+/// The shell or the given command, with the directory and the variables of the failed command.
 fn in_place_of(failed: &FailedBuild, words: &[String]) -> Command {
     let mut command = match words {
-        // It reads no files of the user's, which would set variables of their own.
+        // The shell skips the user's startup files, which would set variables of their own.
         [] => Command::new("bash", ["--noprofile", "--norc"]).env("PS1", format!("{} \\w\\$ ", failed.slug)),
         [program, args @ ..] => Command::new(program, args.iter().cloned()),
     };
@@ -86,7 +89,7 @@ fn in_place_of(failed: &FailedBuild, words: &[String]) -> Command {
     command.dir(directory.unwrap_or_else(|| layout::source(&failed.slug)))
 }
 
-/// The first program that the failed command needs and that is not there.
+/// The first program that the failed command needs and that does not exist.
 fn missing(host: &Host, command: &Command) -> Option<String> {
     let mut named = command
         .environment

@@ -1,7 +1,7 @@
-//! `pgsetup test`: installs what is to be tested, unless it is there already, tests each extension in a throw-away
-//! cluster of its own, and tells what came of it.
+//! `pgsetup test`: installs what is to be tested unless it is installed already, tests each extension in a throw-away
+//! cluster of its own, and reports the outcomes.
 //!
-//! A failed test, and a build that fails for one extension, keep no other extension from being tested.
+//! A failed test or build of one extension does not keep the others from being tested.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +26,10 @@ use crate::{layout, step};
 /// The name that stands for the server itself.
 const SERVER: &str = "postgresql";
 
-/// Tests what the command line names, or all that the image selects.
+/// Tests the extensions that the command line names, or all that the image selects.
+///
+/// # Errors
+/// A test failed, nothing was selected, the user is not permitted to test here, or the work was interrupted.
 pub fn test(args: &TestArgs, reporter: &Reporter) -> Result<(), Failure> {
     let host = Host::new(&args.root);
     host::set_usual_umask();
@@ -37,7 +40,7 @@ pub fn test(args: &TestArgs, reporter: &Reporter) -> Result<(), Failure> {
             .into_iter()
             .chain([test_options.directory.clone()])
         {
-            // What a process still holds has a name that is removed all the same.
+            // If a process still holds the directory, its name is removed all the same.
             let _ = host.remove(directory);
         }
     };
@@ -50,7 +53,7 @@ pub fn test(args: &TestArgs, reporter: &Reporter) -> Result<(), Failure> {
     stoppable.run(|| resolve_and_test(args, &host, &test_options, reporter))
 }
 
-/// What is below the working directory only while something is built or tested.
+/// Directories below the working directory that exist only while something is built or tested.
 const TREES: [&str; 3] = ["source", "stage", "upstream"];
 
 fn work(kind: &str) -> String {
@@ -67,7 +70,7 @@ fn test_options(args: &TestArgs, host: &Host) -> TestOptions {
     if !host.is_users_own() {
         return usual;
     }
-    // The usual directory is root's.
+    // The usual directory belongs to root.
     let directory = format!("/tmp/pgsetup-test-{}", host::user_id());
     TestOptions {
         logs: format!("{directory}/log"),
@@ -106,7 +109,8 @@ fn resolve_and_test(
     };
     let mut resolved = resolved_by(&files, &selection, reporter)?;
     permitted(args, host, &resolved)?;
-    // Nothing is obtained of what is there: no cache is opened, which need not be this user's, and no client made.
+    // Nothing is fetched for what is installed: no client is made, and no cache is opened, which may belong to another
+    // user.
     let sources = (!args.installed).then(|| setup::sources(&args.sources, &args.cache.dir, host));
     let sources = sources.transpose()?;
     let mut left_out = resolved.left_out.clone();
@@ -142,7 +146,7 @@ fn resolve_and_test(
     tell(args, &outcomes, reporter)
 }
 
-/// Only root installs, and only root and the image's user start its servers.
+/// Only root may install. Only root and the image's user may start its servers.
 fn permitted(args: &TestArgs, host: &Host, resolved: &Resolved) -> Result<(), Failure> {
     let user = &resolved.user;
     let program = resolved.postgresql.program("postgres");
@@ -166,14 +170,14 @@ fn permitted(args: &TestArgs, host: &Host, resolved: &Resolved) -> Result<(), Fa
     Ok(())
 }
 
-/// The extensions whose sources cannot be had, and those that require them, with the reasons.
+/// The extensions whose sources are not available, and those that require them, with the reasons.
 fn unavailable(
     resolved: &Resolved,
     sources: &Sources,
     reporter: &Reporter,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut left_out = setup::unavailable(resolved, sources, reporter)?;
-    // Each comes after those it requires.
+    // Extensions are in the order of their requirements.
     for extension in &resolved.extensions {
         if let Some(name) = extension
             .requires
@@ -225,7 +229,7 @@ fn perform(
             store: Store::new(sources.cache(), None),
         }),
         tokens: &tokens,
-        // Nothing is stripped of them for a test.
+        // A test strips no symbols.
         debug_symbols: &args.cache.dir.join("debug-symbols"),
         test_options: test_options.clone(),
         state: State::default(),
@@ -264,10 +268,10 @@ fn perform(
     Ok(context.state.take_outcomes())
 }
 
-/// Steps that failed become failed tests of the extensions that they were for.
+/// Turns failed steps into failed tests of their extensions.
 ///
 /// # Errors
-/// A step that was for no single extension.
+/// A failed step belongs to no single extension.
 fn attribute(
     plan: &Plan,
     resolved: &Resolved,
@@ -319,10 +323,10 @@ fn attribute(
     Ok(())
 }
 
-/// The title of the extension that a step is for.
+/// The title of the extension that a step belongs to.
 fn owner(step: &Step, resolved: &Resolved) -> Option<String> {
     let mut extensions = resolved.extensions.iter().map(|extension| &extension.component);
-    // What an older version's steps are for is the release.
+    // Steps of an older version belong to the release that is tested.
     let slug = match &step.action {
         Action::Fetch { component, .. }
         | Action::Install { component, .. }
@@ -349,7 +353,7 @@ fn owner(step: &Step, resolved: &Resolved) -> Option<String> {
     component.map(crate::resolve::Component::title)
 }
 
-/// Removes what nobody looks at any more: all, where nothing failed; otherwise logs and kept clusters stay.
+/// Removes the working files. After a failure, logs and kept clusters stay.
 fn clean(host: &Host, test_options: &TestOptions, outcomes: &[Outcome]) -> Result<(), Failure> {
     let is_clean = Counts::of(outcomes).failed == 0;
     for directory in TREES.map(work) {
@@ -368,7 +372,7 @@ fn clean(host: &Host, test_options: &TestOptions, outcomes: &[Outcome]) -> Resul
     Ok(())
 }
 
-/// Tells the outcomes in the wanted form, and fails where one of them did.
+/// Prints the outcomes in the requested format. Fails if a test failed.
 fn tell(args: &TestArgs, outcomes: &[Outcome], reporter: &Reporter) -> Result<(), Failure> {
     let counts = Counts::of(outcomes);
     let lines = || outcomes.iter().map(outcome::line).collect::<String>();

@@ -1,4 +1,4 @@
-//! The file of `--trace`: whole and valid from the start of an installation on, however that ends.
+//! The file of `--trace`: complete and valid from the start of an installation on, however it ends.
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -9,16 +9,15 @@ use crate::host::local;
 use crate::lock::lock;
 use crate::report::trace;
 
-/// A trace that grows, and the file it belongs into.
+/// A growing trace and its file.
 #[derive(Debug)]
 pub struct Trace {
     path: PathBuf,
-    /// What is known so far.
     text: Mutex<String>,
 }
 
 impl Trace {
-    /// A trace without a step, in a file that is written at once: better now than after an hour of compiling.
+    /// An empty trace. The file is written at once, so that a wrong path fails now and not after an hour of compiling.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -31,12 +30,12 @@ impl Trace {
         Ok(file)
     }
 
-    /// Takes a trace that has come further. It is not written yet.
+    /// Replaces the trace in memory. [`Self::write`] writes it to the file.
     pub fn update(&self, text: String) {
         *lock(&self.text) = text;
     }
 
-    /// Writes what is known.
+    /// Writes the trace to its file.
     ///
     /// # Errors
     /// The file cannot be written.

@@ -1,4 +1,4 @@
-//! `pgsetup update`: writes a newer version into a manifest, and says what its author should look at.
+//! `pgsetup update`: writes a newer version into a manifest and says what its author should check.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,7 +22,11 @@ use crate::upstream::subject::{Subject, subjects};
 use crate::upstream::survey::Survey;
 use crate::upstream::versions::{self, Spelling};
 
-/// Updates one manifest.
+/// Updates one manifest, or checks all of them.
+///
+/// # Errors
+/// The arguments select no release, the new archive is not available or not readable, or the manifest would be wrong
+/// with it.
 pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
     if args.check {
         return outdated::outdated(args, reporter);
@@ -60,7 +64,7 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
     }
     let file = subject.file.clone();
     let written = host::local::read_text(&file).cause(Cause::Manifest)?;
-    // Places are those of the text behind a byte order mark.
+    // Positions count from behind a byte order mark.
     let (mark, text) = match written.strip_prefix('\u{feff}') {
         Some(text) => ("\u{feff}", text),
         None => ("", written.as_str()),
@@ -98,7 +102,7 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
     reporter.result(&page).cause(Cause::Internal)
 }
 
-/// The release that the command line means.
+/// The release that the command line selects.
 fn chosen(subjects: &[Subject], name: &str, args: &UpdateArgs) -> Result<Subject, Failure> {
     let named: Vec<&Subject> = subjects.iter().filter(|subject| subject.name == name).collect();
     if named.is_empty() {
@@ -134,7 +138,7 @@ fn chosen(subjects: &[Subject], name: &str, args: &UpdateArgs) -> Result<Subject
     }
 }
 
-/// The newest version that upstream has of the subject's line.
+/// The newest version of the subject's release line that upstream has.
 fn newest(subject: &Subject, workspace: &Workspace<'_>) -> Result<String, Failure> {
     let asked = subject.upstream().and_then(|upstream| {
         let answer = workspace.page(&upstream.url, subject.is_insecure())?;
@@ -155,7 +159,7 @@ fn newest(subject: &Subject, workspace: &Workspace<'_>) -> Result<String, Failur
     }
 }
 
-/// One source on its way to another version.
+/// One source that is changed to another version.
 struct Release<'a> {
     subject: &'a Subject,
     version: &'a str,
@@ -164,7 +168,7 @@ struct Release<'a> {
 }
 
 impl Release<'_> {
-    /// Adds to `edits` what changes, and to `page` what there is to say about it.
+    /// Adds the changes to `edits`, and what the author should know to `page`.
     fn replace(
         &self,
         is_first: bool,
@@ -214,7 +218,7 @@ impl Release<'_> {
             Some(file) => (Workspace::local(file)?, file.display().to_string()),
             None => (workspace.download(&url, source.insecure.is_some())?, url.clone()),
         };
-        // Before anything is written: what is no archive is no new version.
+        // An archive that cannot be read fails here, before anything is written.
         let survey = workspace.survey(&new.path, source.strip, &from)?;
         if written != source.url {
             edits.push(self.edit("url", written));
@@ -261,7 +265,7 @@ impl Release<'_> {
         Ok(())
     }
 
-    /// Mirrors that name the old version by itself get the new one. Whether it is there, nobody has asked.
+    /// Writes the new version into mirrors that spell out the old one. The new addresses are not checked.
     fn mirrors(&self, edits: &mut Vec<Edit>, page: &mut String) {
         for (position, mirror) in self.source.mirrors.iter().enumerate() {
             for (key, place) in [("url", &mirror.url), ("debian", &mirror.debian)] {
@@ -285,7 +289,7 @@ impl Release<'_> {
         }
     }
 
-    /// `default_version` as the new control files say it.
+    /// Takes `default_version` from the new control files.
     fn provides(&self, survey: &Survey, edits: &mut Vec<Edit>, page: &mut String) {
         let subject = self.subject;
         for (path, sql) in &subject.provides {
@@ -357,7 +361,7 @@ impl Release<'_> {
     }
 }
 
-/// Nothing is wrong with the manifests that was not wrong with them before.
+/// Checks that the edit adds no problem that the manifests did not have before.
 fn no_worse(
     files: &[(String, String)],
     file: &Path,

@@ -7,7 +7,10 @@ use crate::host::Host;
 use crate::report::Reporter;
 use crate::verify;
 
-/// `pgsetup verify`.
+/// Prints the differences between an image and its receipt.
+///
+/// # Errors
+/// The receipt cannot be read, or the image differs from it.
 pub fn verify(args: &VerifyArgs, reporter: &Reporter) -> Result<(), Failure> {
     let found = verify::verify(&Host::new(&args.root))?;
     let text = match args.format {

@@ -1,4 +1,4 @@
-//! Archives and pages for `update` and `new`: in a temporary directory, and gone with it.
+//! A temporary directory for the archives and pages that `update` and `new` read.
 
 use std::path::{Path, PathBuf};
 
@@ -18,12 +18,12 @@ use crate::source::{MAX_BYTES, SourceRequest, Sources, candidates};
 use crate::store::cache::Cache;
 use crate::upstream::survey::{self, Survey};
 
-/// The longest page that is read: the tags of a repository with ten thousands of them.
+/// The longest page that is read. The tags of a repository with tens of thousands of them fit.
 const MAX_PAGE_BYTES: u64 = 32 * 1024 * 1024;
-/// Bytes of a wrong file that are shown, where they are text.
+/// How many bytes of a wrong file's title are shown.
 const MAX_SHOWN_BYTES: usize = 60;
 
-/// Where things are put, and what brings them.
+/// A temporary directory and the clients that fill it.
 #[derive(Debug)]
 pub struct Workspace<'a> {
     directory: TempDir,
@@ -34,24 +34,27 @@ pub struct Workspace<'a> {
     reporter: &'a Reporter,
 }
 
-/// An archive that nobody has vouched for.
+/// An archive whose digest is not verified.
 #[derive(Debug)]
 pub struct Archive {
-    /// Where it is for now.
+    /// Its path in the temporary directory, or the user's own file.
     pub path: PathBuf,
-    /// Its digests, computed from what arrived.
+    /// Its digests, computed from the bytes that arrived.
     pub hashes: Hashes,
 }
 
 impl<'a> Workspace<'a> {
-    /// A workspace that takes what has a known digest from where `args` say.
+    /// Makes the directory. Sources with a known digest come from the places that `args` name.
+    ///
+    /// # Errors
+    /// A directory cannot be made, or a file of certificates cannot be read.
     pub fn new(args: &SourceArgs, cache: Option<&Path>, reporter: &'a Reporter) -> Result<Self, Failure> {
         let directory = host::local::temporary_directory(None).cause(Cause::Internal)?;
         let options = HttpOptions {
             ca_bundles: args.ca_bundle.clone().into_iter().collect(),
             ..HttpOptions::default()
         };
-        // Known sources may be kept by their digest; what has none is put into a cache of its own that goes away.
+        // Sources with a known digest may stay in the user's cache. The others get a temporary one.
         let known = directory.path().join("known");
         Ok(Self {
             client: Client::new(&options).cause(Cause::Usage)?,
@@ -63,20 +66,29 @@ impl<'a> Workspace<'a> {
         })
     }
 
-    /// What is at an address, for reading. `why_http` is the manifest's reason for plain http, where it has one.
+    /// The page at `url`. Plain http is allowed only if `insecure`.
+    ///
+    /// # Errors
+    /// The page cannot be downloaded, in words.
     pub fn page(&self, url: &str, insecure: bool) -> Result<Vec<u8>, String> {
         let archive = self.get(url, insecure, MAX_PAGE_BYTES)?;
         host::local::read_bytes(&archive.path).map_err(|error| format!("{error:#}"))
     }
 
-    /// Downloads an archive whose digest nobody knows.
+    /// Downloads an archive without a known digest.
+    ///
+    /// # Errors
+    /// The archive cannot be downloaded.
     pub fn download(&self, url: &str, insecure: bool) -> Result<Archive, Failure> {
         self.reporter.line(&format!("asks {url}"));
         self.get(url, insecure, MAX_BYTES)
             .map_err(|why| Failure::new(Cause::Network, format_args!("{url}: {why}")))
     }
 
-    /// An archive that is at hand.
+    /// Takes an archive from a local file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn local(path: &Path) -> Result<Archive, Failure> {
         let hashes = host::local::hashes(path).map_err(|error| {
             Failure::new(
@@ -114,7 +126,10 @@ impl<'a> Workspace<'a> {
         Ok(Archive { path, hashes })
     }
 
-    /// The source that a manifest names with its digest, from wherever it can be had.
+    /// The verified source that a manifest names, from the first place that has it.
+    ///
+    /// # Errors
+    /// No place has it, in words.
     pub fn known(&self, wanted: &SourceRequest) -> Result<PathBuf, String> {
         self.sources
             .obtain(wanted, &|_| ())
@@ -122,7 +137,10 @@ impl<'a> Workspace<'a> {
             .map_err(|error| error.summary())
     }
 
-    /// The versions of a project in the package index that pip is configured to use.
+    /// The versions of a project in pip's configured package index.
+    ///
+    /// # Errors
+    /// The index cannot be asked, in words.
     pub fn versions_in_index(&self, project: &str) -> Result<Vec<String>, String> {
         if self.offline {
             return Err("not asked: --offline".to_owned());
@@ -130,7 +148,10 @@ impl<'a> Workspace<'a> {
         self.sources.versions(project)
     }
 
-    /// Unpacks an archive and reads what it says. `from` is where it came from.
+    /// Unpacks an archive and surveys its files. `from` names its origin in errors.
+    ///
+    /// # Errors
+    /// The archive cannot be unpacked or read.
     pub fn survey(&self, archive: &Path, strip: u8, from: &str) -> Result<Survey, Failure> {
         let tree = host::local::temporary_directory(Some(self.directory.path())).cause(Cause::Internal)?;
         let top = tree.path().join("top");
@@ -154,7 +175,7 @@ impl<'a> Workspace<'a> {
     }
 }
 
-/// What a page says it is, where a file is one.
+/// The title of a file that is an HTML page.
 fn title(path: &Path) -> Option<String> {
     let text = host::local::read_foreign(path, 1024 * 1024)?;
     let (_, rest) = text.split_once("<title>")?;

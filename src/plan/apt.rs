@@ -2,19 +2,19 @@
 
 use crate::command::Command;
 
-/// With every change of packages: a layer that is cut off is thrown away, so dpkg need not wait for the disk after each
-/// file, and its output goes to a log.
+/// Options of every change of packages. dpkg need not wait for the disk after each file, because an interrupted layer
+/// is thrown away. Its output goes to a log.
 const DPKG: [&str; 4] = ["-o", "Dpkg::Options::=--force-unsafe-io", "-o", "Dpkg::Use-Pty=0"];
-/// Asks the same question of dpkg every time: a configuration file that is there is kept.
+/// Answers dpkg's question about an existing configuration file: it is kept.
 const KEEP_CONFIGURATION: [&str; 2] = ["-o", "Dpkg::Options::=--force-confold"];
-/// What becomes superfluous is not apt's to remove.
+/// Keeps packages that are no longer required; pgsetup itself decides what to remove.
 const KEEP_PACKAGES: [&str; 2] = ["-o", "APT::Get::AutomaticRemove=false"];
 
 fn apt_get(words: &[&str]) -> Command {
     Command::new("apt-get", words.iter().copied())
 }
 
-/// Updates the lists of packages, without the descriptions in many languages, which are never read.
+/// Updates the package lists, without translated descriptions, which are never read.
 pub fn update_package_lists() -> Command {
     apt_get(&[
         "update",
@@ -25,7 +25,7 @@ pub fn update_package_lists() -> Command {
     ])
 }
 
-/// Asks apt what an installation of all these packages would bring.
+/// Asks apt what an installation of all these packages would install.
 pub(super) fn simulated_installation<'p>(packages: impl Iterator<Item = &'p str>) -> Command {
     apt_get(&[
         "install",
@@ -37,7 +37,6 @@ pub(super) fn simulated_installation<'p>(packages: impl Iterator<Item = &'p str>
     .args(packages.map(str::to_owned))
 }
 
-/// Installs packages.
 pub(super) fn install_packages(names: &[String]) -> Command {
     apt_get(&["install", "--yes", "--quiet", "--no-install-recommends"])
         .args(KEEP_CONFIGURATION)
@@ -46,7 +45,7 @@ pub(super) fn install_packages(names: &[String]) -> Command {
         .args(names.iter().cloned())
 }
 
-/// Completes packages of which dpkg was stopped half-way.
+/// Completes packages whose installation dpkg did not finish.
 pub fn complete_packages() -> Command {
     apt_get(&[
         "install",
@@ -60,7 +59,7 @@ pub fn complete_packages() -> Command {
     .args(DPKG)
 }
 
-/// Removes packages, as `words` have it.
+/// Removes packages. `words` is apt's subcommand with its options.
 pub fn remove_packages(words: &[&str], packages: &[&str]) -> Command {
     apt_get(&["-qq"])
         .args(KEEP_PACKAGES)

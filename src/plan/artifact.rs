@@ -1,4 +1,4 @@
-//! What of each artifact's key is decided by manifests.
+//! The part of each artifact's key that manifests decide.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,7 +11,8 @@ use crate::manifest::image::{Prune, Removal};
 use crate::manifest::postgresql::ServerSource;
 use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved, Source};
 
-/// The recipe of everything that is built: each server before what is compiled against it, the image's own first.
+/// The recipes of everything that is built. Each server comes before what is compiled against it, the image's own
+/// server first.
 pub fn recipes(resolved: &Resolved) -> Vec<Recipe> {
     let mut recipes = Vec::new();
     for (postgresql, extensions) in resolved.servers() {
@@ -30,10 +31,10 @@ pub fn recipes(resolved: &Resolved) -> Vec<Recipe> {
     recipes
 }
 
-/// What something is compiled against.
+/// The server that something is compiled against.
 struct Against<'a> {
     postgresql: &'a Postgresql,
-    /// The key of its recipe, where it is compiled itself.
+    /// The key of the server's recipe, if it is compiled itself.
     key: Option<Key>,
 }
 
@@ -52,7 +53,8 @@ fn inputs(
     }
 }
 
-/// What is taken from a stage before it is packed. In one order, and without what goes only from the image.
+/// What is removed from a stage before it is packed, in a fixed order. Files that are removed only from the image do
+/// not count.
 fn removed(prune: &Prune) -> Vec<String> {
     let kinds = Removal::FROM_STAGES.iter().chain([&Removal::DebugSymbols]);
     let removed = kinds.filter(|kind| prune.remove.contains(kind));
@@ -63,7 +65,8 @@ fn removed(prune: &Prune) -> Vec<String> {
     removed
 }
 
-/// The files of packages that no build sees, although their versions say that it does. No build reads documentation.
+/// Files of packages that the policy excludes, so that a build does not see them although the package's version
+/// includes them. Builds do not read documentation.
 fn excluded(prune: &Prune) -> Vec<String> {
     let is_read = |pattern: &&String| {
         !layout::DOCUMENTATION
@@ -142,7 +145,7 @@ impl Against<'_> {
         }
     }
 
-    /// The packages that compiling against this server needs; where it is Debian's, the server itself is one of them.
+    /// The packages that compiling against this server needs. Debian's server is itself one of them.
     fn packages(&self) -> Vec<String> {
         let postgresql = self.postgresql;
         match postgresql.origin {
@@ -178,7 +181,7 @@ mod tests {
         for kind in [Removal::FROM_STAGES.as_slice(), &[Removal::DebugSymbols]].concat() {
             assert_ne!(of(&[kind], &[]), of(&[], &[]), "{kind:?}");
         }
-        // The order in which a manifest names them is nobody's business.
+        // The order in a manifest does not matter.
         let names = [Removal::Translations, Removal::Bitcode, Removal::DebugSymbols];
         let patterns = ["/usr/share/misc/*", "/usr/include/x.h"];
         let mut reversed = (names, patterns);

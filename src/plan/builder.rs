@@ -1,4 +1,4 @@
-//! A plan that grows: what installations and tests are put together from.
+//! Builds a plan step by step, for installations and tests.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::manifest::postgresql::ServerSource;
 use crate::manifest::source::Packages;
 use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved};
 
-/// A plan that grows.
+/// A growing plan.
 pub(super) struct Builder<'a> {
     pub(super) resolved: &'a Resolved,
     pub(super) steps: Vec<Step>,
@@ -21,27 +21,26 @@ pub(super) struct Builder<'a> {
     pub(super) recipes: Vec<Recipe>,
 }
 
-/// A step's position.
+/// A step's position in the plan.
 pub(super) type Id = usize;
 
-/// What every build stands on.
+/// The steps that every build needs.
 pub(super) struct Base {
     pub(super) tools: Tools,
-    /// The step that finds out what need not be built, and so not fetched.
+    /// The step that finds out what need not be built or fetched.
     look_up: Id,
-    /// By component: the steps that fetch its archives.
+    /// The steps that fetch the archives of each component.
     sources: Vec<(String, Vec<Id>)>,
 }
 
 impl Base {
-    /// The step after which all packages are there: what was taken from the cache wants its libraries as well.
+    /// The step after which all packages are installed. What comes from the cache needs its libraries as well.
     pub(super) fn packages(&self) -> Id {
         self.tools.all
     }
 }
 
 impl<'a> Builder<'a> {
-    /// A plan without a step.
     pub(super) fn new(resolved: &'a Resolved) -> Self {
         Self {
             resolved,
@@ -51,7 +50,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The plan.
+    /// Finishes the plan.
     pub(super) fn plan(self, leaves: Vec<String>) -> Plan {
         Plan {
             target: self.resolved.target.clone(),
@@ -91,7 +90,7 @@ impl<'a> Builder<'a> {
         self.steps[id].why.push(why.into());
     }
 
-    /// The user, the archives and the packages.
+    /// Creates the user and fetches archives and packages.
     pub(super) fn base(&mut self) -> Base {
         let user = &self.resolved.user;
         let record = self.step(
@@ -115,7 +114,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// What need not be built.
+    /// Looks up what need not be built.
     pub(super) fn artifacts(&mut self, record: Id) -> Id {
         let update = self.step(
             "update package lists",
@@ -137,7 +136,7 @@ impl<'a> Builder<'a> {
         look_up
     }
 
-    /// The locales that the C library does not bring. They go into one archive, so that one step compiles them.
+    /// Compiles the locales that the C library does not include. One step does, because they share one archive.
     pub(super) fn locale(&mut self, base: &Base) -> Option<Id> {
         let (names, commands): (Vec<&str>, Vec<Command>) = compiled_locales(self.resolved).unzip();
         let name = format!("compile locale {}", names.join(", "));
@@ -145,7 +144,7 @@ impl<'a> Builder<'a> {
             .then(|| self.step(name, Lane::Cpu, 2, &[base.tools.all], Action::Run(commands)))
     }
 
-    /// A download for every archive, longest build first.
+    /// Fetches every archive, longest build first.
     fn fetches(&mut self, look_up: Id) -> Vec<(String, Vec<Id>)> {
         let mut fetches = Vec::new();
         for (component, sources) in self.resolved.sources() {
@@ -170,7 +169,7 @@ impl<'a> Builder<'a> {
         fetches
     }
 
-    /// What the server's build needs comes first, so that its configuration runs while the rest is installed.
+    /// Installs the packages of the server's build first, so that it is configured while the others are installed.
     fn packages_installed(&mut self, record: Id, look_up: Id, create_user: Id) -> Tools {
         let resolved = self.resolved;
         let mut ready = vec![look_up, create_user];
@@ -178,7 +177,7 @@ impl<'a> Builder<'a> {
             .servers()
             .any(|(server, _)| server.origin == ServerSource::Apt)
         {
-            // Debian's package otherwise makes a cluster of its own as soon as it is installed.
+            // Otherwise Debian's package makes a cluster of its own when it is installed.
             let (path, text) = (
                 "/etc/postgresql-common/createcluster.conf",
                 "create_main_cluster = false\n",
@@ -203,7 +202,7 @@ impl<'a> Builder<'a> {
             ready.push(write);
         }
         let is_runtime = |package: &WantedPackage| package.phase == Phase::Runtime;
-        // A server that is not built wants none: what it names is what others are compiled against.
+        // The packages of a server that is not built are those that others compile against.
         let built = |(server, _): &(&Postgresql, _)| server.source.is_some();
         let of_server = |package: &WantedPackage| {
             let wants = |(server, _): (&Postgresql, _)| server.packages.build.contains(&package.name);
@@ -246,7 +245,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// An installation of those packages that are `wanted`. `None` where there is nothing that it could ever install.
+    /// Installs the packages that are `wanted`; `None` if it could never install anything.
     fn install(
         &mut self,
         name: &str,
@@ -283,7 +282,7 @@ impl<'a> Builder<'a> {
         Some(id)
     }
 
-    /// A server, installed.
+    /// Builds and installs a server.
     pub(super) fn server<'p>(&mut self, postgresql: &'p Postgresql, base: &Base) -> ServerSteps<'p> {
         let Base { tools, sources, .. } = base;
         let Some(source) = &postgresql.source else {
@@ -336,7 +335,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// An extension, installed.
+    /// Builds and installs an extension.
     pub(super) fn extension(&mut self, extension: &Extension, base: &Base, server: &ServerSteps<'_>) -> Id {
         let Base { tools, sources, .. } = base;
         if extension.comes_with_postgresql() {
@@ -356,7 +355,7 @@ impl<'a> Builder<'a> {
         installed
     }
 
-    /// A build of `component` to which sources and commands are still to be added.
+    /// A build of `component` without sources and commands.
     fn build_of(&self, component: &Component) -> Build {
         Build {
             component: component.slug(),
@@ -370,7 +369,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// A build, and the installation of what it staged.
+    /// Builds, and installs the stage.
     fn built(&mut self, title: &str, weight: u32, needs: &[Id], build: Build) -> (Id, Id) {
         let install = Action::Install {
             component: build.component.clone(),
@@ -387,7 +386,8 @@ impl<'a> Builder<'a> {
         (build, install)
     }
 
-    /// Patroni's environment. What comes as wheels is installed while the server is configured, which leaves processors idle.
+    /// Builds Patroni's environment. Wheels are installed while the server is configured, which leaves processors
+    /// idle.
     pub(super) fn patroni(&mut self, patroni: &Patroni, base: &Base, server: &ServerSteps<'_>) -> Id {
         let title = patroni.component.title();
         let [wheels, archives] = python::fetches(patroni);
@@ -428,25 +428,25 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Positions of the steps after which packages are there.
+/// The steps after which packages are installed.
 pub(super) struct Tools {
     /// Those that the server's build needs.
     of_server: Id,
-    /// All of them.
+    /// All packages.
     pub(super) all: Id,
 }
 
-/// A server, with the positions of the steps after which it is there.
+/// A server, and the steps after which it is installed.
 pub(super) struct ServerSteps<'p> {
     postgresql: &'p Postgresql,
-    /// What others are compiled against.
+    /// The parts that others are compiled against.
     development: Id,
-    /// All of it.
+    /// The whole server.
     pub(super) all: Id,
 }
 
-/// Seconds, roughly, that compiling an extension takes. What has a configuration of its own is large, and begins with what
-/// one processor does alone.
+/// How long an extension compiles, roughly, in seconds. One with a configure step is large, and begins with work for
+/// one processor.
 fn weight(extension: &Extension) -> u32 {
     match extension.build.pgxs {
         Some(_) => 10,
@@ -454,13 +454,14 @@ fn weight(extension: &Extension) -> u32 {
     }
 }
 
-/// The downloads of a component.
+/// The steps that fetch a component.
 fn fetched(sources: &[(String, Vec<Id>)], slug: &str) -> Vec<Id> {
     let own = sources.iter().filter(|(name, _)| name == slug);
     own.flat_map(|(_, ids)| ids.iter().copied()).collect()
 }
 
-/// Every package of the image with what wants it, by name. What is wanted at run time is not a build package.
+/// Every package of the image by name, with the components that want it. A package that is wanted at run time is not a
+/// build package.
 fn packages(resolved: &Resolved) -> Vec<WantedPackage> {
     let mut wanted: BTreeMap<(Phase, String), Vec<String>> = BTreeMap::new();
     let mut add = |packages: &Packages, who: &str| {
@@ -504,13 +505,13 @@ fn packages(resolved: &Resolved) -> Vec<WantedPackage> {
         .collect()
 }
 
-/// The image's locales that are compiled, each with its command.
+/// The image's locales that have to be compiled, each with its command.
 fn compiled_locales(resolved: &Resolved) -> impl Iterator<Item = (&str, Command)> {
     let locales = std::iter::once(&resolved.locale).chain(&resolved.locales);
     locales.filter_map(|locale| Some((locale.as_str(), compiled_locale(locale)?)))
 }
 
-/// The command that compiles a locale, for those that the C library does not bring.
+/// The command that compiles a locale; `None` if the C library includes it.
 fn compiled_locale(locale: &str) -> Option<Command> {
     if matches!(locale, "C" | "POSIX" | "C.UTF-8" | "C.utf8") {
         return None;
@@ -522,7 +523,7 @@ fn compiled_locale(locale: &str) -> Option<Command> {
     ))
 }
 
-/// The text of dpkg's configuration that leaves out `paths`. Of two lines that fit, dpkg obeys the last.
+/// The text of dpkg's configuration that excludes `paths`. If two lines match, dpkg obeys the last one.
 fn dpkg_configuration(paths: &[String]) -> String {
     let excludes: String = paths
         .iter()
@@ -534,7 +535,7 @@ fn dpkg_configuration(paths: &[String]) -> String {
     )
 }
 
-/// What an extension brings, for people.
+/// The SQL extensions that an extension provides, for people.
 pub(super) fn brings(extension: &Extension) -> String {
     let sql = extension
         .provides

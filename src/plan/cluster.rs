@@ -1,11 +1,11 @@
-//! What throw-away clusters are made of: programs, settings, and libraries that are loaded.
+//! Throw-away clusters: their programs, settings and preloaded libraries.
 
 use super::{Server, Settings, TryOut};
 use crate::manifest::extension::PreloadScope;
 use crate::resolve::{Extension, Postgresql, Resolved};
 
-/// The last proof of a server with its extensions. The image's settings are for its own server only; a cluster of an
-/// older major has what its extensions want.
+/// The final test of a server with its extensions. The image's settings apply to its own server only; a cluster of an
+/// older major has the settings that its extensions need.
 pub fn try_out(resolved: &Resolved, postgresql: &Postgresql, extensions: &[Extension]) -> TryOut {
     let mut libraries = Libraries::default();
     let mut settings = Settings::new();
@@ -15,7 +15,7 @@ pub fn try_out(resolved: &Resolved, postgresql: &Postgresql, extensions: &[Exten
     } else {
         settings.extend(extensions.iter().flat_map(|one| one.settings.clone()));
     }
-    // Every library that an extension wants loaded, those that the image does not load after those it does.
+    // Every library that an extension preloads. Those that the image preloads come first.
     libraries.add(extensions.iter());
     settings.extend(extensions.iter().flat_map(|one| one.test_settings.clone()));
     settings.extend(libraries.settings());
@@ -27,7 +27,7 @@ pub fn try_out(resolved: &Resolved, postgresql: &Postgresql, extensions: &[Exten
     }
 }
 
-/// What throw-away clusters of a server are made of.
+/// The programs and directories for throw-away clusters of a server.
 pub fn server(resolved: &Resolved, postgresql: &Postgresql) -> Server {
     Server {
         title: postgresql.component.title(),
@@ -39,7 +39,7 @@ pub fn server(resolved: &Resolved, postgresql: &Postgresql) -> Server {
     }
 }
 
-/// The settings of an extension's own cluster: what it and its requirements want, and what its tests do.
+/// The settings of an extension's own cluster: its own, those of its requirements, and those of its tests.
 pub fn settings(extension: &Extension, requires: &[&Extension], is_loaded: bool) -> Settings {
     let mut libraries = Libraries::default();
     libraries.add(requires.iter().copied());
@@ -51,17 +51,17 @@ pub fn settings(extension: &Extension, requires: &[&Extension], is_loaded: bool)
     settings
 }
 
-/// Libraries that are loaded before anything else happens.
+/// Preloaded libraries.
 #[derive(Debug, Default)]
 pub struct Libraries {
-    /// When the server starts, in order.
+    /// `shared_preload_libraries`, in order.
     pub server: Vec<String>,
-    /// When a session starts, in order.
+    /// `session_preload_libraries`, in order.
     pub session: Vec<String>,
 }
 
 impl Libraries {
-    /// Adds the libraries of `extensions` that are not there yet: before all others those that insist on it.
+    /// Adds the libraries of `extensions`. Those that must be first come before all others.
     pub fn add<'e>(&mut self, extensions: impl Iterator<Item = &'e Extension>) {
         for preload in extensions.filter_map(|extension| extension.preload.as_ref()) {
             let list = match preload.scope {
@@ -79,7 +79,7 @@ impl Libraries {
         }
     }
 
-    /// The settings that load them.
+    /// The settings that preload them.
     pub fn settings(&self) -> Settings {
         [
             ("shared_preload_libraries", &self.server),

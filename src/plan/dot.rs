@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Lane, Plan};
 
-/// The graph. Lanes have colours.
+/// Renders the graph. Each lane has a colour.
 pub fn render(plan: &Plan) -> String {
     let mut page = String::from("digraph plan {\n  rankdir=LR;\n  node [shape=box, style=filled];\n");
     for (id, step) in plan.steps.iter().enumerate() {

@@ -13,13 +13,12 @@ pub fn build(resolved: &Resolved) -> Plan {
 }
 
 impl Builder<'_> {
-    /// Every step of an installation.
     fn build(&mut self) {
         let resolved = self.resolved;
         let user = &resolved.user;
         let base = self.base();
         let tools = &base.tools;
-        // After the packages: Debian's servers have scripts that give /var/log/postgresql other rights.
+        // This runs after the packages, because scripts of Debian's servers change the mode of /var/log/postgresql.
         let directories = Action::CreateDirectories {
             directories: resolved.directories.clone(),
             user: user.clone(),
@@ -55,7 +54,7 @@ impl Builder<'_> {
         self.finish(&installed);
     }
 
-    /// Everything that comes after all is installed, one after the other.
+    /// The steps after everything is installed, one after the other.
     fn finish(&mut self, installed: &[Id]) {
         let resolved = self.resolved;
         let policy = &resolved.prune;
@@ -68,7 +67,7 @@ impl Builder<'_> {
             );
             installed = vec![keep];
         }
-        // Before the packages: nothing must stay for the sake of a file that goes.
+        // Files go before packages, so that no package is kept for a file that is removed.
         let prune = self.step(
             "prune files",
             Lane::Files,
@@ -137,7 +136,7 @@ impl Builder<'_> {
     }
 }
 
-/// The text of the file with the image's settings. Values are quoted as postgresql.conf wants it.
+/// The text of the image's settings file. Values are quoted as in postgresql.conf.
 pub fn configuration(settings: &[Setting]) -> String {
     let mut text =
         "# Settings of this image, written by pgsetup from its manifests. The server's own configuration\n\
@@ -177,7 +176,7 @@ fn leaves_of_previous(previous: &Previous) -> impl Iterator<Item = String> {
     std::iter::once(first).chain(left_out)
 }
 
-/// What is in the image when it is done, a line each.
+/// What the finished image contains, one line each.
 pub fn leaves(resolved: &Resolved) -> Vec<String> {
     let postgresql = &resolved.postgresql;
     let mut leaves = vec![format!(

@@ -1,7 +1,7 @@
 //! The plan: everything that an installation does, as ordered steps with edges between them.
 //!
-//! A plan is a value. Building it does no IO and cannot fail, and the same manifests give the same plan on every
-//! machine. What `pgsetup plan` prints is this value, and it is what `pgsetup install` runs.
+//! A plan is a value. Building it does no IO and cannot fail. The same manifests give the same plan on every machine.
+//! `pgsetup plan` prints this value, and `pgsetup install` runs it.
 
 pub mod apt;
 mod artifact;
@@ -27,20 +27,20 @@ use crate::target::Target;
 pub use install::{build, leaves};
 pub use test::{Tests, tests};
 
-/// What to do, in an order in which every step comes after those it needs.
+/// Steps in an order in which each comes after those it needs.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The machine it is for.
+    /// The distribution and architecture.
     pub target: Target,
     /// The image's name.
     pub image: String,
     /// The steps. Edges are positions in this list, always smaller than the step's own.
     pub steps: Vec<Step>,
-    /// Debian packages with what wants them.
+    /// Debian packages with the components that want them.
     pub packages: Vec<WantedPackage>,
-    /// Everything that is built, with what manifests decide of its key.
+    /// The recipes of everything that is built.
     pub recipes: Vec<Recipe>,
-    /// What is in the image when it is done.
+    /// What the finished image contains, one line each.
     pub leaves: Vec<String>,
 }
 
@@ -65,17 +65,17 @@ impl Plan {
 /// A node of the plan.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// As a user would say it: `build citus 14.0.1`.
+    /// Its name, as a user would say it: `build citus 14.0.1`.
     pub name: String,
     /// What it competes for.
     pub lane: Lane,
-    /// Positions of the steps that must be done before.
+    /// Positions of the steps that must succeed before.
     pub needs: Vec<usize>,
-    /// Positions of the steps that must have ended before, however they ended.
+    /// Positions of the steps that must end before, whether they succeed or not.
     pub after: Vec<usize>,
-    /// Why it is there.
+    /// Reasons for the step.
     pub why: Vec<String>,
-    /// How long it takes, roughly, in seconds on two cores: only for choosing what to start first.
+    /// Rough duration in seconds on two cores. It only decides what starts first.
     pub weight: u32,
     /// What it does.
     pub action: Action,
@@ -84,13 +84,13 @@ pub struct Step {
 /// What steps compete for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Lane {
-    /// The package manager: one at a time.
+    /// The package manager: one step at a time.
     Dpkg,
-    /// Connections: a few at a time.
+    /// Connections: a few steps at a time.
     Net,
-    /// Processors: as many as there are.
+    /// Processors: as many steps as there are processors.
     Cpu,
-    /// Files of the image: short, one at a time.
+    /// Files of the image: short steps, one at a time.
     Files,
 }
 
@@ -115,31 +115,31 @@ pub enum Phase {
     Build,
 }
 
-/// A Debian package and what wants it.
+/// A Debian package and the components that want it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WantedPackage {
     /// Its name.
     pub name: String,
-    /// When.
+    /// When it is needed.
     pub phase: Phase,
     /// The components that want it.
     pub wanted_by: Vec<String>,
 }
 
-/// What a step does.
+/// The work of a step.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// Notes which packages the base has, so that they are still there at the end.
+    /// Records which packages the base has, so that they are kept at the end.
     RecordBase,
-    /// Makes the system user and its group.
+    /// Creates the system user and its group.
     CreateUser(User),
-    /// Makes directories with their owners and modes.
+    /// Creates directories with their owners and modes.
     CreateDirectories { directories: Vec<Directory>, user: User },
-    /// Writes a file that is owned by root.
+    /// Writes a file that root owns.
     WriteFile { path: String, text: String },
-    /// Runs commands as they stand: apt, localedef.
+    /// Runs commands as they are: apt, localedef.
     Run(Vec<Command>),
-    /// Completes the keys of all recipes, and looks up what need not be built. The command asks apt what it would
+    /// Completes the keys of all recipes and looks up what need not be built. The command asks apt what it would
     /// install.
     LookUpArtifacts {
         recipes: Vec<Recipe>,
@@ -147,35 +147,34 @@ pub enum Action {
     },
     /// Installs Debian packages.
     InstallPackages(PackageInstallation),
-    /// Downloads and verifies an archive of a component, unless that need not be built.
+    /// Downloads and verifies an archive of a component, unless the component need not be built.
     Fetch { source: Source, component: String },
     /// Downloads and verifies Python distributions.
     FetchDistributions(DistributionFetch),
-    /// Unpacks the archives of a component into the tree that the first part of its build compiles, unless that need not
-    /// be built.
+    /// Unpacks the archives of a component into the tree of its build, unless the component need not be built.
     Unpack { component: String, sources: Vec<Source> },
-    /// Compiles, and installs into the stage of `component`.
+    /// Compiles a component and installs it into its stage.
     Build(Build),
     /// Moves the stage of a component into the image.
     Install { component: String, part: Part },
-    /// Leaves pgsetup itself in the image.
+    /// Keeps pgsetup itself in the image.
     KeepProgram,
-    /// Removes all that a component has installed.
+    /// Removes every file that a component installed.
     Uninstall { component: String },
-    /// Finds the packages that must stay and removes the others that were installed.
+    /// Removes the installed packages except those that must stay.
     RemoveBuildPackages {
         keep: Vec<WantedPackage>,
         declared: Declared,
     },
-    /// Removes files of what was compiled, by the image's policy.
+    /// Removes compiled files by kind, according to the image's policy.
     Prune(Prune),
-    /// Removes what package tools leave behind: caches, lists, logs.
+    /// Removes caches, lists and logs of package tools.
     RemoveLeftovers(Prune),
-    /// Resolves every shared library again, and what manifests declare.
+    /// Resolves every shared library and every declared program again.
     CheckLibraries { declared: Declared },
-    /// Starts a throw-away cluster and creates and tests every extension in it.
+    /// Starts a throw-away cluster, and creates and tests every extension in it.
     TryOut(Box<TryOut>),
-    /// Initialises the throw-away cluster that others are copies of.
+    /// Initialises the throw-away cluster that others are copied from.
     InitialiseTemplate(Server),
     /// Tests one extension in a throw-away cluster of its own.
     TestExtension(Box<ExtensionTest>),
@@ -185,18 +184,18 @@ pub enum Action {
     TestUpgrade(Box<UpgradeTest>),
     /// Runs upstream's own tests against a throw-away cluster.
     TestUpstream(Box<UpstreamTest>),
-    /// Writes the record of what was installed.
+    /// Writes the receipt.
     WriteReceipt(Box<Resolved>),
 }
 
-/// An installation of packages, of which those that nothing needs are left out when it is done.
+/// An installation of packages. When it runs, it leaves out those that no build needs.
 #[derive(Debug, Clone)]
 pub struct PackageInstallation {
-    /// Packages that are installed in any case.
+    /// Packages that are always installed.
     pub always: Vec<String>,
-    /// Packages that are installed where their component (by slug) has to be built.
+    /// Packages that are installed if their component has to be built, by its slug.
     pub of_builds: Vec<(String, Vec<String>)>,
-    /// Whether the libraries are installed of what need not be built.
+    /// Whether the run-time libraries of cached components are installed.
     pub libraries: bool,
 }
 
@@ -214,14 +213,14 @@ impl PackageInstallation {
     }
 }
 
-/// Which part of a component's build a step is about.
+/// The part of a component's build that a step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// All of it.
+    /// The whole build.
     Whole,
-    /// What can be built before the rest can, or what others need to be compiled. Archives are unpacked by a step of their own.
+    /// What can be built early, or what others are compiled against. Another step unpacks the archives.
     First,
-    /// All the rest, in the tree that the first part was built in, and into the stage of which it may have been installed.
+    /// The rest, in the same tree. The first part may have been installed from the stage already.
     Second,
 }
 
@@ -234,13 +233,13 @@ pub struct Build {
     pub name: String,
     /// Which part of it.
     pub part: Part,
-    /// Archives to unpack; the first is the tree that is built, the others are unpacked into it.
+    /// Archives to unpack. The first one is the tree that is built; the others are unpacked into it.
     pub sources: Vec<Source>,
     /// Files that are written for the commands: path and text.
     pub files: Vec<(String, String)>,
-    /// Paths outside of the stage that the commands make, and remove at their end.
+    /// Paths outside of the stage that the commands create and remove again.
     pub places: Vec<String>,
-    /// What is run.
+    /// The commands.
     pub commands: Vec<Command>,
     /// Kinds of files to strip from the stage.
     pub prune: Prune,
@@ -249,18 +248,18 @@ pub struct Build {
 /// A download of Python distributions.
 #[derive(Debug, Clone)]
 pub struct DistributionFetch {
-    /// The component that wants them, by its slug; where it need not be built, nothing is downloaded.
+    /// The slug of the component that wants them. If it need not be built, nothing is downloaded.
     pub component: String,
-    /// What is wanted.
+    /// The distributions.
     pub distributions: Vec<Distribution>,
-    /// The directory for them.
+    /// The directory that they are stored in.
     pub directory: String,
 }
 
 /// Settings of a server, by name.
 pub type Settings = BTreeMap<String, String>;
 
-/// What a throw-away cluster is made of.
+/// The server of a throw-away cluster.
 #[derive(Debug, Clone)]
 pub struct Server {
     /// Its name and version, for people.
@@ -277,14 +276,14 @@ pub struct Server {
     pub locale: String,
 }
 
-/// The last proof of an installation.
+/// The final test of an installation.
 #[derive(Debug, Clone)]
 pub struct TryOut {
     /// The cluster.
     pub server: Server,
-    /// The file with the image's settings, which it includes, where there is one for it.
+    /// The image's settings file that the cluster includes, if there is one.
     pub configuration: Option<String>,
-    /// Settings that come after those.
+    /// Settings that come after those of the file.
     pub settings: Settings,
     /// The extensions with their tests.
     pub extensions: Vec<Extension>,
@@ -299,13 +298,13 @@ pub struct ExtensionTest {
     pub settings: Settings,
     /// The extension.
     pub extension: Extension,
-    /// What it requires, and what those require.
+    /// Its requirements, and theirs.
     pub requires: Vec<Extension>,
-    /// What is to happen where the extension's libraries are not preloaded, of one that needs that.
+    /// The test without preloaded libraries, if the extension requires them.
     pub unloaded: Option<Unloaded>,
 }
 
-/// The test of an update.
+/// The test of an update to a release.
 #[derive(Debug, Clone)]
 pub struct UpgradeTest {
     /// The cluster.
@@ -321,9 +320,9 @@ pub struct UpgradeTest {
 /// Upstream's own tests.
 #[derive(Debug, Clone)]
 pub struct UpstreamTest {
-    /// Whose: `pgvector 0.8.6`.
+    /// The title of the component: `pgvector 0.8.6`.
     pub subject: String,
-    /// The same for file names.
+    /// The component's slug, for file names.
     pub slug: String,
     /// The cluster.
     pub server: Server,
@@ -333,9 +332,9 @@ pub struct UpstreamTest {
     pub directory: String,
     /// The archives.
     pub sources: Vec<Source>,
-    /// What is run there, in order, as the image's user.
+    /// The commands, in order, which run as the image's user.
     pub commands: Vec<Command>,
-    /// Seconds that all of it may take.
+    /// The time limit for all commands, in seconds.
     pub time_limit: u32,
     /// Tests that are known to fail with this server.
     pub known_failures: Vec<KnownFailure>,
@@ -346,12 +345,12 @@ pub struct UpstreamTest {
 pub struct Unloaded {
     /// The cluster's settings.
     pub settings: Settings,
-    /// What must happen.
+    /// The expected behaviour.
     pub required: Required,
 }
 
 impl Action {
-    /// True for what tests something by itself.
+    /// Whether the action is a test.
     pub fn is_test(&self) -> bool {
         matches!(
             self,
@@ -359,7 +358,7 @@ impl Action {
         )
     }
 
-    /// The command lines it runs, as they are printed.
+    /// The command lines, as they are printed.
     pub fn commands(&self) -> Vec<Command> {
         match self {
             Self::CreateUser(user) => recipe::user(user),

@@ -1,8 +1,7 @@
 //! The commands that install Patroni: pure functions.
 //!
-//! Patroni's environment holds nothing but its distributions, so neither pip nor setuptools: pip runs from the
-//! wheel that Debian ships (python3-pip-whl), with Debian's own interpreter, and works on the environment from the
-//! outside.
+//! Patroni's environment contains its distributions only, and so neither pip nor setuptools. pip runs from Debian's
+//! wheel (python3-pip-whl) with Debian's interpreter and works on the environment from outside.
 
 use std::path::Path;
 
@@ -15,10 +14,10 @@ fn below_work(name: &str) -> String {
     format!("{}/{name}", layout::WORK)
 }
 
-/// pip with the interpreter of the manifest. The wheel's name has its version, which is Debian's to choose; a shell
-/// finds it. `-I` keeps the environment's variables and the working directory out of Python.
+/// pip with the manifest's interpreter. A shell finds the wheel, because its name contains the version that Debian
+/// ships. `-I` makes Python ignore environment variables and the working directory.
 fn pip(patroni: &Patroni, args: &[&str]) -> Command {
-    // What is inside of the wheel is no file, so only the wheel's own name can be a pattern.
+    // A path inside the wheel is not a file, so only the wheel's own name can be a pattern.
     let script =
         "for wheel in /usr/share/python-wheels/pip-*.whl; do exec \"$0\" -I \"$wheel/pip\" \"$@\"; done";
     let common = ["--disable-pip-version-check", "--no-input", "--no-cache-dir"];
@@ -27,8 +26,8 @@ fn pip(patroni: &Patroni, args: &[&str]) -> Command {
         .args(args.iter().copied())
 }
 
-/// Building psycopg asks the `pg_config` of the server that was built, and links to its libpq. pip compiles in a
-/// directory whose name it draws by lot, which symbols for debuggers, and with them the build id, would contain.
+/// The environment for building psycopg, which asks the `pg_config` of the built server and links to its libpq. pip
+/// compiles in a randomly named directory, which debug symbols, and so the build id, would contain.
 fn with_server(command: Command, postgresql: &Postgresql) -> Command {
     command
         .env("CFLAGS", "-g0")
@@ -48,7 +47,7 @@ fn requirements<'d>(distributions: impl IntoIterator<Item = &'d Distribution>) -
     distributions.into_iter().map(line).collect()
 }
 
-/// The wheels, which are installed as they are, and the archives, which have to be made wheels first.
+/// The wheels, which are installed directly, and the archives, which become wheels first.
 fn by_kind(patroni: &Patroni) -> (Vec<Distribution>, Vec<Distribution>) {
     let distributions = patroni.distributions.iter().cloned();
     distributions.partition(|distribution| {
@@ -57,7 +56,7 @@ fn by_kind(patroni: &Patroni) -> (Vec<Distribution>, Vec<Distribution>) {
     })
 }
 
-/// What is fetched: wheels, and archives.
+/// The files of wheels and of archives.
 pub fn fetches(patroni: &Patroni) -> [DistributionFetch; 2] {
     let fetch = |directory: &str, distributions: Vec<Distribution>| DistributionFetch {
         component: patroni.component.slug(),
@@ -68,25 +67,25 @@ pub fn fetches(patroni: &Patroni) -> [DistributionFetch; 2] {
     [fetch(WHEELS, wheels), fetch(ARCHIVES, archives)]
 }
 
-/// Directories for what is fetched, and for the wheels that archives become.
+/// Directories for fetched files, and for the wheels that archives become.
 const WHEELS: &str = "wheels";
 const ARCHIVES: &str = "archives";
 const BUILT: &str = "built-wheels";
 
-/// A part of what makes Patroni's environment.
+/// A part of the installation of Patroni's environment.
 #[derive(Debug, Default)]
 pub struct Installation {
     /// Files that are written for the commands: path and text.
     pub files: Vec<(String, String)>,
-    /// What is run.
+    /// The commands.
     pub commands: Vec<Command>,
 }
 
-/// Installs Patroni from the files that were fetched, without a connection, in two parts: an environment with what comes as
-/// wheels, for which nothing but Python is needed; then what comes as archives, which become wheels first, which wants
-/// Debian's setuptools and the server.
+/// Installs Patroni from fetched files, offline, in two parts. The first makes an environment from wheels, which needs
+/// only Python. The second builds wheels from archives and installs them, which needs Debian's setuptools and the
+/// server.
 ///
-/// An environment knows its own path, and it is staged like everything that is built: so its real place holds a
+/// An environment contains its own path, but is staged like everything that is built. Its real path is therefore a
 /// link into the stage while it is made.
 pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> [Installation; 2] {
     let environment = &patroni.directory;
@@ -96,7 +95,7 @@ pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> [Installation
         .map_or(staged.as_str(), |(above, _)| above);
     let mut first = Installation {
         commands: vec![
-            // What an interrupted installation has left.
+            // An interrupted installation may have left the link.
             Command::new("rm", ["--recursive", "--force", environment]),
             Command::new(&patroni.interpreter, ["-m", "venv", "--without-pip", environment]),
             Command::new("mkdir", ["--parents", above]),
@@ -156,7 +155,7 @@ pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> [Installation
     [first, second]
 }
 
-/// pip, installing wheels of a directory into the environment.
+/// pip installs the wheels of a directory into the environment.
 fn install(patroni: &Patroni, directory: &str) -> Command {
     let interpreter = format!("{}/bin/python", patroni.directory);
     pip(patroni, &["--python", &interpreter, "install"])

@@ -1,7 +1,7 @@
-//! How each build system is driven: pure functions from a recipe to command lines.
+//! Command lines of each build system: pure functions of a recipe.
 //!
-//! To add a build system: a key in `manifest::build::Build`, and a function here. Commands run in the source
-//! tree and install into a staging tree. No command says how many jobs it runs: the jobserver does.
+//! To add a build system, add a key to `manifest::build::Build` and a function here. Commands run in the source tree
+//! and install into a stage. No command sets a number of jobs; the jobserver does.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ use crate::resolve::{Extension, Postgresql};
 
 /// The commands that compile PostgreSQL, in two parts.
 pub struct ServerCommands {
-    /// What extensions need to be compiled: headers, `pg_config`, PGXS, libpq and the static libraries.
+    /// The parts that extensions compile against: headers, `pg_config`, PGXS, libpq and the static libraries.
     pub development: Vec<Command>,
-    /// Everything, of which make finds that much done already.
+    /// Everything. make finds the first part done.
     pub rest: Vec<Command>,
 }
 
@@ -28,11 +28,10 @@ pub fn postgresql(postgresql: &Postgresql) -> Vec<Command> {
 
 /// The commands that compile PostgreSQL and install it into its stage, in two parts.
 ///
-/// `sh ./configure`, because a program with a relative name would be looked up in pgsetup's own directory.
-/// `world-bin` is everything but the documentation (PostgreSQL manual, "Building and Installation with
-/// Autoconf and Make"). The targets `DO-DIRECTORY-recurse` are those that PostgreSQL's makefiles make of every list of
-/// subdirectories (src/Makefile.global.in); the generated headers come first, because below the top nothing waits
-/// for them.
+/// `sh ./configure`, because a program with a relative name would be looked up in pgsetup's own directory. `world-bin`
+/// is everything but the documentation (PostgreSQL manual, "Building and Installation with Autoconf and Make").
+/// PostgreSQL's makefiles define a target `DO-DIRECTORY-recurse` for every subdirectory (src/Makefile.global.in). The
+/// generated headers come first, because below the top no target waits for them.
 pub fn postgresql_parts(postgresql: &Postgresql) -> ServerCommands {
     let slug = postgresql.component.slug();
     let source = layout::source(&slug);
@@ -82,14 +81,14 @@ pub fn postgresql_parts(postgresql: &Postgresql) -> ServerCommands {
     }
 }
 
-/// Gives a directory a makefile that has nothing to do for any target.
+/// Gives a directory a makefile in which every target does nothing.
 fn leave_out(directory: &str) -> Command {
     let makefile = format!("{directory}/Makefile");
     Command::new("sh", ["-c", "echo '%: ;' >\"$0\"", &makefile])
 }
 
-/// The headers that the server's files begin with, and the options that these are compiled with besides those of all: in
-/// the server, in a module; in a program of a client, in what clients' programs are linked with, in a client's library.
+/// The headers that the server's files begin with, and additional compiler options. There is one set each for the
+/// server and for modules, and one each for client programs, their libraries, and client libraries.
 const PRECOMPILED: [(&str, &[(&str, &str)]); 2] = [
     (
         "postgres.h",
@@ -105,8 +104,8 @@ const PRECOMPILED: [(&str, &[(&str, &str)]); 2] = [
     ),
 ];
 
-/// Whether what is compiled tells where in a header something is: symbols for debuggers and assertions do, and both name a
-/// header that was precompiled by another path.
+/// Whether the output contains positions in headers, as debug symbols and assertions do. Both name a precompiled
+/// header by another path.
 fn tells_places_in_headers(postgresql: &Postgresql) -> bool {
     let has = |option: &str| postgresql.configure.iter().any(|one| one == option);
     let flags = postgresql.environment.get("CFLAGS");
@@ -116,12 +115,12 @@ fn tells_places_in_headers(postgresql: &Postgresql) -> bool {
         || flags.is_some_and(|flags| flags.split_whitespace().any(debugs))
 }
 
-/// The command that compiles those headers, so that each is read once and not a thousand times.
+/// The command that precompiles those headers, so that each is read once and not a thousand times.
 ///
-/// The compiler takes a precompiled header where it was made with options and macros that do not contradict the file's, and
-/// reads the text otherwise ("Using Precompiled Headers" in GCC's manual); so it is no failure where there is none. With
-/// gcc 12 every object file of PostgreSQL 18.6 is the same with and without, byte for byte. Upstream's other build, by
-/// Meson, precompiles the same two (src/include/pch).
+/// The compiler uses a precompiled header if its options and macros do not contradict the file's, and otherwise reads
+/// the text ("Using Precompiled Headers" in GCC's manual). A missing one is therefore not an error. With gcc 12 every
+/// object file of PostgreSQL 18.6 is the same with and without, byte for byte. Upstream's Meson build precompiles the
+/// same two headers (src/include/pch).
 fn precompiled_headers() -> Command {
     let compiled = PRECOMPILED.iter().flat_map(|(header, variants)| {
         variants.iter().map(move |(variant, options)| {
@@ -137,7 +136,7 @@ fn precompiled_headers() -> Command {
         .args(targets)
 }
 
-/// The commands that make the system user. Its password is locked, as useradd leaves it.
+/// The commands that create the system user. useradd leaves its password locked.
 pub fn user(user: &User) -> Vec<Command> {
     let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
     vec![
@@ -173,12 +172,12 @@ pub fn extension(extension: &Extension, postgresql: &Postgresql) -> Vec<Command>
         Build {
             steps: Some(steps), ..
         } => steps.iter().map(|step| recipe.told(step)).collect(),
-        // The schema of an extension's manifest demands one of them; a module is built with PostgreSQL.
+        // The manifest's schema requires one of these. A module is built with PostgreSQL.
         Build { .. } => Vec::new(),
     }
 }
 
-/// The configuration of the server's source tree.
+/// The command that configures the server's source tree.
 fn configure(postgresql: &Postgresql) -> Command {
     let directories = [
         format!("--prefix={}", postgresql.prefix()),
@@ -190,7 +189,7 @@ fn configure(postgresql: &Postgresql) -> Command {
         .args(&postgresql.configure)
 }
 
-/// The commands that run upstream's tests of an extension in a source tree that has only just been unpacked.
+/// The commands that run upstream's tests of an extension in a newly unpacked source tree.
 pub fn upstream(extension: &Extension, postgresql: &Postgresql, upstream: &Upstream) -> Vec<Command> {
     let source = layout::upstream(&extension.component.slug());
     let recipe = Recipe {
@@ -230,8 +229,8 @@ pub fn upstream(extension: &Extension, postgresql: &Postgresql, upstream: &Upstr
     commands.into_iter().map(finish).collect()
 }
 
-/// The commands that run the server's own regression tests in a source tree that has only just been unpacked: it is
-/// configured as the server was.
+/// The commands that run the server's own regression tests in a newly unpacked source tree. It is configured like the
+/// installed server.
 pub fn upstream_of_server(postgresql: &Postgresql, upstream: &Upstream) -> Vec<Command> {
     let source = layout::upstream(&postgresql.component.slug());
     let configure = configure(postgresql).envs(&postgresql.environment).dir(&source);
@@ -240,7 +239,7 @@ pub fn upstream_of_server(postgresql: &Postgresql, upstream: &Upstream) -> Vec<C
         .args(targets(upstream))
         .envs(&postgresql.environment)
         .dir(format!("{source}{}", below.collect::<String>()));
-    // The driver is linked with the tree's own client library, and does not make it.
+    // The test driver links with the tree's own client library, but does not build it.
     let library = Command::new("make", ["all"])
         .envs(&postgresql.environment)
         .dir(format!("{source}/src/interfaces/libpq"));
@@ -256,7 +255,7 @@ fn targets(upstream: &Upstream) -> Vec<String> {
     }
 }
 
-/// Where tests look for programs: PostgreSQL's own come first.
+/// The PATH of tests, with PostgreSQL's own programs first.
 fn path(postgresql: &Postgresql) -> String {
     format!(
         "{}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -276,14 +275,14 @@ struct Recipe {
 
 impl Recipe {
     fn run(&self, command: Command, environment: &BTreeMap<String, String>) -> Command {
-        // Before the variables of the manifest, which may say otherwise.
+        // The manifest's variables come later and override these.
         command
             .env("PG_CONFIG", &self.pg_config)
             .envs(environment)
             .dir(&self.source)
     }
 
-    /// `USE_PGXS=1` is needed by makefiles that also work inside PostgreSQL's own tree, and harmless elsewhere.
+    /// Makefiles that also work inside PostgreSQL's own tree need `USE_PGXS=1`; others ignore it.
     fn pgxs(&self, pgxs: &Pgxs) -> Vec<Command> {
         let directory = match &pgxs.directory {
             Some(below) => format!("{}/{below}", self.source),
@@ -315,7 +314,7 @@ impl Recipe {
         let fixed = ["-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=Release"];
         let pg_config = format!("-DPG_CONFIG={}", self.pg_config);
         vec![
-            // Makefiles and not ninja: bookworm's ninja knows no jobserver.
+            // Makefiles, because the ninja of bookworm does not support the jobserver.
             run(Command::new("cmake", fixed)
                 .args(["-G", "Unix Makefiles"])
                 .arg(pg_config)
@@ -329,13 +328,13 @@ impl Recipe {
         let run = |command| self.run(command, &meson.environment);
         vec![
             run(Command::new("meson", ["setup", "build", "--buildtype=release"]).args(&meson.configure)),
-            // bookworm's ninja knows no jobserver.
+            // The ninja of bookworm does not support the jobserver.
             run(Command::new("ninja", ["-C", "build"])).told_jobs(),
             run(Command::new("meson", ["install", "-C", "build", "--destdir"]).arg(layout::stage(&self.slug))),
         ]
     }
 
-    /// A step of a build, told its jobs where its program has to be.
+    /// A build step that passes the number of jobs if its program needs that.
     fn told(&self, step: &NamedStep) -> Command {
         Command {
             told_jobs: step.is_told_jobs(),

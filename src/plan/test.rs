@@ -1,4 +1,4 @@
-//! Builds the plan of `pgsetup test`: what is installed in order to be tested, and the tests.
+//! Builds the plan of `pgsetup test`: what is installed for the tests, and the tests.
 
 use super::builder::{Builder, Id};
 use super::cluster::{server, settings};
@@ -10,19 +10,19 @@ use crate::layout;
 use crate::manifest::extension::Upstream;
 use crate::resolve::{Component, Extension, Resolved, Source};
 
-/// Seconds that upstream's tests may take where the manifest does not say.
+/// The time limit of upstream's tests in seconds, if the manifest does not set one.
 const MAX_UPSTREAM_SECONDS: u32 = 900;
 
-/// What is tested, and how.
+/// What is tested.
 #[derive(Debug, Clone, Default)]
 pub struct Tests {
-    /// Names of the extensions; the others of the resolved ones are only required by them.
+    /// The names of tested extensions. The other resolved ones are only their requirements.
     pub extensions: Vec<String>,
-    /// Whether all that is tested is there already.
+    /// Whether everything is installed already.
     pub installed: bool,
-    /// Whether upstream's own tests are run as well.
+    /// Whether to run upstream's own tests.
     pub upstream: bool,
-    /// Whether the server's own tests are.
+    /// Whether to run the server's own tests.
     pub server: bool,
 }
 
@@ -96,13 +96,13 @@ pub fn tests(resolved: &Resolved, tests: &Tests) -> Plan {
     }
     for test in upstream_tests(resolved, tests, &server) {
         let mut needs = vec![template];
-        // Whatever upstream's tests create is there by then.
+        // Upstream's tests may create any of the extensions.
         needs.extend(installed.iter().map(|(_, id)| *id));
         for (position, source) in test.sources.iter().enumerate() {
             let name = format!("fetch {} for its own tests ({})", source.title, position + 1);
             let fetch = Action::Fetch {
                 source: source.clone(),
-                // Of no component that need not be built.
+                // This name belongs to no component, so the download is never left out.
                 component: format!("{}-upstream", test.slug),
             };
             needs.push(builder.step(name, Lane::Net, 3, &ready, fetch));
@@ -113,7 +113,7 @@ pub fn tests(resolved: &Resolved, tests: &Tests) -> Plan {
     builder.plan(Vec::new())
 }
 
-/// The image with the older versions that are built, and with the packages that upstream's tests need.
+/// The image with the older versions that are built, and with the packages of upstream's tests.
 fn with_tested(resolved: &Resolved, tests: &Tests) -> Resolved {
     let mut all = resolved.clone();
     if tests.installed {
@@ -130,7 +130,7 @@ fn with_tested(resolved: &Resolved, tests: &Tests) -> Resolved {
         }
     }
     if tests.upstream {
-        // `make` is wanted then, and what it calls, also where nothing has to be built.
+        // The tests call `make` and what it runs, even if nothing has to be built.
         all.keep_build_packages = true;
     }
     all
@@ -155,7 +155,7 @@ fn upgrade_test(
     }
 }
 
-/// Upstream's tests of the server and of the extensions that are tested, as far as there are any.
+/// The upstream tests of the server and of the tested extensions.
 fn upstream_tests(resolved: &Resolved, tests: &Tests, server: &Server) -> Vec<UpstreamTest> {
     let mut found = Vec::new();
     let postgresql = &resolved.postgresql;
@@ -253,7 +253,7 @@ fn extension_test(server: &Server, extension: &Extension, requires: &[&Extension
     }
 }
 
-/// All that an extension requires, and what those require, each after what it requires itself.
+/// All direct and indirect requirements of an extension, each after its own.
 fn required<'r>(resolved: &'r Resolved, extension: &Extension) -> Vec<&'r Extension> {
     let mut names: Vec<&str> = extension.requires.iter().map(String::as_str).collect();
     let mut position = 0;
@@ -268,7 +268,7 @@ fn required<'r>(resolved: &'r Resolved, extension: &Extension) -> Vec<&'r Extens
         }
         position += 1;
     }
-    // Those of the resolved image are in that order already.
+    // The resolved image has them in that order.
     let is_required = |one: &&Extension| names.contains(&one.component.name.as_str());
     resolved.extensions.iter().filter(is_required).collect()
 }

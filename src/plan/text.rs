@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Phase, Plan};
 use crate::resolve::Place;
 
-/// The plan as text. `verbose` adds every command line.
+/// Renders the plan as text. `verbose` adds every command line.
 pub fn render(plan: &Plan, verbose: bool) -> String {
     let mut page = String::new();
     write_page(plan, verbose, &mut page).expect("writing to a string cannot fail");

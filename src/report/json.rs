@@ -60,7 +60,7 @@ pub enum Word {
 /// The outcomes as JSON text.
 ///
 /// # Errors
-/// None that values of these types can cause.
+/// A value cannot be written as JSON, which the types rule out.
 pub fn render(outcomes: &[Outcome]) -> serde_json::Result<String> {
     let counts = Counts::of(outcomes);
     let document = Document {

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 use super::outcome::{Outcome, Verdict};
 
-/// The document. A failure as known is a skipped test, with the reason: JUnit has no other word for it.
+/// Renders the outcomes. A known failure is a skipped test with its reason, because JUnit has no other word for it.
 pub fn render(outcomes: &[Outcome]) -> String {
     let mut suites: Vec<(&str, Vec<&Outcome>)> = Vec::new();
     for outcome in outcomes {
@@ -73,7 +73,7 @@ fn counts(outcomes: &[&Outcome]) -> String {
     format!("tests=\"{tests}\" skipped=\"{skipped}\" failures=\"{failed}\" errors=\"0\"")
 }
 
-/// A text for an element or an attribute. What XML 1.0 has no way to write (most control characters) is left out.
+/// Escapes a text for an element or an attribute. Control characters that XML 1.0 cannot express are left out.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -27,7 +27,7 @@ use crate::run::Unfinished;
 /// How many names a list of steps shows.
 const MAX_NAMES: usize = 6;
 
-/// Prints what pgsetup has to say.
+/// The printer of progress, diagnostics and results.
 #[derive(Debug)]
 pub struct Reporter {
     bars: MultiProgress,
@@ -48,12 +48,15 @@ impl Default for Reporter {
 }
 
 impl Reporter {
-    /// Whether colours are shown on standard error.
+    /// Whether standard error shows colours.
     pub fn is_styled(&self) -> bool {
         self.styled
     }
 
-    /// Writes a result to standard output. A reader that went away is no failure.
+    /// Writes a result to standard output. A reader that closed the pipe is not an error.
+    ///
+    /// # Errors
+    /// Standard output cannot be written.
     pub fn result(&self, text: &str) -> io::Result<()> {
         self.bars.suspend(|| {
             let mut out = io::stdout().lock();
@@ -64,14 +67,14 @@ impl Reporter {
         })
     }
 
-    /// A line of its own, or a page, above the bars.
+    /// Prints a line or a page above the bars.
     pub fn line(&self, text: &str) {
-        // Nobody is there to be told that nobody is there.
+        // If standard error cannot be written, there is no place to report that.
         self.bars
             .suspend(|| drop(writeln!(io::stderr().lock(), "{text}")));
     }
 
-    /// A step begins.
+    /// Shows that a step begins.
     pub fn started(&self, step: &str) {
         if self.bars.is_hidden() {
             self.line(&format!("start  {step}"));
@@ -85,7 +88,8 @@ impl Reporter {
         self.running().insert(step.to_owned(), bar);
     }
 
-    /// A running step has come so far: bytes of a total that may be unknown. Shown on terminals only, with the speed.
+    /// Shows the progress of a step, with the speed, on terminals only. `done` and `total` are bytes; the total may be
+    /// unknown.
     pub fn advanced(&self, step: &str, done: u64, total: Option<u64>) {
         if let Some(bar) = self.running().get(step) {
             if bar.length() != total || bar.position() == 0 {
@@ -103,7 +107,7 @@ impl Reporter {
         }
     }
 
-    /// A step is done.
+    /// Shows that a step is done.
     pub fn finished(&self, step: &str, elapsed: Duration, note: &str) {
         self.ended(step);
         let note = if note.is_empty() {
@@ -114,7 +118,7 @@ impl Reporter {
         self.line(&format!("done   {step}  {}{note}", seconds(elapsed)));
     }
 
-    /// A step failed; the reasons follow when everything has ended.
+    /// Shows that a step failed. The reasons follow at the end.
     pub fn failed(&self, step: &str, elapsed: Duration) {
         self.ended(step);
         self.line(&format!("FAILED {step}  {}", seconds(elapsed)));
@@ -130,7 +134,7 @@ impl Reporter {
         lock(&self.running)
     }
 
-    /// The page at the end of an installation that failed: every failed step with its reasons, and what was not tried.
+    /// Prints every failed step with its reason, and the steps that were skipped because of them.
     pub fn failures(&self, unfinished: &Unfinished) {
         for step in &unfinished.failed {
             self.line(&format!("\npgsetup: {} failed: {}", step.name, step.failure));
@@ -146,7 +150,7 @@ impl Reporter {
         }
     }
 
-    /// The explanation of a failure.
+    /// Prints the explanation of a failure.
     pub fn failure(&self, failure: &Failure) {
         self.line(&format!("pgsetup: {failure}"));
     }
@@ -166,7 +170,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// A time as `12.3 s`, or `4 min 05 s`.
+/// A time as `12.3 s` or `4 min 05 s`.
 pub fn seconds(elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64();
     if seconds < 120.0 {

@@ -1,30 +1,30 @@
-//! What came of a test, and the forms in which that is told: lines for people, JSON, TAP, JUnit.
+//! The outcome of a test, and its line for people.
 //!
-//! Pure data: `step::prove` finds it out, `report` prints it.
+//! Pure data: `step::prove` produces it, `report` prints it.
 
 use std::time::Duration;
 
-/// One test with what came of it.
+/// A test and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// What was tested: `pgvector 0.8.6`.
+    /// The subject: `pgvector 0.8.6`.
     pub subject: String,
-    /// What was tested of it, unique within the subject.
+    /// The name of the test, unique within the subject.
     pub name: String,
-    /// What came of it.
+    /// The result.
     pub verdict: Verdict,
     /// How long it took.
     pub elapsed: Duration,
 }
 
-/// What came of a test.
+/// The result of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is as it should be.
+    /// It passed.
     Passed,
-    /// It is not: what was expected and what was found, the first line being the summary.
+    /// It failed: what was expected and what was found. The first line is the summary.
     Failed(String),
-    /// It was not run, and why.
+    /// It was not run, with the reason.
     Skipped(String),
     /// It failed, as its manifest says, with the manifest's reason.
     KnownFailure(String),
@@ -32,7 +32,7 @@ pub enum Verdict {
     KnownFailurePassed(String),
 }
 
-/// How many tests came to what.
+/// How many tests had each result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Those that passed.
@@ -74,7 +74,7 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// One outcome for people: a line, and below it what there is to say about it.
+/// One outcome for people: a line, and details below it.
 pub fn line(outcome: &Outcome) -> String {
     let (word, more) = match &outcome.verdict {
         Verdict::Passed => ("ok     ", None),

@@ -1,5 +1,5 @@
-//! The table at the end of an installation: what took how long, what came from a cache, and which chain of steps
-//! determined the end. Made of timings alone.
+//! The table at the end of an installation: how long each step took, what came from a cache, and the critical path. It
+//! is made of timings alone.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::run::timing::{ResultOrigin, Timing};
 /// Steps shorter than this share one line.
 const SHORT: Duration = Duration::from_millis(500);
 
-/// The table, a line each, without a line break at its end. `total` is the time from the beginning to now, `jobs` the
-/// number of processors that were to be used.
+/// The table, without a final line break. `total` is the time since the start; `jobs` is the number of processors to
+/// use.
 pub fn render(timings: &[Timing<'_>], total: Duration, jobs: usize) -> String {
     let mut timings: Vec<&Timing> = timings.iter().collect();
     timings.sort_by_key(|timing| (timing.span.began, timing.id));
@@ -56,8 +56,8 @@ pub fn render(timings: &[Timing<'_>], total: Duration, jobs: usize) -> String {
     text
 }
 
-/// The steps that determined the end, in the order of time. From the step that ended last back to the first one: what
-/// kept a step from starting is the one that ended last before it, of those it needs and of those in its lane.
+/// The critical path in the order of time. It goes back from the step that ended last: of the steps that a step needs
+/// and those in its lane, the one that ended last before it began kept it from starting.
 fn critical_path<'a>(timings: &[&'a Timing<'a>]) -> Vec<&'a Timing<'a>> {
     let mut path = Vec::new();
     let mut next = timings
@@ -70,7 +70,7 @@ fn critical_path<'a>(timings: &[&'a Timing<'a>]) -> Vec<&'a Timing<'a>> {
             other.span.ended <= timing.span.began
                 && other.id != timing.id
                 && (timing.step.needs.contains(&other.id) || other.step.lane == timing.step.lane)
-                // A step of no length at all may not keep itself waiting.
+                // A step without duration must not precede itself.
                 && (other.span.began, other.id) < (timing.span.began, timing.id)
         });
         next = before.max_by_key(|other| (other.span.ended, timing.step.needs.contains(&other.id), other.id));
@@ -79,7 +79,7 @@ fn critical_path<'a>(timings: &[&'a Timing<'a>]) -> Vec<&'a Timing<'a>> {
     path
 }
 
-/// The path for people: steps with their times; short ones in a row share a place.
+/// The path for people: steps with their times. Short steps in a row share one entry.
 fn chain(path: &[&Timing<'_>]) -> String {
     let mut links: Vec<String> = Vec::new();
     for group in path.chunk_by(|a, b| is_short(a) && is_short(b)) {
@@ -123,12 +123,12 @@ fn plural(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
-/// In seconds to the tenth, so that columns can be compared.
+/// A time in seconds with one decimal, so that columns can be compared.
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// The rows with columns of one width: names to the left, times to the right.
+/// The rows in aligned columns: names to the left, times to the right.
 fn aligned(rows: &[[String; 4]]) -> String {
     let width = |column: usize| {
         rows.iter()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::outcome::{Outcome, Verdict};
 
-/// The document. A failure as known is a TODO, which harnesses do not count as one.
+/// Renders the outcomes. A known failure is a TODO, which test harnesses do not count as a failure.
 pub fn render(outcomes: &[Outcome]) -> String {
     let mut text = format!("TAP version 14\n1..{}\n", outcomes.len());
     for (position, outcome) in outcomes.iter().enumerate() {
@@ -16,7 +16,6 @@ pub fn render(outcomes: &[Outcome]) -> String {
             Verdict::KnownFailurePassed(reason) => ("ok", format!(" # TODO {}", escaped(reason)), None),
         };
         let description = escaped(&format!("{}: {}", outcome.subject, outcome.name));
-        // Writing to a String cannot fail.
         let _ = writeln!(text, "{word} {} - {description}{directive}", position + 1);
         let _ = writeln!(text, "  ---\n  duration_ms: {}", outcome.elapsed.as_millis());
         if let Some(details) = details {
@@ -30,7 +29,7 @@ pub fn render(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// On one line, with what would begin a directive escaped.
+/// `text` on one line, with the start of a directive escaped.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('#', "\\#").replace('\n', " ")
 }

@@ -1,9 +1,9 @@
-//! A run as Chrome's trace events, which Perfetto (<https://ui.perfetto.dev>) and `chrome://tracing` show. Made of timings
-//! alone.
+//! A run as Chrome's trace events, for Perfetto (<https://ui.perfetto.dev>) and `chrome://tracing`. It is made of
+//! timings alone.
 //!
-//! Each lane is a thread, or as many as it had steps at the same time; a step is a slice with its commands below it.
-//! The jobs of the jobserver are a counter. Facts of the form: "Trace Event Format", Google, the phases `X`
-//! (complete), `C` (counter) and `M` (metadata); times are in microseconds.
+//! Each lane has as many threads as it had steps at the same time. A step is a slice, with its commands below it. The
+//! jobs of the jobserver are a counter. The format is Google's "Trace Event Format" with the phases `X` (complete),
+//! `C` (counter) and `M` (metadata); times are in microseconds.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::plan::Lane;
 use crate::run::timing::{ResultOrigin, Timing};
 use crate::timing::{Ran, Span};
 
-/// The order of lanes from top to bottom.
+/// Lanes from top to bottom.
 const LANES: [Lane; 4] = [Lane::Net, Lane::Dpkg, Lane::Cpu, Lane::Files];
-/// Numbers of threads between two lanes; no lane has as many steps at the same time.
+/// The distance between the thread numbers of two lanes; a lane never has that many steps at the same time.
 const MAX_THREADS: usize = 10_000;
-/// The longest name of a slice; the whole command line is among its arguments.
+/// The longest name of a slice, in characters. Its arguments have the whole command line.
 const MAX_NAME_LENGTH: usize = 80;
 
-/// How many jobs ran at a moment.
+/// How many jobs ran at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Jobs {
-    /// When.
+    /// Time since the start.
     pub at: Duration,
-    /// How many.
+    /// Running jobs.
     pub count: usize,
 }
 
@@ -59,7 +59,7 @@ pub fn render(timings: &[Timing<'_>], jobs: &[Jobs]) -> String {
     format!("{:#}\n", json!({"displayTimeUnit": "ms", "traceEvents": events}))
 }
 
-/// What a thread is called, and where it stands.
+/// The events that give a thread its name and its position.
 fn thread_names(lane: Lane, id: usize, thread: usize) -> [Value; 2] {
     let name = format!("{} {}", lane.name(), thread + 1);
     [

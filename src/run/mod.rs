@@ -1,11 +1,11 @@
-//! Walks a plan: starts each step as soon as what it needs is done and its lane has room, the longest remaining
-//! chain first.
+//! Runs a plan: each step starts as soon as its needs are done and its lane has room, the longest remaining chain
+//! first.
 //!
-//! What a step does is handed in as a closure, so this knows nothing of steps but their names, lanes and edges.
-//! The calling thread schedules and speaks; each step runs on a thread of its own and sends one message when it
-//! ends. After a failure nothing new starts, or only what does not need the failed step; what runs is let finish, and
-//! all failures are returned. A step that panics is a failed step. One that cannot be done yet, because another process is
-//! about it, gives its place to what can, and is tried again.
+//! The work of a step is a closure, so this module knows only names, lanes and edges of steps. The calling thread
+//! schedules and reports. Each step runs on a thread of its own and sends one message when it ends. After a failure
+//! nothing new starts, or only steps that do not need the failed one. Running steps finish, and all failures are
+//! returned. A step that panics has failed. A step that another process blocks gives its place to others and is tried
+//! again.
 
 pub mod parallel;
 pub mod timing;
@@ -19,16 +19,16 @@ use crate::failure::{Cause, Failure};
 use crate::plan::{Lane, Step};
 use crate::timing::Span;
 
-/// What is said of everything that a signal ended.
+/// The reason for everything that a signal ended.
 pub const STOPPED: &str = "stopped because pgsetup was told to stop";
 
-/// The pause before a step is tried again that could not be done yet.
+/// The pause before a postponed step is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How many steps of a lane run at the same time.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Processors: builds at the same time.
+    /// Builds at the same time.
     pub cpu: usize,
     /// Downloads at the same time.
     pub net: usize,
@@ -44,14 +44,14 @@ impl Limits {
     }
 }
 
-/// What happens to a step, for whoever watches.
+/// What happens to a step.
 #[derive(Debug)]
 pub enum Event<'a, D> {
     /// It begins.
     Started(usize),
-    /// It is done, with what came of it.
+    /// It is done, with its result.
     Finished(usize, Span, &'a D),
-    /// It failed; why is in the result of [`run`].
+    /// It failed. The result of [`run`] has the reason.
     Failed(usize, Span),
 }
 
@@ -64,39 +64,42 @@ pub struct FailedStep {
     pub failure: Failure,
 }
 
-/// Steps that were not tried for the same reason.
+/// Steps that were skipped for the same reason.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Untried {
-    /// The failed steps that they need; empty where they need none of them, and nothing new was to start.
+    /// The failed steps that they need; empty if they need none of them and were skipped only because nothing new may
+    /// start.
     pub because: Vec<String>,
     /// Their names.
     pub steps: Vec<String>,
 }
 
-/// A run that did not come to its end.
+/// A run that did not finish.
 #[derive(Debug)]
 pub struct Unfinished {
-    /// Every step that failed, in the order they failed; an interruption alone is one failure without a step.
+    /// The failed steps in the order of their failures. A mere interruption is one failure without a step.
     pub failed: Vec<FailedStep>,
-    /// What was not tried.
+    /// The skipped steps.
     pub untried: Vec<Untried>,
 }
 
-/// How to go about it.
+/// How a plan is run.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// How many steps of a lane run at the same time.
     pub limits: Limits,
-    /// Whether steps that do not need what failed still start.
+    /// Whether steps that do not need a failed step still start.
     pub keep_going: bool,
 }
 
-/// Runs `steps`. `perform` does the work of one step and returns what came of it, or `None` where it cannot be done yet
-/// and has to be tried again; `clock` tells the time since some
-/// moment; `watch` is told what happens, on the calling thread; `stopped` says whether no further step may start.
+/// Runs `steps`.
+///
+/// `perform` does the work of one step and returns its result, or `None` if the step has to be tried again later.
+/// `clock` tells the time since a fixed moment. `watch` receives events on the calling thread. No further step starts
+/// once `stopped` is true.
 ///
 /// # Errors
-/// What failed, and what was not tried because of that.
+/// The failed steps, and the steps that were skipped because of them.
 pub fn run<D: Send>(
     steps: &[Step],
     settings: Settings,
@@ -121,7 +124,7 @@ pub fn run<D: Send>(
                     let began = clock();
                     let result = caught(|| perform(&steps[id]));
                     let ended = clock();
-                    // The receiver outlives every worker: the scope ends after the loop.
+                    // The receiver outlives every worker, because the scope ends after the loop.
                     let _ = sender.send((id, Span { began, ended }, result));
                 });
             }
@@ -134,7 +137,7 @@ pub fn run<D: Send>(
                 messages.recv_timeout(PAUSE).ok()
             };
             let Some((id, span, result)) = message else {
-                // A pause is over: this thread has a sender itself, so the channel is never closed.
+                // The pause is over. The channel is never closed, because this thread has a sender itself.
                 schedule.try_again();
                 continue;
             };
@@ -158,7 +161,7 @@ pub fn run<D: Send>(
     Err(unfinished(steps, failed, &schedule.started))
 }
 
-/// Does `work`; a panic is a failure of it.
+/// Does `work` and turns a panic into a failure.
 fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let message = format_args!("pgsetup panicked: {}", text_of(&*panic));
@@ -166,7 +169,7 @@ fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     })
 }
 
-/// What is said of a run in which not every step was done.
+/// The result of a run in which a step was not done.
 fn unfinished(steps: &[Step], failed: Vec<(usize, Failure)>, started: &[bool]) -> Unfinished {
     let untried = untried(steps, &failed, started);
     let name = |id: usize| steps[id].name.clone();
@@ -186,9 +189,9 @@ fn unfinished(steps: &[Step], failed: Vec<(usize, Failure)>, started: &[bool]) -
     Unfinished { failed, untried }
 }
 
-/// The steps that were not started, by the failed ones among what they need.
+/// The skipped steps, grouped by the failed steps that they need.
 fn untried(steps: &[Step], failed: &[(usize, Failure)], started: &[bool]) -> Vec<Untried> {
-    // Needs come before what needs them, so one pass sees everything.
+    // Steps come after their needs, so one pass is enough.
     let mut because: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); steps.len()];
     for (id, step) in steps.iter().enumerate() {
         for need in &step.needs {
@@ -217,24 +220,24 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// Which step may start next.
+/// The state that decides which step starts next.
 struct Schedule<'a> {
     steps: &'a [Step],
     limits: Limits,
     /// Weight of the longest chain from each step to the end.
     remaining: Vec<u32>,
-    /// How many needs of each step are not done yet.
+    /// How many needs of each step are not satisfied yet.
     unmet: Vec<usize>,
     dependents: Vec<Vec<usize>>,
-    /// What waits for the end of each step, however it ends.
+    /// The steps that wait for the end of each step, whether it succeeds or not.
     followers: Vec<Vec<usize>>,
-    /// Steps that will never start, because they need what failed.
+    /// Steps that will never start, because they need a failed step.
     blocked: Vec<bool>,
     ready: Vec<usize>,
     started: Vec<bool>,
-    /// Steps that were said to begin.
+    /// Steps whose start was reported.
     announced: Vec<bool>,
-    /// Steps that could not be done yet.
+    /// Steps that have to be tried again.
     postponed: Vec<usize>,
     busy: BTreeMap<Lane, usize>,
     running: usize,
@@ -282,7 +285,7 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// The ready step with the longest remaining chain whose lane has room; the earlier one of two equals.
+    /// Takes the ready step with the longest remaining chain whose lane has room; the earlier one of two equals.
     fn next(&mut self) -> Option<usize> {
         let has_room = |id: usize| {
             let lane = self.steps[id].lane;
@@ -303,19 +306,19 @@ impl<'a> Schedule<'a> {
         Some(id)
     }
 
-    /// Gives back the place in its lane of a step that cannot be done yet.
+    /// Frees the place of a step that has to be tried again.
     fn postpone(&mut self, id: usize) {
         self.free_lane(id);
         self.started[id] = false;
         self.postponed.push(id);
     }
 
-    /// What was postponed may start again.
+    /// Makes postponed steps ready again.
     fn try_again(&mut self) {
         self.ready.append(&mut self.postponed);
     }
 
-    /// Gives back the step's place in its lane. What needs it stays where it is.
+    /// Frees the step's place in its lane. The steps that need it never start.
     fn failed(&mut self, id: usize) {
         self.free_lane(id);
         self.give_up(id);
@@ -335,7 +338,7 @@ impl<'a> Schedule<'a> {
         *self.busy.entry(self.steps[id].lane).or_default() -= 1;
     }
 
-    /// What needs the step will not start, which is an end as well for whatever waits for that.
+    /// Blocks the steps that need this one. For steps that only wait for its end, it has ended.
     fn give_up(&mut self, id: usize) {
         self.blocked[id] = true;
         self.ended(id);
@@ -385,7 +388,6 @@ mod tests {
         keep_going: false,
     };
 
-    /// Nobody asks how long it took.
     fn clock() -> Duration {
         Duration::ZERO
     }
@@ -469,7 +471,7 @@ mod tests {
             step("runs beside it", Lane::Net, 1, &[]),
             step("never", Lane::Cpu, 1, &[1]),
         ];
-        // The step beside it ends only when the failure is known, so that no order of events is left to chance.
+        // The other step ends only when the failure is known, so that the order of events is fixed.
         let (known, failure_known) = mpsc::channel();
         let failure_known = Mutex::new(failure_known);
         let finished = Mutex::new(Vec::new());
@@ -568,7 +570,7 @@ mod tests {
         );
         assert_eq!(tries.load(Ordering::SeqCst), 4);
 
-        // Whoever is told to stop does not try for ever.
+        // A run that is told to stop does not try again for ever.
         let tries = AtomicUsize::new(0);
         let never = |_: &Step| -> Result<Option<()>, Failure> {
             tries.fetch_add(1, Ordering::SeqCst);

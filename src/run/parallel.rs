@@ -1,10 +1,10 @@
-//! Several pieces of work of one kind at a time.
+//! Several pieces of work of one kind at the same time.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// What `work` makes of each item, in the order of the items; at most `most` are worked on at a time.
+/// The results of `work` in the order of the items, with at most `most` items at a time.
 pub fn each<T: Sync, R: Send>(items: &[T], most: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let worker = || {

@@ -1,14 +1,14 @@
-//! What the steps of a plan took.
+//! How long the steps of a plan took.
 
 use std::time::Duration;
 
 use crate::plan::Step;
 use crate::timing::{Ran, Span};
 
-/// Where the result of a step comes from.
+/// Where the result of a step came from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ResultOrigin {
-    /// It had to be done; nothing of it can be kept.
+    /// The step always has to be done: no cache can hold its result.
     #[default]
     Done,
     /// It was built.
@@ -20,7 +20,7 @@ pub enum ResultOrigin {
 }
 
 impl ResultOrigin {
-    /// The word for it in tables; a dash for what no cache knows of.
+    /// Its word in tables; a dash if no cache can hold the result.
     pub fn word(self) -> &'static str {
         match self {
             Self::Done => "-",
@@ -31,20 +31,20 @@ impl ResultOrigin {
     }
 }
 
-/// What a step took.
+/// How long a step took.
 #[derive(Debug, Clone)]
 pub struct Timing<'a> {
     /// The step.
     pub step: &'a Step,
     /// Its position in the plan.
     pub id: usize,
-    /// When.
+    /// Its beginning and its end.
     pub span: Span,
-    /// Processor time: of its own thread, and of its commands.
+    /// Processor time of its own thread and of its commands.
     pub cpu: Duration,
-    /// Where its result comes from; `None` where it failed.
+    /// Where its result came from; `None` if it failed.
     pub origin: Option<ResultOrigin>,
-    /// The line on what came of it.
+    /// One line about its result.
     pub note: String,
     /// The commands it ran, in the order in which they ended.
     pub commands: Vec<Ran>,

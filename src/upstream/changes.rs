@@ -1,10 +1,10 @@
-//! What changed between two archives of the same extension, as far as it may concern a manifest. Pure.
+//! Differences between two archives of one extension that may concern its manifest. Pure.
 
 use std::collections::BTreeSet;
 
 use super::survey::{Control, Makefile, Survey};
 
-/// Variables of makefiles that a manifest has to do with.
+/// Makefile variables that a manifest depends on.
 const VARIABLES: [&str; 10] = [
     "EXTENSION",
     "LIBS",
@@ -18,7 +18,7 @@ const VARIABLES: [&str; 10] = [
     "SHLIB_LINK",
 ];
 
-/// A line for each change; none where nothing that matters here is different.
+/// One line for each relevant difference.
 pub fn changes(old: &Survey, new: &Survey) -> Vec<String> {
     let mut lines = Vec::new();
     controls(&old.controls, &new.controls, &mut lines);
@@ -60,7 +60,7 @@ fn controls(old: &[Control], new: &[Control], lines: &mut Vec<String>) {
             continue;
         };
         let mut keys: BTreeSet<&String> = previous.values.keys().chain(control.values.keys()).collect();
-        // That one stands in the manifest, and is written there.
+        // `default_version` is written in the manifest itself.
         keys.retain(|key| *key != "default_version");
         for key in keys {
             let value = |control: &Control| control.values.get(key).cloned().unwrap_or_default();

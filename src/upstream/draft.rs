@@ -1,7 +1,7 @@
-//! The first manifest of an extension, written from what its archive says. Pure.
+//! Drafts the first manifest of an extension from the files of its archive. Pure.
 //!
-//! What is known stands there with where it was read. What is not is marked `TODO`, which `plan` reports as a problem
-//! until it has been replaced: nothing is guessed.
+//! Each known value has a comment with its origin. An unknown value is marked `TODO`, which `plan` reports as a
+//! problem. Nothing is guessed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,31 +10,32 @@ use super::survey::{Control, Makefile, Survey};
 use crate::digest::Sha256;
 use crate::resolve::MAJORS;
 
-/// What is known besides the archive's own words.
+/// What is known beyond the archive's files.
 #[derive(Debug)]
 pub struct Known<'a> {
     /// The manifest's name.
     pub name: &'a str,
-    /// The address as it was given; none for a file at hand.
+    /// The address of the archive; `None` for a local file.
     pub url: Option<&'a str>,
     /// The archive's file name.
     pub file_name: &'a str,
-    /// Its digest.
+    /// The archive's SHA-256.
     pub sha256: Sha256,
-    /// By the name in SQL: the manifests at hand that bring an extension.
+    /// The manifests that provide an extension, by its name in SQL.
     pub providers: &'a BTreeMap<String, String>,
 }
 
-/// A manifest's text, and what its author has to decide.
+/// A drafted manifest.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Draft {
-    /// The manifest.
+    /// The manifest's text.
     pub text: String,
-    /// One line each.
+    /// What its author has to decide, one line each.
     pub decisions: Vec<String>,
 }
 
-/// Debian's development packages of libraries that extensions link with. What is not here is asked for.
+/// Debian's development packages of libraries that extensions link with. The draft marks a library that is missing
+/// here.
 const LIBRARIES: [(&str, &str); 17] = [
     ("crypto", "libssl-dev"),
     ("curl", "libcurl4-openssl-dev"),
@@ -55,12 +56,12 @@ const LIBRARIES: [(&str, &str); 17] = [
     ("zstd", "libzstd-dev"),
 ];
 
-/// Libraries of libc, of the compiler, and of PostgreSQL itself.
+/// Libraries of libc, the compiler, and PostgreSQL itself, which need no package.
 const AT_HAND: [&str; 11] = [
     "c", "dl", "ecpg", "gcc", "m", "pgcommon", "pgport", "pgtypes", "pq", "pthread", "rt",
 ];
 
-/// Licences as PGXN's META.json names them, where that name means one licence. `gpl_3` leaves open whether later
+/// Licences as PGXN's META.json names them, if the name means one licence only. `gpl_3` does not say whether later
 /// versions are meant.
 const PGXN_LICENSES: [(&str, &str); 5] = [
     ("apache_2_0", "Apache-2.0"),
@@ -70,7 +71,7 @@ const PGXN_LICENSES: [(&str, &str); 5] = [
     ("postgresql", "PostgreSQL"),
 ];
 
-/// Writes the manifest of an extension whose archive says `survey`.
+/// Drafts the manifest of the extension that `survey` describes.
 pub fn draft(known: &Known<'_>, survey: &Survey) -> Draft {
     let mut draft = Writer {
         known,
@@ -103,7 +104,7 @@ impl Writer<'_> {
         self.page.push('\n');
     }
 
-    /// `key: value  # from where`, or a mark where the value is not known.
+    /// Writes `key: value  # origin`, or a mark if the value is unknown.
     fn value(&mut self, indent: &str, key: &str, found: Option<(String, &str)>, todo: &str) {
         match found {
             Some((value, "")) => {
@@ -343,7 +344,7 @@ impl Writer<'_> {
             .iter()
             .filter(|(_, value)| value.contains("-march=native"));
         if let Some((name, _)) = native.next() {
-            // Only a variable of this name can be emptied without losing what else is in it.
+            // Only a variable of this name can be emptied without losing other options in it.
             if name == "OPTFLAGS" {
                 lines.push("    make:".to_owned());
                 lines.push("      # Its makefile says -march=native: what is built on one machine would end in SIGILL on another.".to_owned());
@@ -444,14 +445,14 @@ impl Writer<'_> {
                 self.known.name
             ));
         }
-        // Comments, not marks: it installs without them, and only its author can say what it is for.
+        // These are comments, not marks: the extension installs without them, and only its author knows their purpose.
         self.line("\n# SQL that proves what it is for, run at the end of every installation:");
         self.line("# tests:\n#   - description: what it does, as a sentence\n#     setup: CREATE TABLE …;\n#     query: SELECT …;\n#     expected: \"…\"");
         self.decide("`tests`: SQL that proves what it is for");
     }
 }
 
-/// Control files of what is created in SQL, each after those it requires.
+/// Control files of the extensions that SQL creates, each after those it requires.
 fn controls(survey: &Survey) -> Vec<&Control> {
     let mut open: Vec<&Control> = survey.controls.iter().collect();
     let mut ordered: Vec<&Control> = Vec::new();
@@ -463,14 +464,14 @@ fn controls(survey: &Survey) -> Vec<&Control> {
             };
             !control.requires().into_iter().any(waits)
         };
-        // In a circle none is ready; then the first goes first.
+        // In a circle none is ready, so the first goes first.
         let position = open.iter().position(is_ready).unwrap_or(0);
         ordered.push(open.remove(position));
     }
     ordered
 }
 
-/// `TODO: what`, which `plan` reports.
+/// The mark that `plan` reports: `TODO: what`.
 fn marked(what: &str) -> String {
     quoted(&format!("TODO: {what}"))
 }
@@ -488,7 +489,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// `text` as a scalar: plain where YAML takes it for a text as it is.
+/// `text` as a YAML scalar, plain if YAML reads it as the same text.
 fn scalar(text: &str) -> String {
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic());
     let is_harmless = |c: char| c.is_alphanumeric() || " ._-/+()$".contains(c);
@@ -505,14 +506,14 @@ fn scalar(text: &str) -> String {
     }
 }
 
-/// The page of the repository that an address is in.
+/// The page of the repository that an address belongs to.
 fn repository(url: &str) -> Option<String> {
     let marks = ["/-/archive/", "/archive/", "/releases/download/"];
     let (repository, _) = marks.iter().find_map(|mark| url.split_once(mark))?;
     Some(repository.to_owned())
 }
 
-/// The version in an archive's name or address: the last thing in it that is numbers with full stops between.
+/// The version in an archive's name or address: the last group of numbers with full stops between them.
 pub fn version_in(name: &str) -> Option<String> {
     let name = name.split(['?', '#']).next()?;
     let last = name.rsplit('/').next()?;

@@ -1,7 +1,7 @@
-//! Changes of a manifest's text that leave everything else as its author wrote it: comments, order, quotes, line ends.
+//! Edits a manifest's text and keeps comments, order, quotes and line ends.
 //!
-//! A value is replaced where it stands. What comes out is read again and compared with what was there, so that an edit
-//! which would change anything besides is not made at all.
+//! A value is replaced where it stands. The result is parsed again and compared with the original. An edit that would
+//! change anything else is not made.
 
 use std::ops::Range;
 
@@ -12,17 +12,17 @@ use crate::manifest::document::{Document, Node, NodeKind};
 /// A value to replace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    /// Where it is, such as `releases[0].version`.
+    /// Its path, such as `releases[0].version`.
     pub path: String,
-    /// What it is to be.
+    /// The new value.
     pub value: String,
 }
 
 /// `text` with every edit made.
 ///
 /// # Errors
-/// The text is no plain YAML document, a path is not a value in it, or a value cannot be replaced without touching what
-/// is beside it.
+/// The text is not a plain YAML document, a path does not lead to a value, or a replacement would change something
+/// else.
 pub fn apply(text: &str, edits: &[Edit]) -> Result<String> {
     let before = document(text)?;
     let mut changes = Vec::new();
@@ -37,7 +37,7 @@ pub fn apply(text: &str, edits: &[Edit]) -> Result<String> {
     let overlap = changes.windows(2).any(|pair| pair[0].0.end > pair[1].0.start);
     ensure!(!overlap, "two changes are of the same value");
     let mut edited = text.to_owned();
-    // From the end, so that the places of the others stay what they are.
+    // Edits start at the end, so that earlier positions stay valid.
     for (span, new) in changes.iter().rev() {
         edited.replace_range(span.clone(), new);
     }
@@ -78,7 +78,7 @@ fn below(path: &str, key: &str) -> String {
     }
 }
 
-/// Where a word stands, with its quotes and without the comment behind it, which the parser counts in.
+/// The range of a scalar with its quotes. The parser's range includes a comment behind it, which is cut off.
 fn extent(text: &str, node: &Node) -> Option<Range<usize>> {
     let NodeKind::Scalar { text: word, plain } = &node.kind else {
         return None;
@@ -105,13 +105,13 @@ fn extent(text: &str, node: &Node) -> Option<Range<usize>> {
             }
         }
         _ if *plain && !word.is_empty() && rest.starts_with(word.as_str()) => word.len() - 1,
-        // A block, a word over several lines, or nothing.
+        // A block, a scalar over several lines, or no value.
         _ => return None,
     };
     (!rest[..length].contains('\n')).then(|| start..start + length + 1)
 }
 
-/// `value` with the quotes that `old` has.
+/// `value` in the same quotes as `old`.
 fn written_like(old: &str, value: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || "._-/:+~%=?&${}".contains(c);
     let is_plain = value.starts_with(|c: char| c.is_ascii_alphanumeric()) && value.chars().all(is_word);
@@ -122,7 +122,7 @@ fn written_like(old: &str, value: &str) -> String {
     }
 }
 
-/// The two trees differ in the edited values and in nothing else.
+/// Whether two trees differ in the edited values only.
 fn compare(before: &Node, after: &Node, path: &str, edits: &[Edit]) -> Result<()> {
     match (&before.kind, &after.kind) {
         (NodeKind::Scalar { text: old, .. }, NodeKind::Scalar { text: new, .. }) => {
@@ -157,13 +157,13 @@ fn compare(before: &Node, after: &Node, path: &str, edits: &[Edit]) -> Result<()
     Ok(())
 }
 
-/// The lines of `text`, counted from 1, in which `word` stands by itself, not as a part of a longer one.
+/// The lines of `text`, counted from 1, that contain `word` as a whole word.
 pub fn lines_with(text: &str, word: &str) -> Vec<usize> {
     let belongs = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '.');
     let stands_alone = |line: &str, at: usize| {
         let mut after = line[at + word.len()..].chars();
         let next = after.next();
-        // A full stop after a version ends the sentence, unless more of the version follows.
+        // A full stop after a version ends the sentence, unless another digit follows.
         let goes_on = match next {
             Some('.') => belongs(after.next()),
             next => belongs(next),

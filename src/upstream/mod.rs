@@ -1,8 +1,8 @@
-//! What archives and upstream say, and what that means for a manifest's text: for `pgsetup update` and `pgsetup new`.
+//! Archives and upstream servers, and what they mean for a manifest's text: for `pgsetup update` and `pgsetup new`.
 //!
-//! This is where digests come from. Everywhere else nothing is read that has not been verified; here an archive is
-//! downloaded whose digest nobody has written down yet. It goes to a temporary directory, is read there and nowhere
-//! else, is never installed and never kept, and what was computed from it is said to have been.
+//! New digests are computed here. Everywhere else, only verified files are read; here an archive without a known
+//! digest is downloaded. It is read in a temporary directory, never installed and never kept. The manifest says that
+//! the digest was computed from it.
 
 pub mod changes;
 pub mod draft;

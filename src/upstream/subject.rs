@@ -1,4 +1,4 @@
-//! What has a version and archives in the manifests: releases of extensions, and PostgreSQL itself.
+//! Versions and archives in manifests: releases of extensions, and PostgreSQL itself.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,25 +13,25 @@ use crate::target::Architecture;
 /// One version in one manifest.
 #[derive(Debug, Clone)]
 pub struct Subject {
-    /// The manifest's name; `postgresql-18` is the server's of that name.
+    /// The manifest's name; for a server, with its major: `postgresql-18`.
     pub name: String,
     /// The file it is in.
     pub file: PathBuf,
     /// The version.
     pub version: String,
-    /// PostgreSQL majors it is for.
+    /// The PostgreSQL majors that it supports.
     pub majors: Vec<u16>,
-    /// Where its version stands in the file.
+    /// The path of its version in the file.
     pub version_path: String,
-    /// Its archives, each with where it stands.
+    /// Its archives with their paths in the file.
     pub sources: Vec<(String, Source)>,
-    /// The SQL extensions it brings, each with where it stands.
+    /// The SQL extensions it provides, with their paths in the file.
     pub provides: Vec<(String, SqlExtension)>,
-    /// How many numbers its releases have in common.
+    /// How many leading numbers its release line has in common.
     pub line: usize,
 }
 
-/// Everything in `manifests` that has a version and an archive, in the order of files.
+/// Every version in `manifests` that has an archive, in the order of files.
 pub fn subjects(manifests: &Manifests) -> Vec<Subject> {
     let mut subjects = Vec::new();
     for manifest in &manifests.postgresql {
@@ -78,34 +78,34 @@ pub fn subjects(manifests: &Manifests) -> Vec<Subject> {
             });
         }
     }
-    // What comes with PostgreSQL has no archive of its own.
+    // An extension of PostgreSQL itself has no archive of its own.
     subjects.retain(|subject| !subject.sources.is_empty());
     subjects
 }
 
 impl Subject {
-    /// As a user would say it.
+    /// Its name and version: `citus 14.0.1`.
     pub fn title(&self) -> String {
         format!("{} {}", self.name, self.version)
     }
 
-    /// Whom to ask for newer versions.
+    /// The server to ask for newer versions.
     ///
     /// # Errors
-    /// Why nobody can be asked.
+    /// The url does not say where upstream keeps its versions, in words.
     pub fn upstream(&self) -> Result<versions::Upstream, String> {
         let (_, source) = self.sources.first().ok_or("it has no source")?;
         versions::upstream(&source.url, &self.version)
     }
 
-    /// True where its first source says why plain http is good enough.
+    /// Whether its first source gives a reason for plain http.
     pub fn is_insecure(&self) -> bool {
         self.sources
             .first()
             .is_some_and(|(_, source)| source.insecure.is_some())
     }
 
-    /// `text` with its variables replaced, for a version of this subject.
+    /// `text` with the variables of this subject replaced for a version.
     pub fn interpolate(&self, text: &str, version: &str) -> String {
         let major = self.majors.first().map(u16::to_string).unwrap_or_default();
         text.replace("${version}", version)
@@ -113,7 +113,7 @@ impl Subject {
             .replace("${arch}", Architecture::of_this_program().name())
     }
 
-    /// The archive that `source` names with its digest; `None` where no digest can be read.
+    /// The archive of `source`; `None` if its digest cannot be read.
     pub fn request(&self, source: &Source) -> Option<SourceRequest> {
         let url = |text: &String| Address::Url {
             url: self.interpolate(text, &self.version),

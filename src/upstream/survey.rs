@@ -1,5 +1,5 @@
-//! What the files of an extension's archive say about it: control files, makefiles, META.json, licence, options of its
-//! build. Only what stands there; what it means for a manifest is for `draft` and `changes`.
+//! Reads the files of an extension's archive: control files, makefiles, META.json, the licence, build options. This
+//! module reports what they say; `draft` and `changes` decide what that means for a manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,24 +7,24 @@ use serde_json::Value;
 
 use crate::control;
 
-/// What an archive says.
+/// What the files of an archive say.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// Control files, in the order of paths.
     pub controls: Vec<Control>,
-    /// Makefiles of PostgreSQL's kind (PGXS) and those that call others, those nearest to the top first.
+    /// Makefiles that use PGXS and those that call others, nearest to the top first.
     pub makefiles: Vec<Makefile>,
-    /// META.json of PGXN, where it is one.
+    /// PGXN's META.json.
     pub meta: Option<Meta>,
     /// Which of `configure`, `CMakeLists.txt`, `meson.build` and `Cargo.toml` are at the top.
     pub build_files: BTreeSet<String>,
-    /// Options of the build: `--with-…` and `--enable-…` of configure, options of cmake and of meson.
+    /// Build options: `--with-…` and `--enable-…` of configure, options of `cmake` and of `meson`.
     pub options: BTreeSet<String>,
     /// The licence's file.
     pub licence: Option<Licence>,
-    /// Lines of sources that speak of preloading, as `path:line`.
+    /// Lines of sources that mention preloading, as `path:line`.
     pub preloading: Vec<String>,
-    /// True where there is C++.
+    /// Whether there are C++ files.
     pub has_cplusplus: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct Control {
     pub path: String,
     /// The extension's name in SQL.
     pub name: String,
-    /// What it says.
+    /// Its settings.
     pub values: BTreeMap<String, String>,
 }
 
@@ -44,40 +44,40 @@ pub struct Control {
 pub struct Makefile {
     /// Its path in the archive.
     pub path: String,
-    /// Its variables as they are written, with what is appended.
+    /// Its variables as written, including appended values.
     pub variables: BTreeMap<String, String>,
-    /// Lines about the version of PostgreSQL, without white space around them.
+    /// Lines about the version of PostgreSQL, trimmed.
     pub conditions: BTreeSet<String>,
 }
 
-/// What META.json says (PGXN Meta Spec 1.0).
+/// The fields of META.json that a manifest uses (PGXN Meta Spec 1.0).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {
     /// `version`.
     pub version: Option<String>,
     /// `abstract`.
     pub summary: Option<String>,
-    /// `license`, where it is one word.
+    /// `license`, if it is one word.
     pub license: Option<String>,
     /// `resources.homepage`, or the page of the repository.
     pub homepage: Option<String>,
-    /// What `prereqs.runtime.requires` wants PostgreSQL to be.
+    /// The PostgreSQL requirement in `prereqs.runtime.requires`.
     pub postgresql: Option<String>,
 }
 
 /// The file with the licence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Licence {
-    /// Its path.
+    /// Its path in the archive.
     pub path: String,
     /// Its text.
     pub text: String,
 }
 
-/// The longest file that is read.
+/// The longest file that is read, in bytes.
 pub const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Whether the file at `path` tells something.
+/// Whether the survey reads the file at `path`.
 pub fn is_of_interest(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
@@ -124,7 +124,7 @@ fn is_licence(name: &str) -> bool {
         .any(|word| name.starts_with(word))
 }
 
-/// Reads `files`: paths below the top of the archive, with texts.
+/// Surveys `files`: paths below the top of the archive, with their texts.
 pub fn survey(files: &[(String, String)]) -> Survey {
     let mut survey = Survey::default();
     for (path, text) in files {
@@ -164,13 +164,12 @@ pub fn survey(files: &[(String, String)]) -> Survey {
     survey
 }
 
-/// Reads a control file.
 fn control(path: &str, name: &str, text: &str) -> Option<Control> {
     let name = name
         .strip_suffix(".in")
         .unwrap_or(name)
         .strip_suffix(".control")?;
-    // A control file that another one is the second part of (name--1.0.control) speaks of one version only.
+    // A secondary control file (name--1.0.control) describes one version only.
     (!name.contains("--")).then(|| Control {
         path: path.to_owned(),
         name: name.to_owned(),
@@ -179,7 +178,7 @@ fn control(path: &str, name: &str, text: &str) -> Option<Control> {
 }
 
 impl Control {
-    /// `default_version`, where the file itself says it and does not leave it to the build.
+    /// `default_version`, if the file states it and does not leave it to the build.
     pub fn default_version(&self) -> Option<&str> {
         let version = self.values.get("default_version")?;
         let is_word = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
@@ -187,7 +186,7 @@ impl Control {
         is_version.then_some(version)
     }
 
-    /// The extensions that `CREATE EXTENSION` wants to be there.
+    /// The extensions that `CREATE EXTENSION` requires.
     pub fn requires(&self) -> Vec<&str> {
         let list = self.values.get("requires").map_or("", String::as_str);
         list.split(',')
@@ -235,7 +234,7 @@ fn makefile(path: &str, text: &str) -> Option<Makefile> {
             }
         }
     }
-    // One that only calls those of its directories counts with them.
+    // A makefile that only calls those of its directories counts with them.
     (is_pgxs || variables.contains_key("SUBDIRS")).then(|| Makefile {
         path: path.to_owned(),
         variables,
@@ -244,12 +243,12 @@ fn makefile(path: &str, text: &str) -> Option<Makefile> {
 }
 
 impl Makefile {
-    /// Its directory below the top; empty for the top.
+    /// Its directory below the top; empty at the top.
     pub fn directory(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(directory, _)| directory)
     }
 
-    /// Libraries it links with: the names behind `-l`.
+    /// The libraries it links with: the names after `-l`.
     pub fn libraries(&self) -> BTreeSet<&str> {
         let linking = [
             "SHLIB_LINK",
@@ -272,7 +271,7 @@ impl Makefile {
     }
 }
 
-/// The words of a value that are not inside of `$(…)`: what is filtered there, or computed, is none of them.
+/// The words of a value outside of `$(…)`, whose words are filtered or computed.
 fn outside_of_calls(value: &str) -> Vec<&str> {
     let (mut depth, mut start, mut words) = (0_usize, 0, Vec::new());
     for (at, c) in value.char_indices() {
@@ -309,7 +308,7 @@ fn meta(text: &str) -> Option<Meta> {
 }
 
 impl Meta {
-    /// The PostgreSQL major that is the lowest it wants, where it says `>= …` or only a version.
+    /// The lowest PostgreSQL major it supports, if it says `>= …` or a bare version.
     pub fn lowest_major(&self) -> Option<u16> {
         let wanted = self.postgresql.as_ref()?;
         let first = wanted
@@ -328,7 +327,7 @@ fn options(name: &str, text: &str) -> Vec<String> {
         rest[..end.unwrap_or(rest.len())].to_owned()
     };
     match name {
-        // The page that `./configure --help` prints stands in it as it is. Those that every configure has are left out.
+        // The script contains the text of `./configure --help`. Options that every configure has are left out.
         "configure" => lines
             .filter(|line| {
                 line.starts_with("--with-")
@@ -370,8 +369,8 @@ fn options(name: &str, text: &str) -> Vec<String> {
 }
 
 impl Licence {
-    /// The SPDX name, where the words are those of a licence that cannot be mistaken for another. The GPL is none of
-    /// them: whether later versions are meant stands elsewhere.
+    /// The SPDX name, if the text identifies one licence. The GPL does not: other files say whether later versions are
+    /// meant.
     pub fn spdx(&self) -> Option<&'static str> {
         let words = self
             .text

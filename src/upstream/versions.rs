@@ -1,26 +1,26 @@
-//! Where a newer version can be heard of, and what the answer says.
+//! Where upstream lists its versions, and how to read the answer.
 //!
-//! The url of a source is written with `${version}`, so it says by itself where upstream keeps its versions: in the
-//! tags of a git repository, or in a directory that the server lists. Nothing else is known of any host.
-//! Tags are asked for as git asks (gitprotocol-http(5)), which every git server answers, without an account.
+//! A source's url contains `${version}`, so it shows where upstream keeps its versions: in the tags of a git
+//! repository, or in a directory that the server lists. No host is treated specially. Tags are read by git's protocol
+//! (gitprotocol-http(5)), which every git server answers without an account.
 
 use std::cmp::Ordering;
 
 use crate::source::simple;
 
-/// The variable that stands for the version in a url.
+/// The variable for the version in a url.
 const VERSION: &str = "${version}";
 /// Suffixes of archives.
 const SUFFIXES: [&str; 9] = [
     ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tar", ".zip",
 ];
 
-/// Whom to ask for the versions of a source.
+/// The server that knows the versions of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// The address to ask.
     pub url: String,
-    /// What is there, for people: `the tags of https://…`.
+    /// What is read there, for people: `the tags of https://…`.
     pub what: String,
     kind: Kind,
     pattern: Pattern,
@@ -32,7 +32,7 @@ enum Kind {
     Listing,
 }
 
-/// How a version stands in a name.
+/// The parts of a name around its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Pattern {
     before: String,
@@ -40,19 +40,19 @@ struct Pattern {
     spelling: Spelling,
 }
 
-/// How a version is written in a url.
+/// How a url spells a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spelling {
     /// `${version}`.
     Variable,
-    /// As it is.
+    /// The version itself.
     Literal,
-    /// With `_` for `.`, as CVS tags had it: `REL18_1_8_0`.
+    /// With `_` for `.`, as in CVS tags: `REL18_1_8_0`.
     Underscores,
 }
 
 impl Spelling {
-    /// How `url` names `version`, where it does.
+    /// How `url` spells `version`; `None` if it does not.
     pub fn of(url: &str, version: &str) -> Option<Self> {
         if url.contains(VERSION) {
             Some(Self::Variable)
@@ -65,7 +65,7 @@ impl Spelling {
         }
     }
 
-    /// The text for a version.
+    /// The spelling of a version.
     pub fn write(self, version: &str) -> String {
         match self {
             Self::Variable => VERSION.to_owned(),
@@ -75,10 +75,10 @@ impl Spelling {
     }
 }
 
-/// Whom to ask for newer versions of what is at `url`, as the manifest writes it for `version`.
+/// The server to ask for newer versions of the archive at `url`, as the manifest writes it for `version`.
 ///
 /// # Errors
-/// Why nobody can be asked, in words.
+/// The url does not say where upstream keeps its versions, in words.
 pub fn upstream(url: &str, version: &str) -> Result<Upstream, String> {
     let spelling = Spelling::of(url, version).ok_or("its url does not name the version")?;
     let url = url.replace(&spelling.write(version), VERSION);
@@ -124,11 +124,10 @@ pub fn upstream(url: &str, version: &str) -> Result<Upstream, String> {
 }
 
 impl Upstream {
-    /// The versions that `answer` names, each once, in the order of numbers. What is no release (a beta, a candidate)
-    /// is left out.
+    /// The versions in `answer`, sorted and without duplicates. Betas and release candidates are left out.
     ///
     /// # Errors
-    /// The answer is not what was asked for.
+    /// The answer is not in the expected form, or contains no version.
     pub fn versions(&self, answer: &[u8]) -> Result<Vec<String>, String> {
         let names = match self.kind {
             Kind::Tags => tags(answer).ok_or("what it answers are no tags of a git repository")?,
@@ -154,7 +153,7 @@ impl Upstream {
 impl Pattern {
     fn of(segment: &str, spelling: Spelling) -> Option<Self> {
         let (before, after) = segment.split_once(VERSION)?;
-        // A name that repeats the version says the same twice: pgvector-${version}.
+        // A name that repeats the version says nothing more: pgvector-${version}.
         (!after.contains(VERSION)).then(|| Self {
             before: before.to_owned(),
             after: after.to_owned(),
@@ -172,12 +171,12 @@ impl Pattern {
     }
 }
 
-/// The numbers of a released version; `None` for what is no such thing.
+/// The numbers of a released version; `None` if a part is not a number.
 fn numbers(version: &str) -> Option<Vec<u64>> {
     version.split('.').map(|part| part.parse().ok()).collect()
 }
 
-/// Which of two versions is the later one. Numbers are compared as numbers; what is no number, as text.
+/// Orders two versions. Numbers are compared as numbers, everything else as text.
 pub fn compare(a: &str, b: &str) -> Ordering {
     let parts = |version: &str| -> Vec<(u64, String)> {
         let words = version.split(['.', '-', '_', '+']);
@@ -191,7 +190,7 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     parts(a).cmp(&parts(b))
 }
 
-/// The newest of `versions` that is of the same line as `current`: it has the first `line` numbers in common.
+/// The newest of `versions` in the release line of `current`: the first `line` numbers are equal.
 pub fn newest<'v>(versions: &'v [String], current: &str, line: usize) -> Option<&'v String> {
     let same_line = |version: &&String| {
         let head = |version: &str| {
@@ -206,8 +205,8 @@ pub fn newest<'v>(versions: &'v [String], current: &str, line: usize) -> Option<
     versions.iter().filter(same_line).max_by(|a, b| compare(a, b))
 }
 
-/// How many leading numbers tell `current` from the other versions of the same manifest: those are what its line of
-/// releases has in common.
+/// How many leading numbers distinguish `current` from the other versions of its manifest. The releases of its line
+/// have these numbers in common.
 pub fn line_of(current: &str, others: &[&str]) -> usize {
     let parts: Vec<&str> = current.split('.').collect();
     let shared = |other: &&str| {
@@ -225,8 +224,8 @@ pub fn line_of(current: &str, others: &[&str]) -> usize {
         .min(parts.len())
 }
 
-/// The tags in what a git server answers to `info/refs?service=git-upload-pack`: lines with their length in front,
-/// in four hexadecimal digits that count themselves (gitprotocol-common(5)).
+/// The tags in a git server's answer to `info/refs?service=git-upload-pack`. Each line begins with its length in four
+/// hexadecimal digits, which include themselves (gitprotocol-common(5)).
 fn tags(answer: &[u8]) -> Option<Vec<String>> {
     let mut rest = answer;
     let mut lines = Vec::new();
@@ -248,13 +247,13 @@ fn tags(answer: &[u8]) -> Option<Vec<String>> {
         let line = String::from_utf8_lossy(line).into_owned();
         let (_, name) = line.split_once(" refs/tags/")?;
         let name = name.split(['\0', '\n']).next()?;
-        // What an annotated tag points to comes as a line of its own.
+        // The target of an annotated tag has a line of its own.
         (!name.ends_with("^{}")).then(|| name.to_owned())
     };
     Some(lines.iter().filter_map(tag).collect())
 }
 
-/// The last part of every link of a page.
+/// The last path component of every link on a page.
 fn links(page: &str) -> Vec<String> {
     let links = simple::links(page).map(|target| {
         let path = target.split(['?', '#']).next().unwrap_or_default();
@@ -264,7 +263,7 @@ fn links(page: &str) -> Vec<String> {
     links.filter(|link| !link.is_empty()).collect()
 }
 
-/// The versions that are releases: numbers and nothing else.
+/// The versions that consist of numbers only.
 pub fn released(versions: Vec<String>) -> Vec<String> {
     let numbered = versions.into_iter().filter(|version| numbers(version).is_some());
     numbered.collect()
