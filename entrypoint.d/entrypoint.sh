@@ -17,7 +17,7 @@ load_functions() {
   [[ "$container_entrypoint" == /* ]] || container_entrypoint="$PWD/$container_entrypoint"
   container_scripts="${container_entrypoint%/*}/scripts"
   [[ -r "$container_scripts/log.sh" ]] || container_scripts=/opt/container/entrypoint.d/scripts
-  for name in log environment data_directory checks settings settings_checks tls preload initdb initdb_checks init_scripts explain citus \
+  for name in log environment data_directory checks settings settings_checks credentials preload initdb initdb_checks init_scripts explain citus \
     patroni_environment patroni_checks patroni_configuration patroni_hooks upgrade_check upgrade_run supervise; do
     # shellcheck source=/dev/null
     source "$container_scripts/$name.sh"
@@ -119,6 +119,7 @@ run_standalone() {
     data_directory_state
   fi
   if [[ "$REPLY" == complete ]]; then
+    start_password_check POSTGRES_PASSWORD
     printf '\nPostgreSQL Database directory appears to contain a database; Skipping initialization\n\n'
   else
     [[ "$REPLY" == absent ]] || die "$PGDATA changed while this start was checking it. It is left as it is now."
@@ -184,6 +185,8 @@ run_patroni() {
   remember_start "patroni ${target[0]:-}"
   read_tls_in_place "${target[@]:1}"
   pgstart locks remove
+  data_directory_state
+  [[ "$REPLY" != complete ]] || start_password_check PATRONI_SUPERUSER_PASSWORD
   unset POSTGRES_PASSWORD
   keep_byte_code
   if [[ "$file" == environment ]]; then

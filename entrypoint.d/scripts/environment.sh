@@ -95,6 +95,7 @@ read_environment() {
   trim POSTGRES_HOST_AUTH_METHOD
   one_of POSTGRES_ON_FAILED_INIT refuse refuse start-over
   one_of POSTGRES_ON_STALE_LOCK refuse refuse remove
+  one_of POSTGRES_PASSWORD_SYNC off off on
   one_of POSTGRES_AUTO_MEMORY on on off
   one_of POSTGRES_LOG stderr stderr file
   seconds PGCTLTIMEOUT

@@ -105,16 +105,14 @@ create_patroni_roles() {
 # usage: create_patroni_role NAME ATTRIBUTE PASSWORD
 # The server's log does not get to see the password, nor the list of processes. Patroni gives the rights that rewinding takes.
 create_patroni_role() {
-  role_password="$3" docker_process_sql --dbname postgres --set name="$1" --set attribute="$2" --quiet <<'SQL'
-SET log_statement = none;
-SET log_min_duration_statement = -1;
-SET log_min_error_statement = panic;
-SET pg_stat_statements.track_utility = off;
-SET pgaudit.log = none;
+  role_password="$3" docker_process_sql --dbname postgres --set name="$1" --set attribute="$2" --quiet < <(
+    unlogged_sql
+    cat <<'SQL'
 \getenv password role_password
 SELECT format('%s ROLE %I LOGIN %s PASSWORD %L', CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = :'name') THEN 'ALTER' ELSE 'CREATE' END,
   :'name', :'attribute', nullif(:'password', '')) \gexec
 SQL
+  )
 }
 
 # usage: patroni_variable NAME

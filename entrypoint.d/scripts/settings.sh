@@ -7,7 +7,7 @@
 #   3. the image's settings                         /etc/postgresql/image.conf, written when the image was built
 #   4. the user's configuration file                $PGDATA/postgresql.conf, or the one the command line names as config_file
 #   5. the size of /dev/shm                         dynamic_memory_settings
-#      the environment: preload, Citus, TLS, log    preload.sh, citus.sh, tls.sh, logging_settings
+#      the environment: preload, Citus, TLS, log    preload.sh, citus.sh, credentials.sh, logging_settings
 #   6. mounted files                                /etc/postgresql/conf.d/*.conf
 #   7. ALTER SYSTEM                                 postgresql.auto.conf
 #   8. the command line                             `-c name=value`

@@ -11,10 +11,11 @@
 //! | `tls watch DIRECTORY PID [FILE...]` | does so whenever they are replaced, and reloads the server | [`tls`] |
 //! | `health [--wait]` | the health check | [`health`] |
 //! | `preload [LIBRARY...]` | which libraries functions in PGDATA are in, of those that are named | [`preload`] |
+//! | `password ROLE` | whether the secret on standard input is that of a password | [`password`] |
 //!
 //! Under the name `postgres` (a link to it) it is `run postgres`, which is how Patroni starts its servers.
 //!
-//! It reads PGDATA, `POSTGRES_ON_STALE_LOCK` and `POSTGRES_AUTO_MEMORY` from the environment. It ends with 0, with 1 where the answer is no or something failed,
+//! It reads PGDATA, `POSTGRES_ON_STALE_LOCK` and `POSTGRES_AUTO_MEMORY` from the environment, and the password in `candidate_password`. It ends with 0, with 1 where the answer is no or something failed,
 //! and with 2 where it was called wrongly. What the user should read goes to standard error, as the entrypoint's own lines do; answers go to
 //! standard output.
 
@@ -24,6 +25,7 @@ mod lock_file;
 mod locks;
 mod marker;
 mod memory;
+mod password;
 mod preload;
 mod processes;
 mod server;
@@ -118,10 +120,20 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode, String> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        ["password", role] => {
+            let candidate = std::env::var_os("candidate_password").ok_or("candidate_password is not set")?;
+            let secret = std::io::read_to_string(std::io::stdin())
+                .map_err(|error| format!("cannot read the secret: {error}"))?;
+            let matches =
+                password::matches(secret.trim_end_matches('\n'), role, candidate.as_encoded_bytes())?;
+            println!("{}", if matches { "same" } else { "differs" });
+            Ok(ExitCode::SUCCESS)
+        }
         _ => {
             eprintln!(
                 "usage: pgstart run PROGRAM [ARG...] | locks check|remove | memory settings|dynamic FILE|advice |\n       \
-                 tls install|refresh DIRECTORY | tls watch DIRECTORY PID [FILE...] | health [--wait] | preload [LIBRARY...]"
+                 tls install|refresh DIRECTORY | tls watch DIRECTORY PID [FILE...] | health [--wait] | preload [LIBRARY...] |\n       \
+                 password ROLE"
             );
             Ok(ExitCode::from(2))
         }

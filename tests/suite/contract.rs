@@ -37,6 +37,8 @@ mod mistakes;
 pub mod needs;
 #[path = "../contract/neighbours.rs"]
 mod neighbours;
+#[path = "../contract/passwords.rs"]
+mod passwords;
 #[path = "../contract/patroni.rs"]
 mod patroni;
 #[path = "../contract/patroni_configuration.rs"]
