@@ -1,4 +1,4 @@
-//! What actions work with, and what they leave for the receipt.
+//! The input of actions, and the state that they leave for the receipt.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,31 +27,31 @@ use crate::source::Sources;
 use crate::store::Store;
 use crate::timing::Ran;
 
-/// What actions work with, and what they leave for the receipt.
+/// The input of every action, and the state that actions share.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The machine.
     pub host: &'a Host,
     /// The printer.
     pub reporter: &'a Reporter,
-    /// Where sources and artifacts come from; none where nothing is installed.
+    /// Where sources and artifacts come from; `None` if the command installs nothing.
     pub providers: Option<Providers<'a>>,
-    /// The tokens that all builds share.
+    /// The job tokens that all builds share.
     pub tokens: &'a Tokens,
-    /// The directory of this machine for the archive with symbols for debuggers.
+    /// The directory outside the root for the archive of debug symbols.
     pub debug_symbols: &'a Path,
-    /// How things are proved.
+    /// How tests are run.
     pub test_options: TestOptions,
-    /// What has come of the steps so far.
+    /// The results of the steps so far.
     pub state: State<'a>,
 }
 
-/// Where what is installed comes from.
+/// Where sources and artifacts come from.
 #[derive(Debug)]
 pub struct Providers<'a> {
     /// Where sources come from.
     pub sources: &'a Sources,
-    /// Where artifacts are looked up and left.
+    /// The store of artifacts.
     pub store: Store<'a>,
 }
 
@@ -64,21 +64,21 @@ impl<'a> Context<'a> {
     /// Where sources come from.
     ///
     /// # Errors
-    /// Nothing is installed.
+    /// The command installs nothing.
     pub fn sources(&self) -> Result<&'a Sources> {
         Ok(self.providers()?.sources)
     }
 
-    /// Where artifacts are looked up and left.
+    /// The store of artifacts.
     ///
     /// # Errors
-    /// Nothing is installed.
+    /// The command installs nothing.
     pub fn store(&self) -> Result<&Store<'a>> {
         Ok(&self.providers()?.store)
     }
 }
 
-/// What steps have found out and done.
+/// The results of steps.
 #[derive(Debug, Default)]
 pub struct State<'a> {
     pub(super) artifacts: OnceLock<Artifacts<'a>>,
@@ -87,46 +87,49 @@ pub struct State<'a> {
     pub(super) packages_before: OnceLock<PackagesBefore>,
     pub(super) needs_before: OnceLock<Needs>,
     pub(super) purged: OnceLock<Purged>,
-    /// The archive with symbols for debuggers.
+    /// The archive of debug symbols.
     pub(super) debug_symbols: OnceLock<Archive>,
-    /// The receipt of an installation that was here before.
+    /// The receipt of an earlier installation into this root.
     pub(super) earlier: OnceLock<Receipt>,
-    /// What another run needs to know if this one does not come to its end; a test of extensions keeps no such record.
+    /// The record that lets another run recover if this one is killed. A test of extensions keeps none.
     pub(super) unfinished: OnceLock<Unfinished>,
     pub(super) spent: Mutex<BTreeMap<String, Spent>>,
     pub(super) outcomes: Mutex<Vec<Outcome>>,
-    /// Of each server, by its program: the symbols that it brings.
+    /// The symbols that each server defines, by the path of its program.
     pub(super) server_symbols: Mutex<BTreeMap<String, Arc<BTreeSet<String>>>>,
 }
 
-/// What a step has used, whether it failed or not.
+/// The resources that a step used, whether it failed or not.
 #[derive(Debug, Default)]
 pub struct Spent {
-    /// Processor time: of its own thread, and of its commands.
+    /// Processor time of its thread and of its commands.
     pub cpu: Duration,
     /// The commands it ran.
     pub commands: Vec<Ran>,
 }
 
 impl State<'_> {
-    /// Every path that is installed so far.
+    /// Every path installed so far.
     pub fn inventory(&self) -> MutexGuard<'_, Inventory> {
         lock(&self.inventory)
     }
 
-    /// What the step of this name has used.
+    /// Removes and returns the resources that the named step used.
     pub fn take_spent(&self, step: &str) -> Spent {
         lock(&self.spent).remove(step).unwrap_or_default()
     }
 
-    /// What came of the tests so far, in the order in which they ended.
+    /// Removes and returns the outcomes of the tests so far, in the order in which they ended.
     pub fn take_outcomes(&self) -> Vec<Outcome> {
         std::mem::take(&mut lock(&self.outcomes))
     }
 }
 
 impl State<'_> {
-    /// Takes down what the installation comes to.
+    /// Records a change of the root, so that another run can undo it. Does nothing if the command keeps no record.
+    ///
+    /// # Errors
+    /// The record cannot be written.
     pub fn note(&self, host: &Host, note: &Note) -> Result<()> {
         match self.unfinished.get() {
             Some(_) => unfinished::note(host, note),
@@ -134,7 +137,10 @@ impl State<'_> {
         }
     }
 
-    /// Takes down those of `paths`, and of the directories above them, that are not there yet.
+    /// Records those of `paths`, and of their parent directories, that do not exist yet.
+    ///
+    /// # Errors
+    /// A path cannot be read, or the record cannot be written.
     pub fn note_new<'p>(&self, host: &Host, paths: impl IntoIterator<Item = &'p str>) -> Result<()> {
         let mut new = BTreeSet::new();
         for path in paths {
@@ -150,8 +156,11 @@ impl State<'_> {
         self.note(host, &Note::New(new.into_iter().collect()))
     }
 
-    /// Takes down those of `paths` that are not there yet, and the directories above them. What somebody else makes at such
-    /// a path, by a command, is of the installation with all that is in it.
+    /// Records those of `paths` that do not exist yet, and their parent directories. Everything that a command creates
+    /// below such a path belongs to the installation.
+    ///
+    /// # Errors
+    /// A path cannot be read, or the record cannot be written.
     pub fn note_trees(&self, host: &Host, paths: &[String]) -> Result<()> {
         let mut new = Vec::new();
         for path in paths {
@@ -166,7 +175,7 @@ impl State<'_> {
         self.note(host, &Note::NewTrees(new))
     }
 
-    /// Packages that a run which did not come to its end has removed.
+    /// The packages that an unfinished run removed.
     pub fn removed_earlier(&self) -> BTreeMap<String, Package> {
         let unfinished = self.unfinished.get();
         unfinished
@@ -175,36 +184,36 @@ impl State<'_> {
     }
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// Where its result comes from.
+    /// How the result was obtained.
     pub origin: ResultOrigin,
-    /// A line on it; may be empty.
+    /// One line about the result; may be empty.
     pub note: String,
 }
 
 impl Done {
-    /// Something that was built.
+    /// A result that was built.
     pub fn built(note: String) -> Self {
         let origin = ResultOrigin::Built;
         Self { origin, note }
     }
 
-    /// Something that was taken from a cache.
+    /// A result that came from a cache.
     pub fn cached(note: String) -> Self {
         let origin = ResultOrigin::Cached;
         Self { origin, note }
     }
 
-    /// Something that was downloaded.
+    /// A result that was downloaded.
     pub fn fetched(note: String) -> Self {
         let origin = ResultOrigin::Fetched;
         Self { origin, note }
     }
 }
 
-/// Something that no cache knows of.
+/// A result that has nothing to do with caches.
 impl From<String> for Done {
     fn from(note: String) -> Self {
         let origin = ResultOrigin::Done;
@@ -213,26 +222,25 @@ impl From<String> for Done {
 }
 
 impl<'a> State<'a> {
-    /// What need not be built.
+    /// The artifacts of the installation; empty until they were looked up.
     pub fn artifacts(&self) -> &Artifacts<'a> {
-        // Every plan looks them up before any step asks.
         self.artifacts.get_or_init(Artifacts::default)
     }
 }
 
-/// How long one script of SQL may take where nobody says otherwise.
+/// The default time limit of one SQL script.
 pub const MAX_SCRIPT_TIME: Duration = Duration::from_secs(120);
 
-/// How a caller wants things proved.
+/// How tests are run.
 #[derive(Debug, Clone)]
 pub struct TestOptions {
     /// The directory of throw-away clusters.
     pub directory: String,
-    /// The directory of the logs of steps.
+    /// The directory of step logs.
     pub logs: String,
     /// Whether the clusters of failed tests are kept.
     pub keep: bool,
-    /// How long one script of SQL may take.
+    /// The time limit of one SQL script.
     pub limit: Duration,
     /// Whether each outcome is printed as soon as it is known.
     pub is_live: bool,
@@ -251,7 +259,7 @@ impl Default for TestOptions {
 }
 
 impl TestOptions {
-    /// The directory of the cluster that others are copies of.
+    /// The directory of the template cluster, which other clusters are copied from.
     pub fn template(&self) -> String {
         format!("{}/template", self.directory)
     }

@@ -1,4 +1,4 @@
-//! Obtains sources, and remembers where they are for the steps that unpack them.
+//! Fetches sources and records their paths for the steps that unpack them.
 
 use super::context::{Context, Done};
 use crate::failure::{Cause, Failure};
@@ -11,10 +11,13 @@ use crate::run::parallel;
 use crate::source::error::{ErrorKind, FetchError};
 use crate::source::{Obtained, Origin, Progress, SourceRequest};
 
-/// Distributions that a step downloads at a time: small files, mostly from one server.
+/// How many distributions a step downloads at a time. They are small files, mostly from one server.
 const MAX_DOWNLOADS: usize = 6;
 
-/// Obtains an archive.
+/// Fetches an archive.
+///
+/// # Errors
+/// No place has it, or what came has another digest.
 pub fn source(source: &Source, step: &str, context: &Context<'_>) -> Result<Done, Failure> {
     let obtained = obtain(&SourceRequest::from(source), step, context)?;
     let mut archives = lock(&context.state.archives);
@@ -38,8 +41,8 @@ fn obtain(wanted: &SourceRequest, step: &str, context: &Context<'_>) -> Result<O
     context.sources()?.obtain(wanted, &tell).map_err(failure)
 }
 
-/// The failure of a supply, with the exit status that goes with it.
-// Taken whole, as `map_err` gives it.
+/// A fetch error as a failure with its exit status.
+// By value, so that it can be passed to `map_err`.
 #[allow(clippy::needless_pass_by_value)]
 pub fn failure(error: FetchError) -> Failure {
     Failure {
@@ -48,7 +51,7 @@ pub fn failure(error: FetchError) -> Failure {
     }
 }
 
-/// The exit status that goes with a kind of supply error.
+/// The exit status of a kind of fetch error.
 pub fn cause(kind: ErrorKind) -> Cause {
     match kind {
         ErrorKind::Network | ErrorKind::Missing => Cause::Network,
@@ -57,7 +60,10 @@ pub fn cause(kind: ErrorKind) -> Cause {
     }
 }
 
-/// Obtains Python distributions, several at a time, and leaves them under their names in one directory.
+/// Fetches Python distributions, several at a time, into one directory under their own names.
+///
+/// # Errors
+/// A distribution could not be fetched. The error shows one failure, a wrong digest first, and counts the others.
 pub fn distributions(fetch: &DistributionFetch, step: &str, context: &Context<'_>) -> Result<Done, Failure> {
     let directory = context.host.empty_directory(&fetch.directory)?;
     let results = parallel::each(&fetch.distributions, MAX_DOWNLOADS, |distribution| {

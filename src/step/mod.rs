@@ -1,7 +1,7 @@
-//! What steps do: one file for each kind of action.
+//! The actions of steps: one file for each kind.
 //!
-//! An action knows its own data and the [`Context`]; it knows nothing of other steps. To add one: a variant in
-//! `plan::Action`, a place for it in `plan::build`, and a file here.
+//! An action knows its own data and the [`Context`], and nothing of other steps. To add one, add a variant to
+//! `plan::Action`, insert it in `plan::build`, and write a file here.
 
 pub mod build;
 pub mod clean;
@@ -26,7 +26,10 @@ use context::{Context, Done, Spent};
 use install::{files, merge, packages, program, user};
 use recover::unfinished::Note;
 
-/// Performs one step; returns what came of it, or `None` where it cannot be done yet.
+/// Performs one step. Returns `None` if the step has to wait for another process and is to be tried again.
+///
+/// # Errors
+/// The action failed, or the step's log cannot be written.
 pub fn perform(step: &Step, context: &Context<'_>) -> Result<Option<Done>, Failure> {
     let path = context
         .host
@@ -54,7 +57,7 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
                 None => take()?,
             };
             let note = format!("{} packages", before.packages.len());
-            // Performed once: the plan has one such step.
+            // A plan has one such step, so the cell is empty.
             let _ = state.packages_before.set(before);
             note
         }
@@ -118,10 +121,10 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
     Ok(Some(note.into()))
 }
 
-/// What is said of a step that an artifact makes superfluous.
+/// The note of a step that an artifact makes unnecessary.
 const NOT_NEEDED: &str = "not needed: the artifact is at hand";
 
-/// Removes what a component has installed, so that nothing of it is left beside what comes after it.
+/// Removes the files of a component, so that none of them remains beside those of its next version.
 fn uninstall(component: &str, context: &Context<'_>) -> Result<String, Failure> {
     let mut inventory = context.state.inventory();
     let is_its = |file: &&InstalledFile| file.component == component;

@@ -1,4 +1,4 @@
-//! Writes the receipt, and beside it the bills of materials that are made of it.
+//! Writes the receipt and the bills of materials that are derived from it.
 
 pub mod assemble;
 
@@ -25,24 +25,15 @@ use crate::resolve::Resolved;
 use crate::{layout, plan, target, verify};
 use assemble::Facts;
 
-/// Writes `contents.txt` for people, `sbom.spdx.json`, `sbom.cdx.json`, and `receipt.json` with the digests of these, below
-/// [`layout::RECORDS`]. It comes last: what is recorded is the machine as it is now.
+/// Writes `contents.txt`, `sbom.spdx.json`, `sbom.cdx.json` and `receipt.json`, which has the digests of the others, below
+/// [`layout::RECORDS`]. This is the last step: the receipt describes the machine as it is now.
 ///
 /// # Errors
-/// Something has rights beyond its owner's, and neither the base, nor a Debian package, nor the manifest gave them.
+/// A file has rights that neither the base, nor a Debian package, nor the manifest gave it. The machine differs from the
+/// receipt. A document cannot be written.
 pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failure> {
     let (host, state) = (context.host, &context.state);
-    let mut inventory = state.inventory().clone();
-    // What an earlier installation has kept is still there.
-    let has_kept = |earlier: &Receipt| earlier.files.iter().any(|file| file.path == layout::PROGRAM);
-    let kept = state.earlier.get().filter(|earlier| has_kept(earlier));
-    let written = [resolved.configuration.as_str(), layout::DPKG_CONFIGURATION];
-    for path in written.into_iter().chain(kept.map(|_| layout::PROGRAM)) {
-        if let Some(file) = entry::record(host, IMAGE, path)? {
-            inventory.insert(file);
-        }
-    }
-    // Every plan records the base's packages and removes those of the build.
+    let inventory = inventory(resolved, context)?;
     let no_packages = PackagesBefore::default();
     let before = state.packages_before.get().unwrap_or(&no_packages);
     let dpkg = host.dpkg()?;
@@ -90,19 +81,7 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
         Some(earlier) => receipt.after(earlier),
         None => receipt,
     };
-    let licences = licences(&receipt, &inventory, context);
-    let documents = [
-        ("contents.txt", plan::leaves(resolved).join("\n") + "\n"),
-        ("sbom.spdx.json", text(&spdx::spdx(&receipt, &licences))?),
-        ("sbom.cdx.json", text(&cyclonedx::cyclonedx(&receipt))?),
-    ];
-    let mut written = Vec::new();
-    for (name, text) in documents {
-        written.extend(document(context, name, &text)?);
-    }
-    // The last one: it has the digests of the others.
-    receipt.documents = Some(written.iter().map(Into::into).collect());
-    document(context, "receipt.json", &receipt.to_json()?)?;
+    documents(&mut receipt, &inventory, resolved, context)?;
     agrees(host)?;
     Ok(format!(
         "{} of files, {} of packages besides the base's",
@@ -111,7 +90,46 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
     ))
 }
 
-/// Writes a document of the image's own records. Returns what stands there now.
+/// The installed paths, with those of the image itself.
+fn inventory(resolved: &Resolved, context: &Context<'_>) -> Result<Inventory> {
+    let state = &context.state;
+    let mut inventory = state.inventory().clone();
+    // An earlier installation may have left pgsetup in the image.
+    let has_kept = |earlier: &Receipt| earlier.files.iter().any(|file| file.path == layout::PROGRAM);
+    let kept = state.earlier.get().filter(|earlier| has_kept(earlier));
+    let written = [resolved.configuration.as_str(), layout::DPKG_CONFIGURATION];
+    for path in written.into_iter().chain(kept.map(|_| layout::PROGRAM)) {
+        if let Some(file) = entry::record(context.host, IMAGE, path)? {
+            inventory.insert(file);
+        }
+    }
+    Ok(inventory)
+}
+
+/// Writes the bills of materials, and the receipt with their digests.
+fn documents(
+    receipt: &mut Receipt,
+    inventory: &Inventory,
+    resolved: &Resolved,
+    context: &Context<'_>,
+) -> Result<()> {
+    let licences = licences(receipt, inventory, context);
+    let documents = [
+        ("contents.txt", plan::leaves(resolved).join("\n") + "\n"),
+        ("sbom.spdx.json", text(&spdx::spdx(receipt, &licences))?),
+        ("sbom.cdx.json", text(&cyclonedx::cyclonedx(receipt))?),
+    ];
+    let mut written = Vec::new();
+    for (name, text) in documents {
+        written.extend(document(context, name, &text)?);
+    }
+    // The receipt comes last because it has the digests of the others.
+    receipt.documents = Some(written.iter().map(Into::into).collect());
+    document(context, "receipt.json", &receipt.to_json()?)?;
+    Ok(())
+}
+
+/// Writes one document and returns its entry for the receipt.
 fn document(context: &Context<'_>, name: &str, text: &str) -> Result<Option<InstalledFile>> {
     let path = format!("{}/{name}", layout::RECORDS);
     context.state.note_new(context.host, [path.as_str()])?;
@@ -119,7 +137,7 @@ fn document(context: &Context<'_>, name: &str, text: &str) -> Result<Option<Inst
     entry::record(context.host, IMAGE, &path)
 }
 
-/// The licence texts of what was compiled, by its id. Says of what has brought none that it is so.
+/// The licence texts of compiled components, by component id. Reports each component that has none.
 fn licences(receipt: &Receipt, inventory: &Inventory, context: &Context<'_>) -> BTreeMap<String, String> {
     let is_compiled =
         |one: &&Component| matches!(one.kind, ComponentKind::Postgresql | ComponentKind::Extension);
@@ -143,8 +161,8 @@ fn seconds(time: SystemTime) -> u64 {
         .as_secs()
 }
 
-/// Fails where the machine is not what its receipt says: a directory has lost its owner, an account has a password, a
-/// file is there that nobody brought.
+/// Fails if the machine differs from its receipt: a directory has another owner, an account has a password, a file
+/// belongs to no component.
 fn agrees(host: &Host) -> Result<(), Failure> {
     let differences = verify::verify(host)?.differences;
     if differences.is_empty() {
@@ -161,8 +179,8 @@ fn agrees(host: &Host) -> Result<(), Failure> {
     Err(Failure::new(Cause::Test, message))
 }
 
-/// Fails where a set-id file, or something that everybody may write, came from nowhere. A package of the distribution
-/// may bring a directory that is open to all, but no program with more rights than the base's have.
+/// Fails if a set-id file, a file with capabilities or a world-writable path has no known origin. A package of the
+/// distribution may bring a world-writable directory, but not a program with more rights than those of the base.
 fn unaccounted(
     host: &Host,
     privileged: &[Privileged],

@@ -525,7 +525,7 @@ fn an_invalid_date_of_the_image_is_rejected_at_the_start() {
     for date in ["yesterday", "-1", "18446744073709551615"] {
         let machine = test.env("SOURCE_DATE_EPOCH", date).status(2).run();
         let said =
-            format!("pgsetup: SOURCE_DATE_EPOCH is `{date}`, which is no number of seconds since 1970");
+            format!("pgsetup: SOURCE_DATE_EPOCH is `{date}`, which is not a number of seconds since 1970");
         assert!(machine.ran.err.starts_with(&said), "{}", machine.ran.err);
         assert_eq!(machine.trace("apt-get"), "");
         test = machine.again();

@@ -1,9 +1,9 @@
-//! Finds out what need not be built: completes the key of every recipe with the versions of the packages that its
-//! build would see on this machine, and looks each key up.
+//! Looks up which components are built already. It completes the key of every recipe with the versions of the packages
+//! that its build would see on this machine, and looks each key up.
 //!
-//! Nothing is installed for that. apt is asked what it would install, dpkg's database and apt's lists say what
-//! depends on what, and the closure of each recipe's packages is computed from these. So a new version of one
-//! development package changes the keys of those components that see it, and of no others.
+//! Nothing is installed for that. apt simulates the installation, and dpkg's database and apt's lists have the
+//! dependencies. From these the closure of each recipe's packages is computed. So a new version of a development package
+//! changes only the keys of components that see it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,7 +23,8 @@ use crate::step::context::Context;
 use crate::step::install::merge;
 use crate::store::{self, ArtifactRequest};
 
-/// Forgets the artifact of a component that was refused, where it is one: whoever it came from, it is built the next time.
+/// Removes the artifact of a component that cannot be installed, so that the next run builds it. Returns `error` with a
+/// line about that.
 pub fn reject(component: &str, context: &Context<'_>, error: anyhow::Error) -> anyhow::Error {
     let known = context.state.artifacts().of(component);
     match known.filter(|known| known.at_hand().is_some()) {
@@ -32,8 +33,8 @@ pub fn reject(component: &str, context: &Context<'_>, error: anyhow::Error) -> a
     }
 }
 
-/// The same of every artifact from the cache of another machine that a failure names, or names a file of: what was built
-/// elsewhere may be the reason, and what is built here tells.
+/// Removes every artifact from a remote cache that a failure names, or a file of which it names. Such an artifact may be
+/// the cause, and building it here settles that.
 pub fn reject_named(context: &Context<'_>, failure: Failure) -> Failure {
     if failure.cause == Cause::Interrupted {
         return failure;
@@ -50,7 +51,7 @@ pub fn reject_named(context: &Context<'_>, failure: Failure) -> Failure {
         .iter()
         .filter(|(_, known)| known.at_hand().is_some_and(|artifact| artifact.entry.fetched))
         .filter(|(slug, known)| is_named(slug, known));
-    // What was compiled against it is no better.
+    // Artifacts that were compiled against a suspect are suspects, too.
     let suspects: BTreeMap<Key, &Known<'_>> = named
         .flat_map(|(_, known)| with_dependents(known, artifacts))
         .map(|known| (known.key, known))
@@ -64,14 +65,14 @@ pub fn reject_named(context: &Context<'_>, failure: Failure) -> Failure {
     Failure::new(failure.cause, format_args!("{message}{notes}"))
 }
 
-/// An artifact, and what was compiled against it.
+/// An artifact, and those that were compiled against it.
 fn with_dependents<'k, 'a>(known: &'k Known<'a>, artifacts: &'k Artifacts<'a>) -> Vec<&'k Known<'a>> {
     let all = artifacts.known.values();
-    let leans_on_it = |other: &&Known<'_>| other.inputs.postgresql == Some(known.key);
-    std::iter::once(known).chain(all.filter(leans_on_it)).collect()
+    let is_dependent = |other: &&Known<'_>| other.inputs.postgresql == Some(known.key);
+    std::iter::once(known).chain(all.filter(is_dependent)).collect()
 }
 
-/// Takes an artifact out of the cache; returns what is to be said of that, as a line of its own.
+/// Removes an artifact from the cache. Returns a line about that for the message, with the line end before it.
 fn evict(known: &Known<'_>, context: &Context<'_>, why: &str) -> String {
     let component = &known.inputs.component;
     let rejected = context.store().and_then(|store| store.reject(known.key, why));
@@ -81,20 +82,20 @@ fn evict(known: &Known<'_>, context: &Context<'_>, why: &str) -> String {
     }
 }
 
-/// What is said of an artifact that was taken out.
+/// The line about an artifact that was removed.
 fn eviction(known: &Known<'_>) -> String {
     let component = &known.inputs.component;
     format!("the artifact of {component} is not kept any more; run again to build it")
 }
 
-/// Whether a text has `name` in it, and not only as a part of a longer one.
+/// Whether a text contains `name` as a whole word.
 fn names(text: &str, name: &str) -> bool {
-    let goes_on = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
     text.match_indices(name)
-        .any(|(at, _)| !text[..at].ends_with(goes_on) && !text[at + name.len()..].starts_with(goes_on))
+        .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part))
 }
 
-/// Judges a packed tree by unpacking it where its component would be staged.
+/// Validates a packed tree: unpacks it to the stage of its component and looks for what `merge` would reject.
 fn validate(packed: &Path, component: &str, context: &Context<'_>) -> Result<()> {
     let (host, stage) = (context.host, layout::stage(component));
     host.remove(&stage)?;
@@ -109,6 +110,9 @@ fn validate(packed: &Path, component: &str, context: &Context<'_>) -> Result<()>
 }
 
 /// Looks up the artifact of every recipe. `simulation` is the command that asks apt what it would install.
+///
+/// # Errors
+/// apt does not know a package, or cannot be run; or the cache has a fault that is not about one artifact.
 pub fn look_up(
     recipes: &[Recipe],
     simulation: &Command,
@@ -147,19 +151,19 @@ pub fn look_up(
         context.reporter.line(&format!("       {note}"));
     }
     let note = format!("{} of {} at hand", at_hand.count(), recipes.len());
-    // Performed once: the plan has one such step.
+    // A plan has one such step, so the cell is empty.
     let _ = context.state.artifacts.set(artifacts);
     Ok(note)
 }
 
-/// The packages of the machine as they would be with all build packages installed.
+/// The packages of the machine as they would be with every build package installed.
 pub struct Future {
     dpkg: Dpkg,
     upgraded: BTreeSet<String>,
 }
 
 impl Future {
-    /// Asks apt and dpkg. Nothing is changed.
+    /// Asks apt and dpkg. It changes nothing.
     ///
     /// # Errors
     /// apt does not know a package, or cannot be run.
@@ -178,7 +182,7 @@ impl Future {
         Ok(Self { dpkg, upgraded })
     }
 
-    /// Every recipe with its complete inputs. One that others are compiled against comes before them.
+    /// Every recipe with its complete inputs. A recipe has to come before those that are compiled against it.
     pub fn complete<'r>(&self, recipes: &'r [Recipe]) -> Vec<(&'r Recipe, Inputs)> {
         let mut keys: BTreeMap<&str, Key> = BTreeMap::new();
         let mut complete = Vec::new();
@@ -194,8 +198,8 @@ impl Future {
         complete
     }
 
-    /// The packages that a build sees, with their versions: those it asks for and the essential ones, for a recipe
-    /// may run `sed` without saying so, and all that these depend on.
+    /// The packages that a build sees, with their versions: those that it names, the essential ones, and their dependencies.
+    /// Essential packages count because a recipe may run a program such as `sed` without naming its package.
     fn seen(&self, names: &[String]) -> BTreeMap<String, String> {
         let packages = &self.dpkg.packages;
         let essential = packages.values().filter(|package| package.essential);

@@ -1,9 +1,9 @@
-//! What every build is told.
+//! The environment of every build.
 
-/// What builds are told instead of what pgsetup was told, so that nothing of its caller is in an artifact.
+/// The variables that replace those of pgsetup's caller, so that no artifact depends on the caller.
 ///
-/// The date is always the same: 2020-01-01; the archives of Python wheels know no year before 1980. Programs are those of
-/// the distribution: what an administrator has below /usr/local is in no key. A key's recipe version covers all of it.
+/// The date is always 2020-01-01, because the archives of Python wheels cannot hold a year before 1980. PATH has only the
+/// distribution's programs, because no artifact key covers /usr/local. The recipe version in a key covers these values.
 pub const VARIABLES: [(&str, &str); 3] = [
     ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
     ("SOURCE_DATE_EPOCH", "1577836800"),

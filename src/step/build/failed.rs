@@ -1,5 +1,5 @@
-//! What is left of a build that failed: which command it was, where, and with which variables. Written beside its source
-//! tree, so that `pgsetup shell` can open the one with the other.
+//! The record of a failed build: its command, directory and variables. It is written beside the source tree, where
+//! `pgsetup shell` finds it.
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -23,13 +23,19 @@ pub struct FailedBuild {
 }
 
 impl FailedBuild {
-    /// Writes it down.
+    /// Writes the record.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn keep(&self, host: &Host) -> Result<()> {
         let text = serde_json::to_string_pretty(self).context("a failed build as JSON")?;
         host.write(&layout::failed(&self.slug), &text, files::ROOT_FILE)
     }
 
-    /// Every build that has failed in this root and was not built since, in the order of their slugs.
+    /// Every failed build of this root that has not succeeded since, sorted by slug.
+    ///
+    /// # Errors
+    /// A record cannot be read, or another version of pgsetup wrote it.
     pub fn all(host: &Host) -> Result<Vec<Self>> {
         let directory = layout::failed("");
         let directory = directory.trim_end_matches('/');

@@ -1,23 +1,23 @@
-//! What the complaint of a failed build means, where that is certain: which Debian package has the header, the library
-//! or the program that is missing; that memory or disk ran out; that a compiler is the wrong one. Output goes in, hints
-//! come out; nothing here looks at the machine.
+//! Hints about the cause of a failed build: the Debian package with a missing header, library or program, exhausted memory
+//! or disk, or an unsuitable compiler. A hint is given only if the cause is certain. It is derived from the output alone;
+//! nothing here reads the machine.
 //!
-//! Which package has what is known of the packages in `hint/packages.tsv`, which are those that database extensions
-//! build with. Of anything else it is only said what is missing.
+//! `hint/packages.tsv` has the packages that database extensions build with. For anything else, the hint only names what
+//! is missing.
 
-/// Names with the package that has them, with the source of that knowledge in its first lines.
+/// Packages and the names that each provides. The first lines of the file say where the table comes from.
 const PACKAGES: &str = include_str!("hint/packages.tsv");
-/// Headers of PostgreSQL's server that come and go with its majors.
+/// Headers of PostgreSQL's server that not every major version has.
 const SERVER_HEADERS: &str = include_str!("hint/postgresql.tsv");
-/// How many lines of the output are looked at, from its end.
+/// How many of the last lines of the output are read.
 const MAX_LINES: usize = 400;
-/// What is said of more jobs than there are tokens.
+/// The hint about more jobs than there are tokens.
 pub const FORCED: &str = "a makefile says how many jobs run: override that by a variable of `make`, or take `-j` out of it in \
                       a step of `build.steps`";
-/// How many hints are given. What follows from the first fault is no help.
+/// How many hints are given. Faults that follow from the first one do not help.
 const MAX_HINTS: usize = 3;
 
-/// The hints that an output gives, the first fault first.
+/// The hints for an output, the first fault first.
 pub fn hints(output: &str) -> Vec<String> {
     let lines: Vec<&str> = output.lines().collect();
     let mut hints = Vec::new();
@@ -37,8 +37,8 @@ pub fn hints(output: &str) -> Vec<String> {
     hints
 }
 
-/// The line in which a make says that it was told how many jobs to run, below a jobserver: by its command line, or by
-/// `MAKEFLAGS` in a makefile (GNU make 4.2 to 4.4, main.c). One that was told one job takes nothing from others.
+/// The line in which a `make` below a jobserver reports that its number of jobs was forced, by its command line or by
+/// `MAKEFLAGS` in a makefile (GNU make 4.2 to 4.4, main.c). A forced single job does not count, as it takes no token.
 pub fn forced_jobs(output: &str) -> Option<&str> {
     output.lines().find(|line| {
         line.contains(": warning: -j")
@@ -49,13 +49,13 @@ pub fn forced_jobs(output: &str) -> Option<&str> {
     })
 }
 
-/// Memory or disk that ran out.
+/// The hint about exhausted memory or disk.
 fn exhaustion(line: &str) -> Option<String> {
     let has = |words: &[&str]| words.iter().any(|word| line.contains(word));
     if has(&["No space left on device", "Disk quota exceeded"]) {
         return Some("the disk is full".to_owned());
     }
-    // GCC says it of its compiler proper, make of a job, the linker of itself.
+    // From GCC's driver, or from make.
     let killed = line.contains("Killed signal terminated program") || line.ends_with("] Killed");
     let refused = has(&[
         "virtual memory exhausted",
@@ -68,7 +68,7 @@ fn exhaustion(line: &str) -> Option<String> {
     })
 }
 
-/// A compiler or a tool that is there and does not fit.
+/// The hint about an unsuitable compiler or tool.
 fn wrong_compiler(line: &str) -> Option<String> {
     if let Some(needed) = between(
         line,
@@ -79,7 +79,7 @@ fn wrong_compiler(line: &str) -> Option<String> {
             "the sources want CMake {needed}, and the distribution's is older: take a release of the extension that is content with it"
         ));
     }
-    // llvm-lto and clang come from PGXS where PostgreSQL was configured with LLVM.
+    // PGXS calls llvm-lto and clang if PostgreSQL was configured with LLVM.
     let program = missing_program(line)?;
     let is_llvm = program == "clang" || program.starts_with("clang-") || program == "llvm-lto";
     is_llvm.then(|| {
@@ -90,7 +90,7 @@ fn wrong_compiler(line: &str) -> Option<String> {
     })
 }
 
-/// Something that is not there.
+/// The hint about a missing header, library, module or program.
 fn missing(line: &str) -> Option<String> {
     if let Some((_, header)) = line.split_once("fatal error: ") {
         let header = header.strip_suffix(": No such file or directory")?;
@@ -101,7 +101,7 @@ fn missing(line: &str) -> Option<String> {
         let what = format!("the linker wants lib{library}.so");
         return Some(in_package(&what, &format!("-l{library}")));
     }
-    // pkg-config itself, and the macro of it in configure scripts.
+    // From pkg-config itself, or from its macro in configure scripts.
     let module = between(line, "Package ", " was not found in the pkg-config search path")
         .or_else(|| between(line, "No package '", "' found"));
     if let Some(module) = module {
@@ -112,7 +112,7 @@ fn missing(line: &str) -> Option<String> {
         ));
     }
     let program = missing_program(line)?;
-    // Only what is known: a name that a script made up itself is no program of Debian's.
+    // Only known programs: a script may call one of its own that Debian does not have.
     let (package, _) = package_of(&format!("run:{program}"))?;
     Some(format!(
         "{program} comes with Debian's {package}: name it in the manifest's `packages.build`"
@@ -135,7 +135,7 @@ fn missing_header(header: &str) -> String {
     in_package(&format!("`{header}`"), header)
 }
 
-/// A sentence on what is missing, with the package that has it where that is known.
+/// A sentence about what is missing, with its package if that is known.
 fn in_package(what: &str, name: &str) -> String {
     match package_of(name) {
         Some((package, "-")) => {
@@ -149,7 +149,7 @@ fn in_package(what: &str, name: &str) -> String {
     }
 }
 
-/// The package of a header, `-llibrary`, `pc:module` or `run:program`, and the directory that the compiler has to be told.
+/// The package of a header, `-llibrary`, `pc:module` or `run:program`, and the directory to name to the compiler, or `-`.
 fn package_of(name: &str) -> Option<(&'static str, &'static str)> {
     rows(PACKAGES).find_map(|row| {
         let mut columns = row.split('\t');
@@ -187,7 +187,7 @@ fn between<'a>(line: &'a str, before: &str, after: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    /// Outputs as tools of Debian bookworm write them, with how the hint begins; nothing for no hint.
+    /// Outputs of tools of Debian bookworm, each with the beginning of its hint; empty for no hint.
     const CASES: [(&str, &str); 24] = [
         (
             "src/remote.c:3:10: fatal error: curl/curl.h: No such file or directory\n    3 | #include <curl/curl.h>\n      \
@@ -275,7 +275,7 @@ mod tests {
     ];
 
     #[test]
-    fn hints_are_given_for_what_is_certain_only() {
+    fn hints_are_given_only_for_certain_causes() {
         for (output, expected) in CASES {
             let hints = hints(output);
             if expected.is_empty() {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_make_that_was_told_its_jobs_is_known_by_its_own_words() {
+    fn a_make_with_forced_jobs_is_recognized_by_its_warning() {
         let line = "make[1]: warning: -j8 forced in submake: resetting jobserver mode.";
         assert_eq!(
             forced_jobs(&format!("cc -c a.c\n{line}\ncc -c b.c\n")),
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_several_compilers_miss_is_said_once_and_the_first_fault_first() {
+    fn a_header_missed_by_several_compilers_is_reported_once_in_order() {
         let line = |header: &str| format!("a.c:1:1: fatal error: {header}: No such file or directory\n");
         let output = ["zlib.h", "lz4.h", "zlib.h", "zstd.h", "yaml.h"]
             .map(line)

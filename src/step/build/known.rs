@@ -1,4 +1,4 @@
-//! What is known of every artifact of an installation while it goes on.
+//! The state of every artifact during an installation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -8,16 +8,16 @@ use crate::artifact::{Inputs, Key};
 use crate::lock::lock;
 use crate::store::{Artifact, ArtifactRequest, Pending};
 
-/// What is known of every artifact of an installation, by the component's slug.
+/// The artifacts of an installation, by component slug.
 #[derive(Debug, Default)]
 pub struct Artifacts<'a> {
     pub(super) known: BTreeMap<String, Known<'a>>,
-    /// Packages of the base that installing all that the plan names would upgrade. They are upgraded also where nothing is
-    /// built, so that the versions in an image do not depend on what was at hand; what its receipt lists as removed does.
+    /// Packages of the base that installing every package of the plan would upgrade. They are upgraded even if nothing is
+    /// built, so that the versions in an image do not depend on the cache.
     pub upgraded: BTreeSet<String>,
 }
 
-/// What is known of one artifact.
+/// The state of one artifact.
 #[derive(Debug)]
 pub struct Known<'a> {
     /// The complete inputs.
@@ -25,19 +25,19 @@ pub struct Known<'a> {
     /// Their key.
     pub key: Key,
     pub(super) state: Mutex<State<'a>>,
-    /// Whether it was waited for.
+    /// Whether this process has reported that it waits for another one.
     pub(super) waited: AtomicBool,
 }
 
-/// Where an artifact is on its way.
+/// The progress of an artifact.
 #[derive(Debug, Default)]
 pub enum State<'a> {
-    /// Nothing has been done about it.
+    /// It is not in the store, and no build of it has begun.
     #[default]
     Missing,
-    /// This process makes it.
+    /// This process builds it.
     Pending(Box<Pending<'a>>),
-    /// It is there.
+    /// It is in the store.
     AtHand(Artifact),
 }
 
@@ -46,7 +46,7 @@ impl<'a> Known<'a> {
         lock(&self.state)
     }
 
-    /// What is looked for.
+    /// The request for it.
     pub fn request(&self) -> ArtifactRequest<'_> {
         ArtifactRequest {
             key: self.key,
@@ -54,7 +54,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// The artifact, where it is there.
+    /// The artifact, if it is in the store.
     pub fn at_hand(&self) -> Option<Artifact> {
         match &*self.state() {
             State::AtHand(artifact) => Some(artifact.clone()),
@@ -62,22 +62,22 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Notes that another process makes it; true the first time.
+    /// Records that another process builds it. Returns true the first time.
     pub fn is_first_wait(&self) -> bool {
         !self.waited.swap(true, Ordering::SeqCst)
     }
 
-    /// Notes that it is there.
+    /// Records that it is in the store.
     pub fn found(&self, artifact: Artifact) {
         *self.state() = State::AtHand(artifact);
     }
 
-    /// Notes that this process makes it.
+    /// Records that this process builds it.
     pub fn begun(&self, pending: Pending<'a>) {
         *self.state() = State::Pending(Box::new(pending));
     }
 
-    /// The right to publish it, which is handed out once.
+    /// Takes the right to publish it, which is granted once.
     pub fn pending(&self) -> Option<Pending<'a>> {
         let mut state = self.state();
         match std::mem::take(&mut *state) {
@@ -91,17 +91,17 @@ impl<'a> Known<'a> {
 }
 
 impl<'a> Artifacts<'a> {
-    /// What is known of the artifact of a component.
+    /// The artifact of a component.
     pub fn of(&self, slug: &str) -> Option<&Known<'a>> {
         self.known.get(slug)
     }
 
-    /// True where a component need not be built.
+    /// Whether the artifact of a component is in the store, so that it is not built.
     pub fn is_at_hand(&self, slug: &str) -> bool {
         self.of(slug).is_some_and(|known| known.at_hand().is_some())
     }
 
-    /// The packages with the libraries of what need not be built.
+    /// The packages with the libraries that artifacts of the store link.
     pub fn libraries(&self) -> BTreeSet<String> {
         let at_hand = self.known.values().filter_map(Known::at_hand);
         at_hand.flat_map(|artifact| artifact.entry.libraries).collect()

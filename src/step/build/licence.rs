@@ -1,4 +1,5 @@
-//! Keeps the licence texts of what is compiled: most licences ask for it, and the purge of a source tree forgets them.
+//! Keeps the licence texts of compiled components, as most licences require. Without this they would be removed with the
+//! source tree.
 
 use anyhow::Result;
 
@@ -7,9 +8,12 @@ use crate::host::{Host, local};
 use crate::image::kind::is_text;
 use crate::record::inventory::{Content, Inventory};
 
-/// Copies the licence texts in `source`, the unpacked archives of a component, into `stage` as
-/// `/usr/share/doc/COMPONENT/`, each at the path that it has there: what is compiled in from somewhere else has a text of
-/// its own. Both are directories inside the root. Returns what was copied.
+/// Copies the licence texts in `source`, the unpacked archives of a component, to `/usr/share/doc/COMPONENT/` in `stage`.
+/// Each keeps its path, because bundled code has licence texts of its own. Both directories are inside the root. Returns
+/// the copied paths.
+///
+/// # Errors
+/// The source tree cannot be read, or the stage cannot be written.
 pub fn keep(host: &Host, source: &str, stage: &str, component: &str) -> Result<Vec<String>> {
     let mut kept = Vec::new();
     for entry in host.tree(source)? {
@@ -17,7 +21,7 @@ pub fn keep(host: &Host, source: &str, stage: &str, component: &str) -> Result<V
             continue;
         };
         let name = path.rsplit('/').next().unwrap_or(path);
-        // What begins with a dot is for those who develop it.
+        // Hidden directories hold the project's tooling.
         let is_hidden = path.split('/').any(|part| part.starts_with('.'));
         if is_hidden || !is_text(name) {
             continue;
@@ -36,13 +40,12 @@ pub fn keep(host: &Host, source: &str, stage: &str, component: &str) -> Result<V
     Ok(kept)
 }
 
-/// Where the texts of a component are.
+/// The directory of a component's licence texts.
 fn directory(component: &str) -> String {
     format!("/usr/share/doc/{component}")
 }
 
-/// The licence texts of a component that are installed, one after the other with the path of each; empty where it has
-/// brought none.
+/// The installed licence texts of a component, each after its path; empty if it has none.
 pub fn texts(host: &Host, inventory: &Inventory, component: &str) -> String {
     let below = format!("{}/", directory(component));
     let mut texts = String::new();
@@ -59,7 +62,7 @@ pub fn texts(host: &Host, inventory: &Inventory, component: &str) -> String {
     texts
 }
 
-/// A licence of more bytes than this is none.
+/// The largest file in bytes that is read as a licence text.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 #[cfg(test)]

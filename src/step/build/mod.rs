@@ -1,5 +1,5 @@
-//! Unpacks a component's sources, compiles them, and leaves the result in its stage and in the store; or takes from the
-//! store what was built before.
+//! Unpacks a component's sources, compiles them, and puts the result into its stage and into the store. A component that
+//! is in the store already is restored from there.
 
 pub mod artifacts;
 pub mod environment;
@@ -36,8 +36,12 @@ use failed::FailedBuild;
 use known::Known;
 use tokens::Tokens;
 
-/// Builds a component, or takes it from the store. A build holds one token of the jobserver throughout, which is the
-/// job that a `make` runs without asking for one. `None` while another pgsetup makes the same.
+/// Builds a component, or restores it from the store. A build holds one token of the jobserver, which is the job that a
+/// `make` runs without asking for a token. Returns `None` while another pgsetup builds the same artifact.
+///
+/// # Errors
+/// A command failed, or used more jobs than it was given. The result links a library that no build package brings. The
+/// stage or the store cannot be read or written.
 pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Failure> {
     let artifacts = context.state.artifacts();
     let known = artifacts
@@ -48,13 +52,13 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Option<D
     }
     let result = make(build, known, context, log);
     if result.is_err() {
-        // Another pgsetup that waits for it need not wait for the end of this one.
+        // Let another pgsetup that waits for the artifact build it now.
         drop(known.pending());
     }
     result.map(Some)
 }
 
-/// Makes what is staged: of the artifact, where there is one by now, else by compiling.
+/// Fills the stage: from the artifact if there is one by now, otherwise by compiling.
 fn make(build: &Build, known: &Known<'_>, context: &Context<'_>, log: &Log) -> Result<Done, Failure> {
     match (known.at_hand(), build.part) {
         (Some(_), Part::Second) => Ok(Done::cached("restored with the first part".to_owned())),
@@ -62,7 +66,7 @@ fn make(build: &Build, known: &Known<'_>, context: &Context<'_>, log: &Log) -> R
             context.host.remove(layout::stage(&build.component))?;
             let stage = context.host.reach(layout::stage(&build.component))?;
             context.store()?.restore(&artifact, &stage)?;
-            // A server may be restored before its libraries are installed; of it the gate tells the same.
+            // The libraries of a server may be installed later, and the last tests cover them.
             if artifact.entry.fetched && build.part == Part::Whole {
                 has_its_libraries(build, context)
                     .map_err(|error| artifacts::reject(&build.component, context, error))
@@ -82,7 +86,8 @@ fn make(build: &Build, known: &Known<'_>, context: &Context<'_>, log: &Log) -> R
     }
 }
 
-/// Takes the right to make an artifact, unless it is there by now. False while another process has that right.
+/// Takes the right to build an artifact, unless it is in the store by now. Returns false while another process has that
+/// right.
 fn begin<'a>(build: &Build, known: &Known<'a>, context: &Context<'a>) -> Result<bool, Failure> {
     let Some(pending) = context.store()?.begin(known.key)? else {
         if known.is_first_wait() {
@@ -99,12 +104,12 @@ fn begin<'a>(build: &Build, known: &Known<'a>, context: &Context<'a>) -> Result<
     Ok(true)
 }
 
-/// Compiles; returns how many bytes are staged.
+/// Compiles a component. Returns the size of its stage in bytes.
 fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failure> {
     let host = context.host;
     host.remove(layout::failed(&build.component))?;
     let stage = layout::stage(&build.component);
-    // The second part adds to what the first has staged, where that has not been installed already.
+    // The second part adds to the stage of the first, unless that was installed already.
     if build.part != Part::Second || !host.exists(&stage) {
         host.empty_directory(&stage)?;
     }
@@ -113,7 +118,7 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     if build.part == Part::Whole {
         unpack(&source, &build.sources, context)?;
     }
-    // Before anything is compiled: what builds make is no text of upstream's. Distributions have theirs inside.
+    // Before anything is compiled, because a build may create files with such names. Python distributions contain their own.
     if host.exists(&source) {
         licence::keep(host, &source, &stage, &build.name)?;
     }
@@ -141,8 +146,8 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     Ok(stripped.after)
 }
 
-/// Fails where a make of the command said that it was told how many jobs to run: then more jobs run than there are tokens,
-/// and what told it stands in the archive's makefiles, where no check of the manifest sees it.
+/// Fails if a `make` of the command reported that its number of jobs was forced: then more jobs run than there are tokens.
+/// The cause is in the archive's makefiles, where no check of the manifest finds it.
 fn within_its_jobs(build: &Build, command: &Command, log: &Log, from: u64) -> Result<(), Failure> {
     let output = log.all_since(from).cause(Cause::Internal)?;
     let Some(line) = hint::forced_jobs(&output) else {
@@ -158,7 +163,8 @@ fn within_its_jobs(build: &Build, command: &Command, log: &Log, from: u64) -> Re
     Err(Failure::new(Cause::Manifest, message))
 }
 
-/// A command as it is run, and the jobs that are its own until they are dropped, of one that knows no jobserver.
+/// The command to run. One without jobserver support also gets a share of the tokens, which it holds until they are
+/// dropped.
 fn with_share<'c>(
     command: &'c Command,
     tokens: &Tokens,
@@ -174,7 +180,10 @@ fn with_share<'c>(
     Ok((Cow::Owned(run), share))
 }
 
-/// Unpacks archives that were fetched: the first into an empty directory, the others into that tree.
+/// Unpacks fetched archives: the first into an empty directory, the others into that tree.
+///
+/// # Errors
+/// An archive was not fetched, is damaged, or has paths or sizes that are not allowed.
 pub fn unpack(directory: &str, archives: &[Source], context: &Context<'_>) -> Result<(), Failure> {
     let source = context.host.empty_directory(directory)?;
     for archive in archives {
@@ -193,17 +202,18 @@ pub fn unpack(directory: &str, archives: &[Source], context: &Context<'_>) -> Re
     Ok(())
 }
 
-/// Checks that the key has told the truth, and keeps what was staged. Returns what is to be said of it.
+/// Verifies that the key covers everything the build linked, and publishes the stage to the store. Returns a note for the
+/// report; empty if the artifact was kept.
 fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<String, Failure> {
     let host = context.host;
-    // Given back in any case: whoever waits for it makes it where it is not kept here.
+    // Dropped on every path, so that another pgsetup builds an artifact that is not kept here.
     let pending = known.pending();
     let stage = layout::stage(&build.component);
     let dpkg = host.dpkg()?;
     let linked = Linked::of(host, &dpkg, &stage, &is_installed(context))?;
     let seen = &known.inputs.packages;
     linked.is_known_to(seen, &build.name).cause(Cause::Build)?;
-    // A package that is there in another version than was computed would make a lie of the key.
+    // The key would be wrong if a package has another version than was computed.
     let other = seen.iter().find(|(name, version)| {
         dpkg.packages
             .get(*name)
@@ -212,7 +222,7 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
     if let Some((name, version)) = other {
         return Ok(format!(", not kept: it was not built with {name} {version}"));
     }
-    // Whoever takes it from a cache has to find every library.
+    // A build that restores the artifact has to find every library.
     if let Some(missing) = linked.missing.first() {
         return Ok(format!(", not kept: {missing}"));
     }
@@ -226,12 +236,12 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
         .publish(pending, component, libraries, &host.reach(&stage)?)
     {
         Ok(_) => Ok(String::new()),
-        // What cannot be kept is still built.
+        // The build itself succeeded.
         Err(error) => Ok(format!(", not kept: {error:#}")),
     }
 }
 
-/// Fails where a file of what was restored links a library that is nowhere: its entry has not named every package.
+/// Fails if a restored file links a library that does not exist: the cache entry does not name every package.
 fn has_its_libraries(build: &Build, context: &Context<'_>) -> anyhow::Result<()> {
     let (host, stage) = (context.host, layout::stage(&build.component));
     let linked = Linked::of(host, &host.dpkg()?, &stage, &is_installed(context))?;
@@ -244,24 +254,24 @@ fn has_its_libraries(build: &Build, context: &Context<'_>) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Whether a path is a component's.
+/// Whether a path belongs to an installed component.
 fn is_installed(context: &Context<'_>) -> impl Fn(&str) -> bool {
     |path| context.state.inventory().find(path).is_some()
 }
 
-/// What ELF files of a stage are linked to. What a library needs in turn is its package's business.
+/// The direct libraries of a stage's ELF files. The dependencies of those libraries are up to their packages.
 #[derive(Debug, Default)]
 struct Linked {
-    /// The Debian packages with the libraries: by package, one file and its library.
+    /// One file and its library for each Debian package.
     packages: BTreeMap<String, (String, String)>,
-    /// Libraries that neither a package nor a component has, a line each.
+    /// A line for each library that belongs neither to a package nor to a component.
     unowned: Vec<String>,
-    /// Libraries that are neither on the machine nor in the stage, a line each.
+    /// A line for each library that is neither on the machine nor in the stage.
     missing: Vec<String>,
 }
 
 impl Linked {
-    /// Of the files of `stage`; `is_installed` knows the paths of components.
+    /// The libraries of the files in `stage`. `is_installed` knows the paths of components.
     fn of(
         host: &Host,
         dpkg: &Dpkg,
@@ -309,7 +319,7 @@ impl Linked {
         Ok(linked)
     }
 
-    /// Fails where something is linked that is in no key: what no package of `seen` brings, nor a component.
+    /// Fails if a linked library is in no key, because neither a package of `seen` nor a component brings it.
     fn is_known_to(&self, seen: &BTreeMap<String, String>, name: &str) -> anyhow::Result<()> {
         let undeclared: Vec<String> = self
             .packages
@@ -345,7 +355,7 @@ impl Linked {
     }
 }
 
-/// Keeps what `pgsetup shell` needs to open the directory of a failed build, and says so.
+/// Keeps a failed build for `pgsetup shell`. Returns the failure with a line about that.
 fn left_open(
     build: &Build,
     command: &Command,
@@ -356,7 +366,7 @@ fn left_open(
     if failure.cause != Cause::Build {
         return failure;
     }
-    // Its own variables come before those of every build.
+    // The command's own variables take precedence over those of every build.
     let mut command = command.clone();
     for (name, value) in VARIABLES {
         let value = || value.to_owned();
@@ -377,12 +387,12 @@ fn left_open(
                 build.name
             ),
         ),
-        // The build's own failure is what matters.
+        // The failure of the build matters more than that of the record.
         Err(_) => failure,
     }
 }
 
-/// Adds to a failed build what the output of the failed command, from byte `from` of the log on, tells of the reason.
+/// Adds hints to a failed build from the output of its command, which begins at byte `from` of the log.
 fn explained(failure: Failure, log: &Log, from: u64) -> Failure {
     if failure.cause != Cause::Build {
         return failure;
@@ -401,7 +411,7 @@ mod tests {
     use crate::manifest::image::Removal;
 
     #[test]
-    fn a_command_without_a_jobserver_is_told_its_share_and_a_make_nothing() {
+    fn a_command_without_a_jobserver_gets_its_share_and_a_make_gets_none() {
         let tokens = Tokens::new(4).unwrap();
         let _own = tokens.of_build().unwrap();
         let ninja = Command::new("ninja", ["-C", "build"]).told_jobs();
@@ -413,8 +423,8 @@ mod tests {
         assert_eq!((run.to_string().as_str(), share.len()), ("make all", 0));
     }
 
-    /// What no command line of a recipe shows and every build is made with. What is kept in caches was made with the same
-    /// as long as the version is the same, so whoever changes a line here raises that as well.
+    /// The inputs of every build that no command line of a recipe shows. Caches hold artifacts of the same version, so a
+    /// change of a line here needs a higher version.
     const RECIPES: (u32, &str) = (
         2,
         "DEBIAN_FRONTEND=noninteractive\n\
@@ -433,7 +443,7 @@ mod tests {
          packed: 3afc51f743c38e0090a6c58cfab2befd85fe288cbf50cfa528cccf591aa7fa02\n",
     );
 
-    /// The digest of a small tree, packed.
+    /// The digest of a small packed tree.
     fn packed() -> String {
         let top = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(top.path().join("usr/lib")).unwrap();
@@ -449,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_build_is_made_with_is_what_the_recipe_version_stands_for() {
+    fn the_recipe_version_stands_for_the_inputs_of_every_build() {
         let variables = FIXED_VARIABLES.iter().chain(&VARIABLES);
         let variables: String = variables
             .map(|(name, value)| format!("{name}={value}\n"))
@@ -484,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_are_of_the_command_that_failed_and_not_of_one_before_it() {
+    fn hints_come_from_the_failed_command_only() {
         let directory = tempfile::tempdir().unwrap();
         let log = Log::open(&directory.path().join("log")).unwrap();
         log.line("/bin/sh: 1: flex: not found").unwrap();

@@ -1,8 +1,6 @@
-//! Makes a staged tree small before it is merged: symbols for debuggers, and kinds of files that no later build asks
-//! for.
+//! Reduces a staged tree before it is merged: removes debug symbols, and the kinds of files that no later build needs.
 //!
-//! What other builds need (headers, PGXS, static libraries that extensions' programs link) stays until the end,
-//! where `prune` removes it.
+//! Headers, PGXS and static libraries stay, because other builds need them. `prune` removes them at the end.
 
 use std::collections::BTreeSet;
 
@@ -18,30 +16,30 @@ use crate::image::kind;
 use crate::manifest::image::Removal;
 use crate::step::install::files::ROOT_DIRECTORY;
 
-/// As many files as one call of `strip` gets; far from the limits of a command line.
+/// How many files one call of `strip` gets. This is far below the limits of a command line.
 const BATCH: usize = 200;
-/// How programs are stripped. Debian strips the same way (`dh_strip`): what is left is what the dynamic linker reads.
+/// The option for programs. Debian's `dh_strip` uses the same: only what the dynamic linker reads is left.
 pub const OF_PROGRAMS: &str = "--strip-all";
-/// The same of libraries.
+/// The option for libraries.
 pub const OF_LIBRARIES: &str = "--strip-unneeded";
-/// What else `strip` is told.
+/// The options for both.
 pub const OF_BOTH: [&str; 3] = [
     "--preserve-dates",
     "--remove-section=.comment",
     "--remove-section=.note",
 ];
-/// How symbols are put apart.
+/// The options of `objcopy` that extract debug symbols.
 pub const OF_SYMBOLS: [&str; 2] = ["--only-keep-debug", "--compress-debug-sections"];
 
-/// Where debuggers look for symbols in files of their own.
+/// Where debuggers look for separate debug files.
 pub const DEBUG_DIRECTORY: &str = "/usr/lib/debug";
 
-/// What was taken from a stage.
+/// The result of stripping a stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stripped {
-    /// ELF files that went through `strip`.
+    /// How many ELF files were stripped.
     pub elf_files: usize,
-    /// Files and links that were removed.
+    /// How many files and links were removed.
     pub removed: usize,
     /// Bytes before.
     pub before: u64,
@@ -49,8 +47,11 @@ pub struct Stripped {
     pub after: u64,
 }
 
-/// Strips the ELF files of `stage`, a directory inside the root, and removes files of the kinds in `removals` from it.
-/// Where `debug` is given, the symbols are put below that directory first.
+/// Strips the ELF files of `stage`, a directory inside the root, and removes files of the kinds in `removals` from it. If
+/// `debug` is given, the debug symbols are first copied below that directory.
+///
+/// # Errors
+/// The stage cannot be read or changed, or `strip` or `objcopy` fails.
 pub fn strip(
     host: &Host,
     log: &Log,
@@ -106,7 +107,7 @@ pub fn strip(
     Ok(result)
 }
 
-/// Tools run as builds do: those of the caller's PATH are in no key.
+/// Tools run with the PATH of builds, because no artifact key covers the caller's PATH.
 fn settings() -> Settings<'static> {
     Settings {
         variables: &VARIABLES,
@@ -114,8 +115,8 @@ fn settings() -> Settings<'static> {
     }
 }
 
-/// Copies the symbols of an ELF file to where a debugger looks for them by the build's identifier (GDB's manual,
-/// "Debugging Information in Separate Files").
+/// Copies the debug symbols of an ELF file to the path where a debugger looks for its build id (GDB's manual, "Debugging
+/// Information in Separate Files").
 fn separate(host: &Host, log: &Log, file: &str, debug: &str) -> Result<()> {
     let id = host.build_id(file)?;
     let Some((first, rest)) = id.as_deref().and_then(|id| id.split_at_checked(2)) else {
@@ -143,9 +144,9 @@ fn run(host: &Host, log: &Log, option: &str, files: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Removes the directories that are empty now, and those above them that become so, up to `top`.
+/// Removes the directories that are empty now, and their parents that become empty, up to `top`.
 fn remove_emptied(host: &Host, top: &str, directories: BTreeSet<String>) -> Result<()> {
-    // Deepest first: a path sorts before what is below it.
+    // In reverse order, so that children come before their parents.
     for directory in directories.into_iter().rev() {
         let mut directory = directory.as_str();
         while directory.len() > top.len()
@@ -166,7 +167,7 @@ mod tests {
     #[test]
     fn a_stage_loses_symbols_and_what_no_build_asks_for() {
         let root = tempfile::tempdir().unwrap();
-        // The running system with a stage somewhere: `strip` is the machine's own.
+        // The running system is the root, because `strip` is the machine's own.
         let host = Host::new(std::path::Path::new("/"));
         let stage = root.path().join("stage");
         let stage = stage.to_str().unwrap();

@@ -1,7 +1,7 @@
-//! The tokens that all builds share: a jobserver of GNU make's, with what its protocol leaves to whoever owns it.
+//! The job tokens that all builds share: a GNU make jobserver, with the duties of its owner.
 //!
-//! Every build holds one token throughout, and makes take and return the others. A make that is killed returns none:
-//! so the tokens are counted again whenever nothing is built. A command that knows no jobserver gets a share for itself.
+//! Every build holds one token, and `make` takes and returns the others. A killed `make` returns nothing, so the tokens are
+//! counted again whenever no build runs. A command that does not use the jobserver gets a share of the tokens.
 
 use std::io;
 use std::sync::Mutex;
@@ -12,26 +12,26 @@ use jobserver::{Acquired, Client};
 use crate::host;
 use crate::lock::lock;
 
-/// How long a command that knows no jobserver waits for its share.
+/// How long a command without jobserver support waits for its share.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The pause between two looks at what is free.
+/// The pause between two counts of the free tokens.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The tokens.
+/// The job tokens.
 #[derive(Debug)]
 pub struct Tokens {
     client: Client,
     jobs: usize,
-    /// How many builds hold one.
+    /// How many builds hold a token.
     builds: Mutex<usize>,
-    /// The turn to take several.
+    /// Held by the command that takes its share.
     turn: Mutex<()>,
 }
 
-/// The token of a build, until it is dropped.
+/// The token of a build. It is returned on drop.
 #[derive(Debug)]
 pub struct BuildToken<'t> {
-    // Given back before the build is no longer counted.
+    // Fields drop in order: the token is returned before the build is uncounted.
     _token: Acquired,
     _counted: Counted<'t>,
 }
@@ -46,10 +46,10 @@ impl Drop for Counted<'_> {
 }
 
 impl Tokens {
-    /// As many tokens as there may be jobs.
+    /// One token for each of `jobs` jobs.
     ///
     /// # Errors
-    /// The pipe for them cannot be made.
+    /// The pipe of the jobserver cannot be created.
     pub fn new(jobs: usize) -> io::Result<Self> {
         Ok(Self {
             client: Client::new(jobs)?,
@@ -59,18 +59,18 @@ impl Tokens {
         })
     }
 
-    /// What makes are handed.
+    /// The jobserver that `make` processes inherit.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// How many jobs run now, as far as they have a token; all of them where that cannot be found out.
+    /// How many tokens are taken; all of them if the jobserver cannot be read.
     pub fn taken(&self) -> usize {
         let free = self.client.available().unwrap_or_default();
         self.jobs.saturating_sub(free)
     }
 
-    /// Takes the token of a build; waits for it.
+    /// Waits for the token of a build and takes it.
     ///
     /// # Errors
     /// The pipe cannot be read or written.
@@ -89,19 +89,19 @@ impl Tokens {
         })
     }
 
-    /// Puts every token where it belongs while nobody holds one.
+    /// Restores the number of tokens while no build holds one.
     fn count_again(&self) -> io::Result<()> {
         let free = self.client.available()?;
         (free..self.jobs).try_for_each(|_| self.client.release_raw())?;
         (self.jobs..free).try_for_each(|_| self.client.acquire().map(Acquired::drop_without_releasing))
     }
 
-    /// The tokens of a command that knows no jobserver, besides the one of its build: all that are free, and so many that
-    /// it has half of all jobs at least, for which it waits a while. Only one takes its share at a time: what it waits
-    /// for is then with makes, which give it back, and not with another that waits.
+    /// The tokens of a command without jobserver support, besides the token of its build. The command gets every free token,
+    /// and waits up to [`PATIENCE`] until it has half of all jobs. One command takes its share at a time: the missing tokens
+    /// are then held by `make` processes, which return them.
     ///
     /// # Errors
-    /// The pipe cannot be read.
+    /// The pipe of the jobserver cannot be read.
     pub fn share(&self) -> io::Result<Vec<Acquired>> {
         let _turn = lock(&self.turn);
         let least = (self.jobs / 2).saturating_sub(1);
@@ -124,33 +124,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_that_a_killed_make_took_with_it_are_back_with_the_next_build() {
+    fn tokens_of_a_killed_make_are_restored_for_the_next_build() {
         let tokens = Tokens::new(3).unwrap();
         let lose = || tokens.client.acquire().unwrap().drop_without_releasing();
         let first = tokens.of_build().unwrap();
         lose();
         let second = tokens.of_build().unwrap();
-        assert_eq!(tokens.taken(), 3, "one build runs: it may be that make's own");
+        assert_eq!(tokens.taken(), 3, "a build runs, and its make may hold the token");
         drop((first, second));
         assert_eq!(tokens.taken(), 1);
         let third = tokens.of_build().unwrap();
-        assert_eq!(tokens.taken(), 1, "the build's own");
+        assert_eq!(tokens.taken(), 1, "the token of the build");
         drop(third);
-        // One that is returned twice would be one job too many for ever.
+        // A token that is returned twice would allow one job too many from now on.
         tokens.client.release_raw().unwrap();
         let _fourth = tokens.of_build().unwrap();
         assert_eq!(tokens.client.available().unwrap(), 2);
     }
 
     #[test]
-    fn a_share_is_all_that_is_free_and_half_of_the_jobs_is_waited_for() {
+    fn a_share_is_every_free_token_and_waits_for_half_of_the_jobs() {
         let tokens = Tokens::new(6).unwrap();
         let _own = tokens.of_build().unwrap();
         let share = tokens.share().unwrap();
         assert_eq!((share.len(), tokens.taken()), (5, 6));
         drop(share);
-        assert_eq!(tokens.taken(), 1, "and given back");
-        // All are with makes, which return two after a while.
+        assert_eq!(tokens.taken(), 1, "the share was returned");
+        // `make` processes hold every token and return two of them later.
         let mut others: Vec<_> = (0..5).map(|_| tokens.client.acquire().unwrap()).collect();
         std::thread::scope(|scope| {
             scope.spawn(|| {

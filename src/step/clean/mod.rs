@@ -1,4 +1,4 @@
-//! The end of an installation: what was only needed to build goes, and what stays is checked.
+//! The end of an installation: removes what only builds needed, and checks the rest.
 
 pub mod normalise;
 pub mod prune;
@@ -19,7 +19,10 @@ use crate::plan::WantedPackage;
 use crate::report::bytes;
 use crate::resolve::Declared;
 
-/// Removes files of what was compiled.
+/// Removes compiled files that the policy names.
+///
+/// # Errors
+/// A file cannot be removed, or the archive of debug symbols cannot be written.
 pub fn prune(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
     if policy.keep_debug_symbols {
         keep_debug_symbols(context)?;
@@ -28,7 +31,7 @@ pub fn prune(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
     Ok(format!("{} files, {}", pruned.removed, bytes(pruned.bytes)))
 }
 
-/// Packs the symbols for debuggers, which go now, into an archive outside of the image that is named for its digest.
+/// Packs the debug symbols into an archive outside the image, named by its digest, before they are removed.
 fn keep_debug_symbols(context: &Context<'_>) -> Result<(), Failure> {
     let inventory = context.state.inventory();
     let names = inventory
@@ -43,7 +46,10 @@ fn keep_debug_symbols(context: &Context<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Finds out what the installed files need, and removes every package that was installed and is not of it.
+/// Removes every package that was installed and that the installed files do not need.
+///
+/// # Errors
+/// An installed file needs something that does not exist, or apt would remove other packages than those.
 pub fn remove_build_packages(
     keep: &[WantedPackage],
     declared: &Declared,
@@ -59,12 +65,11 @@ pub fn remove_build_packages(
             format!("wanted by {}", package.wanted_by.join(", ")),
         );
     }
-    // Every plan begins with the step that records them.
     let before = context.state.packages_before.get().cloned().unwrap_or_default();
     let state = &context.state;
     let announce = |packages: &BTreeMap<_, _>| state.note(context.host, &Note::Removing(packages.clone()));
     let mut purged = purge::purge(context.host, log, &before, &wanted, &announce).cause(Cause::Build)?;
-    // What a run that was killed has removed already was installed for this image as well.
+    // Packages that a killed run removed were installed for this image as well.
     for (name, package) in state.removed_earlier() {
         if !purged.kept.contains_key(&name) {
             purged.removed.entry(name).or_insert(package);
@@ -81,6 +86,9 @@ pub fn remove_build_packages(
 }
 
 /// Removes what package tools left behind.
+///
+/// # Errors
+/// A file cannot be read or removed.
 pub fn remove_leftovers(policy: &Prune, context: &Context<'_>) -> Result<String, Failure> {
     let before = context.state.packages_before.get().cloned().unwrap_or_default();
     normalise::remove(context.host)?;
@@ -91,7 +99,10 @@ pub fn remove_leftovers(policy: &Prune, context: &Context<'_>) -> Result<String,
     Ok(format!("{} files, {}", pruned.removed, bytes(pruned.bytes)))
 }
 
-/// Follows every shared library again, now that packages are gone.
+/// Follows every shared library again after packages were removed.
+///
+/// # Errors
+/// A program or library lost something that it needs.
 pub fn check_libraries(declared: &Declared, context: &Context<'_>) -> Result<String, Failure> {
     let after = needs::needs(context.host, &context.state.inventory(), declared)?;
     let before = context.state.needs_before.get().unwrap_or(&after);
@@ -99,7 +110,7 @@ pub fn check_libraries(declared: &Declared, context: &Context<'_>) -> Result<Str
     Ok(format!("{} programs and libraries", after.elf_files))
 }
 
-/// What is said of files that the policy names and that Debian packages own: a line for each package.
+/// A line for each Debian package that owns files that the policy names.
 fn stays(owned: &[(String, String)]) -> Vec<String> {
     let mut by_package: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (path, package) in owned {
@@ -123,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_policy_names_and_packages_own_is_said_once_a_package() {
+    fn owned_files_of_the_policy_are_reported_once_per_package() {
         let owned = [("/a/x.pyc", "python3"), ("/log", "dpkg"), ("/a/y.pyc", "python3")];
         let owned = owned.map(|(path, package)| (path.to_owned(), package.to_owned()));
         assert_eq!(

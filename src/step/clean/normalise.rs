@@ -1,8 +1,7 @@
-//! What package tools write by chance: other text in each installation that means the same.
+//! Normalises files of package tools whose text differs between equal installations.
 //!
-//! debconf remembers what was put into the texts of questions (debconf-devel(7)), and ucf puts the names of its temporary
-//! files there, which are drawn by lot and gone. apt writes which packages it has chosen by itself in the order it
-//! learned of them, which is another one where packages were installed in between.
+//! debconf keeps the values that were substituted into questions (debconf-devel(7)). ucf substitutes random names of
+//! temporary files that are gone. apt lists automatically installed packages in the order in which it learned of them.
 
 use anyhow::Result;
 
@@ -13,7 +12,10 @@ const ANSWERS: &str = "/var/cache/debconf/config.dat";
 const CHOSEN: &str = "/var/lib/apt/extended_states";
 const TEMPORARY: [&str; 2] = ["/tmp/", "/var/tmp/"];
 
-/// Makes debconf forget the names of temporary files, and sorts what apt knows of packages.
+/// Removes the names of temporary files from debconf's database, and sorts apt's list of packages.
+///
+/// # Errors
+/// One of the two files cannot be read or written.
 pub fn remove(host: &Host) -> Result<()> {
     rewrite(host, ANSWERS, without_temporary_files)?;
     rewrite(host, CHOSEN, sorted)
@@ -29,7 +31,7 @@ fn rewrite(host: &Host, path: &str, change: fn(&str) -> String) -> Result<()> {
     Ok(())
 }
 
-/// A question is a paragraph; its variables are indented lines ` NAME = VALUE` below a line `Variables:`.
+/// A question of debconf is a paragraph. Its variables are indented lines ` NAME = VALUE` below a line `Variables:`.
 fn without_temporary_files(text: &str) -> String {
     let names_temporary = |line: &str| {
         line.starts_with(' ')
@@ -47,7 +49,7 @@ fn without_temporary_files(text: &str) -> String {
     left.iter().map(|line| format!("{line}\n")).collect()
 }
 
-/// The paragraphs of a text, which empty lines part, in the order of their first lines.
+/// The paragraphs of a text, sorted. Empty lines separate them.
 fn sorted(text: &str) -> String {
     let mut paragraphs: Vec<&str> = text.split("\n\n").map(str::trim).collect();
     paragraphs.retain(|paragraph| !paragraph.is_empty());
@@ -76,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn debconf_forgets_names_of_temporary_files_and_nothing_else() {
+    fn debconf_loses_only_the_names_of_temporary_files() {
         let before = "Name: ucf/changeprompt\nTemplate: ucf/changeprompt\nValue: /tmp/is/an/answer\nOwners: ucf\n\
                       Variables:\n BASENAME = createcluster.conf\n NEW = /tmp/postgresql-common.0FVQuG\n\n\
                       Name: ucf/title\nTemplate: ucf/title\nOwners: ucf\nVariables:\n NEW = /var/tmp/x\n\n";
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_apt_has_chosen_by_itself_is_sorted_by_package() {
+    fn packages_that_apt_installed_automatically_are_sorted() {
         let package = |name: &str| format!("Package: {name}\nArchitecture: amd64\nAuto-Installed: 1\n\n");
         let before = ["python3.11", "libpq5", "libxml2"].map(package).concat();
         let after = ["libpq5", "libxml2", "python3.11"].map(package).concat();

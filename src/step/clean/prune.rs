@@ -1,7 +1,7 @@
-//! Removes what a running server does not need, as the image manifest says, when everything is built and installed.
+//! Removes what a running server does not need, as the image manifest says, after everything is built and installed.
 //!
-//! Of what was compiled, files go by kind, and the inventory forgets them. What Debian packages own stays: it is
-//! dpkg's. Apart from that only caches, lists and logs go, whose places are known.
+//! Compiled files are removed by kind, also from the inventory. Files of Debian packages stay, because dpkg owns them.
+//! Apart from that, only caches, lists and logs at known paths are removed.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::manifest::image::{Prune, Removal};
 use crate::manifest::pattern::PathPattern;
 use crate::record::inventory::{Content, InstalledFile, Inventory};
 
-/// Logs that package tools write: paths and, with a star at the end, beginnings of paths.
+/// Logs that package tools write, as patterns of paths.
 const LOGS: [&str; 6] = [
     "/var/log/alternatives.log*",
     "/var/log/apt/*",
@@ -26,7 +26,7 @@ const LOGS: [&str; 6] = [
     "/var/cache/debconf/*-old",
     "/var/lib/dpkg/*-old",
 ];
-/// What apt downloads and makes of it.
+/// Files that apt downloads, and its caches of them.
 const PACKAGE_LISTS: [&str; 5] = [
     "/var/lib/apt/lists/*",
     "/var/cache/apt/archives/*.deb",
@@ -34,46 +34,52 @@ const PACKAGE_LISTS: [&str; 5] = [
     "/var/cache/apt/pkgcache.bin",
     "/var/cache/apt/srcpkgcache.bin",
 ];
-/// What programs keep to be faster.
+/// Caches of other programs.
 const CACHES: [&str; 1] = ["/var/cache/ldconfig/aux-cache"];
 
-/// A key pair that the package ssl-cert makes on installation, and the place of links to it. In an image it would be
-/// everybody's private key, and another one in each build.
+/// A key pair that the package ssl-cert generates on installation. In an image, every user of it would share the private
+/// key, and each build would have another one.
 const SNAKEOIL: [&str; 2] = [
     "/etc/ssl/private/ssl-cert-snakeoil.key",
     "/etc/ssl/certs/ssl-cert-snakeoil.pem",
 ];
 const CERTIFICATES: &str = "/etc/ssl/certs";
 
-/// What a pruning did.
+/// The result of pruning.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Files and links that were removed.
+    /// How many files and links were removed.
     pub removed: usize,
-    /// Their bytes.
+    /// Their size in bytes.
     pub bytes: u64,
-    /// Paths of the policy that are files of a Debian package, and stay: path and package.
+    /// Paths of the policy that stay because a Debian package owns them: path and package.
     pub owned: Vec<(String, String)>,
 }
 
-/// Removes the files of `inventory` that `policy` names. To be done before the packages to keep are found, so that
-/// nothing stays for the sake of a file that goes.
+/// Removes the files of `inventory` that `policy` names. This comes before the packages to keep are determined, so that
+/// no package is kept for a removed file.
+///
+/// # Errors
+/// A pattern of the policy is not valid, or a file cannot be removed.
 pub fn files(host: &Host, policy: &Prune, inventory: &mut Inventory) -> Result<Pruned> {
     let patterns = patterns(policy.paths.iter().map(String::as_str))?;
-    let goes = inventory.iter().filter(|file| {
+    let pruned = inventory.iter().filter(|file| {
         let by_kind = kind(&file.path).is_some_and(|kind| policy.remove.contains(&kind));
         let by_path = patterns.iter().any(|pattern| pattern.takes(&file.path));
         let is_build_link = policy.remove.contains(&Removal::Development) && is_linker_name(file);
         file.content != Content::Directory && (by_kind || by_path || is_build_link)
     });
-    let goes: Vec<String> = goes.map(|file| file.path.clone()).collect();
+    let paths: Vec<String> = pruned.map(|file| file.path.clone()).collect();
     let mut pruned = Pruned::default();
-    pruned.take_from(host, inventory, &goes)?;
+    pruned.take_from(host, inventory, &paths)?;
     Ok(pruned)
 }
 
-/// Removes what is left over when the build packages are gone: caches, lists and logs. What `before` found in directories
-/// for temporary files stays, and so does whatever is mounted.
+/// Removes caches, lists and logs after the build packages were removed. Temporary files that `before` found stay, and so
+/// do mounted directories.
+///
+/// # Errors
+/// A pattern of the policy is not valid, or a file cannot be removed.
 pub fn leftovers(host: &Host, policy: &Prune, before: &PackagesBefore) -> Result<Pruned> {
     let mut pruned = Pruned::default();
     pruned.sweep(host, policy, before)?;
@@ -92,7 +98,7 @@ impl Pruned {
         Ok(())
     }
 
-    /// Removes files of ours, and directories of ours that are empty then.
+    /// Removes files of components, and their directories that become empty.
     fn take_from(&mut self, host: &Host, inventory: &mut Inventory, paths: &[String]) -> Result<()> {
         let mut emptied = BTreeSet::new();
         for path in paths {
@@ -115,7 +121,7 @@ impl Pruned {
         Ok(())
     }
 
-    /// Removes what is at and below a path, except for what Debian packages own.
+    /// Removes everything at and below a path, except for files of Debian packages.
     fn take_unowned(&mut self, host: &Host, dpkg: &Dpkg, path: &str) -> Result<()> {
         let Some(found) = host.look(path)? else {
             return Ok(());
@@ -141,7 +147,7 @@ impl Pruned {
         Ok(())
     }
 
-    /// What lies about outside of the inventory.
+    /// Removes what is outside the inventory.
     fn sweep(&mut self, host: &Host, policy: &Prune, before: &PackagesBefore) -> Result<()> {
         let dpkg = host.dpkg()?;
         let has = |removal: Removal| policy.remove.contains(&removal);
@@ -166,7 +172,7 @@ impl Pruned {
         if !before.packages.contains_key("ssl-cert") {
             paths.extend(snakeoil(host)?);
         }
-        // What is mounted is not in the image, and our own work is still going on.
+        // A mounted directory is not in the image, and the installation still uses its work directory.
         let mut untouchable = host.mount_points()?;
         untouchable.retain(|mounted| mounted != "/");
         untouchable.push(layout::WORK.to_owned());
@@ -183,7 +189,7 @@ impl Pruned {
     }
 }
 
-/// The name that only a linker asks for: `libpq.so` beside `libpq.so.5`.
+/// Whether a link has a name that only a linker uses, such as `libpq.so` beside `libpq.so.5`.
 fn is_linker_name(file: &InstalledFile) -> bool {
     let name = file.path.rsplit('/').next().unwrap_or_default();
     let Content::Link { target } = &file.content else {
@@ -198,7 +204,7 @@ fn patterns<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Vec<PathPatt
     patterns.collect::<Result<_, _>>().map_err(anyhow::Error::msg)
 }
 
-/// The paths that a pattern stands for.
+/// The existing paths that match a pattern.
 fn expand(host: &Host, pattern: &PathPattern) -> Result<Vec<String>> {
     let mut paths = vec![String::new()];
     for wanted in pattern.names() {
@@ -223,7 +229,7 @@ fn expand(host: &Host, pattern: &PathPattern) -> Result<Vec<String>> {
     Ok(paths)
 }
 
-/// The key pair that Debian makes for tests, with the links to it.
+/// The paths of the key pair of ssl-cert, and of the links to it.
 fn snakeoil(host: &Host) -> Result<Vec<String>> {
     let mut paths: Vec<String> = SNAKEOIL.iter().map(|path| (*path).to_owned()).collect();
     for name in host.names(CERTIFICATES)? {
@@ -237,7 +243,7 @@ fn snakeoil(host: &Host) -> Result<Vec<String>> {
     Ok(paths)
 }
 
-/// Byte code below the places where Python modules are. What packages own is sorted out by the caller.
+/// The directories of Python byte code, including those of packages.
 fn byte_code(host: &Host) -> Result<Vec<String>> {
     let mut paths = Vec::new();
     for top in ["/usr/lib", "/usr/share", "/opt"] {
@@ -260,7 +266,7 @@ mod tests {
     use crate::step::install::merge;
 
     #[test]
-    fn what_the_policy_names_goes_and_what_dpkg_owns_stays() {
+    fn files_of_the_policy_are_removed_unless_dpkg_owns_them() {
         let root = tempfile::tempdir().unwrap();
         let host = Host::new(root.path());
         let write = |path: &str, text: &str| {

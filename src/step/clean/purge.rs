@@ -1,8 +1,8 @@
-//! Removes every Debian package that was installed for the installation only.
+//! Removes every Debian package that only the installation itself needed.
 //!
-//! What goes is computed here, from dpkg's database: everything that came since [`PackagesBefore`] was taken, less
-//! what must stay and what that depends on. apt is first asked what it would do; only if that is exactly the computed
-//! set is it told to do it. So neither a package of the base nor one that is needed can go by accident.
+//! The set is computed from dpkg's database: every package that was installed since [`PackagesBefore`] was taken, except
+//! for those that have to stay and their dependencies. apt simulates the removal first, and removes the packages only if
+//! the simulation gives exactly this set. So neither a package of the base nor a needed one is removed by accident.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,13 @@ use crate::host::{Host, Log};
 use crate::image::base::{Kept, PackagesBefore, Purged};
 use crate::plan::apt;
 
-/// Why packages stay that were only wanted by builds.
+/// The reason in the receipt for packages that only builds needed and that stay.
 pub const BUILD_PACKAGES_STAY: &str = "build packages stay";
 
-/// What there is to say where nothing is removed: every package that was installed since `before` stays.
+/// The result if build packages stay: every package that was installed since `before` is kept.
+///
+/// # Errors
+/// A package of the base is gone.
 pub fn nothing(dpkg: &Dpkg, before: &PackagesBefore) -> Result<Purged> {
     let all = dpkg
         .packages
@@ -29,8 +32,11 @@ pub fn nothing(dpkg: &Dpkg, before: &PackagesBefore) -> Result<Purged> {
     decide(dpkg, before, &keep)
 }
 
-/// Removes what was installed since `before` and is neither in `keep` (package and reason) nor needed by what stays.
-/// `announce` is told which, before the first goes.
+/// Removes the packages that were installed since `before`, except for those in `keep` (package and reason) and the
+/// dependencies of those that stay. `announce` gets the packages before the first is removed.
+///
+/// # Errors
+/// A package of the base or of `keep` is not installed, apt would do something else, or apt fails.
 pub fn purge(
     host: &Host,
     log: &Log,
@@ -61,7 +67,7 @@ pub fn purge(
     Ok(purged)
 }
 
-/// What stays and what goes.
+/// Decides which packages stay and which are removed.
 fn decide(dpkg: &Dpkg, before: &PackagesBefore, keep: &BTreeMap<String, String>) -> Result<Purged> {
     let gone: Vec<&str> = before
         .packages
@@ -121,7 +127,7 @@ fn decide(dpkg: &Dpkg, before: &PackagesBefore, keep: &BTreeMap<String, String>)
     Ok(purged)
 }
 
-/// Compares what apt would do (the lines `Purg`, `Remv`, `Inst` of a simulation) with what it is wanted to do.
+/// Compares a simulation of apt (its lines `Purg`, `Remv` and `Inst`) with the packages to remove.
 fn compare(wanted: &BTreeSet<String>, simulation: &str) -> Result<()> {
     let mut answered = BTreeSet::new();
     let mut others = Vec::new();
@@ -154,8 +160,8 @@ fn compare(wanted: &BTreeSet<String>, simulation: &str) -> Result<()> {
     )
 }
 
-/// Gives every package the mark that a hand-made image would have: those of the base as they were, what has to stay
-/// for our sake as wanted, what they bring along as automatic. Then `apt-get autoremove` finds nothing of ours.
+/// Gives every package the mark that it would have in a hand-made image. Packages of the base keep theirs, packages of
+/// `keep` are manual, and their dependencies are automatic. Then `apt-get autoremove` removes none of them.
 fn mark(host: &Host, log: &Log, before: &PackagesBefore, keep: &BTreeMap<String, String>) -> Result<()> {
     let dpkg = host.dpkg()?;
     let wanted = wanted_marks(&dpkg, before, keep);
@@ -175,7 +181,7 @@ fn mark(host: &Host, log: &Log, before: &PackagesBefore, keep: &BTreeMap<String,
     Ok(())
 }
 
-/// For each package whether it is to be marked as automatic.
+/// Whether each package is to be marked as automatic.
 fn wanted_marks(
     dpkg: &Dpkg,
     before: &PackagesBefore,
@@ -191,7 +197,7 @@ fn wanted_marks(
             )
         })
         .collect();
-    // What something else that stays depends on stays anyway. One after the other, for two may need each other.
+    // A dependency of another package that stays is automatic. Decided one by one, because two may depend on each other.
     for name in keep.keys() {
         let others = marks
             .iter()
@@ -245,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_of_the_base_nor_needed_goes() {
+    fn packages_outside_the_base_that_nothing_needs_are_removed() {
         let before = PackagesBefore {
             packages: BTreeMap::from([
                 ("base".to_owned(), state("0")),
@@ -277,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_nothing_else_brings_along_is_marked_as_wanted() {
+    fn only_packages_that_no_other_depends_on_are_manual() {
         let before = PackagesBefore {
             packages: BTreeMap::from([("base".to_owned(), state("1"))]),
             ..PackagesBefore::default()
@@ -293,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_that_lost_a_package_is_an_error() {
+    fn a_missing_package_of_the_base_is_an_error() {
         let before = PackagesBefore {
             packages: BTreeMap::from([("mawk".to_owned(), state("1"))]),
             ..PackagesBefore::default()
@@ -306,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn apt_must_do_exactly_what_was_computed() {
+    fn a_simulation_that_differs_from_the_computed_set_is_an_error() {
         let wanted = BTreeSet::from(["gcc".to_owned(), "make".to_owned()]);
         assert!(compare(&wanted, "Purg gcc [4:12]\nPurg make [4.3]\n").is_ok());
         let error = compare(&wanted, "Purg gcc [4:12]\nRemv patroni [1]\nInst clang (1)\n").unwrap_err();

@@ -1,4 +1,4 @@
-//! Makes the times of an image independent of the day it was made on (reproducible-builds.org, `SOURCE_DATE_EPOCH`).
+//! Makes the file times of an image independent of the day of its build (reproducible-builds.org, `SOURCE_DATE_EPOCH`).
 
 use std::time::{Duration, SystemTime};
 
@@ -7,13 +7,15 @@ use anyhow::{Context, Result};
 use crate::host::{self, Host};
 use crate::record::inventory::Inventory;
 
-/// Files without content that dpkg empties whenever it is called by itself, which repairs do and others do not.
+/// Empty files that dpkg truncates when it is called directly, which only a repair does.
 const LOCKS: [&str; 2] = ["/var/lib/dpkg/lock", "/var/lib/dpkg/lock-frontend"];
 
-/// Gives everything that was changed at `since` or later the time that `SOURCE_DATE_EPOCH` names; does nothing where
-/// that is not set. What Debian packages and archives bring has times of its own, which are the same on every day.
-/// What components brought is never younger: an artifact may have been built on any day before `since`.
-/// Returns how many files, links and directories were given it.
+/// Sets the time of `SOURCE_DATE_EPOCH` on every path that was changed at `since` or later; does nothing if the variable
+/// is not set. Files of Debian packages and archives have fixed times of their own. Files of components never get a later
+/// time, although their artifacts may have been built before `since`. Returns the number of changed paths.
+///
+/// # Errors
+/// `SOURCE_DATE_EPOCH` is not a number of seconds, or a time cannot be set.
 pub fn settle(host: &Host, since: SystemTime, inventory: &Inventory) -> Result<usize> {
     let Some(time) = image_time()? else {
         return Ok(0);
@@ -21,7 +23,10 @@ pub fn settle(host: &Host, since: SystemTime, inventory: &Inventory) -> Result<u
     settle_to(host, since, time, inventory)
 }
 
-/// The same for one path, when all else is done.
+/// Sets the time of `SOURCE_DATE_EPOCH` on one path if it was changed at `since` or later.
+///
+/// # Errors
+/// `SOURCE_DATE_EPOCH` is not a number of seconds, or the time cannot be set.
 pub fn settle_one(host: &Host, path: &str, since: SystemTime) -> Result<()> {
     if let Some(time) = image_time()?
         && host.exists(path)
@@ -31,7 +36,10 @@ pub fn settle_one(host: &Host, path: &str, since: SystemTime) -> Result<()> {
     Ok(())
 }
 
-/// The time that `SOURCE_DATE_EPOCH` names; none where that is not set.
+/// The time of `SOURCE_DATE_EPOCH`; `None` if it is not set.
+///
+/// # Errors
+/// It is not a number of seconds since 1970.
 pub fn image_time() -> Result<Option<SystemTime>> {
     let Some(text) = host::variable("SOURCE_DATE_EPOCH") else {
         return Ok(None);
@@ -39,7 +47,9 @@ pub fn image_time() -> Result<Option<SystemTime>> {
     let seconds = text.parse().ok().map(Duration::from_secs);
     let time = seconds.and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(seconds));
     let complaint = || {
-        format!("SOURCE_DATE_EPOCH is `{text}`, which is no number of seconds since 1970, such as 1767225600")
+        format!(
+            "SOURCE_DATE_EPOCH is `{text}`, which is not a number of seconds since 1970, such as 1767225600"
+        )
     };
     time.with_context(complaint).map(Some)
 }
@@ -66,7 +76,7 @@ mod tests {
     use crate::record::inventory::{Content, InstalledFile};
 
     #[test]
-    fn what_is_new_gets_the_time_and_what_is_old_keeps_its_own() {
+    fn only_new_paths_and_those_of_components_get_the_time() {
         let root = tempfile::tempdir().unwrap();
         let host = Host::new(root.path());
         let day = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * days);
@@ -93,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_of_a_dpkg_that_was_called_has_the_time_of_one_that_was_not() {
+    fn locks_of_dpkg_get_the_time_whether_they_are_new_or_old() {
         let root = tempfile::tempdir().unwrap();
         let host = Host::new(root.path());
         let day = |days: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(86_400 * days);

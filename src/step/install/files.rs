@@ -1,4 +1,4 @@
-//! Directories and their owners.
+//! Creates directories with their owners and modes.
 
 use crate::failure::Failure;
 use crate::host::Host;
@@ -6,21 +6,24 @@ use crate::host::entry::Ownership;
 use crate::manifest::image::User;
 use crate::resolve::Directory;
 
-/// A file that everybody may read and root may write.
+/// The rights of a file that everyone may read and only root may write.
 pub const ROOT_FILE: Ownership = Ownership {
     uid: 0,
     gid: 0,
     mode: 0o644,
 };
 
-/// A directory that everybody may enter and root may fill.
+/// The rights of a directory that everyone may read and only root may write.
 pub const ROOT_DIRECTORY: Ownership = Ownership {
     uid: 0,
     gid: 0,
     mode: 0o755,
 };
 
-/// Makes directories, each with its owner and mode.
+/// Creates directories, each with its owner and mode.
+///
+/// # Errors
+/// A directory cannot be created, or its path is not a directory.
 pub fn directories(host: &Host, directories: &[Directory], user: &User) -> Result<String, Failure> {
     for directory in directories {
         let (uid, gid) = if directory.of_user {

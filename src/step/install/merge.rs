@@ -1,8 +1,8 @@
-//! Merges a staged tree (a `DESTDIR`) into the root, after checking all of it.
+//! Merges a staged tree (a `DESTDIR`) into the root after validating all of it.
 //!
-//! Nothing of the root is touched before every finding is known, and all of them are told at once. Each file is
-//! then put in its place in one move, so that whatever kills the process leaves whole files only. Owners and modes do
-//! not depend on the build's umask: everything is root's, and either 0755 or 0644.
+//! The root is not changed before every finding is known, and all findings are reported at once. Each file is then renamed
+//! into its place, so that a killed process leaves only complete files. Owners and modes do not depend on the umask of the
+//! build: root owns everything, with mode 0755 or 0644.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::record::inventory::{Content, InstalledFile, Inventory};
 
 /// Where a component may put files.
 const ALLOWED: [&str; 3] = ["/etc", "/opt", "/usr"];
-/// What is below them and still not a component's.
+/// Paths below [`ALLOWED`] where no component may put files, with the reason.
 const RESERVED: [(&str, &str); 6] = [
     (
         "/usr/local",
@@ -34,18 +34,18 @@ const RESERVED: [(&str, &str); 6] = [
     ("/etc/ld.so.conf", LD_SO_CONF),
     ("/etc/ld.so.conf.d", LD_SO_CONF),
 ];
-/// The dynamic linker reads a cache, which nobody makes anew where a component comes from a cache of ours.
+/// The dynamic linker reads a cache, which is not updated when a component is restored from the store.
 const LD_SO_CONF: &str = "says where every program of the image looks for libraries, and only after ldconfig; a component \
      gives its own files a search path (`-Wl,-rpath,DIRECTORY`), or its libraries are those of a package in \
      `packages.runtime`";
-/// Targets of links that exist only while a machine runs.
+/// Link targets that exist only while a machine runs.
 const RUN_TIME: [&str; 4] = ["/dev/", "/proc/", "/run/", "/var/run/"];
 
-/// Merges `stage`, a directory inside the root that is a `DESTDIR`, as files of `component`. Returns what was
-/// installed, which is also recorded in `installed`. `announce` is told every path before the first is touched.
+/// Merges `stage`, a `DESTDIR` inside the root, as files of `component`. Returns the installed files, which are also
+/// recorded in `installed`. `announce` gets every path before the first is changed.
 ///
 /// # Errors
-/// Every finding about the tree, in one error; nothing was installed then. Or the first failure of the copying.
+/// One error has every finding about the tree, and nothing is installed. Or a file cannot be copied.
 pub fn merge(
     host: &Host,
     stage: &str,
@@ -53,8 +53,13 @@ pub fn merge(
     installed: &mut Inventory,
     announce: &dyn Fn(&[String]) -> Result<()>,
 ) -> Result<Vec<InstalledFile>> {
-    let tree = host.tree(stage)?;
-    let findings = findings(host, stage, component, installed, &tree, Links::LeadSomewhere)?;
+    let stage = Stage {
+        host,
+        directory: stage,
+        component,
+    };
+    let tree = host.tree(stage.directory)?;
+    let findings = stage.findings(installed, &tree, Links::LeadSomewhere)?;
     if !findings.is_empty() {
         let mut message = format!("{component}: what was built cannot be installed");
         for finding in findings {
@@ -71,7 +76,7 @@ pub fn merge(
     announce(&paths)?;
     let mut files = Vec::new();
     for (path, entry) in entries {
-        if let Some(file) = put(host, stage, component, &path, entry, installed)? {
+        if let Some(file) = stage.put(&path, entry, installed)? {
             installed.insert(file.clone());
             files.push(file);
         }
@@ -79,45 +84,22 @@ pub fn merge(
     Ok(files)
 }
 
-/// What [`merge`] would find wrong with `stage`, a line each, as far as that is known before anything is there that the tree
-/// may lean on: what its links lead to may come yet.
+/// The findings of [`merge`] about `stage`, a line each, before the tree's dependencies are installed. So the targets of
+/// its links need not exist yet.
 ///
 /// # Errors
 /// The tree cannot be read.
 pub fn validate(host: &Host, stage: &str, component: &str, installed: &Inventory) -> Result<Vec<String>> {
-    let tree = host.tree(stage)?;
-    findings(
+    let stage = Stage {
         host,
-        stage,
+        directory: stage,
         component,
-        installed,
-        &tree,
-        Links::MayLeadToWhatComes,
-    )
-}
-
-/// Everything that is wrong with a staged tree, a line each.
-fn findings(
-    host: &Host,
-    stage: &str,
-    component: &str,
-    installed: &Inventory,
-    tree: &[Entry],
-    links: Links,
-) -> Result<Vec<String>> {
-    let check = Check {
-        host,
-        stage,
-        component,
-        installed,
-        dpkg: &host.dpkg()?,
-        machine: machine(host)?,
-        links,
     };
-    check.tree(tree)
+    let tree = host.tree(stage.directory)?;
+    stage.findings(installed, &tree, Links::MayLeadToWhatComes)
 }
 
-/// The machine that the root's programs are for; `None` where the root has no shell, as in tests.
+/// The machine of the root's programs; `None` if the root has no shell, as in tests.
 fn machine(host: &Host) -> Result<Option<Machine>> {
     let Some(shell) = host.real_path("/bin/sh")? else {
         return Ok(None);
@@ -125,75 +107,97 @@ fn machine(host: &Host) -> Result<Option<Machine>> {
     Ok(host.elf(&shell)?.map(|elf| elf.machine))
 }
 
-/// True for a link that an interrupted build of an environment has left: into the directory for what is temporary.
+/// Whether a link leads into the work directory, as an interrupted build of a virtual environment leaves it.
 fn is_leftover(target: &Path) -> bool {
     target.starts_with(layout::WORK)
 }
 
-/// True where the file of the stage was installed already, as it is.
-fn is_same(host: &Host, stage: &str, path: &str, mode: u32, installed: &Inventory) -> Result<bool> {
-    let Some(known) = installed.find(path) else {
-        return Ok(false);
-    };
-    let Content::File { sha256, .. } = &known.content else {
-        return Ok(false);
-    };
-    Ok(known.mode == mode && *sha256 == host.sha256(&format!("{stage}{path}"))?)
+/// A staged tree.
+#[derive(Clone, Copy)]
+struct Stage<'a> {
+    host: &'a Host,
+    /// Its directory inside the root.
+    directory: &'a str,
+    component: &'a str,
 }
 
-/// Puts one entry in its place. `None` for a directory that was there before.
-fn put(
-    host: &Host,
-    stage: &str,
-    component: &str,
-    path: &str,
-    entry: &Entry,
-    installed: &Inventory,
-) -> Result<Option<InstalledFile>> {
-    let mode = tidy_mode(entry);
-    let content = match &entry.kind {
-        FileKind::Directory => {
-            let found = host.look(path)?.map(|found| found.kind);
-            if matches!(&found, Some(FileKind::Link(target)) if is_leftover(target)) {
-                host.remove(path)?;
-            }
-            let is_new = host.look(path)?.is_none();
-            host.install_directory(path)?;
-            // A directory that two components share stays with the first.
-            if !is_new || installed.find(path).is_some() {
-                return Ok(None);
-            }
-            Content::Directory
+impl Stage<'_> {
+    /// Everything that is wrong with the tree, a line each.
+    fn findings(&self, installed: &Inventory, tree: &[Entry], links: Links) -> Result<Vec<String>> {
+        let check = Check {
+            stage: *self,
+            installed,
+            dpkg: &self.host.dpkg()?,
+            machine: machine(self.host)?,
+            links,
+        };
+        check.tree(tree)
+    }
+
+    /// Whether the file of this path has the same content as an installed one.
+    fn has_content_of(&self, path: &str, installed: &InstalledFile) -> Result<bool> {
+        let Content::File { sha256, .. } = &installed.content else {
+            return Ok(false);
+        };
+        Ok(*sha256 == self.host.sha256(&format!("{}{path}", self.directory))?)
+    }
+
+    /// Whether the file of this path is installed already, with the same content and mode.
+    fn is_same(&self, path: &str, mode: u32, installed: &Inventory) -> Result<bool> {
+        match installed.find(path) {
+            Some(known) => Ok(known.mode == mode && self.has_content_of(path, known)?),
+            None => Ok(false),
         }
-        // The second part of a component brings the files of the first once more, and others are compiled against these.
-        FileKind::File if is_same(host, stage, path, mode, installed)? => {
-            return Ok(installed.find(path).cloned());
-        }
-        FileKind::File => Content::File {
-            sha256: host.install_file(&host.reach(stage)?.join(&entry.path), path, mode)?,
-            size: entry.size,
-        },
-        FileKind::Link(target) => {
-            host.install_link(target, path)?;
-            Content::Link {
-                target: utf8(target)?.to_owned(),
+    }
+
+    /// Installs one entry. Returns `None` for a directory that existed before.
+    fn put(&self, path: &str, entry: &Entry, installed: &Inventory) -> Result<Option<InstalledFile>> {
+        let host = self.host;
+        let mode = tidy_mode(entry);
+        let content = match &entry.kind {
+            FileKind::Directory => {
+                let found = host.look(path)?.map(|found| found.kind);
+                if matches!(&found, Some(FileKind::Link(target)) if is_leftover(target)) {
+                    host.remove(path)?;
+                }
+                let is_new = host.look(path)?.is_none();
+                host.install_directory(path)?;
+                // A directory that two components share stays with the first.
+                if !is_new || installed.find(path).is_some() {
+                    return Ok(None);
+                }
+                Content::Directory
             }
-        }
-        FileKind::Other => bail!("{path}: neither a file, a directory nor a link"),
-    };
-    // Root's, but in a tree of an ordinary user, where owners cannot be given away.
-    let (uid, gid) = host.look(path)?.map_or((0, 0), |found| (found.uid, found.gid));
-    Ok(Some(InstalledFile {
-        path: path.to_owned(),
-        component: component.to_owned(),
-        content,
-        mode,
-        uid,
-        gid,
-    }))
+            // The second part of a component contains the files of the first. Others are compiled against these, so they stay.
+            FileKind::File if self.is_same(path, mode, installed)? => {
+                return Ok(installed.find(path).cloned());
+            }
+            FileKind::File => Content::File {
+                sha256: host.install_file(&host.reach(self.directory)?.join(&entry.path), path, mode)?,
+                size: entry.size,
+            },
+            FileKind::Link(target) => {
+                host.install_link(target, path)?;
+                Content::Link {
+                    target: utf8(target)?.to_owned(),
+                }
+            }
+            FileKind::Other => bail!("{path}: neither a file, a directory nor a link"),
+        };
+        // Owned by root, except in a tree of an ordinary user, who cannot change owners.
+        let (uid, gid) = host.look(path)?.map_or((0, 0), |found| (found.uid, found.gid));
+        Ok(Some(InstalledFile {
+            path: path.to_owned(),
+            component: self.component.to_owned(),
+            content,
+            mode,
+            uid,
+            gid,
+        }))
+    }
 }
 
-/// 0755 for directories and what anybody may execute, 0644 for other files.
+/// 0755 for directories and executable files, 0644 for other files.
 fn tidy_mode(entry: &Entry) -> u32 {
     match entry.kind {
         FileKind::Link(_) => 0o777,
@@ -202,23 +206,21 @@ fn tidy_mode(entry: &Entry) -> u32 {
     }
 }
 
-/// What one entry of a staged tree is judged by.
+/// The facts that a staged tree is validated against.
 struct Check<'a> {
-    host: &'a Host,
-    stage: &'a str,
-    component: &'a str,
+    stage: Stage<'a>,
     installed: &'a Inventory,
     dpkg: &'a Dpkg,
     machine: Option<Machine>,
     links: Links,
 }
 
-/// What is asked of links.
+/// The requirement on the targets of links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Links {
-    /// What they lead to is there.
+    /// They exist.
     LeadSomewhere,
-    /// It may not be there yet.
+    /// They may be installed later.
     MayLeadToWhatComes,
 }
 
@@ -229,7 +231,7 @@ impl Check<'_> {
         let mut misplaced: Option<String> = None;
         for entry in tree {
             let path = format!("/{}", utf8(&entry.path)?);
-            // Parents come before children, so one line for a misplaced directory stands for all that is in it.
+            // Parents come before children, so a misplaced directory gets one line, and its content none.
             if !misplaced.as_ref().is_some_and(|top| is_below(&path, top))
                 && let Some(finding) = place(&path, &entry.kind)
             {
@@ -241,7 +243,7 @@ impl Check<'_> {
             }
         }
         if !tree.iter().any(|entry| entry.kind != FileKind::Directory) {
-            findings.push(format!("{}: no file was installed into it", self.stage));
+            findings.push(format!("{}: no file was installed into it", self.stage.directory));
         }
         Ok(findings)
     }
@@ -267,7 +269,7 @@ impl Check<'_> {
         match &entry.kind {
             FileKind::Link(target) => findings.extend(self.link(path, utf8(target)?)?),
             FileKind::File => {
-                if let Some(elf) = self.host.elf(&format!("{}{path}", self.stage))? {
+                if let Some(elf) = self.stage.host.elf(&format!("{}{path}", self.stage.directory))? {
                     findings.extend(self.elf(&elf));
                 }
             }
@@ -276,16 +278,22 @@ impl Check<'_> {
         Ok(findings)
     }
 
-    /// What is at the path already and is not this component's.
+    /// The finding about something at the path that does not belong to this component.
     fn collision(&self, path: &str, entry: &Entry) -> Result<Option<String>> {
+        let Stage {
+            host,
+            directory,
+            component,
+        } = self.stage;
         if let Some(known) = self.installed.find(path) {
             let both_directories = known.content == Content::Directory && entry.kind == FileKind::Directory;
+            // Debug symbols are named by build id: two components with the same program bring the same file.
             let fits = both_directories
-                || known.component == self.component
-                || path.starts_with(kind::DEBUG_SYMBOLS) && self.is_content_of(path, known)?;
+                || known.component == component
+                || path.starts_with(kind::DEBUG_SYMBOLS) && self.stage.has_content_of(path, known)?;
             return Ok((!fits).then(|| format!("is a file of {} already", known.component)));
         }
-        let found = self.host.look(path)?;
+        let found = host.look(path)?;
         if entry.kind == FileKind::Directory {
             return Ok(match found.map(|found| found.kind) {
                 None | Some(FileKind::Directory) => None,
@@ -303,32 +311,24 @@ impl Check<'_> {
         let Some(found) = found else {
             return Ok(None);
         };
-        // The same bytes are what an earlier, interrupted merge of the same tree leaves behind.
+        // An interrupted merge of the same tree leaves files with the same content.
         let is_same = match (&entry.kind, &found.kind) {
             (FileKind::Link(here), FileKind::Link(there)) => here == there,
             (FileKind::File, FileKind::File) => {
-                self.host.sha256(&format!("{}{path}", self.stage))? == self.host.sha256(path)?
+                host.sha256(&format!("{directory}{path}"))? == host.sha256(path)?
             }
             _ => false,
         };
         Ok((!is_same).then(|| "is in the image already, with other content and without an owner".to_owned()))
     }
 
-    /// Whether the stage has the content of a file that is installed. Symbols are named for the program they are of, so two
-    /// components with the same program bring the same file, which stays with the first.
-    fn is_content_of(&self, path: &str, known: &InstalledFile) -> Result<bool> {
-        let Content::File { sha256, .. } = &known.content else {
-            return Ok(false);
-        };
-        Ok(*sha256 == self.host.sha256(&format!("{}{path}", self.stage))?)
-    }
-
     fn link(&self, path: &str, target: &str) -> Result<Option<String>> {
+        let (host, stage) = (self.stage.host, self.stage.directory);
         if RUN_TIME.iter().any(|place| target.starts_with(place)) {
             return Ok(None);
         }
         if target.starts_with('/') {
-            if target == self.stage || target.starts_with(&format!("{}/", self.stage)) {
+            if target == stage || target.starts_with(&format!("{stage}/")) {
                 return Ok(Some(format!("links to {target}, which is in the staged tree")));
             }
             if !ALLOWED.iter().any(|prefix| is_below(target, prefix)) {
@@ -339,13 +339,13 @@ impl Check<'_> {
             }
         }
         let absolute = resolve(path, target);
-        // In the stage first: what is there is what will be in the root.
-        for top in [self.stage, ""] {
-            if self.host.look(&format!("{top}{absolute}"))?.is_some() {
+        // The target may be in the stage, which is merged into the root.
+        for top in [stage, ""] {
+            if host.look(&format!("{top}{absolute}"))?.is_some() {
                 return Ok(None);
             }
         }
-        Ok(match self.host.real_path(&absolute)? {
+        Ok(match host.real_path(&absolute)? {
             Some(_) => None,
             None if self.links == Links::MayLeadToWhatComes => None,
             None => Some(format!("links to {target}, which does not exist")),
@@ -357,7 +357,10 @@ impl Check<'_> {
         if let Some(machine) = self.machine
             && machine != elf.machine
         {
-            findings.push(format!("is for {}, and the image is for {machine}", elf.machine));
+            findings.push(format!(
+                "is built for {}, but the image is for {machine}",
+                elf.machine
+            ));
         }
         for directory in elf.rpath.iter().chain(&elf.runpath) {
             let own = directory.starts_with("$ORIGIN") || directory.starts_with("${ORIGIN}");
@@ -374,7 +377,7 @@ impl Check<'_> {
     }
 }
 
-/// What is wrong with the place itself.
+/// The finding about a path where no component may put a file.
 pub fn place(path: &str, kind: &FileKind) -> Option<String> {
     if let Some((_, why)) = RESERVED.iter().find(|(prefix, _)| is_below(path, prefix)) {
         return Some(format!("must not be there: it {why}"));
@@ -386,7 +389,7 @@ pub fn place(path: &str, kind: &FileKind) -> Option<String> {
     (!is_on_the_way && !is_inside).then(|| format!("is outside of {}", ALLOWED.join(", ")))
 }
 
-/// The absolute path that a link at `path` with `target` means, by its text alone.
+/// The absolute path of a link's target, computed from the text alone.
 fn resolve(path: &str, target: &str) -> String {
     let directory = Path::new(path)
         .parent()
@@ -494,7 +497,7 @@ mod tests {
             files.iter().find(|file| file.path.ends_with("tool"))
         );
         assert_eq!(machine.installed.size(), 9);
-        // Once more, as after an interruption: the same bytes are no collision.
+        // A second merge, as after an interruption, finds the same content and no collision.
         machine.installed = Inventory::default();
         machine.merge("citus").unwrap();
     }
@@ -540,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tree_may_lean_on_later_is_no_finding_before_it_is_merged() {
+    fn a_link_to_a_later_dependency_is_accepted_before_the_merge() {
         let machine = Machine::new();
         machine.write("/stage/usr/bin/dpkg", "2");
         symlink("/usr/bin/python3", machine.host.path("/stage/usr/bin/python")).unwrap();
@@ -552,7 +555,7 @@ mod tests {
     }
 
     #[test]
-    fn every_finding_is_told_at_once() {
+    fn every_finding_is_reported_at_once() {
         let findings = Machine::findings(|machine| {
             machine.write("/stage/home/me/x", "");
             machine.write("/stage/usr/local/lib/x", "");
@@ -605,11 +608,11 @@ mod tests {
     }
 
     #[test]
-    fn programs_for_another_machine_are_refused() {
+    fn programs_for_another_machine_are_rejected() {
         let findings = Machine::findings(|machine| {
             let own = std_fs::read("/bin/sh").unwrap();
             let mut foreign = own.clone();
-            // e_machine: s390x, which the tests do not run on.
+            // e_machine is s390x, on which the tests do not run.
             foreign[18..20].copy_from_slice(&22_u16.to_le_bytes());
             std_fs::create_dir_all(machine.host.path("/bin")).unwrap();
             std_fs::write(machine.host.path("/bin/sh"), own).unwrap();
@@ -618,7 +621,7 @@ mod tests {
         });
         assert_eq!(findings.len(), 1);
         assert!(
-            findings[0].starts_with("/usr/bin/x: is for s390x"),
+            findings[0].starts_with("/usr/bin/x: is built for s390x, but the image is for "),
             "{findings:?}"
         );
     }

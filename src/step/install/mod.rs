@@ -1,4 +1,4 @@
-//! What installs: packages, users, files, and what was staged.
+//! Installs packages, the user, directories, staged trees and pgsetup itself.
 
 pub mod files;
 pub mod merge;

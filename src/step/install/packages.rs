@@ -1,12 +1,15 @@
-//! Installs Debian packages: of those that the plan lists, the ones that are needed here and now.
+//! Installs the Debian packages of the plan that this run needs.
 
 use crate::failure::Failure;
 use crate::host::Log;
 use crate::plan::PackageInstallation;
 use crate::step::context::Context;
 
-/// Installs what `installation` says. What only builds need is left out where nothing is built that needs it; then the
-/// libraries that those builds would have brought along are installed by name.
+/// Installs the packages of `installation`. The packages of a build are left out if its artifact is at hand. The libraries
+/// that the artifact links are then installed by name.
+///
+/// # Errors
+/// apt fails.
 pub fn install(
     installation: &PackageInstallation,
     context: &Context<'_>,

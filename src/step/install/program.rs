@@ -1,4 +1,4 @@
-//! Leaves pgsetup itself in the image, where the image's manifest keeps it: `pgsetup verify` is then at hand.
+//! Installs pgsetup itself if the image's manifest keeps it, so that `pgsetup verify` runs in the image.
 
 use anyhow::Context as _;
 
@@ -10,6 +10,9 @@ use crate::record::receipt::IMAGE;
 use crate::step::context::Context;
 
 /// Copies the running program to [`layout::PROGRAM`].
+///
+/// # Errors
+/// The path of the running program is not known, or the copy cannot be written.
 pub fn install(context: &Context<'_>) -> Result<String, Failure> {
     let own = host::own_program().context("the path of the running pgsetup is not known")?;
     let (directory, _) = layout::PROGRAM.rsplit_once('/').unwrap_or_default();
@@ -24,7 +27,10 @@ pub fn install(context: &Context<'_>) -> Result<String, Failure> {
     Ok(String::new())
 }
 
-/// Fails where the program cannot be left because its place is another's: better now than when all is built.
+/// Checks before anything is built that the program can be installed.
+///
+/// # Errors
+/// Something is mounted at [`layout::PROGRAM`].
 pub fn has_a_place(host: &Host) -> Result<(), Failure> {
     if host.mount_points()?.iter().any(|place| place == layout::PROGRAM) {
         let message = format!(

@@ -5,10 +5,10 @@ use crate::failure::{Cause, Failure};
 use crate::host::{Host, Log};
 use crate::manifest::image::User;
 
-/// Whether the user and its group are there already, each with the right number.
+/// Whether the user and its group exist already, each with the right id.
 ///
 /// # Errors
-/// The name or a number belongs to somebody else.
+/// The name or an id belongs to another account.
 pub fn exist(host: &Host, user: &User) -> Result<(bool, bool), Failure> {
     let passwd = host.read("/etc/passwd")?.unwrap_or_default();
     let group = host.read("/etc/group")?.unwrap_or_default();
@@ -18,10 +18,10 @@ pub fn exist(host: &Host, user: &User) -> Result<(bool, bool), Failure> {
     ))
 }
 
-/// Makes the user and its group by `commands`, unless both are there already with the right numbers.
+/// Creates the user and its group by `commands`, unless both exist already with the right ids.
 ///
 /// # Errors
-/// The name or a number belongs to somebody else: nothing is changed then.
+/// The name or an id belongs to another account, and nothing is changed. Or a command fails.
 pub fn create(host: &Host, user: &User, commands: &[Command], log: &Log) -> Result<String, Failure> {
     let (has_user, has_group) = exist(host, user)?;
     if has_user && has_group {
@@ -36,8 +36,7 @@ pub fn create(host: &Host, user: &User, commands: &[Command], log: &Log) -> Resu
     Ok(String::new())
 }
 
-/// True where `name` has the number `id` in a file of the form of passwd(5) or group(5), false where neither is
-/// taken.
+/// Whether `name` has the id `id` in a file like passwd(5) or group(5); false if neither is taken.
 fn belongs(text: &str, file: &str, name: &str, id: u32) -> Result<bool, Failure> {
     for line in text.lines() {
         let fields: Vec<&str> = line.split(':').collect();
@@ -64,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_or_number_of_somebody_else_is_refused() {
+    fn a_name_or_id_of_another_account_is_rejected() {
         let passwd = "root:x:0:0:root:/root:/bin/bash\npostgres:x:999:999::/x:/bin/sh\n";
         assert!(belongs(passwd, "/etc/passwd", "postgres", 999).unwrap());
         assert!(!belongs(passwd, "/etc/passwd", "other", 5).unwrap());

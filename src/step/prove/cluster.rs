@@ -1,7 +1,7 @@
-//! A throw-away cluster: made, started, asked and stopped.
+//! A throw-away cluster: creates, starts, queries and stops it.
 //!
-//! It listens on a Unix socket in a private directory, trusts whoever reaches that, and runs as the image's user. What
-//! it is asked is other files' matter. Whatever happens to it, its processes are gone when it has been stopped.
+//! The server listens on a Unix socket in a private directory, trusts every connection there, and runs as the image's
+//! user. The tests themselves are in other files. After a stop, none of the server's processes is left.
 
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
@@ -15,24 +15,24 @@ use crate::host::entry::Ownership;
 use crate::host::{self, Host, Log};
 use crate::plan::{Server, Settings};
 
-/// How long the server may take to start: at least, at most, and in between what one script of SQL may take.
+/// The least and the greatest time limit of the server's start. Between them, the limit of one SQL script applies.
 const START_LIMITS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(60)];
-/// The signal by which it ends soonest and leaves no shared memory behind: immediate shutdown.
+/// The signal of an immediate shutdown, the fastest one that leaves no shared memory behind.
 const AT_ONCE: Signal = Signal::QUIT;
-/// How long it may take to stop after each of the signals that ask for it.
+/// The signals that stop the server, each with its time limit.
 const STOP_LIMITS: [(Signal, Duration); 2] = [
-    // Fast: sessions are ended.
+    // Fast shutdown: sessions are terminated.
     (Signal::INT, Duration::from_secs(30)),
-    // Immediate: after five seconds the postmaster kills what does not end by itself.
+    // Immediate shutdown: after five seconds the postmaster kills its remaining processes.
     (AT_ONCE, Duration::from_secs(10)),
 ];
-/// How long psql may take to say that the server has cancelled its statement.
+/// How long psql may take to report a statement that the server has cancelled.
 const LAST_WORDS: Duration = Duration::from_secs(3);
-/// How long the postmaster may take to tell that one of its processes has crashed.
+/// How long the postmaster may take to log the crash of one of its processes.
 const MAX_CRASH_REPORT_WAIT: Duration = Duration::from_secs(3);
 /// The file with a cluster's own settings, in its data directory.
 const SETTINGS: &str = "throw-away.conf";
-/// How many lines of the server's log a failure shows.
+/// How many of the last lines of the server's log a failure shows.
 const MAX_LOG_LINES: usize = 15;
 
 /// A cluster that may be running.
@@ -40,16 +40,16 @@ pub struct Cluster<'a> {
     host: &'a Host,
     server: &'a Server,
     log: &'a Log,
-    /// Holds the data and the socket.
+    /// The directory of the data and the socket.
     pub directory: String,
-    /// How long one script of SQL may take.
+    /// The time limit of one SQL script.
     limit: Duration,
-    /// The server's own log, from its first start on.
+    /// The server's log; empty until the first start.
     server_log: OnceCell<Log>,
 }
 
 impl<'a> Cluster<'a> {
-    /// A cluster in `directory`, whose commands write to `log`; nothing is there yet.
+    /// A cluster in `directory`, whose commands write to `log`. Nothing is created yet.
     pub fn new(host: &'a Host, server: &'a Server, directory: String, limit: Duration, log: &'a Log) -> Self {
         Self {
             host,
@@ -65,7 +65,7 @@ impl<'a> Cluster<'a> {
         format!("{}/data", self.directory)
     }
 
-    /// Makes its directory, empty.
+    /// Creates its empty directory.
     fn make_directory(&self) -> Result<(), Failure> {
         self.host.empty_directory(&self.directory)?;
         let private = self.ownership(0o700);
@@ -81,7 +81,10 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Initialises its data from nothing.
+    /// Initialises its data directory.
+    ///
+    /// # Errors
+    /// The directory cannot be created, or initdb fails.
     pub fn initialise(&self) -> Result<(), Failure> {
         self.make_directory()?;
         let data = self.data();
@@ -104,15 +107,20 @@ impl<'a> Cluster<'a> {
         Ok(self.host.write(&path, &text, self.ownership(0o600))?)
     }
 
-    /// Copies its data from a cluster that was initialised in another directory and never started.
+    /// Copies its data from the directory of a cluster that was initialised and never started.
+    ///
+    /// # Errors
+    /// The directory cannot be created, or the copy fails.
     pub fn copy(&self, template: &str) -> Result<(), Failure> {
         self.make_directory()?;
         let copy = self.command("cp", ["--archive", &format!("{template}/data"), &self.data()]);
         Ok(self.host.run(&copy, self.log)?)
     }
 
-    /// Gives it these settings, after those of the file `include` where there is one. What an earlier call gave it is
-    /// forgotten.
+    /// Writes its settings, which take precedence over those of the file `include`. They replace those of an earlier call.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn configure(&self, include: Option<&str>, settings: &Settings) -> Result<(), Failure> {
         let mut text = String::new();
         if let Some(file) = include {
@@ -129,16 +137,16 @@ impl<'a> Cluster<'a> {
         Ok(self.host.write(&own, &text, self.ownership(0o600))?)
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts it, and waits until it accepts connections.
     ///
     /// # Errors
-    /// It ends, or does not answer in time; with the end of its log.
+    /// The server ends, or is not ready in time. The error has the end of its log.
     pub fn start(&self) -> Result<Running<'_>, Failure> {
         if self.server_log.get().is_none() {
             let path = self.host.reach(format!("{}/server.log", self.directory))?;
             let opened = Log::open(&path);
             let log = opened.map_err(|error| anyhow::anyhow!("cannot write the server's log: {error}"))?;
-            // Nobody else has set it meanwhile: a cluster belongs to one thread.
+            // A cluster belongs to one thread, so the cell is still empty.
             let _ = self.server_log.set(log);
         }
         let Some(log) = self.server_log.get() else {
@@ -159,7 +167,10 @@ impl<'a> Cluster<'a> {
         Ok(running)
     }
 
-    /// Removes all of it.
+    /// Removes its directory.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
     pub fn remove(&self) -> Result<(), Failure> {
         Ok(self.host.remove(&self.directory)?)
     }
@@ -177,7 +188,7 @@ impl<'a> Cluster<'a> {
         self.as_user(command)
     }
 
-    /// `command` as the image's user. Whoever is no root is that user already.
+    /// `command` as the image's user. An ordinary user runs it as it is.
     pub fn as_user(&self, command: Command) -> Command {
         let user = &self.server.user;
         if self.host.is_users_own() {
@@ -188,14 +199,14 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// A cluster that runs.
+/// A running cluster.
 pub struct Running<'a> {
     cluster: &'a Cluster<'a>,
     server: Background<'a>,
     log: &'a Log,
-    /// How much of its log has been looked through for crashes.
+    /// How many bytes of the log were searched for crashes.
     seen: Cell<u64>,
-    /// True when something runs in it that does not let itself be cancelled.
+    /// Whether a statement runs in it that cannot be cancelled.
     stuck: Cell<bool>,
 }
 
@@ -226,10 +237,10 @@ impl Running<'_> {
         &self.cluster.directory
     }
 
-    /// Runs SQL in psql's language and returns its answer without trailing white space.
+    /// Runs a psql script and returns its output without trailing white space.
     ///
     /// # Errors
-    /// The errors of the SQL as psql prints them; that it took too long; that the server crashed meanwhile.
+    /// The errors of the SQL as psql prints them. The script exceeded its time limit. The server crashed.
     pub fn sql(&self, database: &str, sql: &str) -> Result<String, Failure> {
         let cluster = self.cluster;
         let limit = cluster.limit;
@@ -268,7 +279,7 @@ impl Running<'_> {
             crash = self.crash();
         }
         if let Some(crash) = crash {
-            // The postmaster starts anew by itself.
+            // The postmaster restarts the server by itself.
             self.wait_until_ready()?;
             return Err(Failure::new(
                 Cause::Test,
@@ -285,12 +296,12 @@ impl Running<'_> {
         }
     }
 
-    /// True when something runs in it that does not let itself be cancelled: nothing more can be asked of it.
+    /// Whether a statement runs in it that cannot be cancelled. Then no more scripts can run.
     pub fn is_stuck(&self) -> bool {
         self.stuck.get()
     }
 
-    /// What the server's log says about a crash since this was asked last.
+    /// The crash that the server's log reports since the last call.
     fn crash(&self) -> Option<String> {
         let text = self.log.since(self.seen.get());
         self.seen.set(self.log.length());
@@ -315,7 +326,7 @@ impl Running<'_> {
         )
     }
 
-    /// The end of the server's log, each line on a line of its own.
+    /// The last lines of the server's log, indented, each after a line end.
     pub fn tail(&self) -> String {
         let text = self.log.text();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("+ ")).collect();
@@ -328,7 +339,7 @@ impl Running<'_> {
     /// Stops it.
     ///
     /// # Errors
-    /// It does not stop cleanly when it is asked to; it is stopped all the same.
+    /// It did not stop cleanly. It is stopped nevertheless.
     pub fn stop(self) -> Result<(), Failure> {
         let result = self.end();
         self.cluster.log.add_ran(self.log.take_ran());
@@ -336,9 +347,9 @@ impl Running<'_> {
     }
 
     fn end(&self) -> Result<(), Failure> {
-        // Why it would not stop kindly has been told already.
-        let kindly = usize::from(self.is_stuck());
-        for (signal, limit) in STOP_LIMITS.into_iter().skip(kindly) {
+        // A stuck statement was reported already, and a fast shutdown would wait for it.
+        let first = usize::from(self.is_stuck());
+        for (signal, limit) in STOP_LIMITS.into_iter().skip(first) {
             match self.server.end(signal, limit) {
                 Some(true) if signal == Signal::INT => return Ok(()),
                 _ if self.is_stuck() => return Ok(()),
@@ -350,7 +361,7 @@ impl Running<'_> {
     }
 }
 
-/// What psql has to say about an error, and nothing of its command line.
+/// The error that psql printed, without its command line.
 fn sql_error(error: &CommandError, limit: Duration) -> String {
     let too_long = || format!("it takes longer than its time limit of {} s", limit.as_secs());
     if error.timed_out {

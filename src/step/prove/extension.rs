@@ -1,5 +1,5 @@
-//! The tests of one extension: created, dropped and created again, asked what its manifest asks, and started without
-//! the libraries that it cannot do without.
+//! The tests of one extension: it is created, dropped and created again, the tests of its manifest run, and the server is
+//! started without the libraries that it requires.
 
 use std::time::Duration;
 
@@ -13,7 +13,10 @@ use crate::report::outcome::Verdict;
 use crate::resolve::Extension;
 use crate::step::context::Context;
 
-/// Tests one extension in a cluster of its own. What fails is an outcome, and no failure of the step.
+/// Tests one extension in a cluster of its own. A failed test is an outcome and does not fail the step.
+///
+/// # Errors
+/// The cluster cannot be created or removed, or pgsetup was interrupted.
 pub fn prove(test: &ExtensionTest, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
     let component = &test.extension.component;
     let recorder = Recorder::new(context, component.title());
@@ -24,7 +27,6 @@ pub fn prove(test: &ExtensionTest, context: &Context<'_>, log: &Log) -> Result<S
     in_cluster(
         &component.name,
         &test.server,
-        context,
         log,
         recorder,
         |cluster, recorder| {
@@ -36,7 +38,7 @@ pub fn prove(test: &ExtensionTest, context: &Context<'_>, log: &Log) -> Result<S
                 cluster.configure(None, &unloaded.settings)?;
                 recorder.test("without being preloaded it says so", || {
                     let running = cluster.start()?;
-                    let result = refused(&running, &test.extension, &unloaded.required);
+                    let result = fails_unloaded(&running, &test.extension, &unloaded.required);
                     let result = with_log(&running, result);
                     running.stop()?;
                     result
@@ -47,7 +49,7 @@ pub fn prove(test: &ExtensionTest, context: &Context<'_>, log: &Log) -> Result<S
     )
 }
 
-/// The tests with everything loaded as it should be.
+/// The tests with every required library loaded.
 fn loaded(test: &ExtensionTest, cluster: &Cluster<'_>, recorder: &Recorder<'_, '_>) -> Result<(), Failure> {
     let extension = &test.extension;
     cluster.configure(None, &test.settings)?;
@@ -87,7 +89,10 @@ fn loaded(test: &ExtensionTest, cluster: &Cluster<'_>, recorder: &Recorder<'_, '
     stop(running, recorder)
 }
 
-/// Stops the server; that it does not stop cleanly is one more failed test.
+/// Stops the server. A server that does not stop cleanly is one more failed test.
+///
+/// # Errors
+/// pgsetup was interrupted.
 pub fn stop(running: Running<'_>, recorder: &Recorder<'_, '_>) -> Result<(), Failure> {
     match running.stop() {
         Ok(()) => Ok(()),
@@ -96,18 +101,21 @@ pub fn stop(running: Running<'_>, recorder: &Recorder<'_, '_>) -> Result<(), Fai
     }
 }
 
-/// Which parts of tests are run.
+/// Which parts of tests run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
     /// All of them.
     All,
-    /// All of them, before the update that is called so.
+    /// All of them, before the named update.
     Before(String),
-    /// What asks, of what has been made before the update that is called so.
+    /// All but the setup, after the named update.
     Again(String),
 }
 
 /// Runs tests in a database.
+///
+/// # Errors
+/// pgsetup was interrupted. A failed test is an outcome.
 pub fn tests(
     running: &Running<'_>,
     database: &str,
@@ -131,7 +139,10 @@ pub fn tests(
     Ok(())
 }
 
-/// A failed test is told with the end of the server's log.
+/// Adds the end of the server's log to a failed test.
+///
+/// # Errors
+/// Those of `result`.
 pub fn with_log(running: &Running<'_>, result: Result<(), Failure>) -> Result<(), Failure> {
     result.map_err(|failure| match failure.cause {
         Cause::Test => Failure::new(
@@ -142,9 +153,9 @@ pub fn with_log(running: &Running<'_>, result: Result<(), Failure>) -> Result<()
     })
 }
 
-/// Asks a test's query and compares what comes.
+/// Runs the query of a test and compares the answer.
 fn ask(running: &Running<'_>, database: &str, test: &Test, part: &Part) -> Result<(), Failure> {
-    // One session, so that what is set before is still set; its own answers are not wanted.
+    // One session, so that its settings apply to the query. The output of the setup is discarded.
     let setup = test.setup.as_ref().filter(|_| !matches!(part, Part::Again(_)));
     let before = [setup, test.session.as_ref()].map(|sql| sql.map_or("", String::as_str));
     let sql = format!(
@@ -187,7 +198,10 @@ fn indented(text: &str) -> String {
         .collect()
 }
 
-/// Creates an SQL extension, with all that it requires, and compares its version.
+/// Creates an SQL extension and those that it requires, and compares its version.
+///
+/// # Errors
+/// The statement fails, or the version is not that of the manifest.
 pub fn create(running: &Running<'_>, database: &str, provided: &SqlExtension) -> Result<(), Failure> {
     running.sql(database, &create_statement(provided))?;
     version_is(running, database, provided)
@@ -200,7 +214,7 @@ fn create_statement(provided: &SqlExtension) -> String {
         .iter()
         .map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {schema};\n"));
     let place = schema.iter().map(|schema| format!(" SCHEMA {schema}"));
-    // One that another extension of the same manifest requires exists already.
+    // An extension that another one of the same manifest requires exists already.
     format!(
         "{}CREATE EXTENSION IF NOT EXISTS {name}{} CASCADE",
         make_schema.collect::<String>(),
@@ -208,7 +222,10 @@ fn create_statement(provided: &SqlExtension) -> String {
     )
 }
 
-/// Compares the version of an SQL extension that exists.
+/// Compares the version of a created SQL extension with its manifest.
+///
+/// # Errors
+/// The query fails, or the versions differ.
 pub fn version_is(running: &Running<'_>, database: &str, provided: &SqlExtension) -> Result<(), Failure> {
     let query = format!(
         "SELECT extversion FROM pg_extension WHERE extname = {}",
@@ -225,7 +242,7 @@ pub fn version_is(running: &Running<'_>, database: &str, provided: &SqlExtension
     Err(Failure::new(Cause::Test, message))
 }
 
-/// Drops an SQL extension, on which nothing depends.
+/// Drops an SQL extension on which no other depends.
 fn drop_extension(running: &Running<'_>, database: &str, provided: &SqlExtension) -> Result<(), Failure> {
     running.sql(
         database,
@@ -244,8 +261,8 @@ fn drop_extension(running: &Running<'_>, database: &str, provided: &SqlExtension
     }
 }
 
-/// Without its libraries the extension must say what its manifest says that it says.
-fn refused(running: &Running<'_>, extension: &Extension, required: &Required) -> Result<(), Failure> {
+/// Checks that the extension fails with the error of its manifest if its libraries are not loaded.
+fn fails_unloaded(running: &Running<'_>, extension: &Extension, required: &Required) -> Result<(), Failure> {
     let database = extension.component.name.as_str();
     running.sql("postgres", &create_database(database))?;
     let mut sql: String = extension
@@ -284,7 +301,7 @@ fn refused(running: &Running<'_>, extension: &Extension, required: &Required) ->
     }
 }
 
-/// The statement that makes a database of this name.
+/// The statement that creates a database of this name.
 pub fn create_database(name: &str) -> String {
     format!("CREATE DATABASE {}", identifier(name))
 }

@@ -1,6 +1,6 @@
-//! What can be known of an extension before a server starts: whether its files are all there and fit together.
+//! Checks of an extension that need no server: whether its files exist and fit together.
 //!
-//! A server tells of the same faults one at a time, and some of them only when somebody calls the function.
+//! A server reports the same faults one at a time, and some of them only when a function is called.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,11 +16,11 @@ use crate::plan::Server;
 use crate::resolve::Extension;
 use crate::step::context::Context;
 
-/// Checks control files, scripts and libraries of `extension`; `others` are the extensions whose libraries are loaded
-/// beside its own.
+/// Checks the control files, scripts and libraries of `extension`. `others` are the extensions whose libraries are loaded
+/// as well.
 ///
 /// # Errors
-/// Every finding, in one error.
+/// One error has every finding.
 pub fn check(
     context: &Context<'_>,
     server: &Server,
@@ -32,7 +32,7 @@ pub fn check(
     let libraries = libraries(host, server, extension, &mut findings)?;
     let mut beside = BTreeSet::new();
     for other in others {
-        // What is wrong with them is theirs to say.
+        // Their own tests report their findings.
         beside.extend(self::libraries(host, server, other, &mut BTreeSet::new())?);
     }
     symbols(context, server, &libraries, &beside, &mut findings)?;
@@ -47,7 +47,7 @@ pub fn check(
     Err(Failure::new(Cause::Test, message))
 }
 
-/// The paths of the libraries that exist, of those that the extension leads to; the others are findings.
+/// The paths of the extension's libraries. Each one that does not exist is a finding.
 fn libraries(
     host: &Host,
     server: &Server,
@@ -85,7 +85,7 @@ fn libraries(
     Ok(paths)
 }
 
-/// The libraries that the scripts of one SQL extension name, as they are written there.
+/// The libraries that the scripts of one SQL extension name, as written there.
 fn provided_libraries(
     host: &Host,
     server: &Server,
@@ -127,8 +127,8 @@ fn provided_libraries(
     Ok(libraries)
 }
 
-/// Whether each library finds all that it needs to be loaded: other libraries, and symbols of these, of the server
-/// and of what is loaded beside it.
+/// Checks that each library can be loaded: that its own libraries exist, and that these, the server or `beside` define its
+/// symbols.
 fn symbols(
     context: &Context<'_>,
     server: &Server,
@@ -173,8 +173,8 @@ fn symbols(
     Ok(())
 }
 
-/// The symbols that the server brings with it: its own, and those of the libraries it is linked with. Found once.
-/// `None` where the server is no ELF file.
+/// The symbols of the server and of the libraries it links; `None` if the server is not an ELF file. They are collected
+/// once per server.
 fn of_server(context: &Context<'_>, server: &Server) -> anyhow::Result<Option<Arc<BTreeSet<String>>>> {
     let program = format!("{}/postgres", server.programs);
     if let Some(known) = lock(&context.state.server_symbols).get(&program) {

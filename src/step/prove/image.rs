@@ -1,5 +1,4 @@
-//! The last proof of an installation: every extension of the image in one cluster, each in a database of its own, with
-//! the image's settings.
+//! The last test of an installation: every extension in one cluster with the image's settings, each in its own database.
 
 use super::cluster::{Cluster, Running};
 use super::extension::{create, create_database, stop, tests, with_log};
@@ -11,10 +10,10 @@ use crate::report::outcome::{Outcome, Verdict};
 use crate::resolve::Extension;
 use crate::step::context::Context;
 
-/// Starts the cluster, tries every extension, stops it and removes it.
+/// Tests every extension in one cluster, and removes the cluster.
 ///
 /// # Errors
-/// The cluster does not start, or an extension fails; all that fail are named.
+/// The cluster does not start, or extensions fail. The error names all of them.
 pub fn prove(try_out: &TryOut, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
     let test_options = &context.test_options;
     let cluster = Cluster::new(

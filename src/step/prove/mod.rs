@@ -1,8 +1,8 @@
-//! Proves that what was installed works: each extension in a throw-away cluster.
+//! Tests that installed extensions work, in throw-away clusters.
 //!
-//! A build that ends with exit status 0 proves nothing: what was compiled may not load, and the version in SQL is the
-//! control file's. `pgsetup install` proves all extensions of an image together at its end; `pgsetup test` gives each
-//! one a cluster of its own. Both use the same checks.
+//! A build with exit status 0 proves nothing: the library may not load, and the version in SQL comes from the control
+//! file. `pgsetup install` tests all extensions of an image together at its end. `pgsetup test` gives each extension a
+//! cluster of its own. Both use the same checks.
 
 pub mod cluster;
 mod extension;
@@ -28,7 +28,7 @@ pub use image::prove as image;
 pub use upgrade::{finish as finish_upgrade, prepare as prepare_upgrade};
 pub use upstream::prove as upstream;
 
-/// Takes down what comes of the tests of one subject.
+/// Records the outcomes of the tests of one subject.
 pub struct Recorder<'a, 'c> {
     context: &'a Context<'c>,
     subject: String,
@@ -48,7 +48,7 @@ impl<'a, 'c> Recorder<'a, 'c> {
     /// Runs one test; returns whether it passed.
     ///
     /// # Errors
-    /// Only that pgsetup was told to stop: every other failure is an outcome.
+    /// pgsetup was interrupted. Every other failure is an outcome.
     pub fn test(&self, name: &str, test: impl FnOnce() -> Result<(), Failure>) -> Result<bool, Failure> {
         let began = host::instant();
         let verdict = match test() {
@@ -61,7 +61,7 @@ impl<'a, 'c> Recorder<'a, 'c> {
         Ok(passed)
     }
 
-    /// Takes down an outcome.
+    /// Records an outcome.
     pub fn add(&self, name: &str, verdict: Verdict, elapsed: Duration) {
         let outcome = Outcome {
             subject: self.subject.clone(),
@@ -73,22 +73,22 @@ impl<'a, 'c> Recorder<'a, 'c> {
         self.outcomes.borrow_mut().push(outcome);
     }
 
-    /// True where nothing has failed so far.
+    /// Whether no test has failed so far.
     pub fn is_clean(&self) -> bool {
         Counts::of(&self.outcomes.borrow()).failed == 0
     }
 
-    /// How many tests came to what.
+    /// The numbers of outcomes.
     pub fn counts(&self) -> Counts {
         Counts::of(&self.outcomes.borrow())
     }
 
-    /// Every outcome, for a step that fails by them.
+    /// Every outcome, for a step that fails if a test failed.
     fn into_outcomes(self) -> Vec<Outcome> {
         self.outcomes.into_inner()
     }
 
-    /// Hands the outcomes over to the end of the command.
+    /// Adds the outcomes to those of the command.
     fn hand_over(self) {
         lock(&self.context.state.outcomes).extend(self.outcomes.into_inner());
     }
@@ -97,19 +97,22 @@ impl<'a, 'c> Recorder<'a, 'c> {
 impl Context<'_> {
     fn tell(&self, outcome: &Outcome) {
         if self.test_options.is_live {
-            // A reader that went away is no failure; another one will show when all is printed.
+            // A closed output does not fail the test; the final report notices it.
             let _ = self.reporter.result(&crate::report::outcome::line(outcome));
         }
     }
 
-    /// Takes down an outcome that no cluster has come to.
+    /// Records an outcome of a test that ran in no cluster.
     pub fn add_outcome(&self, outcome: Outcome) {
         self.tell(&outcome);
         lock(&self.state.outcomes).push(outcome);
     }
 }
 
-/// Initialises the cluster that others are copies of.
+/// Initialises the template cluster, which other clusters are copied from.
+///
+/// # Errors
+/// The cluster cannot be initialised.
 pub fn template(server: &Server, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
     let directory = context.test_options.template();
     let cluster = Cluster::new(context.host, server, directory, context.test_options.limit, log);
@@ -117,15 +120,15 @@ pub fn template(server: &Server, context: &Context<'_>, log: &Log) -> Result<Str
     Ok(String::new())
 }
 
-/// Does `work` in a cluster of this name, and removes the cluster, unless a test failed in it and it is to be kept.
+/// Does `work` in a cluster of this name, and removes the cluster unless a test failed in it and failed ones are kept.
 fn in_cluster(
     name: &str,
     server: &Server,
-    context: &Context<'_>,
     log: &Log,
     recorder: Recorder<'_, '_>,
     work: impl FnOnce(&Cluster<'_>, &Recorder<'_, '_>) -> Result<(), Failure>,
 ) -> Result<String, Failure> {
+    let context = recorder.context;
     let directory = format!("{}/{name}", context.test_options.directory);
     let cluster = Cluster::new(context.host, server, directory, context.test_options.limit, log);
     let result = work(&cluster, &recorder);

@@ -1,19 +1,20 @@
-//! The test of an update: a database that an older version has filled, and that the release takes over.
+//! The test of an update: an older version of the extension fills a database, and the release updates it.
 //!
-//! It has two halves, and between them the older version's files go and the release's come: a server never sees both.
+//! Between its two halves, the files of the older version are replaced by those of the release. A server never sees both.
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Running};
 use super::extension::{Part, create, create_database, identifier, stop, tests, version_is, with_log};
 use super::{Recorder, in_cluster};
 use crate::failure::{Cause, Failure};
 use crate::host::Log;
+use crate::manifest::extension::SqlExtension;
 use crate::plan::UpgradeTest;
 use crate::step::context::Context;
 
-/// Creates the older version and lets its tests fill a database, which stays.
+/// Creates the older version, whose tests fill a database. The database stays.
 ///
 /// # Errors
-/// A test failed, which is an outcome already: then there is nothing to update.
+/// A test failed, so there is nothing to update. The failed test is an outcome as well.
 pub fn prepare(test: &UpgradeTest, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
     let recorder = recorder(test, context);
     let cluster = cluster(test, context, log);
@@ -64,51 +65,51 @@ fn fill(
     stop(running, recorder)
 }
 
-/// Updates the database, and asks again.
+/// Updates the database, and runs the tests of the older version again.
+///
+/// # Errors
+/// pgsetup was interrupted, or the cluster cannot be removed. A failed test is an outcome.
 pub fn finish(test: &UpgradeTest, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
     let recorder = recorder(test, context);
     let directory = directory(test);
-    in_cluster(
-        &directory,
-        &test.server,
-        context,
-        log,
-        recorder,
-        |cluster, recorder| {
-            let database = test.to.component.name.as_str();
-            let mut running = None;
-            let updated = recorder.test(&format!("{}: update", name(test)), || {
-                let started = cluster.start()?;
-                let updated = test.to.provides.iter().try_for_each(|provided| {
-                    let was_there = test
-                        .from
-                        .provides
-                        .iter()
-                        .any(|before| before.name == provided.name);
-                    if !was_there {
-                        return create(&started, database, provided);
-                    }
-                    let update = format!("ALTER EXTENSION {} UPDATE", identifier(&provided.name));
-                    started.sql(database, &update)?;
-                    version_is(&started, database, provided)
-                });
-                let updated = with_log(&started, updated);
-                running = Some(started);
-                updated
-            })?;
-            let Some(running) = running else {
-                return Ok(());
-            };
-            if updated {
-                let part = Part::Again(name(test));
-                tests(&running, database, &test.from.tests, &part, recorder)?;
-            }
-            stop(running, recorder)
-        },
-    )
+    in_cluster(&directory, &test.server, log, recorder, |cluster, recorder| {
+        let database = test.to.component.name.as_str();
+        let mut running = None;
+        let updated = recorder.test(&format!("{}: update", name(test)), || {
+            let started = cluster.start()?;
+            let each = |provided| update(test, &started, provided);
+            let updated = with_log(&started, test.to.provides.iter().try_for_each(each));
+            running = Some(started);
+            updated
+        })?;
+        let Some(running) = running else {
+            return Ok(());
+        };
+        if updated {
+            let part = Part::Again(name(test));
+            tests(&running, database, &test.from.tests, &part, recorder)?;
+        }
+        stop(running, recorder)
+    })
 }
 
-/// What the tests of the update are called.
+/// Updates one SQL extension, or creates it if the older version does not have it.
+fn update(test: &UpgradeTest, running: &Running<'_>, provided: &SqlExtension) -> Result<(), Failure> {
+    let database = test.to.component.name.as_str();
+    if test
+        .from
+        .provides
+        .iter()
+        .all(|before| before.name != provided.name)
+    {
+        return create(running, database, provided);
+    }
+    let update = format!("ALTER EXTENSION {} UPDATE", identifier(&provided.name));
+    running.sql(database, &update)?;
+    version_is(running, database, provided)
+}
+
+/// The name of the update in the names of its tests.
 fn name(test: &UpgradeTest) -> String {
     format!("from {}", test.from.component.version)
 }

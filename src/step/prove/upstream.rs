@@ -1,7 +1,8 @@
-//! Upstream's own tests, run in a source tree of their own against a throw-away cluster, as the image's user.
+//! Runs upstream's own tests in a separate source tree against a throw-away cluster, as the image's user.
 
 use std::time::Duration;
 
+use super::cluster::Cluster;
 use super::{Recorder, in_cluster};
 use crate::command::Command;
 use crate::failure::{Cause, Failure, WithCause};
@@ -13,75 +14,76 @@ use crate::report::outcome::Verdict;
 use crate::step::build;
 use crate::step::context::Context;
 
-/// How many lines of a file of differences a failure shows.
+/// How many lines of each file of differences a failure shows.
 const MAX_LINES: usize = 200;
-/// The files in which PostgreSQL's test drivers leave what differs.
+/// The name of the files to which PostgreSQL's test drivers write differences.
 const DIFFERENCES: &str = "regression.diffs";
 
-/// Runs them. What fails is an outcome, and no failure of the step.
+/// Runs the tests. A failed test is an outcome and does not fail the step.
+///
+/// # Errors
+/// The sources cannot be unpacked, the cluster cannot be created, or pgsetup was interrupted.
 pub fn prove(test: &UpstreamTest, context: &Context<'_>, log: &Log) -> Result<String, Failure> {
     let recorder = Recorder::new(context, test.subject.clone());
     let directory = format!("{}-upstream", test.slug);
-    in_cluster(
-        &directory,
-        &test.server,
-        context,
-        log,
-        recorder,
-        |cluster, recorder| {
-            let host = context.host;
-            build::unpack(&test.directory, &test.sources, context)?;
-            let user = &test.server.user;
-            let owner = format!("{}:{}", user.uid, user.gid);
-            host.run(
-                &Command::new("chown", ["--recursive", &owner, &test.directory]),
-                log,
-            )?;
-            cluster.copy(&context.test_options.template())?;
-            cluster.configure(None, &test.settings)?;
-            let mut running = None;
-            recorder.test("upstream: the server starts", || {
-                running = Some(cluster.start()?);
-                Ok(())
-            })?;
-            let Some(running) = running else {
-                return Ok(());
-            };
-            let began = host::instant();
-            let limit = Duration::from_secs(test.time_limit.into());
-            let from = log.length();
-            let mut ended = Ok(());
-            for command in &test.commands {
-                let command = command
-                    .clone()
-                    .env("HOME", running.socket())
-                    .env("PGHOST", running.socket())
-                    .env("PGUSER", "postgres");
-                let settings = cmd::Settings {
-                    time_limit: Some(limit.saturating_sub(began.elapsed())),
-                    ..cmd::Settings::default()
-                };
-                ended = host.run_with(&cluster.as_user(command), log, settings);
-                if ended.is_err() {
-                    break;
-                }
-            }
-            if let Err(error) = &ended
-                && error.interrupted
-            {
-                return Err(Failure::new(Cause::Interrupted, error));
-            }
-            let output = log.all_since(from).cause(Cause::Internal)?;
-            report(test, context, recorder, &output, ended, began.elapsed())?;
-            super::extension::stop(running, recorder)
-        },
-    )
+    in_cluster(&directory, &test.server, log, recorder, |cluster, recorder| {
+        build::unpack(&test.directory, &test.sources, context)?;
+        let user = &test.server.user;
+        let owner = format!("{}:{}", user.uid, user.gid);
+        let chown = Command::new("chown", ["--recursive", &owner, &test.directory]);
+        context.host.run(&chown, log)?;
+        cluster.copy(&context.test_options.template())?;
+        cluster.configure(None, &test.settings)?;
+        let mut running = None;
+        recorder.test("upstream: the server starts", || {
+            running = Some(cluster.start()?);
+            Ok(())
+        })?;
+        let Some(running) = running else {
+            return Ok(());
+        };
+        let began = host::instant();
+        let from = log.length();
+        let ended = run(test, cluster, running.socket(), context, log);
+        if let Err(error) = &ended
+            && error.interrupted
+        {
+            return Err(Failure::new(Cause::Interrupted, error));
+        }
+        let output = log.all_since(from).cause(Cause::Internal)?;
+        report(test, recorder, &output, ended, began.elapsed())?;
+        super::extension::stop(running, recorder)
+    })
+}
+
+/// Runs the commands of the tests within their time limit, up to the first that fails.
+fn run(
+    test: &UpstreamTest,
+    cluster: &Cluster<'_>,
+    socket: &str,
+    context: &Context<'_>,
+    log: &Log,
+) -> Result<(), CommandError> {
+    let began = host::instant();
+    let limit = Duration::from_secs(test.time_limit.into());
+    for command in &test.commands {
+        let command = command
+            .clone()
+            .env("HOME", socket)
+            .env("PGHOST", socket)
+            .env("PGUSER", "postgres");
+        let settings = cmd::Settings {
+            time_limit: Some(limit.saturating_sub(began.elapsed())),
+            ..cmd::Settings::default()
+        };
+        context.host.run_with(&cluster.as_user(command), log, settings)?;
+    }
+    Ok(())
 }
 
 /// Turns the output of the commands into outcomes.
 fn report(
     test: &UpstreamTest,
-    context: &Context<'_>,
     recorder: &Recorder<'_, '_>,
     output: &str,
     ended: Result<(), CommandError>,
@@ -101,23 +103,23 @@ fn report(
         }
         None => recorder.add(name, Verdict::Passed, elapsed),
         Some(why) => {
-            let differences = differences(test, context)?;
+            let differences = differences(test, recorder.context)?;
             recorder.add(name, Verdict::Failed(format!("{why}{differences}")), elapsed);
         }
     }
     Ok(())
 }
 
-/// What the commands said of their tests.
+/// The tests that the output of the commands reports.
 #[derive(Debug, Default)]
 struct Tally {
-    /// Each test that a line tells of.
+    /// Each test that has a line, with its verdict.
     lines: Vec<(Line, Verdict)>,
-    /// How many of them failed and should not have.
+    /// How many of them failed unexpectedly.
     unexpected: usize,
-    /// How many of them failed as known.
+    /// How many of them are known failures.
     known_failures: usize,
-    /// How many failed by what the drivers say at their end.
+    /// The number of failed tests in the drivers' summaries.
     failed: usize,
 }
 
@@ -147,8 +149,8 @@ impl Tally {
         tally
     }
 
-    /// Why they have not passed. What fails as known makes its driver fail as well, and by nothing else may the
-    /// commands have failed: the driver has to have counted as many.
+    /// The reason why the tests did not pass. A known failure makes its driver fail, too. So a failed command is excused only
+    /// if the driver counted exactly the known failures.
     fn failure(&self, ended: Result<(), CommandError>) -> Option<String> {
         let is_known = self.unexpected == 0 && self.known_failures > 0 && self.failed == self.known_failures;
         match ended {
@@ -160,8 +162,8 @@ impl Tally {
     }
 }
 
-/// How many tests have failed by the line with which a driver ends: `# 1 of 232 tests failed.` of `pg_regress`, the same
-/// without `#` before PostgreSQL 16, and a line for each at the end of `pg_prove`.
+/// The number of failed tests in a line of a driver's summary. `pg_regress` prints `# 1 of 232 tests failed.`, without `#`
+/// before PostgreSQL 16. `pg_prove` prints a line for each file.
 fn failed_by_driver(line: &str) -> Option<usize> {
     let words: Vec<&str> = line.split_whitespace().filter(|word| *word != "#").collect();
     match words.as_slice() {
@@ -171,7 +173,7 @@ fn failed_by_driver(line: &str) -> Option<usize> {
     }
 }
 
-/// The files of differences below the source tree, as far as they are worth reading.
+/// The beginning of each file of differences below the source tree.
 fn differences(test: &UpstreamTest, context: &Context<'_>) -> Result<String, Failure> {
     let mut shown = String::new();
     for entry in context.host.tree(&test.directory)? {
@@ -201,8 +203,8 @@ struct Line {
 }
 
 impl Line {
-    /// Reads what `pg_regress` and `pg_isolation_regress` print, from PostgreSQL 16 on (`ok 1 - name 12 ms`) and before
-    /// (`test name ... ok 12 ms`), and what `pg_prove` prints (`name.sql .. ok`).
+    /// Parses a line of `pg_regress` or `pg_isolation_regress`, from PostgreSQL 16 on (`ok 1 - name 12 ms`) or before
+    /// (`test name ... ok 12 ms`), or of `pg_prove` (`name.sql .. ok`).
     fn read(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let milliseconds = |words: &[&str]| {
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_as_known_excuses_nothing_else() {
+    fn a_known_failure_excuses_no_other_failure() {
         let known = [KnownFailure {
             name: "join".to_owned(),
             reason: "slow".to_owned(),
@@ -268,7 +270,7 @@ mod tests {
             failure(&format!("{one} 1 of 2 tests failed. \n"), Err(error())),
             None
         );
-        // A driver that counts more than the lines tell, or does not come to its end.
+        // A driver counts more failures than there are lines, or is cut off.
         for end in ["# 2 of 3 tests failed.\n", "Bail out!\n"] {
             let why = failure(&format!("{one}{end}"), Err(error()));
             assert_eq!(why.as_deref(), Some("exit status 2\n  command: make"), "{end}");

@@ -1,5 +1,5 @@
-//! Assembles the receipt from what was resolved and what the installation found out. No IO here, no clock: the same
-//! installation gives the same bytes.
+//! Assembles the receipt from the resolved manifests and the facts of the installation. It does no IO and reads no clock:
+//! the same installation gives the same bytes.
 
 use std::collections::BTreeMap;
 
@@ -15,32 +15,32 @@ use crate::record::receipt::{
 };
 use crate::resolve::{self, Place, Resolved};
 
-/// What the installation found out, besides what was resolved before it.
+/// The facts of an installation that the resolved manifests do not have.
 #[derive(Debug)]
 pub struct Facts<'a> {
     /// Every path that was installed.
     pub inventory: &'a Inventory,
     /// The packages of the base.
     pub before: &'a PackagesBefore,
-    /// The packages as they are now.
+    /// The packages that are installed now.
     pub packages: &'a BTreeMap<String, Package>,
-    /// What the purge did.
+    /// The result of the purge.
     pub purged: &'a Purged,
-    /// Set-id files and directories open to everybody.
+    /// Set-id files, files with capabilities, and world-writable paths.
     pub privileged: Vec<Privileged>,
-    /// What neither a component nor a package has.
+    /// Files that belong neither to a component nor to a package.
     pub unpackaged: &'a [InstalledFile],
-    /// What packages brought and dpkg does not record.
+    /// Facts about files of packages that dpkg does not record.
     pub package_record: PackageRecord,
-    /// The user's account as it is; `None` where there is none.
+    /// The user's account; `None` if it does not exist.
     pub account: Option<Account>,
     /// The inputs of builds, by the component's slug.
     pub inputs: &'a BTreeMap<String, Inputs>,
-    /// The archive with symbols for debuggers.
+    /// The archive of debug symbols.
     pub debug_symbols: Option<DebugSymbols>,
-    /// The number of the distribution's release; empty where it has none.
+    /// The number of the distribution's release; empty if it has none.
     pub distribution_version: String,
-    /// Seconds since 1970 that the image is said to be from.
+    /// The time of the image in seconds since 1970.
     pub created: u64,
 }
 
@@ -145,7 +145,7 @@ fn package_version(package: &Package) -> PackageVersion {
     }
 }
 
-/// The components' ids by the names of their directories, under which the inventory has them.
+/// The components' ids by slug. The inventory has slugs.
 fn names(resolved: &Resolved) -> BTreeMap<String, String> {
     let names = resolved
         .components()
@@ -161,7 +161,7 @@ fn file(installed: &InstalledFile, names: &BTreeMap<String, String>) -> File {
     file
 }
 
-/// The user as the root has it: where it was there before, it may have another home than the manifest says.
+/// The user's account in the root. If it existed before, it may have another home than the manifest says.
 fn user(resolved: &Resolved, account: Option<Account>) -> User {
     let user = &resolved.user;
     let (home, shell, groups) = match account {
@@ -204,7 +204,7 @@ fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Com
                 vec![source(archive)],
             ));
         }
-        // What comes with the server is part of that component, or of its packages.
+        // Extensions that come with the server belong to its component or to its packages.
         let compiled = extensions.iter().filter(|one| !one.comes_with_postgresql());
         for extension in compiled {
             let sources = extension.sources.iter().map(source).collect();
@@ -323,7 +323,7 @@ pub mod tests {
     use crate::resolve::Selection;
     use crate::{host, manifest};
 
-    /// The receipt of the project's own image, of which one file and two packages are installed.
+    /// The receipt of the project's own image with one installed file and two packages.
     pub fn example() -> Receipt {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
         let (manifests, problems) = manifest::parse(&host::local::manifests(&directory).unwrap());
@@ -394,7 +394,7 @@ pub mod tests {
     }
 
     #[test]
-    fn every_component_says_what_it_was_made_from() {
+    fn every_component_has_a_source() {
         let receipt = example();
         for component in &receipt.components {
             assert!(!component.sources.is_empty(), "{} has no source", component.name);

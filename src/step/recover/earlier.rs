@@ -1,7 +1,7 @@
-//! An installation into a root that holds an earlier one: what that one has accounted for stays accounted for.
+//! An installation into a root with an earlier one, whose receipt stays valid.
 //!
-//! Its components stay, with their files and the packages they need, unless the manifests select them again. What
-//! cannot be told truly afterwards is refused before anything begins.
+//! The components of the earlier installation stay, with their files and packages, unless the manifests select them again.
+//! A selection that the new receipt could not describe is rejected before anything begins.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use crate::resolve::Resolved;
 use crate::step::clean::purge::BUILD_PACKAGES_STAY;
 use crate::step::context::State;
 
-/// The receipt of the earlier installation; `None` in a root without one. What an installation has written that did not
-/// come to its end is none.
+/// The receipt of the earlier installation; `None` in a root without one. The receipt of an unfinished installation does
+/// not count.
 ///
 /// # Errors
-/// The receipt cannot be read, or a component is there in another version, whose files nobody would account for.
+/// The receipt cannot be read, or a component is installed in another version, whose files no receipt would list.
 pub fn read(host: &Host, resolved: &Resolved) -> Result<Option<Receipt>, Failure> {
     let Some(receipt) = unfinished::earlier_receipt(host, || written(host))? else {
         return Ok(None);
@@ -66,7 +66,7 @@ fn written(host: &Host) -> anyhow::Result<Option<Receipt>> {
 }
 
 impl State<'_> {
-    /// What is known before the first step of an installation.
+    /// The state before the first step of an installation.
     pub fn after(unfinished: Unfinished, resolved: &Resolved) -> Self {
         let state = Self::default();
         let earlier = unfinished.earlier.clone();
@@ -80,7 +80,7 @@ impl State<'_> {
                 component == IMAGE || resolved.components().any(|again| again.id() == component)
             };
             let known = earlier.inventory();
-            // A directory that is there already is nobody's when it is made again, so its owner is kept.
+            // An existing directory is not recorded again, so its entry is kept.
             let stays =
                 |file: &&InstalledFile| file.content == Content::Directory || !is_made_again(&file.component);
             for file in known.iter().filter(stays) {
@@ -91,7 +91,7 @@ impl State<'_> {
         state
     }
 
-    /// Packages that an earlier installation kept and that are still there, with its reasons.
+    /// The packages that the earlier installation kept and that are still installed, with the reasons.
     pub fn kept_earlier(&self, dpkg: &Dpkg) -> BTreeMap<String, String> {
         let kept = self
             .earlier

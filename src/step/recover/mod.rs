@@ -1,4 +1,4 @@
-//! Installations that were here before: one that came to its end, and one that did not.
+//! Earlier installations into the same root, complete and unfinished ones.
 
 pub mod earlier;
 pub mod repair;

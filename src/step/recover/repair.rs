@@ -1,7 +1,7 @@
-//! Repairs what a killed installation has left of package and user tools, before anything else is done.
+//! Repairs the state that a killed installation left in package and user tools, before anything else is done.
 //!
-//! dpkg says in its own database what it had begun. Packages that were being configured are configured, those that
-//! were being unpacked or removed are installed again by apt, as it does by itself after an accident.
+//! dpkg's database records interrupted operations. Packages that were being configured are configured. apt installs
+//! packages again that were being unpacked or removed, as it does by itself after an interruption.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use crate::plan::apt;
 
 /// How many packages a message names.
 const MAX_NAMES: usize = 6;
-/// How the names of files end that dpkg and update-alternatives have not given their last name.
+/// The endings of temporary file names of dpkg and update-alternatives.
 const UNFINISHED_ENDINGS: [&str; 2] = [".dpkg-new", ".dpkg-tmp"];
-/// What tools write before they rename it, beside what it becomes: directory, beginning and end of the name.
+/// Temporary files of other tools: directory, beginning and end of the name.
 const UNFINISHED_FILES: [(&str, &str, &str); 14] = [
     ("/etc", "group+", ""),
     ("/etc", "gshadow+", ""),
@@ -34,10 +34,13 @@ const UNFINISHED_FILES: [(&str, &str, &str); 14] = [
     ("/var/lib/dpkg", "reassemble", ".deb"),
     ("/var/lib/dpkg", "tmp.ci", ""),
 ];
-/// Files of /etc that the tools of shadow lock, each by `NAME.lock`, which is a link to `NAME.PID`.
+/// Files of /etc that the shadow tools lock, each by `NAME.lock`, which is a link to `NAME.PID`.
 pub const ACCOUNTS: [&str; 6] = ["passwd", "group", "shadow", "gshadow", "subuid", "subgid"];
 
-/// The packages that dpkg was cut off amid.
+/// The packages with an interrupted operation of dpkg.
+///
+/// # Errors
+/// dpkg's database cannot be read.
 pub fn unsettled(host: &Host) -> anyhow::Result<Vec<String>> {
     let conditions = host.conditions()?;
     let unsettled = conditions
@@ -46,7 +49,7 @@ pub fn unsettled(host: &Host) -> anyhow::Result<Vec<String>> {
     Ok(unsettled.map(|(name, _)| name).collect())
 }
 
-/// Lets dpkg finish what it had begun; returns the packages that were cut off.
+/// Completes interrupted operations of dpkg. Returns the packages that were affected. `say` gets a line about it.
 ///
 /// # Errors
 /// dpkg or apt cannot repair them.
@@ -61,13 +64,13 @@ pub fn packages(host: &Host, log: &Log, say: &dyn Fn(&str)) -> Result<Vec<String
     ));
     let dpkg = ["--force-confold", "--force-unsafe-io", "--configure", "--pending"];
     let configure = Command::new("dpkg", dpkg);
-    // Fails where a package needs one that is only half there, which comes next.
+    // This fails if a package depends on a half-installed one, which is repaired next.
     match host.run(&configure, log) {
         Err(error) if error.interrupted => return Err(error.into()),
         _ => {}
     }
     if !unsettled(host)?.is_empty() {
-        // The lists may be gone, or older than the archive.
+        // The lists may be removed or out of date.
         host.run(&apt::update_package_lists(), log)?;
         host.run(&apt::complete_packages(), log)?;
     }
@@ -86,7 +89,7 @@ pub fn packages(host: &Host, log: &Log, say: &dyn Fn(&str)) -> Result<Vec<String
     ))
 }
 
-/// The names of packages for people, at most [`MAX_NAMES`] of them.
+/// The names of packages for a message, at most [`MAX_NAMES`] of them.
 pub fn names(packages: &[String]) -> String {
     let shown = packages
         .iter()
@@ -101,8 +104,11 @@ pub fn names(packages: &[String]) -> String {
     }
 }
 
-/// Makes dpkg forget what a killed purge wanted: packages that it has removed without their configuration are purged,
-/// those that are still there are wanted again. `before` is what dpkg had of each before that installation.
+/// Reverts the selections of a killed purge. Packages that were removed without their configuration are purged, and
+/// packages that are still installed are selected again. `before` has the conditions before that installation.
+///
+/// # Errors
+/// dpkg's database cannot be read, or dpkg fails.
 pub fn selections(host: &Host, log: &Log, before: &BTreeMap<String, Condition>) -> Result<(), Failure> {
     let mut half_purged = Vec::new();
     let mut unwanted = Vec::new();
@@ -128,7 +134,10 @@ pub fn selections(host: &Host, log: &Log, before: &BTreeMap<String, Condition>) 
     Ok(())
 }
 
-/// Removes files without a last name: pgsetup's own, wherever they are, and those of package and user tools.
+/// Removes temporary files of pgsetup, anywhere in the root, and those of package and user tools.
+///
+/// # Errors
+/// The root cannot be read, or a file cannot be removed.
 pub fn files(host: &Host, dpkg: &Dpkg) -> Result<(), Failure> {
     let mut paths = Vec::new();
     host.walk(&mut |path, _| {

@@ -1,9 +1,8 @@
-//! The record of an installation that has not come to its end: what a run that goes on with it has to know.
+//! The record of an unfinished installation, from which the next run resumes.
 //!
-//! Before the first change it is written what the root held. Whatever then kills the process, the next run does not
-//! take what was left for a part of the base: it removes the files that were merged, gives the accounts back that were
-//! half made, lets dpkg finish, and ends with the tree that an undisturbed run ends with. The last thing that an
-//! installation does is to remove the record.
+//! It describes the root and is written before the first change. If the process is killed, the next run does not mistake
+//! what was left for a part of the base. It removes merged files, restores half-written account files, lets dpkg finish,
+//! and ends with the same tree as an undisturbed run. Removing the record is the last act of an installation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -24,9 +23,9 @@ use crate::layout::{self, UNFINISHED};
 use crate::record::receipt::Receipt;
 use crate::step::clean::times;
 
-/// The version of the record. A record of another version is refused.
+/// The version of the record. A record of another version is rejected.
 const VERSION: u32 = 1;
-/// What tools write that no package has, besides accounts.
+/// A file that tools write and no package owns.
 const LOCALES: &str = "/usr/lib/locale/locale-archive";
 
 /// The root before an installation began.
@@ -35,27 +34,27 @@ struct Record {
     version: u32,
     /// When it began, since 1970.
     began: Duration,
-    /// The receipt that was there.
+    /// The receipt of the root.
     earlier: Option<Receipt>,
-    /// Whether the directory for what is needed only meanwhile was not there.
+    /// Whether the work directory did not exist.
     #[serde(default)]
     made_work: bool,
-    /// Files of accounts and of locales; `None` for those that were not there.
+    /// Account files and the locale archive; `None` for a file that did not exist.
     files: BTreeMap<String, Option<Original>>,
-    /// What dpkg had of each package.
+    /// The condition of each package in dpkg's database.
     conditions: BTreeMap<String, Condition>,
     before: PackagesBefore,
 }
 
-/// What an installation has come to; a line each.
+/// A change of the root by an installation, one line of the record each.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Note {
-    /// Paths that were not there are about to be made, directories before what is in them.
+    /// New paths are about to be created, directories before their content.
     New(Vec<String>),
-    /// Paths that were not there are about to be made, with all that will be in them.
+    /// New paths are about to be created, with everything below them.
     NewTrees(Vec<String>),
-    /// The user and its group are there.
+    /// The user and its group exist.
     UserMade,
     /// Packages are about to be removed.
     Removing(BTreeMap<String, Package>),
@@ -64,14 +63,14 @@ pub enum Note {
 /// An installation under way.
 #[derive(Debug)]
 pub struct Unfinished {
-    /// When it began; where it goes on with one that was killed, when that one began.
+    /// When it began. If it resumes a killed one, when that one began.
     pub began: SystemTime,
-    /// The receipt that was there then.
+    /// The receipt of the root at that time.
     pub earlier: Option<Receipt>,
-    /// Whether [`layout::WORK`] was not there then.
+    /// Whether [`layout::WORK`] did not exist at that time.
     pub made_work: bool,
     found: Option<Record>,
-    /// Packages that a run which did not come to its end has removed.
+    /// The packages that the killed run removed.
     pub removed: BTreeMap<String, Package>,
     _occupation: Occupation,
 }
@@ -85,14 +84,14 @@ fn notes() -> String {
 }
 
 fn accounts() -> impl Iterator<Item = String> {
-    // The tools of shadow keep the last version of each, with a dash.
+    // The shadow tools keep the previous version of each as `NAME-`.
     ACCOUNTS
         .iter()
         .flat_map(|name| [format!("/etc/{name}"), format!("/etc/{name}-")])
 }
 
 impl Record {
-    /// The record of an installation that did not come to its end; `None` where there is none.
+    /// The record of an unfinished installation; `None` if there is no such installation.
     fn read(host: &Host) -> Result<Option<Self>> {
         let Some(text) = host.read(&record())? else {
             return Ok(None);
@@ -118,8 +117,10 @@ impl Record {
     }
 }
 
-/// The receipt that the root had before an installation that did not come to its end; where there is no such
-/// installation, what `written` finds.
+/// The receipt that the root had before an unfinished installation. Without such an installation, the result of `written`.
+///
+/// # Errors
+/// The record cannot be read, or another version of pgsetup wrote it; or `written` fails.
 pub fn earlier_receipt(
     host: &Host,
     written: impl FnOnce() -> Result<Option<Receipt>>,
@@ -131,11 +132,11 @@ pub fn earlier_receipt(
 }
 
 impl Unfinished {
-    /// Begins an installation into a root whose receipt is `earlier`, or goes on with one that did not come to its
-    /// end: then what that one has left is repaired or removed. `say` is told of it.
+    /// Begins an installation into a root whose receipt is `earlier`, or resumes an unfinished one: then its remains are
+    /// repaired or removed. `say` gets a line about it.
     ///
     /// # Errors
-    /// Another pgsetup works here; what is broken cannot be repaired.
+    /// Another pgsetup works in this root, or the remains cannot be repaired.
     pub fn begin(
         host: &Host,
         began: SystemTime,
@@ -177,14 +178,17 @@ impl Unfinished {
         })
     }
 
-    /// What the root held before: as it was recorded, or as `take` finds it now, which is recorded then.
+    /// The packages of the root before the installation: those of the record, or the result of `take`, which is recorded.
+    ///
+    /// # Errors
+    /// `take` fails, or the record cannot be written.
     pub fn base(&self, host: &Host, take: impl FnOnce() -> Result<PackagesBefore>) -> Result<PackagesBefore> {
         if let Some(found) = &self.found {
             return Ok(found.before.clone());
         }
         let mut files = BTreeMap::new();
         for path in accounts().chain([LOCALES.to_owned()]) {
-            // The archive of locales is large, and made anew: that it was there is enough.
+            // The locale archive is large and can be generated again, so its existence is enough.
             let file = if path == LOCALES && host.exists(&path) {
                 Some(Original::default())
             } else {
@@ -212,14 +216,19 @@ impl Unfinished {
     }
 }
 
-/// Takes down what an installation under way comes to.
+/// Appends a change to the record, durably.
+///
+/// # Errors
+/// The record cannot be written.
 pub fn note(host: &Host, note: &Note) -> Result<()> {
     let line = serde_json::to_string(note).context("a note cannot be written as JSON")?;
     host.append_durably(&notes(), &line)
 }
 
-/// Removes what was needed only meanwhile: the directory itself as well, where the installation made it and nothing is
-/// mounted on it.
+/// Empties the work directory. Removes it, too, if the installation created it and nothing is mounted on it.
+///
+/// # Errors
+/// A file cannot be removed.
 pub fn clear(host: &Host, made_work: bool) -> Result<()> {
     host.empty_contents(layout::WORK)?;
     let is_mounted = host.mount_points()?.iter().any(|place| place == layout::WORK);
@@ -229,16 +238,19 @@ pub fn clear(host: &Host, made_work: bool) -> Result<()> {
     Ok(())
 }
 
-/// Ends an installation that began at `began`: nothing of its record stays, nor does the directory above tell the time.
+/// Ends an installation that began at `began`: removes the record, and resets the time of the directory above it.
+///
+/// # Errors
+/// The record cannot be removed, or the time cannot be set.
 pub fn end(host: &Host, began: SystemTime) -> Result<()> {
-    // The one moment in which it ends: without the base nobody reads the notes.
+    // Removing this file ends the installation: the notes have no meaning without it.
     host.remove(record())?;
     host.remove(UNFINISHED)?;
     let above = UNFINISHED.rsplit_once('/').map_or("/", |(above, _)| above);
     times::settle_one(host, above, began)
 }
 
-/// What was taken down. A line that was cut off is of something that was not begun.
+/// The recorded changes. An incomplete line is ignored, because its change was not begun.
 fn read_notes(host: &Host) -> Result<Vec<Note>> {
     let text = host.read(&notes())?.unwrap_or_default();
     Ok(text
@@ -247,8 +259,8 @@ fn read_notes(host: &Host) -> Result<Vec<Note>> {
         .collect())
 }
 
-/// Puts the files of accounts back as they were, unless the user and its group have been made in all of them. Until
-/// then no package was installed that might have made accounts.
+/// Restores the account files, unless the user and its group were created in all of them. Until then no package was
+/// installed that might have created accounts.
 fn restore_accounts(host: &Host, record: &Record, notes: &[Note]) -> Result<()> {
     if notes.iter().any(|note| matches!(note, Note::UserMade)) {
         return Ok(());
@@ -263,7 +275,7 @@ fn restore_accounts(host: &Host, record: &Record, notes: &[Note]) -> Result<()> 
     Ok(())
 }
 
-/// Removes what was made that no package has.
+/// Removes new paths that no package owns.
 fn remove_new(host: &Host, record: &Record, notes: &[Note]) -> Result<(), Failure> {
     let dpkg = host.dpkg()?;
     let had_locales = record.files.get(LOCALES).is_some_and(Option::is_some);
@@ -273,7 +285,7 @@ fn remove_new(host: &Host, record: &Record, notes: &[Note]) -> Result<(), Failur
         Note::New(paths) => paths.as_slice(),
         _ => &[],
     });
-    // First what would keep a directory from being empty; then children before their directories.
+    // Temporary files first, because they keep directories from being empty. Then children before their directories.
     repair::files(host, &dpkg)?;
     let trees = notes.iter().flat_map(|note| match note {
         Note::NewTrees(paths) => paths.as_slice(),
@@ -304,7 +316,7 @@ mod tests {
     use crate::step::context::State;
 
     #[test]
-    fn what_a_killed_build_made_outside_of_its_stage_is_gone_with_all_that_is_in_it() {
+    fn trees_that_a_killed_build_created_outside_its_stage_are_removed() {
         let root = tempfile::tempdir().unwrap();
         let host = Host::new(root.path());
         let write = |path: &str| {
@@ -324,7 +336,7 @@ mod tests {
         write("/opt/patroni/lib/python3/site.py");
         drop(state);
         begin();
-        assert!(!host.exists("/opt/patroni"), "it is of the killed build");
-        assert!(host.exists("/opt/own/file"), "it was there before");
+        assert!(!host.exists("/opt/patroni"), "the killed build created it");
+        assert!(host.exists("/opt/own/file"), "it existed before");
     }
 }
