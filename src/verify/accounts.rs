@@ -1,4 +1,4 @@
-//! Accounts: the image's user is as it was made, nobody has a password, and nobody but root is root.
+//! Verifies accounts: the image's user is unchanged, no account has a password, and only root has user id 0.
 
 use super::Verifier;
 use super::document::Aspect;
@@ -43,7 +43,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// Home, shell and groups of the image's user.
+    /// Compares home, shell and groups of the image's user.
     fn user(&mut self) {
         let user = &self.receipt.user;
         let account = account(self.host, &user.name);

@@ -1,4 +1,4 @@
-//! What a verification found: a document with a schema of its own, and a page for people.
+//! The result of a verification, as a JSON document with a schema and as text.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// One of this image that has found nothing yet.
+    /// An empty result for this image.
     pub fn of(image: &str) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
@@ -88,7 +88,7 @@ pub struct Unchecked {
     pub reason: String,
 }
 
-/// The result for people: a line for each difference, and what was compared.
+/// The result as text: a line for each difference, and the numbers of compared things.
 pub fn text(found: &Verification) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
@@ -119,7 +119,8 @@ pub fn text(found: &Verification) -> String {
     text
 }
 
-/// A text of whose names somebody else may have made up some: none begins a line of its own, or speaks to a terminal.
+/// A text with control characters escaped. It contains names of unknown origin, which must not begin a new line or send
+/// sequences to a terminal.
 fn in_one_line(text: &str) -> String {
     let shown = |c: char| {
         let escaped = c.is_control().then(|| c.escape_default().to_string());
@@ -129,6 +130,9 @@ fn in_one_line(text: &str) -> String {
 }
 
 /// The result as a JSON document.
+///
+/// # Errors
+/// It cannot be written as JSON.
 pub fn json(found: &Verification) -> Result<String> {
     Ok(serde_json::to_string_pretty(found)? + "\n")
 }

@@ -1,8 +1,8 @@
-//! Compares a machine with its receipt: files, packages, libraries, rights, and what PostgreSQL is to load.
+//! Compares a machine with its receipt: files, packages, libraries, rights, preload libraries and extensions.
 //!
-//! Nothing is changed, and everything is looked at before anything is said: a file that cannot be read is one more
-//! difference, and the others are looked at all the same. It works as root and as the image's user; what the latter may not
-//! read is listed as unchecked, never passed over. Printing is `report`'s.
+//! It changes nothing and reports every difference at once. A file that cannot be read is one more difference. It runs as
+//! root or as the image's user. Files that this user may not read are listed as unchecked and never skipped. `report`
+//! prints the result.
 
 mod accounts;
 mod document;
@@ -24,19 +24,19 @@ use crate::host::unread::{Unread, Unreadable};
 use crate::image::closure::Missing;
 use crate::image::elf::Elf;
 use crate::image::needs;
-use crate::record::receipt::{File, Receipt, octal};
+use crate::record::receipt::{Directory, File, Receipt, octal};
 use crate::{control, layout, resolve};
 use document::{Aspect, Difference, Unchecked};
 
 pub use document::{Verification, json, text};
 
-/// A part of a verification that needs all of something: of dpkg's database, of the tree.
+/// A part of a verification that ends early if dpkg's database or the tree cannot be read.
 type Part<'a> = fn(&mut Verifier<'a>) -> Result<()>;
 
 /// Compares the machine with its receipt.
 ///
 /// # Errors
-/// Where there is no receipt, or where it cannot be read: nothing is known of differences then.
+/// There is no receipt, or it cannot be read.
 pub fn verify(host: &Host) -> Result<Verification, Failure> {
     let receipt = receipt(host)?;
     let mut verifier = Verifier {
@@ -44,10 +44,10 @@ pub fn verify(host: &Host) -> Result<Verification, Failure> {
         receipt: &receipt,
         found: Verification::of(&receipt.image),
     };
-    // Where one of these ends early, the others go on.
+    // If one of these ends early, the others run nevertheless.
     let parts: [(&str, Part<'_>); 8] = [
         ("additional files", Verifier::additions),
-        ("programs and libraries of nobody", Verifier::unowned_files),
+        ("unowned programs and libraries", Verifier::unowned_files),
         ("what came later", Verifier::later),
         ("directories", Verifier::directories),
         ("packages", Verifier::packages),
@@ -113,7 +113,7 @@ impl Verifier<'_> {
         });
     }
 
-    /// A path of nobody; once, wherever it was found.
+    /// Reports an unowned path, unless it was reported before.
     fn differs_if_new(&mut self, path: &str, explanation: &str) {
         if self.found.differences.iter().all(|one| one.subject != path) {
             self.differs(Aspect::Content, path, explanation);
@@ -127,8 +127,7 @@ impl Verifier<'_> {
         });
     }
 
-    /// What was read of `subject`. Where it could not be, that is a difference, or unchecked where only rights are in the
-    /// way.
+    /// The value that was read for `subject`. An error becomes a difference, or unchecked if only a right is missing.
     fn take<T>(&mut self, subject: &str, read: Result<T>) -> Option<T> {
         match read {
             Ok(read) => Some(read),
@@ -147,7 +146,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// Something that this receipt has not got: it was written by an earlier pgsetup.
+    /// Reports as unchecked what a receipt of an earlier pgsetup does not have.
     fn unrecorded(&mut self, subject: &str) {
         let reason = format!("the receipt does not tell of it; {} wrote it", self.receipt.tool);
         self.unchecked(subject, reason);
@@ -159,7 +158,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// Each installed path, with content, owner and mode.
+    /// Compares each installed path: content, owner and mode.
     fn files(&mut self) {
         let receipt = self.receipt;
         if receipt.documents.is_none() {
@@ -222,7 +221,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// Paths in directories of ours that nobody installed.
+    /// Reports paths in the directories of components that are not in the receipt.
     fn additions(&mut self) -> Result<()> {
         let documents = self.receipt.documents.as_deref().unwrap_or_default();
         let own = format!("{}/receipt.json", layout::RECORDS);
@@ -235,11 +234,11 @@ impl Verifier<'_> {
             .chain([own.as_str()])
             .collect();
         let is_directory = |file: &&File| file.sha256.is_none() && file.target.is_none();
-        // Not directories that others use, too.
+        // Other directories are shared with packages.
         let ours = ["/usr/lib/postgresql/", "/usr/share/postgresql/", "/opt/"];
         let directories = self.receipt.files.iter().filter(is_directory);
         let directories = directories.filter(|file| ours.iter().any(|top| file.path.starts_with(top)));
-        // An earlier pgsetup has not recorded its documents.
+        // An earlier pgsetup did not record its documents.
         let records = self.receipt.documents.iter().map(|_| layout::RECORDS);
         let dpkg = self.host.dpkg()?;
         for directory in directories.map(|file| file.path.as_str()).chain(records) {
@@ -254,7 +253,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Follows ELF files that are in no receipt.
+    /// Follows the libraries of ELF files that are not in the receipt.
     fn follow(&mut self, dpkg: &Dpkg, files: Vec<(String, Elf)>) -> Result<()> {
         let mut unread = Unread::default();
         for missing in needs::follow_readable(self.host, dpkg, files, &mut unread)?.missing {
@@ -269,33 +268,34 @@ impl Verifier<'_> {
         for directory in &self.receipt.directories {
             self.found.checked.files += 1;
             let found = self.host.look(&directory.path);
-            let Some(found) = self.take(&directory.path, found) else {
-                continue;
-            };
-            match found {
-                None => self.differs(Aspect::Content, &directory.path, "is missing"),
-                Some(found) if found.kind != FileKind::Directory => {
+            match self.take(&directory.path, found) {
+                None => {}
+                Some(None) => self.differs(Aspect::Content, &directory.path, "is missing"),
+                Some(Some(found)) if found.kind != FileKind::Directory => {
                     let explanation = format!("is {}, the receipt says a directory", name_of(&found.kind));
                     self.differs(Aspect::Content, &directory.path, explanation);
                 }
-                Some(found) => {
-                    let is = format!("{} {}:{}", octal(found.mode), found.uid, found.gid);
-                    let expected = format!("{} {}:{}", directory.mode, directory.uid, directory.gid);
-                    // A volume belongs to whoever mounted it.
-                    if mount_points.contains(&directory.path) {
-                        self.unchecked(&directory.path, "something is mounted there");
-                    } else if rights::lost_group_only(found.mode, &directory.mode)
-                        && (found.uid, found.gid) == (directory.uid, directory.gid)
-                    {
-                        self.unchecked(&directory.path, rights::LOST_GROUP);
-                    } else if is != expected {
-                        let explanation = format!("has mode and owner {is}, the receipt says {expected}");
-                        self.differs(Aspect::Rights, &directory.path, explanation);
-                    }
+                // The user of the container decides about a volume.
+                Some(_) if mount_points.contains(&directory.path) => {
+                    self.unchecked(&directory.path, "something is mounted there");
                 }
+                Some(Some(found)) => self.rights_of_directory(directory, &found),
             }
         }
         Ok(())
+    }
+
+    fn rights_of_directory(&mut self, directory: &Directory, found: &Found) {
+        let has_owner = (found.uid, found.gid) == (directory.uid, directory.gid);
+        if has_owner && rights::lost_group_only(found.mode, &directory.mode) {
+            return self.unchecked(&directory.path, rights::LOST_GROUP);
+        }
+        let is = format!("{} {}:{}", octal(found.mode), found.uid, found.gid);
+        let expected = format!("{} {}:{}", directory.mode, directory.uid, directory.gid);
+        if is != expected {
+            let explanation = format!("has mode and owner {is}, the receipt says {expected}");
+            self.differs(Aspect::Rights, &directory.path, explanation);
+        }
     }
 
     fn missing(&mut self, missing: &Missing) {
@@ -311,7 +311,7 @@ impl Verifier<'_> {
         self.differs(Aspect::Library, &missing.name, explanation);
     }
 
-    /// Every installed ELF file with all it needs, and every link of ours.
+    /// Checks the libraries of every installed ELF file, the programs that scripts call, and the links of components.
     fn libraries(&mut self) -> Result<()> {
         let needs = needs::survey(self.host, &self.receipt.inventory(), &self.receipt.declared())?;
         self.found.checked.elf_files = needs.elf_files;
@@ -350,7 +350,7 @@ impl Verifier<'_> {
         }
     }
 
-    /// Every extension that a server offers can be created at its default version.
+    /// Checks that every extension of every server can be created at its default version.
     fn extensions(&mut self) {
         let receipt = self.receipt;
         self.extensions_of(None, &receipt.postgresql.share_directory);
@@ -368,7 +368,7 @@ impl Verifier<'_> {
             let Some(extension) = name.strip_suffix(".control") else {
                 continue;
             };
-            // `name--version.control` belongs to one version only.
+            // `name--version.control` is the secondary control file of one version.
             if extension.contains("--") {
                 continue;
             }

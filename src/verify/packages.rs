@@ -1,4 +1,4 @@
-//! Debian packages: which there are, that their files are there, and that these hold what the packages brought.
+//! Verifies Debian packages: their versions, the existence of their files, and the content of these.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::image::altered::{Instead, compared};
 use crate::layout;
 
 impl Verifier<'_> {
-    /// Packages, their files, and what these hold.
+    /// Compares packages, their files and the content of these.
     pub(super) fn packages(&mut self) -> Result<()> {
         let dpkg = self.host.dpkg()?;
         self.contents(&dpkg)?;
@@ -21,7 +21,7 @@ impl Verifier<'_> {
         for (path, package) in dpkg.files() {
             let is_left_out =
                 left_out.has(path) || layout::DOCUMENTATION.iter().any(|place| is_below(path, place));
-            // Links are compared on their own.
+            // `recorded` compares links.
             let is_left_out = is_left_out || links.is_some_and(|links| links.contains_key(path));
             if path.starts_with("/usr/") && !is_left_out && !self.host.exists(path) {
                 let explanation = format!("is missing; the package {package} has it");
@@ -58,7 +58,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// The content of files of packages, apart from what was another one in the base already.
+    /// Compares the content of files of packages, except for files that were altered in the base already.
     fn contents(&mut self, dpkg: &Dpkg) -> Result<()> {
         let known = self.receipt.base.altered();
         let files = self.host.packaged(dpkg)?;
@@ -73,7 +73,7 @@ impl Verifier<'_> {
             let package = &file.package;
             let explanation = match found {
                 Instead::Content(_) => format!("has another content than the package {package} brought"),
-                // Named as a link, with where it leads.
+                // `recorded` reports it with the link's target.
                 Instead::Kind(FileKind::Link(_)) if self.receipt.package_record.is_some() => continue,
                 Instead::Kind(kind) => {
                     format!("is {}, the package {package} brought a file", name_of(&kind))

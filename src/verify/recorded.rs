@@ -1,5 +1,5 @@
-//! What packages brought and dpkg does not record: where their links lead, whose their files are and what may be done with
-//! them; and dpkg's own lists, by which all the rest is compared. The receipt records it, and it is compared with that.
+//! Verifies what dpkg does not record of packages: the targets of their links, and the owners and modes of their files. It
+//! also verifies dpkg's own lists, which the other comparisons use. The receipt has all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +13,12 @@ use crate::host::entry::{is_below, name_of};
 use crate::host::unread::Unread;
 use crate::image::packages::{Rights, now};
 
-/// What says where the dynamic linker searches. Of all configuration files of packages these are not for an
-/// administrator to change in an image: whatever is run loads what they say.
+/// The configuration of the dynamic linker's search path. An administrator may change other configuration files of
+/// packages, but every program of the image loads what these name.
 const LINKER: [&str; 2] = ["/etc/ld.so.conf", "/etc/ld.so.conf.d"];
 
 impl Verifier<'_> {
-    /// Links, owners and modes of what packages have, and dpkg's lists of it.
+    /// Compares links, owners and modes of packages, and dpkg's lists.
     pub(super) fn recorded(&mut self) -> Result<()> {
         let Some(expected) = &self.receipt.package_record else {
             self.unrecorded("links, owners, modes and lists of packages");
@@ -28,7 +28,7 @@ impl Verifier<'_> {
         let dpkg = self.host.dpkg()?;
         let mut now = now(self.host, &dpkg, &mut unread)?;
         let mut expected = expected.clone();
-        // Of another package than the receipt's no more can be said than that it is another one.
+        // The receipt says nothing about the files of a package in another version.
         let others = self.other_packages(&dpkg);
         let is_others = |path: &str| dpkg.owner(path).is_some_and(|package| others.contains(package));
         for links in [&mut now.links, &mut expected.links] {
@@ -70,7 +70,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Packages that are not there as the receipt has them.
+    /// The packages that are missing, added, or installed in another version than the receipt says.
     fn other_packages(&self, dpkg: &Dpkg) -> BTreeSet<String> {
         let recorded = self.receipt.packages();
         let mut others: BTreeMap<&str, &str> = recorded
@@ -105,7 +105,7 @@ impl Verifier<'_> {
             self.differs(Aspect::Content, path, explanation);
         }
         for (path, target) in now.iter().filter(|(path, _)| !expected.contains_key(*path)) {
-            let explanation = format!("is a link to {target}, the receipt says it is none");
+            let explanation = format!("is a link to {target}, and not a link in the receipt");
             self.differs(Aspect::Content, path, explanation);
         }
         Ok(())
@@ -130,14 +130,14 @@ impl Verifier<'_> {
     }
 }
 
-/// The package that one of dpkg's lists is of: its file is `NAME.list` or `NAME:ARCHITECTURE.list`.
+/// The package of one of dpkg's lists, whose file is `NAME.list` or `NAME:ARCHITECTURE.list`.
 fn package_of_list(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
     let name = name.rsplit_once('.').map_or(name, |(name, _)| name);
     name.split_once(':').map_or(name, |(name, _)| name)
 }
 
-/// Files that are not those of the receipt: path, and what is the matter with it.
+/// The files that differ from the receipt: path and explanation.
 fn changed<'p>(
     expected: &'p BTreeMap<String, Sha256>,
     now: &'p BTreeMap<String, Sha256>,

@@ -1,4 +1,4 @@
-//! Rights beyond an owner's: set-id bits, capabilities, and what everybody may write.
+//! Verifies special rights: set-id bits, capabilities and world-writable paths.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,18 +11,18 @@ use crate::record::receipt::{Privileged, octal};
 
 const SET_GROUP_ID: u32 = 0o2000;
 
-/// Why a directory that hands its group on no more is no difference.
+/// The reason why a directory that lost its set-group-id bit is unchecked and not a difference.
 pub(super) const LOST_GROUP: &str = "its set-group-id bit is gone, as some file systems of containers drop it when something is first written there";
 
-/// Whether a directory's mode is the expected one but for its set-group-id bit. On a directory that bit gives nobody a
-/// right: what is made there gets its group. fuse-overlayfs 1.10 drops it when it copies a directory of a layer below
-/// into the container's own, so every container that serves would differ from its image.
+/// Whether a directory's mode is the expected one except for a lost set-group-id bit. On a directory that bit grants no
+/// right; it only gives its group to new files. fuse-overlayfs 1.10 drops it when it copies a directory up from a lower
+/// layer, so every running container would differ from its image.
 pub(super) fn lost_group_only(mode: u32, expected: &str) -> bool {
     mode & SET_GROUP_ID == 0 && octal(mode | SET_GROUP_ID) == expected
 }
 
 impl Verifier<'_> {
-    /// Who has rights beyond those that the receipt knows of.
+    /// Compares special rights with those of the receipt.
     pub(super) fn privileges(&mut self) -> Result<()> {
         let (found, unreadable) = privileged(self.host)?;
         let known: BTreeMap<&str, &Privileged> = self
@@ -31,7 +31,7 @@ impl Verifier<'_> {
             .iter()
             .map(|one| (one.path.as_str(), one))
             .collect();
-        // These are compared on their own.
+        // `directories` compares these.
         let directories: BTreeSet<&str> = self
             .receipt
             .directories
@@ -42,32 +42,9 @@ impl Verifier<'_> {
             .iter()
             .filter(|one| !directories.contains(one.path.as_str()))
         {
-            let is = format!("{} {}:{}", one.mode, one.uid, one.gid);
-            match known.get(one.path.as_str()) {
-                Some(expected) if *expected == one => {}
-                Some(expected) => {
-                    let should = format!("{} {}:{}", expected.mode, expected.uid, expected.gid);
-                    let explanation = if one.capabilities == expected.capabilities {
-                        format!("has mode and owner {is}, the receipt says {should}")
-                    } else {
-                        let word = |one: &Privileged| one.capabilities.clone().unwrap_or("none".to_owned());
-                        format!(
-                            "has the capabilities {}, the receipt says {}",
-                            word(one),
-                            word(expected)
-                        )
-                    };
-                    self.differs(Aspect::Rights, &one.path, explanation);
-                }
-                None => {
-                    let kind = if one.capabilities.is_some() {
-                        "with capabilities"
-                    } else {
-                        "set-id or open to everybody"
-                    };
-                    let explanation = format!("has mode and owner {is}: {kind}, and not in the receipt");
-                    self.differs(Aspect::Rights, &one.path, explanation);
-                }
+            let expected = known.get(one.path.as_str()).copied();
+            if expected != Some(one) {
+                self.differs(Aspect::Rights, &one.path, explanation(one, expected));
             }
         }
         for directory in unreadable {
@@ -77,12 +54,38 @@ impl Verifier<'_> {
     }
 }
 
+/// How a path with special rights differs from its entry in the receipt, if it has one.
+fn explanation(found: &Privileged, expected: Option<&Privileged>) -> String {
+    let rights = |one: &Privileged| format!("{} {}:{}", one.mode, one.uid, one.gid);
+    let capabilities = |one: &Privileged| one.capabilities.clone().unwrap_or("none".to_owned());
+    match expected {
+        Some(expected) if found.capabilities == expected.capabilities => format!(
+            "has mode and owner {}, the receipt says {}",
+            rights(found),
+            rights(expected)
+        ),
+        Some(expected) => format!(
+            "has the capabilities {}, the receipt says {}",
+            capabilities(found),
+            capabilities(expected)
+        ),
+        None => {
+            let kind = match found.capabilities {
+                Some(_) => "with capabilities",
+                None => "set-id or open to everybody",
+            };
+            let is = rights(found);
+            format!("has mode and owner {is}: {kind}, and not in the receipt")
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_a_lost_set_group_id_bit_is_no_difference() {
+    fn only_a_lost_set_group_id_bit_is_accepted() {
         assert!(lost_group_only(0o1777, "3777"));
         assert!(lost_group_only(0o0750, "2750"));
         for (mode, expected) in [

@@ -1,5 +1,5 @@
-//! What neither a Debian package nor a component has: programs and libraries wherever they are, and everything that stands
-//! where programs and libraries are searched for.
+//! Verifies files that belong neither to a Debian package nor to a component: programs and libraries anywhere, and every
+//! file in the search paths of programs and libraries.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,14 +11,14 @@ use crate::host::entry::{FileKind, is_below};
 use crate::image::elf::Elf;
 use crate::image::unpackaged::unpackaged;
 
-/// Directories whose entries each belong to somebody.
+/// Directories in which every entry has an owner.
 const OWNED: [&str; 2] = ["/", "/opt"];
 
-/// The mark that Docker leaves in every container.
+/// A file that Docker creates in every container.
 const OF_DOCKER: &str = "/.dockerenv";
 
 impl Verifier<'_> {
-    /// What can be run or loaded, and nobody has.
+    /// Reports unowned programs and libraries, and unowned files in search paths.
     pub(super) fn unowned_files(&mut self) -> Result<()> {
         let dpkg = self.host.dpkg()?;
         let found = unpackaged(self.host, &dpkg)?;
@@ -57,8 +57,8 @@ impl Verifier<'_> {
         self.follow(&dpkg, unowned_files)
     }
 
-    /// Whether a component's program is found there under its own name, as a Dockerfile links psql into /usr/bin. Nothing else can
-    /// be run by it.
+    /// Whether a path is a link to a component's program of the same name, as a Dockerfile links psql into /usr/bin. Such a
+    /// link runs nothing else.
     fn is_link_to_recorded_program(&self, path: &str) -> Result<bool> {
         let Some(real) = self.host.real_path(path)?.filter(|real| real != path) else {
             return Ok(false);
@@ -67,7 +67,8 @@ impl Verifier<'_> {
         Ok(is_recorded && Path::new(path).file_name() == Path::new(&real).file_name())
     }
 
-    /// What came into the image after its receipt: an entrypoint. What it should be, nobody has written down.
+    /// Reports as unchecked what was added to the image after its receipt, such as an entrypoint. The receipt does not say
+    /// what it should be.
     pub(super) fn later(&mut self) -> Result<()> {
         let dpkg = self.host.dpkg()?;
         let mounted = self.host.mount_points()?;
@@ -85,7 +86,7 @@ impl Verifier<'_> {
                         .iter()
                         .chain(known.iter().copied())
                         .any(|known| is_below(known, &path));
-                // An empty directory is a place for a mount.
+                // An empty directory is a mount point.
                 if !is_known && !self.is_empty_directory(&path)? {
                     self.unchecked(&path, "neither the receipt nor a package has it");
                 }

@@ -715,14 +715,14 @@ fn changed_links_and_rights_in_packages_are_named() {
     );
     only_difference_after(
         |image| image.link(LIBC_TEXT, "/tmp/evil"),
-        &format!("{LIBC_TEXT}: is a link to /tmp/evil, the receipt says it is none"),
+        &format!("{LIBC_TEXT}: is a link to /tmp/evil, and not a link in the receipt"),
     );
     only_difference_after(
         |image| {
             std::fs::rename(image.path("/usr/share/libc"), image.path("/usr/share/other")).unwrap();
             image.link("/usr/share/libc", "other");
         },
-        "/usr/share/libc: is a link to other, the receipt says it is none",
+        "/usr/share/libc: is a link to other, and not a link in the receipt",
     );
 }
 

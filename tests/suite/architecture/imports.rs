@@ -254,7 +254,7 @@ impl<'s> Visit<'s> for Reader {
         visit::visit_path(self, path);
     }
 
-    /// What a macro is given is no syntax yet: every row of names with `::` between them is taken for a path.
+    /// The arguments of a macro are not parsed: every row of names with `::` between them is taken for a path.
     fn visit_macro(&mut self, item: &'s Macro) {
         let text = item.tokens.to_string();
         let mut row: Vec<String> = Vec::new();
