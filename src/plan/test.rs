@@ -2,13 +2,10 @@
 
 use super::builder::{Builder, Id};
 use super::cluster::{server, settings};
-use super::{
-    Action, ExtensionTest, Lane, Plan, Server, Settings, Unloaded, UpgradeTest, UpstreamTest, recipe,
-};
-use crate::command::Command;
+use super::{Action, ExtensionTest, Lane, Plan, Server, Unloaded, UpgradeTest, UpstreamTest, recipe};
 use crate::layout;
 use crate::manifest::extension::Upstream;
-use crate::resolve::{Component, Extension, Resolved, Source};
+use crate::resolve::{Component, Extension, Resolved};
 
 /// The time limit of upstream's tests in seconds, if the manifest does not set one.
 const MAX_UPSTREAM_SECONDS: u32 = 900;
@@ -161,18 +158,11 @@ fn upstream_tests(resolved: &Resolved, tests: &Tests, server: &Server) -> Vec<Up
     let postgresql = &resolved.postgresql;
     if let Some(source) = postgresql.source.as_ref().filter(|_| tests.server) {
         let upstream = postgresql.upstream.clone().unwrap_or_default();
-        let commands = recipe::upstream_of_server(postgresql, &upstream);
-        let sources = vec![source.clone()];
-        let settings = upstream.settings.clone();
-        found.push(upstream_test(
-            &postgresql.component,
-            server,
-            settings,
-            sources,
-            commands,
-            upstream,
-            postgresql.major,
-        ));
+        found.push(UpstreamTest {
+            sources: vec![source.clone()],
+            commands: recipe::upstream_of_server(postgresql, &upstream),
+            ..upstream_test(&postgresql.component, server, upstream, postgresql.major)
+        });
     }
     for extension in resolved
         .extensions
@@ -187,7 +177,6 @@ fn upstream_tests(resolved: &Resolved, tests: &Tests, server: &Server) -> Vec<Up
         else {
             continue;
         };
-        let commands = recipe::upstream(extension, postgresql, &upstream);
         let requires: Vec<&Extension> = resolved
             .extensions
             .iter()
@@ -198,28 +187,18 @@ fn upstream_tests(resolved: &Resolved, tests: &Tests, server: &Server) -> Vec<Up
             .collect();
         let mut settings = settings(extension, &requires, true);
         settings.extend(upstream.settings.clone());
-        found.push(upstream_test(
-            &extension.component,
-            server,
+        found.push(UpstreamTest {
             settings,
-            extension.sources.clone(),
-            commands,
-            upstream,
-            postgresql.major,
-        ));
+            sources: extension.sources.clone(),
+            commands: recipe::upstream(extension, postgresql, &upstream),
+            ..upstream_test(&extension.component, server, upstream, postgresql.major)
+        });
     }
     found
 }
 
-fn upstream_test(
-    component: &Component,
-    server: &Server,
-    settings: Settings,
-    sources: Vec<Source>,
-    commands: Vec<Command>,
-    mut upstream: Upstream,
-    major: u16,
-) -> UpstreamTest {
+/// The upstream tests of a component with the settings of its manifest. The caller adds sources and commands.
+fn upstream_test(component: &Component, server: &Server, mut upstream: Upstream, major: u16) -> UpstreamTest {
     upstream
         .known_failures
         .retain(|known| known.postgresql.is_empty() || known.postgresql.contains(&major));
@@ -227,10 +206,10 @@ fn upstream_test(
         subject: component.title(),
         slug: component.slug(),
         server: server.clone(),
-        settings,
+        settings: upstream.settings,
         directory: layout::upstream(&component.slug()),
-        sources,
-        commands,
+        sources: Vec::new(),
+        commands: Vec::new(),
         time_limit: upstream.time_limit.unwrap_or(MAX_UPSTREAM_SECONDS),
         known_failures: upstream.known_failures,
     }

@@ -13,6 +13,9 @@ use crate::layout;
 
 impl Verifier<'_> {
     /// Compares packages, their files and the content of these.
+    ///
+    /// # Errors
+    /// dpkg's database cannot be read.
     pub(super) fn packages(&mut self) -> Result<()> {
         let dpkg = self.host.dpkg()?;
         self.contents(&dpkg)?;

@@ -19,6 +19,9 @@ const LINKER: [&str; 2] = ["/etc/ld.so.conf", "/etc/ld.so.conf.d"];
 
 impl Verifier<'_> {
     /// Compares links, owners and modes of packages, and dpkg's lists.
+    ///
+    /// # Errors
+    /// A path or dpkg's database cannot be read.
     pub(super) fn recorded(&mut self) -> Result<()> {
         let Some(expected) = &self.receipt.package_record else {
             self.unrecorded("links, owners, modes and lists of packages");

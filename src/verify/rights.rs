@@ -23,6 +23,9 @@ pub(super) fn lost_group_only(mode: u32, expected: &str) -> bool {
 
 impl Verifier<'_> {
     /// Compares special rights with those of the receipt.
+    ///
+    /// # Errors
+    /// The tree cannot be read.
     pub(super) fn privileges(&mut self) -> Result<()> {
         let (found, unreadable) = privileged(self.host)?;
         let known: BTreeMap<&str, &Privileged> = self

@@ -19,6 +19,9 @@ const OF_DOCKER: &str = "/.dockerenv";
 
 impl Verifier<'_> {
     /// Reports unowned programs and libraries, and unowned files in search paths.
+    ///
+    /// # Errors
+    /// The tree or dpkg's database cannot be read.
     pub(super) fn unowned_files(&mut self) -> Result<()> {
         let dpkg = self.host.dpkg()?;
         let found = unpackaged(self.host, &dpkg)?;
@@ -69,6 +72,9 @@ impl Verifier<'_> {
 
     /// Reports as unchecked what was added to the image after its receipt, such as an entrypoint. The receipt does not say
     /// what it should be.
+    ///
+    /// # Errors
+    /// A path or dpkg's database cannot be read.
     pub(super) fn later(&mut self) -> Result<()> {
         let dpkg = self.host.dpkg()?;
         let mounted = self.host.mount_points()?;
