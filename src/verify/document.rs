@@ -9,18 +9,18 @@ use serde::Serialize;
 /// The version of the JSON document's schema.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What a verification found.
+/// The result of a verification.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Verification {
     /// The version of this schema.
     pub schema_version: u32,
     /// The image's name, from the receipt.
     pub image: String,
-    /// How much was compared.
+    /// The numbers of compared things.
     pub checked: Checked,
-    /// Where the machine is not what the receipt says; empty when all is well.
+    /// The differences between the machine and its receipt; empty if there is none.
     pub differences: Vec<Difference>,
-    /// What could not be looked at, with the reason.
+    /// What could not be compared, with the reasons.
     pub unchecked: Vec<Unchecked>,
 }
 
@@ -35,14 +35,14 @@ impl Verification {
     }
 }
 
-/// How much was compared.
+/// The numbers of compared things.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Checked {
     /// Files, links and directories.
     pub files: usize,
     /// Debian packages.
     pub packages: usize,
-    /// Files of theirs whose content was compared with what dpkg has of it.
+    /// Files of packages whose content was compared with dpkg's checksums.
     pub package_files: usize,
     /// ELF files whose libraries were followed.
     pub elf_files: usize,
@@ -50,19 +50,19 @@ pub struct Checked {
     pub extensions: usize,
 }
 
-/// What is different.
+/// The kind of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Aspect {
-    /// A file, link or directory: that it exists, what it holds.
+    /// The existence or content of a file, link or directory.
     Content,
     /// Owner or mode.
     Rights,
     /// A Debian package.
     Package,
-    /// A shared library or another thing that an installed file needs.
+    /// A shared library or program that an installed file needs.
     Library,
-    /// What PostgreSQL loads: preload libraries, extensions.
+    /// A preload library or an extension of PostgreSQL.
     Postgresql,
     /// A user account.
     Account,
@@ -73,18 +73,18 @@ pub enum Aspect {
 pub struct Difference {
     /// The path, package, library, extension or user.
     pub subject: String,
-    /// What of it is different.
+    /// The kind of the difference.
     pub aspect: Aspect,
-    /// What is and what should be.
+    /// What was found and what the receipt says.
     pub explanation: String,
 }
 
-/// What could not be looked at.
+/// One thing that could not be compared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 pub struct Unchecked {
-    /// What.
+    /// The path or the name of the check.
     pub subject: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 

@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stage_loses_symbols_and_what_no_build_asks_for() {
+    fn a_stage_loses_the_kinds_of_files_that_no_build_needs() {
         let root = tempfile::tempdir().unwrap();
         // The running system is the root, because `strip` is the machine's own.
         let host = Host::new(std::path::Path::new("/"));

@@ -265,15 +265,15 @@ mod tests {
     use super::*;
     use crate::step::install::merge;
 
-    #[test]
-    fn files_of_the_policy_are_removed_unless_dpkg_owns_them() {
-        let root = tempfile::tempdir().unwrap();
-        let host = Host::new(root.path());
-        let write = |path: &str, text: &str| {
-            let path = host.path(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
+    fn write(host: &Host, path: &str, text: &str) {
+        let path = host.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// A root with a merged component, files of packages, logs and lists; and the component's inventory.
+    fn root(host: &Host) -> Inventory {
+        let write = |path: &str, text: &str| write(host, path, text);
         write(
             "/var/lib/dpkg/status",
             "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n",
@@ -292,7 +292,16 @@ mod tests {
         write("/stage/usr/lib/pg/bin/ecpg", "x");
         std::os::unix::fs::symlink("libpq.so.5.18", host.path("/stage/usr/lib/pg/lib/libpq.so")).unwrap();
         let mut inventory = Inventory::default();
-        merge::merge(&host, "/stage", "postgresql", &mut inventory, &|_| Ok(())).unwrap();
+        merge::merge(host, "/stage", "postgresql", &mut inventory, &|_| Ok(())).unwrap();
+        inventory
+    }
+
+    #[test]
+    fn files_of_the_policy_are_removed_unless_dpkg_owns_them() {
+        let root_directory = tempfile::tempdir().unwrap();
+        let host = Host::new(root_directory.path());
+        let write = |path: &str, text: &str| write(&host, path, text);
+        let mut inventory = root(&host);
         let policy = Prune {
             remove: vec![
                 Removal::Development,

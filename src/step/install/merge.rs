@@ -621,7 +621,8 @@ mod tests {
         });
         assert_eq!(findings.len(), 1);
         assert!(
-            findings[0].starts_with("/usr/bin/x: is built for s390x, but the image is for "),
+            findings[0]
+                .starts_with("/usr/bin/x: is built for s390x (64 bit, little endian), but the image is for "),
             "{findings:?}"
         );
     }
