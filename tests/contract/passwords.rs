@@ -127,8 +127,8 @@ fn a_socket_that_asks_for_a_password_tells_too() {
 fn a_role_that_cannot_be_asked_is_named() {
     needs_image();
     let volume = database(&[], &[]);
-    let other = serving_on(&volume, &["--env", PASSWORD, "--env=POSTGRES_USER=nobody"], &[]);
-    other.wait_for_log("POSTGRES_PASSWORD could not be compared with the password of role nobody: ");
+    let other = serving_on(&volume, &["--env", PASSWORD, "--env=POSTGRES_USER=stranger"], &[]);
+    other.wait_for_log("POSTGRES_PASSWORD could not be compared with the password of role stranger: ");
 }
 
 #[test(line_70)]
