@@ -125,6 +125,9 @@ run_standalone() {
     [[ "$REPLY" == absent ]] || die "$PGDATA changed while this start was checking it. It is left as it is now."
     run_stoppable 'the initialisation' initialise "$@"
     require_initialised "$REPLY_STATUS"
+    # An initialisation script may have changed the list, and what the data need.
+    add_preload_of_data "$(given_settings "$@")"
+    stop_on_problems
   fi
   write_layers "$@"
   server_command "$@"

@@ -25,7 +25,10 @@ check_standalone() {
       ;;
     foreign) check_foreign ;;
     incomplete) check_incomplete "$@" ;;
-    complete) check_locales_of_cluster "$settings" ;;
+    complete)
+      check_locales_of_cluster "$settings"
+      add_preload_of_data "$settings"
+      ;;
   esac
 }
 

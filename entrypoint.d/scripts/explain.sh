@@ -107,7 +107,10 @@ given_settings() {
 # Prints "name = value  origin" for each setting that any layer gives, by name, without secrets.
 # shellcheck disable=SC2154  # of log.sh
 effective_settings() {
-  given_settings "$@" | mask_secrets | awk -F '\t' -v secret="$secret_setting" '
+  {
+    given_settings "$@"
+    [[ -z "$preload_with_data" ]] || printf 'shared_preload_libraries\t%s\t%s\n' "$preload_with_data" 'the layers, and what the data need'
+  } | mask_secrets | awk -F '\t' -v secret="$secret_setting" '
     { shown[$1] = sprintf("  %-34s %-30s %s", $1, "= " ($1 ~ secret ? "***" : $2), $3) }
     END { for (name in shown) print shown[name] }' | sort
 }

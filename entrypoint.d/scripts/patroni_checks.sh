@@ -27,6 +27,7 @@ check_patroni() {
   if [[ -n "$REPLY" ]]; then
     check_patroni_file "$REPLY"
   else
+    check_preload_of_member
     check_generated_patroni
   fi
   data_directory_state

@@ -78,6 +78,7 @@ server_command() {
   take_config_file "$@"
   generated_directory
   REPLY_COMMAND=(postgres -D "$PGDATA" -c "config_file=$REPLY/container.conf" "${REPLY_ARGUMENTS[@]}")
+  [[ -z "$preload_with_data" ]] || REPLY_COMMAND+=(-c "shared_preload_libraries=$preload_with_data")
 }
 
 # usage: ensure_layers [POSTGRES_ARG...]

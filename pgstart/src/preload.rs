@@ -3,6 +3,8 @@
 //! `pg_proc` is a mapped relation, so `pg_filenode.map` beside a database's files names the file that it is in
 //! (`src/backend/utils/cache/relmapper.c`). A function's library is in the column `probin`: `$libdir/citus`, or `citus` alone. The file is
 //! searched for these values as they are stored, so rows that are deleted count too: a library too many does no harm.
+//!
+//! After a crash the newest rows may be in the write-ahead log alone, which holds them as they are stored. So it is searched as well then.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -61,7 +63,30 @@ fn search(data: &Path, mut look: impl FnMut(&[u8])) -> Result<(), String> {
             }
         }
     }
+    if was_shut_down(data)? {
+        return Ok(());
+    }
+    for segment in files(&data.join("pg_wal"))? {
+        // A server that runs may remove it meanwhile.
+        if let Ok(bytes) = std::fs::read(&segment) {
+            look(&bytes);
+        }
+    }
     Ok(())
+}
+
+/// Whether the server of this cluster ended in order, so that nothing is in its log alone. The state stands behind the system identifier and two
+/// version numbers; 1 and 2 are "shut down" (`src/include/catalog/pg_control.h`).
+fn was_shut_down(data: &Path) -> Result<bool, String> {
+    let path = data.join("global/pg_control");
+    match std::fs::read(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+        Ok(control) => {
+            let state = control.get(16..20).and_then(|state| state.try_into().ok());
+            Ok(matches!(state.map(u32::from_ne_bytes), Some(1 | 2)))
+        }
+    }
 }
 
 /// The directories of databases: in `base`, and in tablespaces below a directory of the major version.
@@ -78,6 +103,15 @@ fn databases(data: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 fn subdirectories(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    entries(directory, Path::is_dir)
+}
+
+fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    entries(directory, Path::is_file)
+}
+
+/// What is in a directory and wanted; nothing if the directory is not there.
+fn entries(directory: &Path, is_wanted: fn(&Path) -> bool) -> Result<Vec<PathBuf>, String> {
     let fail = |error: std::io::Error| format!("cannot read {}: {error}", directory.display());
     let entries = match std::fs::read_dir(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -86,7 +120,7 @@ fn subdirectories(directory: &Path) -> Result<Vec<PathBuf>, String> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(fail)?.path();
-        if path.is_dir() {
+        if is_wanted(&path) {
             found.push(path);
         }
     }
@@ -145,17 +179,18 @@ fn names(bytes: &[u8]) -> BTreeSet<String> {
     found
 }
 
-/// Whether a file has a short value of the type text that is this one.
+/// Whether a file has a short value of the type text that is this one. It is the last value of its row, so no text follows: in the source of
+/// a function, a letter before the name may look like a header by chance, as the quote of `'pg_stat_statements'` does.
 fn contains_value(bytes: &[u8], value: &str) -> bool {
-    positions(bytes, value.as_bytes()).any(|start| start > 0 && short_length(bytes[start - 1]) == value.len())
+    positions(bytes, value.as_bytes()).any(|start| {
+        let has_header = start > 0 && short_length(bytes[start - 1]) == value.len();
+        let next = bytes.get(start + value.len());
+        has_header && next.is_none_or(|next| !next.is_ascii_graphic() && *next != b' ')
+    })
 }
 
 fn positions<'a>(bytes: &'a [u8], value: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    bytes
-        .windows(value.len())
-        .enumerate()
-        .filter(move |(_, window)| *window == value)
-        .map(|(start, _)| start)
+    memchr::memmem::find_iter(bytes, value)
 }
 
 /// The length of a value from its header of one byte, which counts itself (`src/include/varatt.h`).
@@ -249,6 +284,38 @@ mod tests {
             std::fs::write(place.join("pg_filenode.map"), bytes).expect("a file");
             let error = libraries(data.path()).expect_err("it is damaged");
             assert!(error.contains("base/1/pg_filenode.map"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_the_source_of_a_function_is_no_library() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let source = "BEGIN IF EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_stat_statements') THEN";
+        let database_directory = directory.path().join("base/5");
+        database(&database_directory, 1255, &[source, "$libdir/citus"]);
+        let asked = ["citus", "pg_stat_statements"].map(str::to_owned);
+        assert_eq!(needed(directory.path(), &asked).expect("an answer"), ["citus"]);
+        database(&database_directory, 1255, &["pg_stat_statements"]);
+        assert_eq!(
+            needed(directory.path(), &asked).expect("an answer"),
+            ["pg_stat_statements"]
+        );
+    }
+
+    #[test]
+    fn after_a_crash_the_write_ahead_log_counts() {
+        let data = tempfile::tempdir().expect("a directory");
+        database(&data.path().join("base/5"), 1255, &["$libdir/pg_cron"]);
+        for directory in ["global", "pg_wal"] {
+            std::fs::create_dir(data.path().join(directory)).expect("a directory");
+        }
+        let segment = data.path().join("pg_wal/000000010000000000000001");
+        std::fs::write(segment, value("$libdir/citus")).expect("a file");
+        for (state, expected) in [(1_u32, &["pg_cron"][..]), (6, &["citus", "pg_cron"])] {
+            let control = [&[0; 16][..], &state.to_ne_bytes(), &[0; 100]].concat();
+            std::fs::write(data.path().join("global/pg_control"), control).expect("a file");
+            let asked = ["citus", "pg_cron"].map(str::to_owned);
+            assert_eq!(needed(data.path(), &asked).expect("an answer"), expected);
         }
     }
 }

@@ -37,7 +37,7 @@ impl Builder<'_> {
             }
         }
         installed.extend(self.locale(&base));
-        let text = configuration(&resolved.settings);
+        let text = configuration(&resolved.settings, &resolved.required_preload);
         let write = Action::WriteFile {
             path: resolved.configuration.clone(),
             text,
@@ -136,12 +136,17 @@ impl Builder<'_> {
     }
 }
 
-/// The text of the image's settings file. Values are quoted as in postgresql.conf.
-pub fn configuration(settings: &[Setting]) -> String {
+/// The text of the image's settings file. Values are quoted as in postgresql.conf. The entrypoint reads the libraries
+/// that data may need from the comment that names them.
+pub fn configuration(settings: &[Setting], required_preload: &[String]) -> String {
     let mut text =
         "# Settings of this image, written by pgsetup from its manifests. The server's own configuration\n\
                     # file, ALTER SYSTEM and the command line override them.\n"
             .to_owned();
+    if !required_preload.is_empty() {
+        let libraries = required_preload.join(" ");
+        text.push_str(&format!("# preload.required: {libraries}\n"));
+    }
     for setting in settings {
         text.push_str(&format!(
             "{} = '{}'\n",

@@ -85,6 +85,8 @@ pub struct Resolved {
     pub configuration: String,
     /// Libraries loaded when the server starts, in order.
     pub preload: Vec<String>,
+    /// Libraries that data need preloaded if they hold the extension, sorted.
+    pub required_preload: Vec<String>,
     /// PostgreSQL settings, with what wants each.
     pub settings: Vec<Setting>,
     /// Debian packages the image has for its own sake.

@@ -3,6 +3,8 @@
 //! `shared_preload_libraries` is one setting for all extensions, and the order matters: Citus refuses to start
 //! unless it is first. Lost and doubled entries are the commonest fault of hand-written images.
 
+use std::collections::BTreeSet;
+
 use crate::manifest::Located;
 use crate::manifest::extension::{Extension, PreloadScope};
 use crate::manifest::image::Image;
@@ -16,6 +18,17 @@ pub struct Preload {
     pub server: Vec<String>,
     /// Loaded when a session starts.
     pub session: Vec<String>,
+}
+
+/// The libraries that data need preloaded if they hold one of these extensions, sorted. Those of extensions that the
+/// image does not have are among them: data that come from elsewhere may hold them.
+pub fn required(manifests: &[Located<Extension>]) -> Vec<String> {
+    let preloads = manifests
+        .iter()
+        .filter_map(|extension| extension.value.preload.as_ref());
+    let required = preloads.filter(|one| one.required.is_some() && one.scope == PreloadScope::Server);
+    let libraries: BTreeSet<String> = required.flat_map(|one| one.libraries.iter().cloned()).collect();
+    libraries.into_iter().collect()
 }
 
 /// The libraries of those `selected` extensions that the image preloads. `declared` are the extensions the image

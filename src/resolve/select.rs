@@ -93,6 +93,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         },
         configuration: value.configuration.clone(),
         preload: preload.server,
+        required_preload: preload::required(&manifests.extensions),
         settings,
         packages: value.packages.clone(),
         postgresql: postgresql?,

@@ -51,6 +51,8 @@ mod patroni_incomplete;
 mod patroni_mistakes;
 #[path = "../contract/places.rs"]
 mod places;
+#[path = "../contract/preload.rs"]
+mod preload;
 #[path = "../contract/process.rs"]
 mod process;
 #[path = "../contract/safety.rs"]
