@@ -70,7 +70,7 @@ fn cut_off(host: &Host, reporter: &Reporter) {
     let packages = repair::unsettled(host).unwrap_or_default();
     if !packages.is_empty() {
         reporter.line(&format!(
-            "dpkg was stopped amid {}; the next installation repairs that before anything else",
+            "dpkg was stopped during {}; the next installation repairs that before anything else",
             repair::names(&packages)
         ));
     }

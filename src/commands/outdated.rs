@@ -150,7 +150,7 @@ fn ask_all(subjects: &[Subject], workspace: &Workspace<'_>) -> Vec<Row> {
             let answer = answers
                 .get(&upstream.url)
                 .cloned()
-                .unwrap_or_else(|| Err("nobody was asked".to_owned()));
+                .unwrap_or_else(|| Err("upstream was not asked".to_owned()));
             let of_what = |why| format!("{}: {why}", upstream.what);
             upstream
                 .versions(&answer.map_err(of_what)?)

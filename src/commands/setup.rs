@@ -131,7 +131,7 @@ pub fn unavailable(
         match error.kind() {
             ErrorKind::Network | ErrorKind::Missing => {
                 reporter.line(&format!(
-                    "left out: {name}: its source cannot be had: {}",
+                    "left out: {name}: its source could not be fetched: {}",
                     error.summary()
                 ));
                 left_out.insert(name, error.summary());

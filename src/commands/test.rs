@@ -184,13 +184,13 @@ fn unavailable(
             .iter()
             .find(|name| left_out.contains_key(*name))
         {
-            let reason = format!("it requires {name}, whose source cannot be had");
+            let reason = format!("it requires {name}, whose source could not be fetched");
             left_out.entry(extension.component.name.clone()).or_insert(reason);
         }
     }
     for (name, reason) in &mut left_out {
         if !reason.starts_with("it requires ") {
-            *reason = format!("the source of {name} cannot be had: {reason}");
+            *reason = format!("the source of {name} could not be fetched: {reason}");
         }
     }
     Ok(left_out)
@@ -312,11 +312,7 @@ fn attribute(
                 is_test && !untried.because.iter().any(is_told)
             });
             if let Some(subject) = subject {
-                add(
-                    subject,
-                    name,
-                    format!("not tried: {} failed", untried.because.join(", ")),
-                );
+                add(subject, name, format!("{} failed", untried.because.join(", ")));
             }
         }
     }

@@ -249,7 +249,7 @@ impl Release<'_> {
         let digest = new.hashes.sha256().to_string();
         let _ = writeln!(
             page,
-            "  sha256 {digest}\n    computed from {from}, which nobody has vouched for:\n    compare it with a digest that upstream publishes"
+            "  sha256 {digest}\n    computed from {from}, which is not verified:\n    compare it with a digest that upstream publishes"
         );
         edits.push(self.edit("sha256", digest));
         if self.source.sha512.is_some() {
@@ -276,7 +276,7 @@ impl Release<'_> {
                     let new = place.replace(&self.subject.version, self.version);
                     let _ = writeln!(
                         page,
-                        "  mirror {new}\n    nobody has asked whether it is there; take it out if it is not"
+                        "  mirror {new}\n    not checked whether it exists; remove it if it does not"
                     );
                     edits.push(self.edit(&format!("mirrors[{position}].{key}"), new));
                 } else {
@@ -343,7 +343,10 @@ impl Release<'_> {
         });
         match old {
             Err(why) => {
-                let _ = writeln!(page, "not compared with {title}, which cannot be had: {why}");
+                let _ = writeln!(
+                    page,
+                    "not compared with {title}, which could not be fetched: {why}"
+                );
             }
             Ok(old) => {
                 let lines = changes::changes(&old, new);

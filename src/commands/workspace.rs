@@ -156,7 +156,7 @@ impl<'a> Workspace<'a> {
         let tree = host::local::temporary_directory(Some(self.directory.path())).cause(Cause::Internal)?;
         let top = tree.path().join("top");
         if let Err(error) = unpack::unpack(archive, &top, strip, &Limits::default()) {
-            let mut message = format!("{from} is no archive that can be read: {error}");
+            let mut message = format!("{from} is not an archive that can be read: {error}");
             if let Some(title) = title(archive) {
                 message.push_str(&format!("\n  what arrived is a page: {title}"));
             }

@@ -143,9 +143,9 @@ impl Reporter {
             let steps = first_of(&untried.steps);
             self.line(&match untried.because.as_slice() {
                 [] => format!(
-                    "\npgsetup: not tried after that: {steps}\n  hint: --keep-going tries what does not need what failed"
+                    "\npgsetup: skipped after the failure: {steps}\n  hint: --keep-going also runs the steps that do not need a failed one"
                 ),
-                because => format!("\npgsetup: not tried, for want of {}: {steps}", because.join(" and ")),
+                because => format!("\npgsetup: skipped because {} failed: {steps}", because.join(" and ")),
             });
         }
     }

@@ -82,7 +82,7 @@ impl Spelling {
 pub fn upstream(url: &str, version: &str) -> Result<Upstream, String> {
     let spelling = Spelling::of(url, version).ok_or("its url does not name the version")?;
     let url = url.replace(&spelling.write(version), VERSION);
-    let (scheme, rest) = url.split_once("://").ok_or("its url is no address")?;
+    let (scheme, rest) = url.split_once("://").ok_or("its url is not an address")?;
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     for (mark, tag_is_segment) in [
         ("/archive/refs/tags/", false),
@@ -130,7 +130,7 @@ impl Upstream {
     /// The answer is not in the expected form, or contains no version.
     pub fn versions(&self, answer: &[u8]) -> Result<Vec<String>, String> {
         let names = match self.kind {
-            Kind::Tags => tags(answer).ok_or("what it answers are no tags of a git repository")?,
+            Kind::Tags => tags(answer).ok_or("its answer is not a list of git tags")?,
             Kind::Listing => links(&String::from_utf8_lossy(answer)),
         };
         let mut versions: Vec<String> = names

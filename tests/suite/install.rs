@@ -182,7 +182,7 @@ fn skip_unavailable_leaves_an_extension_out_and_says_so() {
         .args(&["--skip-unavailable"])
         .run();
     let text = machine.neutral(&machine.ran.err);
-    let left_out = "\nnot alpha, whose source could not be had: cache [TEST]/cache: not there; \
+    let left_out = "\nnot alpha, whose source could not be fetched: cache [TEST]/cache: not there; \
                     [SERVER]/alpha-1.0.tar.gz: the server answered 404 Not Found";
     let last_step = text.find("done   write /usr/share/pgsetup/receipt.json").unwrap();
     assert!(text[last_step..].contains(left_out), "{text}");
@@ -378,21 +378,21 @@ fn keep_going_builds_what_does_not_need_the_failed_build() {
         .stderr_has("\ndone   build gamma 1.0")
         .stderr_has("\ndone   install gamma 1.0")
         // The final phase needs both.
-        .stderr_has("pgsetup: not tried, for want of build alpha 1.0 and build beta 1.0: prune files, ")
+        .stderr_has("pgsetup: skipped because build alpha 1.0 and build beta 1.0 failed: prune files, ")
         .stderr_lacks("start  prune files")
         .run();
     for (line, count) in [
         ("pgsetup: build alpha 1.0 failed: exit status 2", 1),
         ("pgsetup: build beta 1.0 failed: exit status 2", 1),
         (
-            "pgsetup: not tried, for want of build alpha 1.0: install alpha 1.0",
+            "pgsetup: skipped because build alpha 1.0 failed: install alpha 1.0",
             1,
         ),
         (
-            "pgsetup: not tried, for want of build beta 1.0: install beta 1.0",
+            "pgsetup: skipped because build beta 1.0 failed: install beta 1.0",
             1,
         ),
-        ("pgsetup: not tried after that", 0),
+        ("pgsetup: skipped after the failure", 0),
     ] {
         let text = &machine.ran.err;
         let found = text.lines().filter(|other| other.starts_with(line)).count();
@@ -404,7 +404,7 @@ fn keep_going_builds_what_does_not_need_the_failed_build() {
         .again()
         .args(&["--jobs", "1"])
         .status(6)
-        .stderr_has("\npgsetup: not tried after that: ")
+        .stderr_has("\npgsetup: skipped after the failure: ")
         .stderr_has("hint: --keep-going")
         .run();
 }
@@ -511,7 +511,7 @@ fn what_dpkg_did_not_finish_is_repaired_by_the_next_run() {
         .extension("alpha", Recipe::new())
         .stub("apt-get", script)
         .status(130)
-        .stderr_has("dpkg was stopped amid make; the next installation repairs that before anything else")
+        .stderr_has("dpkg was stopped during make; the next installation repairs that before anything else")
         .stderr(STOPPED)
         .signal("TERM", "apt-get hangs", hangs)
         .again()
@@ -1012,7 +1012,7 @@ fn an_extension_may_be_left_out_of_an_older_major() {
     std::fs::write(&manifest, newest.replace("releases:\n", old)).unwrap();
     let machine = test
         .args(&["--skip-unavailable"])
-        .stderr_has("not alpha-pg17, whose source could not be had: ")
+        .stderr_has("not alpha-pg17, whose source could not be fetched: ")
         .run();
     assert_eq!(
         recorded(&machine, "components"),

@@ -240,7 +240,7 @@ pub fn page(text: &str) -> String {
     let mut lines = Vec::new();
     let mut is_left_out = false;
     for line in text[from..].trim().lines() {
-        is_left_out = line.starts_with("pgsetup: not tried") || is_left_out && line.starts_with("  ");
+        is_left_out = line.starts_with("pgsetup: skipped ") || is_left_out && line.starts_with("  ");
         // An empty line precedes each such paragraph.
         if is_left_out && lines.last() == Some(&"") {
             lines.pop();
