@@ -47,7 +47,11 @@ pub fn explain(plan: &Plan, name: &str, args: &ExplainArgs) -> Result<String, Fa
     let server = server.and_then(|slug| plan.recipes.iter().find(|recipe| recipe.slug == *slug));
     let server = server.map(|recipe| id(&recipe.inputs.component));
     let mut text = String::new();
-    difference(name, server, &now, &before, "", &mut text);
+    let comparison = Comparison {
+        now: &now,
+        before: &before,
+    };
+    comparison.write(name, server, "", &mut text);
     text.push_str(&note);
     Ok(text)
 }
@@ -57,37 +61,38 @@ fn id(title: &str) -> &str {
     title.split(' ').next().unwrap_or(title)
 }
 
-/// Writes how the component `name` differs. If the key of its `server` differs, the server's differences follow.
-fn difference(
-    name: &str,
-    server: Option<&str>,
-    now: &[Inputs],
-    before: &[Inputs],
-    indent: &str,
-    text: &mut String,
-) {
-    let is_it = |inputs: &&Inputs| id(&inputs.component) == name;
-    let of = |list: &[Inputs]| list.iter().find(is_it).cloned();
-    let (Some(now_it_is), Some(it_was)) = (of(now), of(before)) else {
-        return;
-    };
-    let lines = now_it_is.differences(&it_was);
-    let component = &now_it_is.component;
-    let _ = if lines.is_empty() {
-        writeln!(text, "{indent}{component}: the same key, {}", now_it_is.key())
-    } else {
-        writeln!(
-            text,
-            "{indent}{component}: {} -> {}",
-            it_was.key(),
-            now_it_is.key()
-        )
-    };
-    for line in &lines {
-        let _ = writeln!(text, "{indent}  {line}");
-    }
-    if let Some(server) = server.filter(|_| now_it_is.postgresql != it_was.postgresql) {
-        difference(server, None, now, before, &format!("{indent}  "), text);
+/// The inputs of the plan and of the receipt.
+struct Comparison<'a> {
+    now: &'a [Inputs],
+    before: &'a [Inputs],
+}
+
+impl Comparison<'_> {
+    /// Writes how the component `name` differs. If the key of its `server` differs, the server's differences follow.
+    fn write(&self, name: &str, server: Option<&str>, indent: &str, text: &mut String) {
+        let is_it = |inputs: &&Inputs| id(&inputs.component) == name;
+        let of = |list: &[Inputs]| list.iter().find(is_it).cloned();
+        let (Some(now_it_is), Some(it_was)) = (of(self.now), of(self.before)) else {
+            return;
+        };
+        let lines = now_it_is.differences(&it_was);
+        let component = &now_it_is.component;
+        let _ = if lines.is_empty() {
+            writeln!(text, "{indent}{component}: the same key, {}", now_it_is.key())
+        } else {
+            writeln!(
+                text,
+                "{indent}{component}: {} -> {}",
+                it_was.key(),
+                now_it_is.key()
+            )
+        };
+        for line in &lines {
+            let _ = writeln!(text, "{indent}  {line}");
+        }
+        if let Some(server) = server.filter(|_| now_it_is.postgresql != it_was.postgresql) {
+            self.write(server, None, &format!("{indent}  "), text);
+        }
     }
 }
 

@@ -208,58 +208,108 @@ fn perform(
         },
         keep_going: args.keep_going,
     };
-    let mut timings = Vec::new();
+    let mut progress = Progress {
+        plan,
+        state: &context.state,
+        reporter,
+        trace,
+        timings: Vec::new(),
+    };
+    let result = run_plan(&mut progress, &context, settings);
+    if let Some(remote) = remote.filter(|_| !interrupt.is_interrupted()) {
+        remote.finish();
+        remote.take_notes().iter().for_each(|note| reporter.line(note));
+    }
+    let is_interrupted = interrupt.is_interrupted();
+    let summarise = || {
+        let table = summary::render(&progress.timings, host.elapsed(), jobs);
+        reporter.line(&format!("\n{table}\n"));
+    };
+    let Err(unfinished) = result else {
+        unfinished::clear(host, made_work)?;
+        step::clean::times::settle(host, began, &context.state.inventory())?;
+        unfinished::end(host, began)?;
+        summarise();
+        return Ok(());
+    };
+    if !is_interrupted {
+        summarise();
+    }
+    Err(not_installed(unfinished, is_interrupted, reporter))
+}
+
+/// Reports what happens to steps, and keeps their timings for the trace and the summary.
+struct Progress<'a, 'r> {
+    plan: &'a Plan,
+    state: &'a State<'r>,
+    reporter: &'a Reporter,
+    trace: Option<&'a Trace>,
+    timings: Vec<Timing<'a>>,
+}
+
+impl Progress<'_, '_> {
+    fn event(&mut self, event: &Event<'_, Done>) {
+        let name = |id: usize| self.plan.steps[id].name.as_str();
+        match *event {
+            Event::Started(id) => self.reporter.started(name(id)),
+            Event::Finished(id, span, done) => {
+                self.reporter.finished(name(id), span.elapsed(), &done.note);
+                self.ended(id, span, Some(done));
+            }
+            Event::Failed(id, span) => {
+                self.reporter.failed(name(id), span.elapsed());
+                self.ended(id, span, None);
+            }
+        }
+    }
+
+    fn ended(&mut self, id: usize, span: Span, done: Option<&Done>) {
+        let step = &self.plan.steps[id];
+        let spent = self.state.take_spent(&step.name);
+        self.timings.push(Timing {
+            step,
+            id,
+            span,
+            cpu: spent.cpu,
+            origin: done.map(|done| done.origin),
+            note: done.map(|done| done.note.clone()).unwrap_or_default(),
+            commands: spent.commands,
+        });
+        self.update_trace(&[]);
+    }
+
+    fn update_trace(&self, jobs: &[Jobs]) {
+        if let Some(trace) = self.trace {
+            trace.update(trace::render(&self.timings, jobs));
+        }
+    }
+}
+
+/// Runs the steps of a plan and writes the trace.
+fn run_plan(
+    progress: &mut Progress<'_, '_>,
+    context: &Context<'_>,
+    settings: Settings,
+) -> Result<(), run::Unfinished> {
+    let (plan, trace, host) = (progress.plan, progress.trace, context.host);
+    let interrupt = host.interrupt();
     let mut run = || {
         run::run(
             &plan.steps,
             settings,
             || host.elapsed(),
             || interrupt.is_interrupted(),
-            |step| step::perform(step, &context),
-            |event| {
-                match event {
-                    Event::Started(id) => return reporter.started(&plan.steps[id].name),
-                    Event::Finished(id, span, done) => {
-                        reporter.finished(&plan.steps[id].name, span.elapsed(), &done.note);
-                        timings.push(timing(plan, id, span, Some(done), &context.state));
-                    }
-                    Event::Failed(id, span) => {
-                        reporter.failed(&plan.steps[id].name, span.elapsed());
-                        timings.push(timing(plan, id, span, None, &context.state));
-                    }
-                }
-                if let Some(trace) = trace {
-                    trace.update(trace::render(&timings, &[]));
-                }
-            },
+            |step| step::perform(step, context),
+            |event| progress.event(&event),
         )
     };
     let (result, counted) = match trace {
         None => (run(), Vec::new()),
-        Some(_) => counting_jobs(&tokens, host, run),
+        Some(_) => counting_jobs(context.tokens, host, run),
     };
-    if let Some(trace) = trace {
-        trace.update(trace::render(&timings, &counted));
-    }
-    write(trace, reporter);
-    if let Some(remote) = remote.filter(|_| !interrupt.is_interrupted()) {
-        remote.finish();
-        remote.take_notes().iter().for_each(|note| reporter.line(note));
-    }
-    let (failure, is_interrupted) = (result.err(), interrupt.is_interrupted());
-    if failure.is_none() {
-        unfinished::clear(host, made_work)?;
-        step::clean::times::settle(host, began, &context.state.inventory())?;
-        unfinished::end(host, began)?;
-    }
-    if failure.is_none() || !is_interrupted {
-        let table = summary::render(&timings, host.elapsed(), jobs);
-        reporter.line(&format!("\n{table}\n"));
-    }
-    match failure {
-        None => Ok(()),
-        Some(unfinished) => Err(not_installed(unfinished, is_interrupted, reporter)),
-    }
+    progress.update_trace(&counted);
+    write(trace, context.reporter);
+    result
 }
 
 /// Reports the failed steps and returns the failure of the whole installation.
@@ -301,18 +351,4 @@ fn counting_jobs<T>(tokens: &Tokens, host: &Host, work: impl FnOnce() -> T) -> (
         drop(working);
         (result, counter.join().unwrap_or_default())
     })
-}
-
-fn timing<'a>(plan: &'a Plan, id: usize, span: Span, done: Option<&Done>, state: &State) -> Timing<'a> {
-    let step = &plan.steps[id];
-    let spent = state.take_spent(&step.name);
-    Timing {
-        step,
-        id,
-        span,
-        cpu: spent.cpu,
-        origin: done.map(|done| done.origin),
-        note: done.map(|done| done.note.clone()).unwrap_or_default(),
-        commands: spent.commands,
-    }
 }

@@ -50,7 +50,13 @@ pub fn test(args: &TestArgs, reporter: &Reporter) -> Result<(), Failure> {
         refusal: "not tested",
         leave: &leave,
     };
-    stoppable.run(|| resolve_and_test(args, &host, &test_options, reporter))
+    let test = TestContext {
+        args,
+        host: &host,
+        options: &test_options,
+        reporter,
+    };
+    stoppable.run(|| resolve_and_test(test))
 }
 
 /// Directories below the working directory that exist only while something is built or tested.
@@ -79,12 +85,22 @@ fn test_options(args: &TestArgs, host: &Host) -> TestOptions {
     }
 }
 
-fn resolve_and_test(
-    args: &TestArgs,
-    host: &Host,
-    test_options: &TestOptions,
-    reporter: &Reporter,
-) -> Result<(), Failure> {
+/// What all of a test works with.
+#[derive(Clone, Copy)]
+struct TestContext<'a> {
+    args: &'a TestArgs,
+    host: &'a Host,
+    options: &'a TestOptions,
+    reporter: &'a Reporter,
+}
+
+fn resolve_and_test(test: TestContext<'_>) -> Result<(), Failure> {
+    let TestContext {
+        args,
+        host,
+        options,
+        reporter,
+    } = test;
     let usage = Usage {
         command: "test",
         option: None,
@@ -127,22 +143,14 @@ fn resolve_and_test(
     };
     let plan = plan::tests(&resolved, &tests);
     let mut outcomes = left_out_outcomes(&left_out);
-    if test_options.is_live {
+    if options.is_live {
         outcomes
             .iter()
             .try_for_each(|outcome| reporter.result(&outcome::line(outcome)))
             .cause(Cause::Internal)?;
     }
-    outcomes.extend(perform(
-        &plan,
-        args,
-        host,
-        test_options,
-        sources.as_ref(),
-        reporter,
-        &resolved,
-    )?);
-    clean(host, test_options, &outcomes)?;
+    outcomes.extend(perform(&plan, test, sources.as_ref(), &resolved)?);
+    clean(host, options, &outcomes)?;
     tell(args, &outcomes, reporter)
 }
 
@@ -208,17 +216,20 @@ fn left_out_outcomes(left_out: &BTreeMap<String, String>) -> Vec<Outcome> {
 
 fn perform(
     plan: &Plan,
-    args: &TestArgs,
-    host: &Host,
-    test_options: &TestOptions,
+    test: TestContext<'_>,
     sources: Option<&Sources>,
-    reporter: &Reporter,
     resolved: &Resolved,
 ) -> Result<Vec<Outcome>, Failure> {
+    let TestContext {
+        args,
+        host,
+        options,
+        reporter,
+    } = test;
     if !args.installed {
         host.empty_contents(layout::WORK)?;
     }
-    host.remove(&test_options.directory)?;
+    host.remove(&options.directory)?;
     let jobs = args.jobs.count.map_or_else(host::processors, usize::from);
     let tokens = Tokens::new(jobs).cause(Cause::Internal)?;
     let context = Context {
@@ -231,7 +242,7 @@ fn perform(
         tokens: &tokens,
         // A test strips no symbols.
         debug_symbols: &args.cache.dir.join("debug-symbols"),
-        test_options: test_options.clone(),
+        test_options: options.clone(),
         state: State::default(),
     };
     let interrupt = host.interrupt();

@@ -97,26 +97,7 @@ impl Builder<'_> {
         }
         let leftovers = Action::RemoveLeftovers(policy.clone());
         last = self.step("remove leftovers", Lane::Files, 1, &[last], leftovers);
-        let check = self.step(
-            "check shared libraries",
-            Lane::Files,
-            1,
-            &[last],
-            Action::CheckLibraries {
-                declared: resolved.declared(),
-            },
-        );
-        self.reason(check, "nothing that was removed may be missed");
-        let Declared {
-            libraries, programs, ..
-        } = resolved.declared();
-        for (library, by) in libraries {
-            self.reason(check, format!("{library} is opened by {}", by.join(", ")));
-        }
-        for (program, by) in programs {
-            self.reason(check, format!("{program} is called by {}", by.join(", ")));
-        }
-        last = check;
+        last = self.check_libraries(last);
         for (postgresql, extensions) in resolved.servers() {
             let of = match postgresql.component.older_major {
                 None => String::new(),
@@ -133,6 +114,30 @@ impl Builder<'_> {
             &[last],
             Action::WriteReceipt(Box::new(resolved.clone())),
         );
+    }
+
+    fn check_libraries(&mut self, after: Id) -> Id {
+        let resolved = self.resolved;
+        let check = self.step(
+            "check shared libraries",
+            Lane::Files,
+            1,
+            &[after],
+            Action::CheckLibraries {
+                declared: resolved.declared(),
+            },
+        );
+        self.reason(check, "nothing that was removed may be missed");
+        let Declared {
+            libraries, programs, ..
+        } = resolved.declared();
+        for (library, by) in libraries {
+            self.reason(check, format!("{library} is opened by {}", by.join(", ")));
+        }
+        for (program, by) in programs {
+            self.reason(check, format!("{program} is called by {}", by.join(", ")));
+        }
+        check
     }
 }
 

@@ -1,6 +1,6 @@
 //! Builds the plan of `pgsetup test`: what is installed for the tests, and the tests.
 
-use super::builder::{Builder, Id};
+use super::builder::{Base, Builder, Id, ServerSteps};
 use super::cluster::{server, settings};
 use super::{Action, ExtensionTest, Lane, Plan, Server, Unloaded, UpgradeTest, UpstreamTest, recipe};
 use crate::layout;
@@ -54,27 +54,14 @@ pub fn tests(resolved: &Resolved, tests: &Tests) -> Plan {
         ));
         let mut prepared = Vec::new();
         if let Some((base, of_server)) = &base {
-            let mut gone: Option<Id> = None;
-            for older in extension.upgrades.iter().filter(|_| tests.has(extension)) {
-                let test = upgrade_test(&server, extension, older, &requires);
-                let old = builder.extension(older, base, of_server);
-                builder.steps[old].after.extend(gone);
-                let mut needs = needs.clone();
-                needs.push(old);
-                let name = format!("fill a database with {}", older.component.title());
-                let prepare = Action::PrepareUpgrade(Box::new(test.clone()));
-                let prepare = builder.step(name, Lane::Cpu, 5, &needs, prepare);
-                let component = older.component.slug();
-                let name = format!("remove {}", older.component.title());
-                let remove = builder.step(name, Lane::Files, 1, &[old], Action::Uninstall { component });
-                builder.steps[remove].after.push(prepare);
-                gone = Some(remove);
-                prepared.push((prepare, test));
+            let mut removed = None;
+            if tests.has(extension) {
+                let test = |older: &Extension| upgrade_test(&server, extension, older, &requires);
+                let tests = extension.upgrades.iter().map(test);
+                (prepared, removed) = prepare_upgrades(&mut builder, tests, base, of_server, &needs);
             }
             let id = builder.extension(extension, base, of_server);
-            if !prepared.is_empty() {
-                builder.steps[id].after.extend(gone);
-            }
+            builder.steps[id].after.extend(removed);
             installed.push((&extension.component.name, id));
             needs.push(id);
         }
@@ -95,19 +82,58 @@ pub fn tests(resolved: &Resolved, tests: &Tests) -> Plan {
         let mut needs = vec![template];
         // Upstream's tests may create any of the extensions.
         needs.extend(installed.iter().map(|(_, id)| *id));
-        for (position, source) in test.sources.iter().enumerate() {
-            let name = format!("fetch {} for its own tests ({})", source.title, position + 1);
-            let fetch = Action::Fetch {
-                source: source.clone(),
-                // This name belongs to no component, so the download is never left out.
-                component: format!("{}-upstream", test.slug),
-            };
-            needs.push(builder.step(name, Lane::Net, 3, &ready, fetch));
-        }
-        let name = format!("run upstream's tests of {}", test.subject);
-        builder.step(name, Lane::Cpu, 30, &needs, Action::TestUpstream(Box::new(test)));
+        run_upstream(&mut builder, test, &ready, needs);
     }
     builder.plan(Vec::new())
+}
+
+/// For one older version after the other: installs it, fills a database with it, and removes it. Returns each test with
+/// the step that fills its database, and the step that removes the last version.
+fn prepare_upgrades(
+    builder: &mut Builder<'_>,
+    tests: impl Iterator<Item = UpgradeTest>,
+    base: &Base,
+    server: &ServerSteps<'_>,
+    needs: &[Id],
+) -> (Vec<(Id, UpgradeTest)>, Option<Id>) {
+    let mut prepared = Vec::new();
+    let mut removed: Option<Id> = None;
+    for test in tests {
+        let older = &test.from.component;
+        let (title, component) = (older.title(), older.slug());
+        let installed = builder.extension(&test.from, base, server);
+        builder.steps[installed].after.extend(removed);
+        let needs = [needs, &[installed]].concat();
+        let prepare = Action::PrepareUpgrade(Box::new(test.clone()));
+        let prepare = builder.step(
+            format!("fill a database with {title}"),
+            Lane::Cpu,
+            5,
+            &needs,
+            prepare,
+        );
+        let uninstall = Action::Uninstall { component };
+        let remove = builder.step(format!("remove {title}"), Lane::Files, 1, &[installed], uninstall);
+        builder.steps[remove].after.push(prepare);
+        removed = Some(remove);
+        prepared.push((prepare, test));
+    }
+    (prepared, removed)
+}
+
+/// Fetches the sources of upstream's tests after `ready`, and runs the tests.
+fn run_upstream(builder: &mut Builder<'_>, test: UpstreamTest, ready: &[Id], mut needs: Vec<Id>) {
+    for (position, source) in test.sources.iter().enumerate() {
+        let name = format!("fetch {} for its own tests ({})", source.title, position + 1);
+        let fetch = Action::Fetch {
+            source: source.clone(),
+            // This name belongs to no component, so the download is never left out.
+            component: format!("{}-upstream", test.slug),
+        };
+        needs.push(builder.step(name, Lane::Net, 3, ready, fetch));
+    }
+    let name = format!("run upstream's tests of {}", test.subject);
+    builder.step(name, Lane::Cpu, 30, &needs, Action::TestUpstream(Box::new(test)));
 }
 
 /// The image with the older versions that are built, and with the packages of upstream's tests.

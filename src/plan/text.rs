@@ -16,6 +16,24 @@ fn write_page(plan: &Plan, verbose: bool, page: &mut String) -> std::fmt::Result
     writeln!(page, "{} for {}", plan.image, plan.target)?;
 
     writeln!(page, "\nDownloads")?;
+    write_downloads(plan, page)?;
+
+    writeln!(page, "\nSteps")?;
+    write_steps(plan, verbose, page)?;
+
+    writeln!(
+        page,
+        "\nRecipe keys (on the machine, the versions of build packages complete them)"
+    )?;
+    for recipe in &plan.recipes {
+        writeln!(page, "  {}  {}", recipe.inputs.key(), recipe.inputs.component)?;
+    }
+
+    writeln!(page, "\nLeft in the image")?;
+    write_leaves(plan, page)
+}
+
+fn write_downloads(plan: &Plan, page: &mut String) -> std::fmt::Result {
     for source in plan.sources() {
         writeln!(page, "  {}", source.title)?;
         let digests: Vec<String> = source.accepted.iter().map(ToString::to_string).collect();
@@ -39,8 +57,10 @@ fn write_page(plan: &Plan, verbose: bool, page: &mut String) -> std::fmt::Result
             distribution.file
         )?;
     }
+    Ok(())
+}
 
-    writeln!(page, "\nSteps")?;
+fn write_steps(plan: &Plan, verbose: bool, page: &mut String) -> std::fmt::Result {
     let width = plan.steps.len().to_string().len();
     for (position, step) in plan.steps.iter().enumerate() {
         write!(
@@ -64,16 +84,10 @@ fn write_page(plan: &Plan, verbose: bool, page: &mut String) -> std::fmt::Result
             }
         }
     }
+    Ok(())
+}
 
-    writeln!(
-        page,
-        "\nRecipe keys (on the machine, the versions of build packages complete them)"
-    )?;
-    for recipe in &plan.recipes {
-        writeln!(page, "  {}  {}", recipe.inputs.key(), recipe.inputs.component)?;
-    }
-
-    writeln!(page, "\nLeft in the image")?;
+fn write_leaves(plan: &Plan, page: &mut String) -> std::fmt::Result {
     for line in &plan.leaves {
         writeln!(page, "  {line}")?;
     }
