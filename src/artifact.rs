@@ -1,11 +1,11 @@
-//! Artifacts: what a build left in its stage, packed, and named by a key that covers everything which can change it.
+//! Artifacts: the packed result of a build, named by a key that covers everything that can change the result.
 //!
-//! A [`Key`] is the digest of a document, [`Inputs`]. The document is written into the receipt as well, so that a later
-//! plan can say why a key is another one. Half of it is known from manifests alone (the *recipe key* that `plan` shows
-//! everywhere); the versions of the packages that a build sees are facts of the machine and complete it.
+//! A [`Key`] is the digest of a document, [`Inputs`]. The receipt contains the document too, so that a later plan can say why
+//! a key changed. The manifests alone give the *recipe key* that `plan` shows. The versions of the packages that a build
+//! sees depend on the machine and complete the document.
 //!
-//! An [`ArtifactEntry`] says which file of the cache a key stands for. Keys and entries are all that a store of artifacts
-//! deals in, here or elsewhere; it knows nothing of steps. Nothing here does IO.
+//! An [`ArtifactEntry`] says which file of the cache belongs to a key. A store of artifacts knows only keys and entries, and
+//! not steps. Nothing here does IO.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 
-/// The version of [`Inputs`]. Raised when a field comes or changes its meaning.
+/// The version of [`Inputs`]. It is raised if a field is added or changes its meaning.
 const INPUTS_VERSION: u32 = 2;
 /// The version of what pgsetup itself does to a build, as far as no command line shows it: how sources are unpacked,
 /// the environment of commands, what is stripped and how, which licences are kept, how a stage is packed. Raised
@@ -35,8 +35,8 @@ impl fmt::Display for Key {
     }
 }
 
-/// Everything that can change the bytes of a build. What is not in here changes no key: comments, addresses, tests,
-/// settings, run-time packages, how many jobs run.
+/// Everything that can change the bytes of a build. Comments, addresses, tests, settings, run-time packages and the number
+/// of jobs are not in it, so they do not change a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Inputs {
     /// The version of this document.
@@ -74,7 +74,7 @@ pub struct SourceInput {
     pub strip: u8,
 }
 
-/// What of a component's inputs manifests decide.
+/// The inputs of a component that the manifests decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     /// The component's slug, which names its stage.
@@ -104,14 +104,14 @@ impl Inputs {
         }
     }
 
-    /// The key: the digest of this document in the one form that serde gives it, fields in the order of their type.
+    /// The key: the digest of this document as serde writes it, with fields in the order of the type.
     pub fn key(&self) -> Key {
         let text = serde_json::to_vec(self).expect("a document of texts, numbers, lists and maps");
         Key(Sha256::of(&text))
     }
 
-    /// Whether `entry` can be of something that was built from this: what is kept honestly is of this component, and is
-    /// linked with nothing but what the build saw.
+    /// Checks that `entry` can belong to a build with these inputs: it has the same component, and is linked only with
+    /// libraries that the build saw.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -135,7 +135,7 @@ impl Inputs {
         }
     }
 
-    /// What is different here from `before`, a line each; empty where the keys are equal.
+    /// The differences from `before`, one per line. Empty if the keys are equal.
     pub fn differences(&self, before: &Self) -> Vec<String> {
         let mut lines = Vec::new();
         let mut field = |name: &str, old: &dyn fmt::Display, new: &dyn fmt::Display| {
@@ -191,7 +191,7 @@ fn list_differences(what: &str, before: &[String], now: &[String]) -> Vec<String
     lines
 }
 
-/// What a key stands for: a packed stage among the files that are named by their digest.
+/// The file of a key: a packed stage in the cache, named by its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactEntry {
     /// The version of this document.
@@ -207,7 +207,7 @@ pub struct ArtifactEntry {
     /// The Debian packages with the libraries that its files are linked to: where nothing is compiled, no
     /// development package brings them.
     pub libraries: BTreeSet<String>,
-    /// Whether it was made elsewhere and came here from the cache of another machine.
+    /// Whether another machine built it and it came from a remote cache.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fetched: bool,
 }
@@ -235,9 +235,10 @@ impl ArtifactEntry {
     /// Reads the entry of `key`.
     ///
     /// # Errors
-    /// It is none, of another version, or of another key.
+    /// The text is not an entry, or the entry has another version or another key.
     pub fn parse(key: Key, text: &str) -> Result<Self, String> {
-        let entry: Self = serde_json::from_str(text).map_err(|error| format!("it is no entry: {error}"))?;
+        let entry: Self =
+            serde_json::from_str(text).map_err(|error| format!("it is not an entry: {error}"))?;
         if entry.version != ENTRY_VERSION {
             return Err(format!("it has version {}, not {ENTRY_VERSION}", entry.version));
         }
@@ -363,7 +364,7 @@ mod tests {
         assert!(
             ArtifactEntry::parse(key, "{")
                 .unwrap_err()
-                .starts_with("it is no entry")
+                .starts_with("it is not an entry")
         );
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A program with its arguments. No shell is between.
+/// A program with its arguments. No shell interprets them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// The program: a name looked up on PATH, or a path.
@@ -16,13 +16,14 @@ pub struct Command {
     /// Environment variables besides those that every command gets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
-    /// The directory it runs in, inside the root; `/` where it is not given.
+    /// The directory it runs in, inside the root; `/` by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<String>,
-    /// Text for its standard input, which is empty otherwise.
+    /// Text for its standard input. Empty by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,
-    /// Whether `-jN` is added: it knows no jobserver, so it is told how many of its jobs are its own until it ends.
+    /// Whether `-jN` is added, because the program does not know the jobserver. N is the number of job tokens that it holds
+    /// until it ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub told_jobs: bool,
 }
@@ -40,56 +41,56 @@ impl Command {
         }
     }
 
-    /// The same with one more argument.
+    /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// The same with more arguments.
+    /// Adds arguments.
     #[must_use]
     pub fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
 
-    /// The same with an environment variable.
+    /// Adds an environment variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
         self
     }
 
-    /// The same with several environment variables.
+    /// Adds environment variables.
     #[must_use]
     pub fn envs(mut self, variables: &BTreeMap<String, String>) -> Self {
         self.environment.extend(variables.clone());
         self
     }
 
-    /// The same in another directory.
+    /// Sets the directory it runs in.
     #[must_use]
     pub fn dir(mut self, directory: impl Into<String>) -> Self {
         self.directory = Some(directory.into());
         self
     }
 
-    /// The same with text on its standard input.
+    /// Sets the text of its standard input.
     #[must_use]
     pub fn input(mut self, text: impl Into<String>) -> Self {
         self.input = Some(text.into());
         self
     }
 
-    /// The same, told how many jobs it may run.
+    /// Adds the number of jobs when it runs.
     #[must_use]
     pub fn told_jobs(mut self) -> Self {
         self.told_jobs = true;
         self
     }
 
-    /// The same as another user, by `setpriv` of util-linux.
+    /// Runs it as another user, by `setpriv` of util-linux.
     #[must_use]
     pub fn with_user(self, uid: u32, gid: u32) -> Self {
         let args = [
@@ -107,7 +108,7 @@ impl Command {
     }
 }
 
-/// As one would type it into a shell.
+/// As you would type it into a shell.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(directory) = &self.directory {
@@ -127,7 +128,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// `word` in single quotes where a shell would change it.
+/// `word`, in single quotes if a shell would change it.
 pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%^".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

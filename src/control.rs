@@ -1,7 +1,7 @@
-//! What makes an extension creatable: its control file, and the scripts and libraries that it leads to.
+//! What `CREATE EXTENSION` needs: the control file, and the scripts and libraries that it refers to.
 //!
 //! The rules are those of `CREATE EXTENSION` (PostgreSQL's manual, "Packaging Related Objects into an Extension").
-//! Pure: whoever calls reads the files.
+//! Pure: the caller reads the files.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -28,7 +28,7 @@ pub fn values(text: &str) -> BTreeMap<String, String> {
     values
 }
 
-/// What stands before the quote that ends a text.
+/// The text before the closing quote.
 fn until_quote(text: &str) -> String {
     let mut value = String::new();
     let mut characters = text.chars().peekable();
@@ -46,12 +46,12 @@ pub fn value(text: &str, name: &str) -> Option<String> {
     values(text).remove(name)
 }
 
-/// The scripts that create `name` at `version`, in order: some `name--version.sql`, and after it updates
-/// `name--from--to.sql`, as few as possible. `None` where none lead there.
+/// The scripts that create `name` at `version`, in order: one `name--version.sql`, then as few updates
+/// `name--from--to.sql` as possible. `None` if no scripts lead there.
 pub fn scripts(name: &str, version: &str, files: &[String]) -> Option<Vec<String>> {
     let mut ahead: VecDeque<&str> = VecDeque::new();
     let mut updates: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    // By each version that is reached: the one before, or none where a script creates it at once.
+    // By each reachable version: the version before it, or `None` if one script creates it.
     let mut before: BTreeMap<&str, Option<&str>> = BTreeMap::new();
     for file in files {
         let rest = file
@@ -87,7 +87,7 @@ pub fn scripts(name: &str, version: &str, files: &[String]) -> Option<Vec<String
 }
 
 /// The libraries that a script names as texts of SQL: `$libdir/…`, and the control file's `module_pathname` where the
-/// script says `MODULE_PATHNAME`. As they are written; comments are passed over.
+/// script says `MODULE_PATHNAME`. Comments are skipped.
 pub fn libraries(script: &str, module_pathname: Option<&str>) -> BTreeSet<String> {
     let mut libraries = BTreeSet::new();
     for line in script.lines() {

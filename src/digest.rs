@@ -1,8 +1,8 @@
 //! Digests as parsed types: what a manifest says a file must be, and what a file is.
 //!
 //! Pure but for the reader it is handed. Nothing compares digests as text: two spellings of one digest are one
-//! value here, and what is no digest never becomes a value. Whoever pastes the wrong kind of digest is told
-//! which kind it is, because "invalid checksum" has sent people to the wrong page for years.
+//! value here, and other text never becomes a value. If you paste the wrong kind of digest, the error says which
+//! kind it is, because "invalid checksum" sends people to the wrong page.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -45,7 +45,7 @@ impl Sha512 {
     }
 }
 
-/// The digests of a stream while it flows: always SHA-256, and SHA-512 where somebody asks for it.
+/// The digests of a stream while it flows: always SHA-256, and SHA-512 if the caller asks for it.
 #[derive(Debug, Clone)]
 pub struct Hashes {
     sha256: sha2::Sha256,
@@ -158,7 +158,7 @@ pub enum Seen {
     Nix,
     /// White space around or within what may be a digest.
     Space,
-    /// A character that is no hexadecimal digit, and its place, counted from 1.
+    /// A character that is not a hexadecimal digit, and its position, counted from 1.
     Character(char, usize),
 }
 
@@ -214,7 +214,7 @@ impl fmt::Display for NotADigest {
             Seen::Character(c, at) => {
                 write!(
                     f,
-                    "character {at} is {c:?}, which is no hexadecimal digit; a {wanted} has {digits} of them"
+                    "character {at} is {c:?}, which is not a hexadecimal digit; a {wanted} has {digits} of them"
                 )
             }
         }

@@ -7,19 +7,19 @@ use std::fmt;
 pub enum Cause {
     /// A fault of pgsetup or of the machine.
     Internal,
-    /// The command line asks for what cannot be.
+    /// The command line is wrong.
     Usage,
     /// Something is wrong in a manifest.
     Manifest,
     /// Something could not be downloaded.
     Network,
-    /// Something that was downloaded is not what the manifest names.
+    /// A download differs from what its manifest says.
     Checksum,
     /// A command failed: a build, a package installation.
     Build,
     /// What was installed does not work.
     Test,
-    /// pgsetup may not do what it was asked to.
+    /// pgsetup is not permitted to do what it was asked to.
     Permission,
     /// pgsetup was told to stop.
     Interrupted,
@@ -81,7 +81,7 @@ pub struct Failure {
 
 /// Gives an error its kind.
 pub trait WithCause<T> {
-    /// The same result, its error being of the kind `cause`.
+    /// Converts the error to a [`Failure`] of the kind `cause`.
     fn cause(self, cause: Cause) -> Result<T, Failure>;
 }
 
@@ -95,7 +95,7 @@ impl<T, E: Into<anyhow::Error>> WithCause<T> for Result<T, E> {
 }
 
 impl Failure {
-    /// A failure explained by one text.
+    /// A failure with one message.
     pub fn new(cause: Cause, message: impl fmt::Display) -> Self {
         Self {
             cause,

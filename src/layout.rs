@@ -7,8 +7,8 @@ pub const WORK: &str = "/var/tmp/pgsetup";
 /// The directory of pgsetup's own records in the image.
 pub const RECORDS: &str = "/usr/share/pgsetup";
 
-/// What an installation needs to know that goes on with one that did not come to its end: what the root held before. The
-/// last thing that an installation does is to remove it.
+/// The record of what the root held before an installation. An installation that resumes an interrupted one needs it, and
+/// removes it at its end.
 pub const UNFINISHED: &str = "/var/lib/pgsetup";
 
 /// The part of dpkg's configuration that says which files of packages are not unpacked.

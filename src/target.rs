@@ -1,4 +1,4 @@
-//! What a plan may know of the machine that it is for.
+//! What a plan knows about its target machine.
 
 use std::fmt;
 use std::str::FromStr;
@@ -59,7 +59,7 @@ impl FromStr for Architecture {
         let found = Self::ALL
             .into_iter()
             .find(|architecture| architecture.name() == text);
-        found.ok_or_else(|| format!("`{text}` is no architecture pgsetup knows: amd64, arm64"))
+        found.ok_or_else(|| format!("`{text}` is not an architecture that pgsetup knows: amd64, arm64"))
     }
 }
 
@@ -84,7 +84,10 @@ impl FromStr for Target {
     }
 }
 
-/// Checks that `text` reads `name:release`.
+/// Checks that `text` is `name:release`.
+///
+/// # Errors
+/// The text has another form.
 pub fn parse_distribution(text: &str) -> Result<String, String> {
     let word = |word: &str| {
         !word.is_empty()
@@ -95,7 +98,7 @@ pub fn parse_distribution(text: &str) -> Result<String, String> {
     match text.split_once(':') {
         Some((name, release)) if word(name) && word(release) => Ok(text.to_owned()),
         _ => Err(format!(
-            "`{text}` is no distribution: write it as `debian:bookworm`"
+            "`{text}` is not a distribution: write it as `debian:bookworm`"
         )),
     }
 }
@@ -106,7 +109,7 @@ pub fn distribution_of(os_release: &str) -> Option<String> {
     Some(format!("{id}:{release}"))
 }
 
-/// The number of the release that `/etc/os-release` describes; `None` for one that is not out.
+/// The number of the release in `/etc/os-release`. `None` if it is not released yet.
 pub fn version_of(os_release: &str) -> Option<String> {
     value(os_release, "VERSION_ID").map(str::to_owned)
 }

@@ -1,9 +1,9 @@
-//! What an installation took: for each step and each command in it when it began and ended, and what it used of the
-//! processors. Data only; the summary and the trace are made of it.
+//! Times of an installation: begin, end and processor time of each step and each command. Data only; the summary and the
+//! trace are made from it.
 
 use std::time::Duration;
 
-/// A stretch of time, as two distances from the moment at which the installation began.
+/// A period, as two durations since the installation began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
     /// When it began.
@@ -22,7 +22,7 @@ impl Span {
 /// A command that was run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ran {
-    /// Its command line, as one would type it.
+    /// Its command line, as you would type it.
     pub command: String,
     /// When.
     pub span: Span,

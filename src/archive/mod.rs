@@ -1,4 +1,4 @@
-//! Archives: what is unpacked is a source or a stage, what is packed a stage or the symbols for debuggers.
+//! Archives. Sources and stages are unpacked; stages and debug symbols are packed.
 
 #![allow(
     clippy::disallowed_methods,

@@ -1,7 +1,7 @@
-//! Packing: a tree becomes a tar with gzip that has the same bytes wherever and whenever it is made.
+//! Packs a tree into a reproducible tar archive with gzip.
 //!
-//! Entries are in the order of names, belong to root, and have no time of their own; modes stay. What unpacking would
-//! refuse or change is refused here, so that nothing is packed which comes back as something else.
+//! Entries are sorted by name, belong to root and have a fixed time. Modes are kept. What unpacking would reject or
+//! change is an error here, so that a packed tree always unpacks to the same tree.
 
 use std::fs::File;
 use std::io::Write;
@@ -18,8 +18,7 @@ use crate::host::local::tree;
 /// Writes everything below `top` to `out`.
 ///
 /// # Errors
-/// A file cannot be read, `out` cannot be written, or something in the tree is not made to be packed: a device, a
-/// set-id file, a file that everybody may write.
+/// A file cannot be read, `out` cannot be written, or the tree contains a device, a set-id file or a world-writable file.
 pub fn pack(top: &Path, out: impl Write) -> Result<()> {
     // The fastest level: a stage is read on this machine a few times, and compiling it took minutes.
     let mut builder = tar::Builder::new(GzEncoder::new(out, Compression::fast()));
@@ -102,7 +101,7 @@ mod tests {
         let archive = directory.path().join("archive");
         fs::write(&archive, &bytes).unwrap();
         let into = directory.path().join("three");
-        // A stage is judged when it is merged, so its links may lead out of it.
+        // The links of a stage may lead out of it. They are checked when it is merged.
         let limits = Limits {
             links_out: true,
             ..Limits::default()

@@ -1,4 +1,4 @@
-//! Packs files of the root into an archive whose bytes depend on nothing but names and contents.
+//! Packs files of the root into an archive whose bytes depend only on names and contents.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -21,8 +21,12 @@ pub struct Archive {
     pub size: u64,
 }
 
-/// Writes `files` (paths inside the root; directories are passed over) into a gzip-compressed tar below `directory`, a directory of this machine
-/// that is made. Its name has the archive's digest in it; it appears there in one move.
+/// Writes `files` into a gzip-compressed tar archive in `directory`. The paths are inside the root; directories are skipped.
+/// Creates `directory`, which is one of this machine. The name contains the digest of the archive, and the archive
+/// appears there atomically.
+///
+/// # Errors
+/// A file cannot be read, or the archive cannot be written.
 pub fn pack<'p>(host: &Host, files: impl Iterator<Item = &'p str>, directory: &Path) -> Result<Archive> {
     let context = || format!("cannot write an archive into {}", directory.display());
     std::fs::create_dir_all(directory).with_context(context)?;

@@ -1,4 +1,4 @@
-//! Reads tar, with extended headers that have limits.
+//! Reads tar archives, with limits for extended headers.
 
 use std::io::{self, Read};
 
@@ -6,10 +6,10 @@ use tar::EntryType;
 
 use super::tree::{Attributes, MAX_TIME, Result, TooMuch, Tree, UnpackError, damaged, rejected};
 
-/// The longest extended header; those in use have some hundred bytes.
+/// Bytes of the longest extended header. Usual ones have some hundred bytes.
 const MAX_HEADER_BYTES: u64 = 1024 * 1024;
 
-/// Whether a block is a tar header: its checksum is right.
+/// Whether a block is a tar header. Its checksum decides.
 pub fn is_tar(block: &[u8]) -> bool {
     let Ok(block) = <&[u8; 512]>::try_from(block) else {
         return false;
@@ -22,7 +22,7 @@ pub fn is_tar(block: &[u8]) -> bool {
         .is_ok_and(|expected| expected == sum(&block[..148]) + 8 * 32 + sum(&block[156..]))
 }
 
-/// A reader that fails when too much comes out of it.
+/// A reader that fails after a number of bytes.
 pub struct Limited<R> {
     /// What is read.
     pub inner: R,
@@ -41,6 +41,10 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
+/// Unpacks a tar archive into `tree`.
+///
+/// # Errors
+/// The archive is rejected or damaged, or a file cannot be written.
 pub fn unpack_tar(stream: Box<dyn Read>, tree: &mut Tree) -> Result<()> {
     let stream = Limited {
         inner: stream,
@@ -70,7 +74,7 @@ pub fn unpack_tar(stream: Box<dyn Read>, tree: &mut Tree) -> Result<()> {
             "it ends after the name of a file".to_owned(),
         ));
     }
-    // To the end, so that the decompressor sees its checksum.
+    // Read to the end, so that the decompressor verifies its checksum.
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
     Ok(())
 }
@@ -97,7 +101,7 @@ fn add_tar_entry(
         .unwrap_or_else(|| header.mtime().unwrap_or(0).min(MAX_TIME));
     let attributes = Attributes { mode, modified };
     match kind {
-        // Before there was a type for directories, the slash at the end was the sign.
+        // In the oldest format a slash at the end marks a directory.
         EntryType::Regular if name.ends_with(b"/") && size == 0 => tree.add_directory(&name, attributes),
         EntryType::Regular | EntryType::Continuous => tree.add_file(&name, attributes, entry, size),
         EntryType::Directory => tree.add_directory(&name, attributes),
@@ -113,7 +117,7 @@ fn add_tar_entry(
     }
 }
 
-/// What extended headers say about the entry that follows them.
+/// What extended headers say about the next entry.
 #[derive(Debug, Default)]
 pub struct Extended {
     path: Option<Vec<u8>>,
@@ -148,7 +152,7 @@ impl Extended {
                 b"linkpath" => self.set_link(value.to_owned())?,
                 b"size" => match number().and_then(|text| text.parse().ok()) {
                     Some(size) if self.size.is_none_or(|first| first == size) => self.size = Some(size),
-                    _ => return Err(rejected(value, "is no size, or the second one")),
+                    _ => return Err(rejected(value, "is not a size, or contradicts an earlier one")),
                 },
                 // Whole seconds are what make, git and every other user of these times agree on.
                 b"mtime" => {
@@ -163,7 +167,7 @@ impl Extended {
         Ok(())
     }
 
-    /// For headers that hold for all entries: a name or size there would be a trap.
+    /// Rejects names and sizes in a global header, which applies to all entries.
     fn refuse_names(&self) -> Result<()> {
         if self.path.is_some() || self.link.is_some() || self.size.is_some() {
             return Err(rejected(b"", "a global header names one file"));

@@ -12,16 +12,16 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
-/// Bytes of all names together: they are kept in memory until the end.
+/// Bytes of all names together. They stay in memory until the end.
 const MAX_NAME_BYTES: usize = 32 * 1024 * 1024;
 
-/// The longest path that Linux takes.
+/// Bytes of the longest path that Linux accepts (`PATH_MAX`).
 const MAX_PATH_BYTES: usize = 4096;
 
-/// Links on the way to a file, as many as Linux follows.
+/// Links on the way to a file, the number that Linux follows.
 const MAX_LINKS: usize = 40;
 
-/// The end of the year 9999. What is later is no time at which anything was written.
+/// The end of the year 9999. A later time is treated as damage.
 pub const MAX_TIME: u64 = 253_402_300_799;
 
 /// What an archive may grow to.
@@ -31,12 +31,12 @@ pub struct Limits {
     pub bytes: u64,
     /// Files, directories and links.
     pub entries: usize,
-    /// Whether links may lead out of the tree. Not in a source; a stage is judged when it is merged.
+    /// Whether links may lead out of the tree. A source may not have them. A stage may: its links are checked when it is merged.
     pub links_out: bool,
 }
 
 impl Default for Limits {
-    /// Ten times `PostgreSQL`, and then some.
+    /// More than ten times the size of PostgreSQL's source.
     fn default() -> Self {
         Self {
             bytes: 4 * 1024 * 1024 * 1024,
@@ -58,9 +58,9 @@ pub struct Unpacked {
 /// Why an archive was not unpacked.
 #[derive(Debug)]
 pub enum UnpackError {
-    /// It holds something that no source may hold.
+    /// It contains something that is not allowed in a source.
     Rejected {
-        /// The name in the archive; empty where it is about the whole.
+        /// The name in the archive. Empty if the whole archive is rejected.
         entry: String,
         /// What is wrong with it.
         why: String,
@@ -89,10 +89,9 @@ impl fmt::Display for UnpackError {
 
 impl std::error::Error for UnpackError {}
 
-/// A shorthand.
 pub(super) type Result<T> = std::result::Result<T, UnpackError>;
 
-/// The error of [`Limited`], to be told apart from a damaged archive.
+/// The error of [`Limited`]. It is distinct from the error of a damaged archive.
 #[derive(Debug)]
 pub struct TooMuch;
 
@@ -113,7 +112,7 @@ pub(super) struct Attributes {
     pub modified: u64,
 }
 
-/// What stands under a name.
+/// What a name refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     Directory { modified: Option<u64> },
@@ -123,7 +122,7 @@ pub enum Node {
 
 /// A tree that is being unpacked. Every name goes through [`Tree::place`].
 pub(super) struct Tree {
-    /// Where it is written to; nowhere, where an archive is only looked at.
+    /// The directory that is written to. `None` if an archive is only inspected.
     staging: Option<TempDir>,
     strip: usize,
     pub(super) limits: Limits,
@@ -162,7 +161,7 @@ impl Tree {
         }
     }
 
-    /// Where the path of the tree is written to, where anything is.
+    /// The path on disk of a path of the tree. `None` if nothing is written.
     fn target(&self, path: &Path) -> Option<PathBuf> {
         self.staging.as_ref().map(|staging| staging.path().join(path))
     }
@@ -181,7 +180,7 @@ impl Tree {
         };
         let modified = Some(attributes.modified);
         match self.nodes.get_mut(&path) {
-            // Archives that were put together twice name a directory twice; that changes nothing.
+            // A concatenated archive names a directory twice, which is harmless.
             Some(Node::Directory { modified: known }) => *known = modified,
             Some(_) => return Err(rejected(name, "is there twice")),
             None => {
@@ -245,7 +244,7 @@ impl Tree {
         let Some((file, target)) = opened else {
             return Ok(());
         };
-        // A source must be readable by whoever builds it, and writable by its owner only.
+        // Every user may read a source, because builds run as several users. Only its owner may write it.
         let mode = (attributes.mode & 0o755) | 0o600;
         file.set_permissions(Permissions::from_mode(mode))
             .and_then(|()| file.set_times(FileTimes::new().set_modified(time(attributes.modified))))
@@ -271,13 +270,13 @@ impl Tree {
         self.note(path, Node::Link(target.to_owned()))
     }
 
-    /// Adds a second name of a file that is there already (a hard link).
+    /// Adds a second name (a hard link) for a file that already exists.
     pub(super) fn add_second_name(&mut self, name: &[u8], first: &[u8]) -> Result<()> {
         let refusal = || {
             rejected(
                 name,
                 &format!(
-                    "is a link to {:?}, which is no file before it",
+                    "is a link to {:?}, which is not an earlier file",
                     String::from_utf8_lossy(first)
                 ),
             )
@@ -295,7 +294,7 @@ impl Tree {
         self.note(path, Node::File)
     }
 
-    /// Judges what can be judged of the whole only.
+    /// Validates what only the whole tree shows.
     pub(super) fn check(&self) -> Result<()> {
         if self.nodes.is_empty() {
             let why = format!(
@@ -321,7 +320,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes the links, sets the times of directories, and gives the tree its name.
+    /// Creates the links, sets the times of directories, and renames the tree to its final name.
     pub(super) fn finish(self, into: &Path) -> Result<Unpacked> {
         self.check()?;
         let unpacked = Unpacked {
@@ -352,12 +351,12 @@ impl Tree {
         }
         fs::set_permissions(top, Permissions::from_mode(0o755)).map_err(|error| at(top, error))?;
         fs::rename(top, into).map_err(|error| at(into, error))?;
-        // It has another name now, and is not temporary any more.
+        // The directory is renamed, so it must not be removed.
         let _ = staging.keep();
         Ok(unpacked)
     }
 
-    /// Follows a link as Linux would, in the tree as it will be, and refuses what leaves it on the way.
+    /// Follows a link as Linux would, in the finished tree. A link that leaves the tree is rejected.
     fn check_link(&self, path: &Path, target: &[u8]) -> Result<()> {
         let refusal = |why: &str| {
             let why = format!("is a link {why}, to {:?}", String::from_utf8_lossy(target));
@@ -387,7 +386,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The path for a name that may not be taken yet.
+    /// The path for a name that must not exist yet.
     fn new_place(&mut self, name: &[u8]) -> Result<Option<PathBuf>> {
         match self.place(name)? {
             Some(path) if self.nodes.contains_key(&path) => Err(rejected(name, "is there twice")),
@@ -401,10 +400,10 @@ impl Tree {
         }
     }
 
-    /// The path below the tree that a name stands for; `None` when nothing of the name is left.
+    /// The path below the tree for a name. `None` if stripping leaves nothing.
     fn place(&self, name: &[u8]) -> Result<Option<PathBuf>> {
         if name.is_empty() || name.contains(&0) {
-            return Err(rejected(name, "is no name"));
+            return Err(rejected(name, "is not a name"));
         }
         if name.len() >= MAX_PATH_BYTES {
             return Err(rejected(&name[..80], "has a name that is too long"));
@@ -421,7 +420,7 @@ impl Tree {
                 path.push(OsStr::from_bytes(part));
             }
         }
-        // What is above a name may be a directory only; above all no link.
+        // Every parent of a name must be a directory, never a link.
         for above in path.ancestors().skip(1) {
             match self.nodes.get(above) {
                 None => {}
@@ -443,7 +442,7 @@ impl Tree {
         Ok((!path.as_os_str().is_empty()).then_some(path))
     }
 
-    /// Makes a directory and those above it, and takes note of them.
+    /// Creates a directory and its parents, and records them.
     fn make_directory(&mut self, path: &Path) -> Result<()> {
         let missing: Vec<PathBuf> = path
             .ancestors()
@@ -486,7 +485,7 @@ impl Tree {
     }
 }
 
-/// The components of a name that mean something.
+/// The components of a name without empty ones and `.`.
 fn name_parts(name: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     name.split(|byte| *byte == b'/')
         .filter(|part| !part.is_empty() && *part != b".")
@@ -496,17 +495,17 @@ pub fn time(seconds: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.min(MAX_TIME))
 }
 
-/// A refusal of the entry `name`.
+/// The error that rejects the entry `name`.
 pub(super) fn rejected(name: &[u8], why: &str) -> UnpackError {
     UnpackError::Rejected {
-        // A name that is the attack itself fills no screen.
+        // A hostile name must not fill the screen.
         entry: String::from_utf8_lossy(&name[..name.len().min(200)]).into_owned(),
         why: why.to_owned(),
     }
 }
 
 /// What an error while reading the archive means.
-// Taken whole, as `map_err` gives it.
+// By value, as `map_err` passes it.
 #[allow(clippy::needless_pass_by_value)]
 pub(super) fn damaged(error: io::Error) -> UnpackError {
     match error.get_ref() {

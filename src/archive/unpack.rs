@@ -1,12 +1,11 @@
 //! Unpacking: tar with gzip, bzip2, xz or zstd or plain, told apart by content and never by name.
 //!
-//! An archive is verified before it gets here, so what it does is what upstream did; all the same nothing in it
-//! is taken on trust. It is unpacked into a directory of its own that gets its name at the end, so that a refused
-//! archive leaves nothing behind. Symbolic links are made last, when every file has been written: no file can
-//! be written through one. Owners are not kept, and of the mode only what a source needs.
+//! An archive is verified before it gets here, but its content is still not trusted. It is unpacked into a temporary
+//! directory that is renamed at the end, so a rejected archive leaves nothing behind. Symbolic links are created last,
+//! so no file can be written through one. Owners are not kept. Of the mode, only what a source needs is kept.
 //!
-//! Modification times are kept as the archive has them. Some archives (GitHub's) carry one time for all files;
-//! whether make then wants to run autoconf again is the build's business.
+//! Modification times are kept. Some archives (GitHub's) have one time for all files. Whether make then runs autoconf
+//! again is up to the build.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -19,7 +18,7 @@ use super::tar::{Limited, is_tar, unpack_tar};
 use super::tree::{Limits, Node, Result, Tree, UnpackError, Unpacked, at};
 use crate::digest::Sha256;
 
-/// Memory that a decompressor may ask for. `xz -9` and `zstd --long=25` stay below it.
+/// Bytes of memory that a decompressor may request. `xz -9` and `zstd --long=25` need less.
 const MAX_DICTIONARY_BYTES: u64 = 72 * 1024 * 1024;
 
 /// What would be unpacked under a name.
@@ -33,11 +32,11 @@ pub enum Member {
     Link(PathBuf),
 }
 
-/// Unpacks `file` into `into`, which is made and may not hold anything yet, leaving off the first `strip`
-/// components of every name.
+/// Unpacks `file` into `into` without the first `strip` components of every name. Creates `into`, which must be empty
+/// or missing.
 ///
 /// # Errors
-/// The archive is refused or damaged, or a file cannot be written. Nothing is left behind.
+/// The archive is rejected or damaged, or a file cannot be written. Nothing is left behind.
 pub fn unpack(file: &Path, into: &Path, strip: u8, limits: &Limits) -> Result<Unpacked> {
     let source = File::open(file).map_err(|error| at(file, error))?;
     let mut tree = Tree::begin(into, strip, *limits)?;
@@ -51,17 +50,17 @@ pub fn unpack(file: &Path, into: &Path, strip: u8, limits: &Limits) -> Result<Un
     tree.finish(into)
 }
 
-/// Reads `file`, a tar, to its end and judges it as [`unpack`] would, and writes nothing. Returns what it would unpack to,
-/// directories before what is in them. Is over soon after `until`.
+/// Reads the tar archive `file` to its end and validates it as [`unpack`] does, without writing. Returns what it would
+/// unpack to, each directory before its content. Stops soon after `until`.
 ///
 /// # Errors
-/// What [`unpack`] would refuse, or something that takes longer than it may.
+/// [`unpack`] would reject the archive, or reading takes longer than `until`.
 pub fn inspect(file: &Path, limits: &Limits, until: Instant) -> Result<Vec<(PathBuf, Member)>> {
     let mut tree = Tree::new(None, 0, *limits);
     match open(File::open(file).map_err(|error| at(file, error))?).map_err(|error| at(file, error))? {
         Opened::Stream(stream) => unpack_tar(Box::new(Timed { inner: stream, until }), &mut tree)?,
         Opened::Unknown(_) => {
-            return Err(UnpackError::Damaged("it is no tar".to_owned()));
+            return Err(UnpackError::Damaged("it is not a tar archive".to_owned()));
         }
     }
     tree.check()?;
@@ -77,10 +76,10 @@ pub fn inspect(file: &Path, limits: &Limits, until: Instant) -> Result<Vec<(Path
         .collect())
 }
 
-/// Digest of the tar that is in `file`, which stays the same however it is compressed.
+/// The digest of the tar archive in `file`. It does not depend on the compression.
 ///
 /// # Errors
-/// The file cannot be read or decompressed, or it is no tar.
+/// The file cannot be read or decompressed, or it is not a tar archive.
 pub fn tar_digest(file: &Path) -> io::Result<Sha256> {
     match open(File::open(file)?)? {
         Opened::Stream(stream) => Sha256::of_reader(Limited {
@@ -97,7 +96,7 @@ enum Opened {
     Unknown(String),
 }
 
-/// Looks at the first bytes of a file and sets up what reads the rest.
+/// Detects the format by the first bytes of a file, and returns the reader for it.
 fn open(mut file: File) -> io::Result<Opened> {
     let mut head = Vec::new();
     Read::by_ref(&mut file).take(512).read_to_end(&mut head)?;

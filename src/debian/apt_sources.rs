@@ -1,8 +1,8 @@
-//! Where the Debian archive is that apt is configured to use.
+//! Finds the Debian archive that apt is configured to use.
 //!
-//! A `debian:` mirror is a path in that archive, so that it works behind whatever a company has put in front of
-//! Debian. Read from `/etc/apt`, in both formats of sources.list(5): one line each, and
-//! deb822. Third-party repositories are no Debian archive and are left out; so are addresses that are not http.
+//! A `debian:` mirror is a path in that archive, so it works behind a company's own mirror. The configuration is read from
+//! `/etc/apt`, in both formats of sources.list(5): one-line and deb822. Third-party repositories and addresses that are
+//! not http are ignored.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ pub struct DebianArchive {
 }
 
 impl DebianArchive {
-    /// The archive of the host. Nothing configured, or nothing readable, is an empty answer:
-    /// whether that matters is known only when no other place has had the file.
+    /// The archive of the host. It is empty if nothing is configured or readable, which matters only if every other
+    /// place fails.
     pub fn read(host: &Host) -> Self {
         let mut found = Vec::new();
         for (file, deb822) in source_files(host) {
@@ -54,7 +54,7 @@ impl DebianArchive {
     }
 }
 
-/// One address with what it offers.
+/// One line or stanza of sources.list(5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AptSource {
     uri: String,
@@ -98,7 +98,7 @@ impl AptSource {
             let uri = uri.strip_prefix("mirror+").unwrap_or(uri).trim_end_matches('/');
             (uri.starts_with("http://") || uri.starts_with("https://")).then(|| uri.to_owned())
         };
-        // Debian's cloud images name a file that lists mirrors, one a line.
+        // Debian's cloud images name a file that lists one mirror per line.
         if let Some(list) = self.uri.strip_prefix("mirror+file:") {
             return text(host, list)
                 .lines()
@@ -135,7 +135,7 @@ fn source_files(host: &Host) -> Vec<(String, bool)> {
     files
 }
 
-/// The text of a file; empty where there is none, or none that can be read.
+/// The text of a file. Empty if it is missing or unreadable.
 fn text(host: &Host, inside: &str) -> String {
     host.read(inside).ok().flatten().unwrap_or_default()
 }
@@ -214,7 +214,7 @@ fn codename(host: &Host) -> String {
         .unwrap_or_default()
 }
 
-/// `Acquire::http::Proxy` of apt.conf(5): the last one wins, as with apt.
+/// `Acquire::http::Proxy` of apt.conf(5).
 fn proxy(host: &Host) -> Option<String> {
     let directory = format!("{APT}/apt.conf.d");
     let names = host.names(&directory).unwrap_or_default();
@@ -225,7 +225,7 @@ fn proxy(host: &Host) -> Option<String> {
         .map(|name| format!("{directory}/{name}"))
         .collect();
     parts.push(format!("{APT}/apt.conf"));
-    // The last one wins, as it does for apt.
+    // As for apt, the last one wins.
     let values = parts
         .iter()
         .flat_map(|path| parse_settings(&text(host, path)))

@@ -1,8 +1,8 @@
-//! Debian's package database, read from its files: what is installed, what needs what, which package has a file.
+//! Reads dpkg's database from its files: installed packages, their dependencies, and the owner of a file.
 //!
-//! It is read directly and not by `dpkg-query`, because thousands of paths are asked for, and because a root of
-//! another architecture must be readable too. The formats are those of dpkg's own manual pages: deb-control(5),
-//! dpkg-divert(1); `extended_states` is apt's. Nothing is written here.
+//! The files are read directly instead of by `dpkg-query`, because thousands of paths are looked up and because the root may
+//! have another architecture. The formats are described in deb-control(5) and dpkg-divert(1); `extended_states` is apt's.
+//! Nothing is written here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -39,7 +39,7 @@ pub struct Package {
     pub size: u64,
     /// True for what dpkg will not remove.
     pub essential: bool,
-    /// True where apt marked it as installed automatically.
+    /// True if apt marked it as installed automatically.
     pub automatic: bool,
     /// Depends and Pre-Depends: each entry one group of alternatives.
     pub needs: Vec<Vec<String>>,
@@ -50,7 +50,7 @@ pub struct Package {
 /// Which files of packages are not unpacked, as dpkg's configuration says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Patterns in their order, with whether they leave out or take in.
+    /// Patterns in their order, with whether they exclude or include.
     rules: Vec<(bool, Pattern)>,
 }
 
@@ -69,7 +69,7 @@ impl LeftOut {
         }
     }
 
-    /// Whether dpkg leaves out a path: the last rule that fits decides.
+    /// Whether dpkg does not unpack a path. The last rule that matches decides.
     pub fn has(&self, path: &str) -> bool {
         let mut rules = self.rules.iter().rev();
         let last = rules.find(|(_, pattern)| pattern.matches(path));
@@ -77,8 +77,8 @@ impl LeftOut {
     }
 }
 
-/// A pattern as dpkg calls fnmatch(3): `*` is any text, slashes included, and several of them are no more. What is no
-/// pattern fits nothing.
+/// A pattern as dpkg calls fnmatch(3). `*` matches any text, including slashes; `**` means the same. An invalid pattern
+/// matches nothing.
 fn pattern(text: &str) -> Pattern {
     let mut text = text.to_owned();
     while text.contains("**") {
@@ -92,7 +92,7 @@ fn pattern(text: &str) -> Pattern {
 pub struct Dpkg {
     /// Installed packages by name.
     pub packages: BTreeMap<String, Package>,
-    /// The machine's own architecture, `amd64`; `None` where the database is empty.
+    /// The machine's own architecture, `amd64`. `None` if the database is empty.
     pub architecture: Option<String>,
     owners: HashMap<String, String>,
     /// `/lib` and the like that are links here.
@@ -102,6 +102,9 @@ pub struct Dpkg {
 
 impl Host {
     /// Which files of packages dpkg does not unpack here.
+    ///
+    /// # Errors
+    /// The configuration of dpkg cannot be read.
     pub fn left_out(&self) -> Result<LeftOut> {
         let mut left_out = LeftOut::default();
         left_out.read(&self.read("/etc/dpkg/dpkg.cfg")?.unwrap_or_default());
@@ -115,7 +118,10 @@ impl Host {
         Ok(left_out)
     }
 
-    /// The package database as it is now; empty where the root has none.
+    /// The current package database. Empty if the root has none.
+    ///
+    /// # Errors
+    /// A file of the database cannot be read.
     pub fn dpkg(&self) -> Result<Dpkg> {
         let status = self.read(&format!("{DATABASE}/status"))?.unwrap_or_default();
         let automatic = automatic(&self.read(EXTENDED_STATES)?.unwrap_or_default());
@@ -142,7 +148,7 @@ impl Host {
                 continue;
             };
             let package = dpkg.plain_name(package);
-            // Packages that were removed and left configuration behind have a list, too.
+            // A package that was removed but left its configuration behind also has a list.
             if !dpkg.packages.contains_key(&package) {
                 continue;
             }
@@ -156,13 +162,13 @@ impl Host {
 }
 
 impl Dpkg {
-    /// The package that has the path, which is absolute and inside the root. Links are not followed; that
-    /// `/lib/…` and `/usr/lib/…` are one place is known.
+    /// The package that owns the absolute path inside the root. Links are not followed, except that `/lib/…` and
+    /// `/usr/lib/…` are the same on a merged system.
     pub fn owner(&self, inside: &str) -> Option<&str> {
         self.owners.get(&self.merged(inside)).map(String::as_str)
     }
 
-    /// Every path that a package has, directories included, with the package; in no order.
+    /// Every path of every package, including directories, with the package. Unsorted.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.owners
             .iter()
@@ -213,7 +219,7 @@ impl Dpkg {
                 }
             }
             undecided.retain(|(_, candidates)| !candidates.iter().any(|one| needed.contains_key(*one)));
-            // One at a time: what it brings along may settle the others.
+            // One at a time: its dependencies may satisfy the other groups.
             if undecided.is_empty() {
                 return needed;
             }
@@ -269,7 +275,7 @@ impl Dpkg {
     }
 }
 
-/// One entry of dpkg-divert: everybody's file `from` but that of the package `by` is really at `to`.
+/// One entry of dpkg-divert: the file `from` of every package except `by` is installed at `to`.
 #[derive(Debug)]
 struct Diversion {
     from: String,

@@ -1,6 +1,6 @@
-//! What files of Debian packages hold, as the packages say: `md5sums` of dpkg's database (deb-md5sums(5)).
+//! The expected content of files of Debian packages: `md5sums` of dpkg's database (deb-md5sums(5)).
 //!
-//! MD5 is what Debian has. It tells damage and clumsy tampering; what is installed besides packages has SHA-256.
+//! Debian records only MD5, which detects damage and clumsy tampering. Other installed files have SHA-256.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -24,8 +24,11 @@ pub struct Packaged {
 }
 
 impl Host {
-    /// The files of installed packages with what they hold, but for configuration files, which are the administrator's,
-    /// and for what another package has taken over.
+    /// The files of installed packages with their digests. Configuration files, which the administrator may change, and files
+    /// that another package has replaced are left out.
+    ///
+    /// # Errors
+    /// A file of the database cannot be read.
     pub fn packaged(&self, dpkg: &Dpkg) -> Result<Vec<Packaged>> {
         let mut packaged = Vec::new();
         for name in self.names(&format!("{DATABASE}/info"))? {
@@ -55,7 +58,10 @@ impl Host {
         Ok(packaged)
     }
 
-    /// What dpkg goes by: its lists of what packages have, their scripts, and what is diverted.
+    /// The files that dpkg relies on: the lists of files, the maintainer scripts and the diversions.
+    ///
+    /// # Errors
+    /// The database cannot be read.
     pub fn package_lists(&self) -> Result<BTreeSet<String>> {
         let directory = format!("{DATABASE}/info");
         let names = self.names(&directory)?;
@@ -63,7 +69,10 @@ impl Host {
         Ok(lists.chain([format!("{DATABASE}/diversions")]).collect())
     }
 
-    /// The configuration files of installed packages: what an administrator may change (deb-conffiles(5)).
+    /// The configuration files of installed packages, which an administrator may change (deb-conffiles(5)).
+    ///
+    /// # Errors
+    /// A file of the database cannot be read.
     pub fn configuration_files(&self, dpkg: &Dpkg) -> Result<BTreeSet<String>> {
         let mut paths = BTreeSet::new();
         for name in self.names(&format!("{DATABASE}/info"))? {
@@ -80,6 +89,9 @@ impl Host {
     }
 
     /// The MD5 of a file, in hexadecimal digits.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn md5(&self, inside: &str) -> Result<String> {
         self.open(inside)
             .and_then(md5)

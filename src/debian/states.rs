@@ -1,5 +1,5 @@
-//! What dpkg had begun and not finished, read from its files: dpkg(1), "Package states", and the journal that it
-//! keeps in `updates` and folds into `status` when it ends.
+//! Finds what dpkg began and did not finish. It reads the package states (dpkg(1), "Package states") and the journal in
+//! `updates`, which dpkg merges into `status` at its end.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct Condition {
     pub want: String,
     /// `reinstreq` where the package is broken and must be installed again.
     pub flag: String,
-    /// How far dpkg has come.
+    /// The state of the package.
     pub state: String,
 }
 
@@ -37,7 +37,7 @@ impl Condition {
         })
     }
 
-    /// True where dpkg was cut off.
+    /// True if dpkg was interrupted.
     pub fn is_unsettled(&self) -> bool {
         self.flag != "ok" || !SETTLED.contains(&self.state.as_str())
     }
@@ -45,7 +45,10 @@ impl Condition {
 
 impl Host {
     /// Every package that dpkg knows, by `NAME:ARCHITECTURE` as its commands take it (`NAME` for one of all
-    /// architectures), with its condition, the journal included.
+    /// architectures), with its condition. The journal is included.
+    ///
+    /// # Errors
+    /// A file of the database cannot be read.
     pub fn conditions(&self) -> Result<BTreeMap<String, Condition>> {
         let mut conditions = BTreeMap::new();
         let mut texts = vec![self.read(&format!("{DATABASE}/status"))?.unwrap_or_default()];
@@ -70,7 +73,10 @@ impl Host {
         Ok(conditions)
     }
 
-    /// True where dpkg has ended without folding its journal into its database.
+    /// True if dpkg ended before it merged its journal into its database.
+    ///
+    /// # Errors
+    /// The directory of the journal cannot be read.
     pub fn has_journal(&self) -> Result<bool> {
         Ok(!self.journal()?.is_empty())
     }

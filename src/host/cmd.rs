@@ -1,8 +1,8 @@
-//! Runs commands: each in a process group of its own, its output in a log, its environment known.
+//! Runs commands. Each has its own process group, a log for its output, and a controlled environment.
 //!
-//! A command is told nothing of pgsetup's environment but what [`environment`] passes on, and a build not even all
-//! of that, so that it does not depend on who started it. What a command leaves running is killed when it ends; what has left the
-//! command's process group is killed when pgsetup ends ([`kill_orphans`]).
+//! A command sees only the variables that [`environment`] passes on. A build sees even fewer, so that it does not depend on
+//! the caller. Processes that a command leaves in its process group are killed when it ends. Processes that left the group
+//! are killed when pgsetup ends ([`kill_orphans`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +24,7 @@ use crate::command::Command;
 use crate::lock::lock;
 use crate::timing::{Ran, Span};
 
-/// Variables that every command gets. Tools must answer in one language, ask nothing, and write no byte code.
+/// Variables that every command gets, so that tools use one language, do not ask questions and do not write byte code.
 pub const FIXED_VARIABLES: [(&str, &str); 6] = [
     ("DEBIAN_FRONTEND", "noninteractive"),
     ("HOME", "/root"),
@@ -36,12 +36,12 @@ pub const FIXED_VARIABLES: [(&str, &str); 6] = [
 
 /// How many lines of a failed command's output are shown.
 const MAX_TAIL_LINES: usize = 25;
-/// How much of the end of a log is read to find them.
+/// Bytes at the end of a log that are searched for them.
 const MAX_TAIL_BYTES: u64 = 64 * 1024;
 /// How long a process group has to end after SIGTERM before it is killed.
 const GRACE: Duration = Duration::from_millis(700);
 
-/// A file that takes the output of commands, and what they took.
+/// A file for the output of commands, with their times.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
@@ -50,7 +50,10 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log at `path` (a path of this machine) for appending, and makes its directory.
+    /// Opens the log at `path`, a path of this machine, for appending. Creates its directory.
+    ///
+    /// # Errors
+    /// The directory cannot be created or the file cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory)?;
@@ -67,12 +70,12 @@ impl Log {
         })
     }
 
-    /// What the commands took that have ended so far. They are forgotten by that.
+    /// Takes the times of the commands that have ended so far.
     pub fn take_ran(&self) -> Vec<Ran> {
         std::mem::take(&mut self.ran())
     }
 
-    /// Counts these commands among those of this log.
+    /// Adds commands to those of this log.
     pub fn add_ran(&self, ran: Vec<Ran>) {
         self.ran().extend(ran);
     }
@@ -81,12 +84,18 @@ impl Log {
         lock(&self.ran)
     }
 
-    /// A log that nobody reads.
+    /// A log that is discarded.
+    ///
+    /// # Errors
+    /// `/dev/null` cannot be opened.
     pub fn none() -> io::Result<Self> {
         Self::open(Path::new("/dev/null"))
     }
 
-    /// Adds a line of our own.
+    /// Appends a line of pgsetup.
+    ///
+    /// # Errors
+    /// The log cannot be written.
     pub fn line(&self, text: impl fmt::Display) -> io::Result<()> {
         (&self.file).write_all(format!("{text}\n").as_bytes())
     }
@@ -97,7 +106,7 @@ impl Log {
             .unwrap_or_default()
     }
 
-    /// All that was written from byte `from` on, however much it is.
+    /// Everything that was written from byte `from` on.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -118,7 +127,7 @@ impl Log {
         &self.path
     }
 
-    /// Its end, at most the last 64 KiB.
+    /// The last 64 KiB of the log.
     pub fn text(&self) -> String {
         self.since(0)
     }
@@ -132,7 +141,7 @@ impl Log {
 /// A command that could not be started, failed, or was stopped.
 #[derive(Debug)]
 pub struct CommandError {
-    /// The command line as one would type it.
+    /// The command line as you would type it.
     pub command: String,
     /// What became of it, for example `exit status 2` or `killed by signal 9 (SIGKILL)`.
     pub outcome: String,
@@ -140,9 +149,9 @@ pub struct CommandError {
     pub tail: Vec<String>,
     /// Where all of its output is.
     pub log: Option<PathBuf>,
-    /// True when pgsetup itself was told to stop.
+    /// True if pgsetup itself was told to stop.
     pub interrupted: bool,
-    /// True when it was stopped because of its time limit.
+    /// True if its time limit was over.
     pub timed_out: bool,
 }
 
@@ -164,7 +173,7 @@ impl fmt::Display for CommandError {
     }
 }
 
-/// The process groups that run now, each with the signal that it takes for "end at once", and whether they were told
+/// The running process groups, each with the signal that ends it at once, and whether they were told
 /// to stop.
 #[derive(Debug, Default)]
 pub struct Processes(Arc<Running>);
@@ -186,7 +195,7 @@ impl Running {
 pub struct Interrupt(Arc<Running>);
 
 impl Interrupt {
-    /// Ends every running process group, first kindly, and lets no further command start. Returns when none is
+    /// Ends every running process group, first with SIGTERM, and prevents further commands from starting. Returns when none is
     /// left, within about a second.
     pub fn stop_all(&self) {
         self.0.interrupted.store(true, Ordering::SeqCst);
@@ -216,13 +225,16 @@ impl Processes {
     }
 }
 
-/// Makes this process the parent of whatever its commands leave running, were it in a session of its own (prctl(2),
-/// `PR_SET_CHILD_SUBREAPER`), so that [`kill_orphans`] finds it.
+/// Makes this process the parent of all processes that its commands leave running, even in a session of their own
+/// (prctl(2), `PR_SET_CHILD_SUBREAPER`), so that [`kill_orphans`] finds them.
+///
+/// # Errors
+/// The kernel does not allow it.
 pub fn become_subreaper() -> io::Result<()> {
     Ok(set_child_subreaper(Some(getpid()))?)
 }
 
-/// Kills every child of this process, and those that become its children by that. For when no command is wanted to
+/// Kills every child of this process, and every process that becomes its child as a result. Call it when no command should
 /// run any more.
 pub fn kill_orphans() {
     let until = Instant::now() + GRACE;
@@ -232,15 +244,15 @@ pub fn kill_orphans() {
             return;
         }
         for stray in strays {
-            // It may have ended already.
+            // It may have ended.
             let _ = kill_process(stray, Signal::KILL);
         }
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// The children of this process that live, by proc(5): state and parent come after the name, which
-/// is in parentheses and may hold anything.
+/// The living children of this process, by proc(5): state and parent follow the name, which
+/// is in parentheses and may contain anything.
 fn children() -> Vec<Pid> {
     let own = getpid().as_raw_nonzero().to_string();
     let is_child = |stat: &str| {
@@ -264,7 +276,7 @@ fn pid(group: u32) -> Option<Pid> {
 }
 
 fn signal_group(group: u32, signal: Signal) {
-    // The group may have ended already; that is what was wanted.
+    // The group may have ended, which is fine.
     let _ = pid(group).map(|pid| kill_process_group(pid, signal));
 }
 
@@ -272,14 +284,14 @@ fn group_lives(group: u32) -> bool {
     pid(group).is_some_and(|pid| test_kill_process_group(pid).is_ok())
 }
 
-/// What a command is run with besides itself.
+/// How a command is run.
 #[derive(Clone, Copy, Default)]
 pub struct Settings<'a> {
-    /// The jobserver that its `make`s share.
+    /// The jobserver that its `make` processes share.
     pub jobserver: Option<&'a jobserver::Client>,
     /// How long it may take.
     pub time_limit: Option<Duration>,
-    /// Variables that it has instead of pgsetup's own; its own come before them.
+    /// Variables that replace those of pgsetup. The command's own variables take precedence.
     pub variables: &'a [(&'a str, &'a str)],
 }
 
@@ -294,12 +306,18 @@ fn variables(command: &Command, instead: &[(&str, &str)]) -> BTreeMap<String, St
 }
 
 impl Host {
-    /// Runs `command` to its end, with its output in `log`. An exit status other than 0 is an error.
+    /// Runs `command` to its end, with its output in `log`.
+    ///
+    /// # Errors
+    /// The command does not start, exits with a status other than 0, or is interrupted.
     pub fn run(&self, command: &Command, log: &Log) -> Result<(), CommandError> {
         self.run_with(command, log, Settings::default())
     }
 
     /// Runs `command` like [`Host::run`], with a jobserver or a time limit.
+    ///
+    /// # Errors
+    /// As for [`Host::run`], or the time limit is over.
     pub fn run_with(&self, command: &Command, log: &Log, settings: Settings<'_>) -> Result<(), CommandError> {
         let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
@@ -312,12 +330,18 @@ impl Host {
             .map_err(|ended| attempt.failed(ended))
     }
 
-    /// Runs `command` and returns what it wrote to its standard output; its errors go to `log`.
+    /// Runs `command` and returns its standard output. Its standard error goes to `log`.
+    ///
+    /// # Errors
+    /// As for [`Host::run`], or the output cannot be read.
     pub fn capture(&self, command: &Command, log: &Log) -> Result<String, CommandError> {
         self.capture_within(command, log, None)
     }
 
     /// Runs `command` like [`Host::capture`], with a time limit.
+    ///
+    /// # Errors
+    /// As for [`Host::capture`], or the time limit is over.
     pub fn capture_within(
         &self,
         command: &Command,
@@ -336,8 +360,11 @@ impl Host {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Starts `command` and lets it run beside what follows, its output in `log`. `at_once` is the signal by which it
-    /// ends soon and cleans up behind itself.
+    /// Starts `command` in the background, with its output in `log`. `at_once` is the signal by which it ends soon and cleans
+    /// up.
+    ///
+    /// # Errors
+    /// The command does not start.
     pub fn start<'a>(
         &'a self,
         command: &Command,
@@ -362,7 +389,7 @@ impl Host {
         })
     }
 
-    /// The command in this root: through `chroot` where the root is not `/`.
+    /// The command in this root: through `chroot` if the root is not `/`.
     fn expression(&self, command: &Command, settings: Settings<'_>) -> duct::Expression {
         let (words, directory) = self.in_root(command);
         let environment = variables(command, settings.variables);
@@ -390,7 +417,7 @@ impl Host {
             let directory = command.directory.clone();
             return (inner.collect(), directory.unwrap_or_else(|| "/".to_owned()));
         }
-        // By pgsetup's own PATH: the command's is for programs inside the root.
+        // Found on pgsetup's own PATH, because the command's PATH is for programs inside the root.
         let chroot = super::program("chroot");
         let mut words = vec![
             chroot.map_or_else(|| "chroot".to_owned(), |path| path.display().to_string()),
@@ -405,7 +432,7 @@ impl Host {
     }
 
     /// Becomes `command`, with this process's own input and output and the variables that a step's commands have.
-    /// Returns only where that fails.
+    /// Returns only on failure.
     pub fn become_command(&self, command: &Command) -> anyhow::Error {
         let (words, directory) = self.in_root(command);
         let error = std::process::Command::new(&words[0])
@@ -429,7 +456,7 @@ impl Host {
 
     fn spawn(&self, expression: &duct::Expression, at_once: Signal) -> Result<duct::Handle, Ended> {
         let running = &self.processes.0;
-        // Held while the process starts, so that a stop sees either no process or one it can end.
+        // Locked while the process starts, so that a stop sees either no process or one that it can end.
         let mut groups = running.groups();
         if running.interrupted.load(Ordering::SeqCst) {
             return Err(Ended::Interrupted);
@@ -449,7 +476,7 @@ impl Host {
         let handle = self.spawn(expression, Signal::TERM)?;
         let group = group_of(&handle);
         let in_time = pid(group).is_none_or(|pid| usage::wait_for_end(pid, limit));
-        // What the command left behind in its group ends with it.
+        // Processes that the command left in its group end with it.
         signal_group(group, Signal::KILL);
         if !in_time {
             pid(group).map(|pid| usage::wait_for_end(pid, None));
@@ -467,7 +494,7 @@ impl Host {
     }
 }
 
-/// A command that runs beside others. It ends when this is dropped.
+/// A command in the background. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Background<'a> {
     host: &'a Host,
@@ -483,11 +510,11 @@ impl Background<'_> {
         matches!(self.handle.try_wait(), Ok(None))
     }
 
-    /// Asks it to end by `signal`, to its first process only, and waits for that at most `limit`. Returns whether
-    /// it ended with exit status 0; `None` where it has not ended.
+    /// Sends `signal` to its first process only, and waits at most `limit` for its end. Returns whether
+    /// it ended with exit status 0. `None` if it has not ended.
     pub fn end(&self, signal: Signal, limit: Duration) -> Option<bool> {
         if let Some(pid) = pid(self.group) {
-            // It may have ended already.
+            // It may have ended.
             let _ = kill_process(pid, signal);
             if !usage::wait_for_end(pid, Some(limit)) {
                 return None;
@@ -515,7 +542,7 @@ fn group_of(handle: &duct::Handle) -> u32 {
     handle.pids().first().copied().unwrap_or_default()
 }
 
-/// A command with when it began, and the place in the log where its output begins.
+/// A running command with its start time and the offset of its output in the log.
 #[derive(Debug)]
 struct Attempt<'a> {
     command: String,
@@ -534,7 +561,7 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Notes what the command took, whose first process has ended and was not reaped yet.
+    /// Records the times of the command, whose first process has ended and is not reaped yet.
     fn ended(&self, host: &Host, group: u32) {
         self.log.ran().push(Ran {
             command: self.command.clone(),
@@ -585,7 +612,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// How a command ended, other than well.
+/// How a command failed.
 enum Ended {
     NotStarted(io::Error),
     TooLong(Duration),

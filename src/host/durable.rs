@@ -1,4 +1,4 @@
-//! Files that a loss of power does not take back: what was written is on the disk when the call returns (fsync(2)).
+//! Files that survive a loss of power: the content is on the disk when the call returns (fsync(2)).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Host;
 use super::entry::TEMPORARY;
 
-/// A small file with all that belongs to it.
+/// A small file with its attributes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Original {
     bytes: Vec<u8>,
@@ -24,7 +24,10 @@ pub struct Original {
 }
 
 impl Host {
-    /// Writes a file that only its owner may read, in one move; makes its directory, also for its owner alone.
+    /// Writes a file atomically, readable by its owner only. Creates its directory, also for its owner only.
+    ///
+    /// # Errors
+    /// The directory or the file cannot be written.
     pub fn write_durably(&self, inside: &str, text: &str) -> Result<()> {
         let write = || -> io::Result<()> {
             let path = self.locate(inside)?;
@@ -42,7 +45,10 @@ impl Host {
         write().with_context(|| format!("cannot write {}", self.path(inside).display()))
     }
 
-    /// Adds a line to a file of an existing directory.
+    /// Appends a line to a file of an existing directory.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn append_durably(&self, inside: &str, line: &str) -> Result<()> {
         let append = || -> io::Result<()> {
             let path = self.locate_target(inside)?;
@@ -53,7 +59,10 @@ impl Host {
         append().with_context(|| format!("cannot write {}", self.path(inside).display()))
     }
 
-    /// A file with all that belongs to it; `None` where there is none.
+    /// A file with its content and attributes. `None` if it does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn original(&self, inside: &str) -> Result<Option<Original>> {
         let read = || -> io::Result<Original> {
             let path = self.locate_target(inside)?;
@@ -76,7 +85,10 @@ impl Host {
         }
     }
 
-    /// Puts a file back as it was, in one move, its time included.
+    /// Restores a file atomically, including its time.
+    ///
+    /// # Errors
+    /// The file cannot be written.
     pub fn put_back(&self, inside: &str, file: &Original) -> Result<()> {
         let put = || -> io::Result<()> {
             let path = self.locate(inside)?;

@@ -1,4 +1,4 @@
-//! What stands at a path, and how it is opened.
+//! What is at a path, and how it is opened.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// Who owns a file, and what may be done with it.
+/// Owner and mode of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ownership {
     /// User id.
@@ -21,7 +21,7 @@ pub struct Ownership {
     pub mode: u32,
 }
 
-/// What stands at a path, as far as copying a tree cares.
+/// The kind of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileKind {
     /// A directory.
@@ -57,10 +57,10 @@ pub fn name_of(kind: &FileKind) -> &'static str {
     }
 }
 
-/// How the names of files begin that pgsetup writes and then renames.
+/// Prefix of temporary files that pgsetup renames after writing.
 pub const TEMPORARY: &str = ".pgsetup-";
 
-/// What stands at a path.
+/// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// What it is.
@@ -75,16 +75,16 @@ pub struct Found {
     pub size: u64,
 }
 
-/// Opens a regular file for reading. Nothing else is waited for: a pipe that somebody has put in its place has no end.
+/// Opens a regular file for reading. Never blocks, even if another process has put a pipe in its place.
 pub(super) fn open(path: impl AsRef<Path>) -> io::Result<File> {
-    let irregular = || io::Error::new(ErrorKind::InvalidInput, "it is no regular file");
+    let irregular = || io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
     let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
     let file = fs::OpenOptions::new()
         .read(true)
         .custom_flags(without_waiting)
         .open(path)
         .map_err(|error| match error.raw_os_error() {
-            // A socket, or a device that is not there.
+            // A socket, or a device that does not exist.
             Some(number) if number == Errno::NXIO.raw_os_error() => irregular(),
             _ => error,
         })?;
@@ -95,14 +95,14 @@ pub(super) fn open(path: impl AsRef<Path>) -> io::Result<File> {
     }
 }
 
-/// Whether a path that gave this error leads to nothing: a name on it is not there, is no directory, or is one of a ring
-/// of links.
+/// Whether a path that gave this error leads to nothing: a component is missing, is not a directory, or
+/// belongs to a loop of links.
 pub fn leads_nowhere(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
         || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
-/// Whether something failed because this user may not do it.
+/// Whether the error is a missing permission.
 pub fn is_forbidden(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()
@@ -115,7 +115,10 @@ pub fn is_below(path: &str, top: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What stands at a path of this machine, links not followed.
+/// What is at a path of this machine. Links are not followed.
+///
+/// # Errors
+/// The path does not exist or cannot be read.
 pub fn look_at(path: &Path) -> io::Result<Found> {
     let metadata = path.symlink_metadata()?;
     let kind = if metadata.is_dir() {
@@ -137,6 +140,9 @@ pub fn look_at(path: &Path) -> io::Result<Found> {
 }
 
 /// The names in a directory of this machine, sorted.
+///
+/// # Errors
+/// The directory cannot be read.
 pub fn entries(path: &Path) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(path)? {
@@ -146,7 +152,10 @@ pub fn entries(path: &Path) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// The text of a path below a tree. Names that are not UTF-8 cannot be recorded, so they are an error.
+/// The text of a path below a tree.
+///
+/// # Errors
+/// The path is not UTF-8, so it cannot be recorded.
 pub fn utf8(path: &Path) -> Result<&str> {
     match path.to_str() {
         Some(text) => Ok(text),

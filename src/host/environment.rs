@@ -1,15 +1,15 @@
-//! The environment of pgsetup itself. What pgsetup and its commands read of it stands in one table, from which the
-//! reference is generated; what options read, clap's `env` says in `src/cli.rs`.
+//! The environment of pgsetup itself. One table lists what pgsetup and its commands read. It generates the
+//! reference. Variables of options are declared by clap's `env` in `src/cli.rs`.
 
-/// An environment variable that is not an option's.
+/// An environment variable that does not belong to an option.
 #[derive(Debug)]
 pub struct Variable {
-    /// Its names: some are written in capital and in small letters.
+    /// Its names: some are used in upper and in lower case.
     pub names: &'static [&'static str],
     /// What it does.
     #[cfg_attr(not(test), expect(dead_code, reason = "only the reference shows it"))]
     pub meaning: &'static str,
-    /// True where commands that pgsetup starts see it.
+    /// True if commands that pgsetup starts see it.
     pub is_passed_on: bool,
 }
 
@@ -29,7 +29,7 @@ const fn passed_on_too(names: &'static [&'static str], meaning: &'static str) ->
     }
 }
 
-/// Every variable that is read, by pgsetup or by a library of it.
+/// Every variable that pgsetup or one of its libraries reads.
 pub const VARIABLES: [Variable; 20] = [
     passed_on_too(&["PATH"], "Where programs are looked up."),
     passed_on_too(&["TMPDIR"], "The directory of temporary files, instead of /tmp."),

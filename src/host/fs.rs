@@ -12,7 +12,10 @@ use super::entry::{Entry, Ownership, TEMPORARY, leads_nowhere, open};
 use super::local::tree;
 
 impl Host {
-    /// The text of a file, or `None` where it does not exist.
+    /// The text of a file. `None` if it does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not UTF-8.
     pub fn read(&self, inside: &str) -> Result<Option<String>> {
         let path = self.locate_target(inside);
         match path.and_then(open).and_then(io::read_to_string) {
@@ -22,14 +25,17 @@ impl Host {
         }
     }
 
-    /// True where something is at the path, were it a dangling link.
+    /// True if something is at the path, even a dangling link.
     pub fn exists(&self, inside: impl AsRef<Path>) -> bool {
         self.locate(inside)
             .and_then(|path| path.symlink_metadata())
             .is_ok()
     }
 
-    /// Writes a whole file by way of a temporary name, with its owner and mode; makes its directory.
+    /// Writes a file through a temporary name, with its owner and mode. Creates its directory.
+    ///
+    /// # Errors
+    /// The directory or the file cannot be written, or the owner cannot be set.
     pub fn write(&self, inside: &str, text: &str, ownership: Ownership) -> Result<()> {
         let write = || -> io::Result<()> {
             let path = self.locate(inside)?;
@@ -46,7 +52,10 @@ impl Host {
         write().with_context(|| format!("cannot write {}", self.path(inside).display()))
     }
 
-    /// Makes a directory and those above it, with its owner and mode, also where it exists already.
+    /// Creates a directory and its parents. Sets its owner and mode, even if it exists.
+    ///
+    /// # Errors
+    /// The directory cannot be created, or its owner or mode cannot be set.
     pub fn make_directory(&self, inside: &str, ownership: Ownership) -> Result<()> {
         let make = || -> io::Result<()> {
             let path = self.locate_target(inside)?;
@@ -56,7 +65,10 @@ impl Host {
         make().with_context(|| format!("cannot make the directory {}", self.path(inside).display()))
     }
 
-    /// An empty directory at the path, whatever was there.
+    /// Replaces whatever is at the path by an empty directory.
+    ///
+    /// # Errors
+    /// The old content cannot be removed, or the directory cannot be created.
     pub fn empty_directory(&self, inside: &str) -> Result<PathBuf> {
         self.remove(inside)?;
         let make = || -> io::Result<PathBuf> {
@@ -67,8 +79,10 @@ impl Host {
         make().with_context(|| format!("cannot make the directory {}", self.path(inside).display()))
     }
 
-    /// Makes a directory empty and leaves it there, because something may be mounted on it; where there is none,
-    /// nothing happens.
+    /// Empties a directory and keeps it, because something may be mounted on it. Does nothing if it does not exist.
+    ///
+    /// # Errors
+    /// The directory cannot be read, or an entry cannot be removed.
     pub fn empty_contents(&self, inside: &str) -> Result<()> {
         if self.exists(inside) {
             for name in self.names(inside)? {
@@ -78,7 +92,10 @@ impl Host {
         Ok(())
     }
 
-    /// Removes a file, link or tree; nothing there is no error.
+    /// Removes a file, link or tree, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be removed.
     pub fn remove(&self, inside: impl AsRef<Path>) -> Result<()> {
         let remove = || -> io::Result<()> {
             let path = self.locate(&inside)?;
@@ -92,18 +109,21 @@ impl Host {
         remove().with_context(|| format!("cannot remove {}", self.path(&inside).display()))
     }
 
-    /// Everything below the directory `top`, parents before children, in the order of names. `top` itself is not in it.
+    /// Everything below the directory `top`, without `top` itself. Sorted by name, parents before children.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
     pub fn tree(&self, top: &str) -> Result<Vec<Entry>> {
         tree(&self.reach(top)?)
     }
 
     /// Sets owner and mode. In a tree that is not the running system and belongs to an ordinary user, owners
-    /// cannot be given away; there only the mode is set.
+    /// cannot be changed, so only the mode is set.
     fn own(&self, path: &Path, ownership: Ownership) -> io::Result<()> {
         if self.is_system() || super::is_root() {
             chown(path, Some(ownership.uid), Some(ownership.gid))?;
         }
-        // After chown, which clears set-id bits.
+        // After chown(2), which clears set-id bits.
         fs::set_permissions(path, fs::Permissions::from_mode(ownership.mode))
     }
 }

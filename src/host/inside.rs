@@ -1,9 +1,10 @@
-//! Where a path inside the root is on this machine.
+//! Maps a path inside the root to a path on this machine.
 //!
-//! Paths are texts, absolute and inside the root. Links are followed as a process in the root would follow them, so a tree
-//! below some directory is never left by way of a link in it, whether that is the path's end or a directory on the way.
+//! Paths are absolute and inside the root. Links are followed as a process in the root would follow them, so a link never
+//! leads out of the root.
 //! Everything in `host/` that opens, looks at or changes something goes through [`Host::locate`] or
-//! [`Host::locate_target`]. They hold against what the tree has in it, not against who changes it at the same moment.
+//! [`Host::locate_target`]. They protect
+//! against the content of the tree, not against a process that changes it at the same time.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -16,7 +17,7 @@ use rustix::io::Errno;
 use super::Host;
 use super::entry::{leads_nowhere, utf8};
 
-/// As many links as Linux follows before it gives up (`MAXSYMLINKS`).
+/// Links that Linux follows before it fails (`MAXSYMLINKS`).
 const MAX_LINKS: usize = 40;
 
 /// A path without links in it, relative to the root.
@@ -28,7 +29,7 @@ struct Followed {
 
 impl Host {
     /// The path on this machine by which `inside` is looked at, made or removed: links above its end are followed within
-    /// the root, one that is its end is not. What is missing of it stays as it is written.
+    /// the root, and a link at its end is not followed. Missing components stay as written.
     pub(super) fn locate(&self, inside: impl AsRef<Path>) -> io::Result<PathBuf> {
         // Below `/` the kernel does the same.
         if self.is_system() {
@@ -37,7 +38,7 @@ impl Host {
         Ok(self.root.join(self.follow(inside.as_ref(), false)?.path))
     }
 
-    /// The same where a link that is the path's end is followed as well: for what reads or fills what is there.
+    /// The path on this machine after following every link, also one at its end: for reading or filling what is there.
     pub(super) fn locate_target(&self, inside: impl AsRef<Path>) -> io::Result<PathBuf> {
         if self.is_system() {
             return Ok(self.path(inside));
@@ -45,15 +46,19 @@ impl Host {
         Ok(self.root.join(self.follow(inside.as_ref(), true)?.path))
     }
 
-    /// The path on this machine of what is read or filled by others than this module's: links are followed within the
-    /// root.
+    /// The path on this machine for use outside this module. Links are followed within the root.
+    ///
+    /// # Errors
+    /// A directory on the way cannot be read, or the links form a loop.
     pub fn reach(&self, inside: impl AsRef<Path>) -> Result<PathBuf> {
         let located = self.locate_target(&inside);
         located.with_context(|| format!("cannot look at {}", self.path(&inside).display()))
     }
 
-    /// The path that `inside` stands for when every link on the way is followed within the root; `None` where
-    /// nothing is there.
+    /// The path inside the root after following every link. `None` if nothing is there.
+    ///
+    /// # Errors
+    /// A directory on the way cannot be read, or the links form a loop.
     pub fn real_path(&self, inside: &str) -> Result<Option<String>> {
         match self.follow(Path::new(inside), true) {
             Ok(followed) if followed.exists => Ok(Some(format!("/{}", utf8(&followed.path)?))),

@@ -1,4 +1,4 @@
-//! Files of this machine, outside of any root: the caller's. Every error names its path, once.
+//! Files of this machine, outside any root. Every error names its path once.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +26,10 @@ pub fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
-/// A directory that goes away with the value: below `above`, or where the machine has such directories.
+/// A directory that is removed with the value. It is below `above`, or in the machine's directory for temporary files.
+///
+/// # Errors
+/// The directory cannot be created.
 pub fn temporary_directory(above: Option<&Path>) -> io::Result<tempfile::TempDir> {
     match above {
         Some(above) => tempfile::tempdir_in(above),
@@ -35,11 +38,17 @@ pub fn temporary_directory(above: Option<&Path>) -> io::Result<tempfile::TempDir
 }
 
 /// The size in bytes of a file of this machine.
+///
+/// # Errors
+/// The file does not exist or cannot be read.
 pub fn size(path: &Path) -> io::Result<u64> {
     Ok(fs::metadata(path)?.len())
 }
 
-/// The names in a directory of this machine, in order; those that are not text are left out.
+/// The names in a directory of this machine, sorted. Names that are not UTF-8 are left out.
+///
+/// # Errors
+/// The directory cannot be read.
 pub fn names(directory: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -50,21 +59,33 @@ pub fn names(directory: &Path) -> io::Result<Vec<String>> {
 }
 
 /// The digests of a file of this machine.
+///
+/// # Errors
+/// The file cannot be read.
 pub fn hashes(path: &Path) -> io::Result<Hashes> {
     Hashes::of_reader(fs::File::open(path)?, true)
 }
 
 /// The text of a file of this machine.
+///
+/// # Errors
+/// The file cannot be read, or is not UTF-8.
 pub fn text(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Makes a directory of this machine and those above it.
+/// Creates a directory of this machine and its parents.
+///
+/// # Errors
+/// A directory cannot be created.
 pub fn make_directories(path: &Path) -> Result<()> {
     fs::create_dir_all(path).with_context(|| format!("cannot make the directory {}", path.display()))
 }
 
-/// Removes a directory of this machine with all that is in it; none there is no error.
+/// Removes a directory of this machine with its content, if it exists.
+///
+/// # Errors
+/// An entry cannot be removed.
 pub fn remove_tree(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -74,16 +95,19 @@ pub fn remove_tree(path: &Path) -> Result<()> {
     }
 }
 
-/// The text of a file that is not for everybody.
+/// The text of a secret file.
 #[derive(Clone)]
 pub struct Secret {
     /// The text.
     pub text: String,
-    /// Whether everybody may read it.
+    /// Whether the file is world-readable.
     pub is_everybodys: bool,
 }
 
 /// Reads a secret at a path of this machine.
+///
+/// # Errors
+/// The file cannot be read.
 pub fn secret(path: &Path) -> Result<Secret> {
     let read = || -> io::Result<Secret> {
         let text = fs::read_to_string(path)?;
@@ -96,22 +120,31 @@ pub fn secret(path: &Path) -> Result<Secret> {
     read().with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Writes a file of this machine that nobody else looks at meanwhile.
+/// Writes a file of this machine that no other process reads at the same time.
+///
+/// # Errors
+/// The file cannot be written.
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// The text of a file of this machine, as it is, with a byte order mark where it has one.
+/// The text of a file of this machine. A byte order mark is kept.
+///
+/// # Errors
+/// The file cannot be read, or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// The bytes of a file of this machine.
+///
+/// # Errors
+/// The file cannot be read.
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The text of a file that may be in any encoding; `None` where it is no regular file or has more than `most` bytes.
+/// The text of a file that may be in any encoding. `None` if it is not a regular file or is larger than `most` bytes.
 pub fn read_foreign(path: &Path, most: u64) -> Option<String> {
     let metadata = path.symlink_metadata().ok()?;
     let is_readable = metadata.is_file() && metadata.len() <= most;
@@ -119,8 +152,11 @@ pub fn read_foreign(path: &Path, most: u64) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Replaces the text of a file of this machine in one move: whoever reads it sees the old text or the new one. Its mode
-/// stays; where `path` is a link, the file that it leads to is replaced.
+/// Replaces the text of a file of this machine atomically: a reader sees the old text or the new one. The mode is
+/// kept. If `path` is a link, its target is replaced.
+///
+/// # Errors
+/// The file cannot be written.
 pub fn replace_text(path: &Path, text: &str) -> Result<()> {
     let replace = || -> io::Result<()> {
         let path = path.canonicalize()?;
@@ -136,7 +172,10 @@ pub fn replace_text(path: &Path, text: &str) -> Result<()> {
     replace().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Writes a new file of this machine; fails where there is one already.
+/// Writes a new file of this machine.
+///
+/// # Errors
+/// The file exists already or cannot be written.
 pub fn create_text(path: &Path, text: &str) -> Result<()> {
     let create = || -> io::Result<()> {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
@@ -145,8 +184,11 @@ pub fn create_text(path: &Path, text: &str) -> Result<()> {
     create().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Gives the file at `from` the name `to`, in one move: by a second name where `may_link` and the file system allow
-/// it, by a copy otherwise.
+/// Gives the file at `from` the name `to`, atomically. It is a hard link if `may_link` and the file system allow it, and a
+/// copy otherwise.
+///
+/// # Errors
+/// The file cannot be read, linked or written.
 pub fn place(from: &Path, to: &Path, may_link: bool) -> Result<()> {
     let put = || -> io::Result<()> {
         let directory = to.parent().unwrap_or(Path::new("."));
@@ -162,18 +204,28 @@ pub fn place(from: &Path, to: &Path, may_link: bool) -> Result<()> {
 }
 
 /// Copies a file to another path of this machine.
+///
+/// # Errors
+/// The file cannot be read or written.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     let context = || format!("cannot copy {} to {}", from.display(), to.display());
     fs::copy(from, to).map(drop).with_context(context)
 }
 
-/// Everything below `top`, parents before children, in the order of names. `top` itself is not in it.
+/// Everything below `top`, without `top` itself. Sorted by name, parents before children.
+///
+/// # Errors
+/// A directory cannot be read.
 pub fn tree(top: &Path) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     walk(top, Path::new(""), &mut entries)?;
     Ok(entries)
 }
 
+/// Appends everything below the directory `below` of `top` to `entries`.
+///
+/// # Errors
+/// A directory cannot be read.
 pub fn walk(top: &Path, below: &Path, entries: &mut Vec<Entry>) -> Result<()> {
     let directory = top.join(below);
     let context = || format!("cannot read the directory {}", directory.display());

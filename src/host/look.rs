@@ -1,4 +1,4 @@
-//! What stands in the root: what is at a path, digests, and files put in their place in one move.
+//! What stands in the root: what is at a path, digests, and files put in their place atomically.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,7 +13,10 @@ use super::entry::{FileKind, Found, TEMPORARY, entries, leads_nowhere, look_at, 
 use crate::digest::{Hashes, Sha256, to_hexadecimal};
 
 impl Host {
-    /// What stands at the path itself, links not followed; `None` where nothing does.
+    /// What is at the path. Links are not followed. `None` if nothing is there.
+    ///
+    /// # Errors
+    /// The path cannot be read.
     pub fn look(&self, inside: &str) -> Result<Option<Found>> {
         match self.locate(inside).and_then(|path| look_at(&path)) {
             Ok(found) => Ok(Some(found)),
@@ -24,7 +27,10 @@ impl Host {
         }
     }
 
-    /// The names in a directory, sorted; none where there is no such directory.
+    /// The names in a directory, sorted. Empty if the directory does not exist.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
     pub fn names(&self, inside: &str) -> Result<Vec<String>> {
         match self.locate_target(inside).and_then(|path| entries(&path)) {
             Ok(names) => Ok(names
@@ -46,6 +52,9 @@ impl Host {
     }
 
     /// The SHA-256 of a file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn sha256(&self, inside: &str) -> Result<Sha256> {
         self.open(inside)
             .and_then(Sha256::of_reader)
@@ -53,6 +62,9 @@ impl Host {
     }
 
     /// The first `most` bytes of a file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn head(&self, inside: &str, most: u64) -> Result<Vec<u8>> {
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
@@ -63,8 +75,12 @@ impl Host {
         read().with_context(|| format!("cannot read {}", self.path(inside).display()))
     }
 
-    /// Copies a file of this machine to `inside` by way of a temporary name in the same directory, so that nobody
-    /// ever sees half of it. Owner is root, and the time is now: a packed stage has none of its own. Returns the SHA-256 of what was written.
+    /// Copies a file of this machine to `inside` through a temporary name in the same directory, so that no process
+    /// ever sees half of it. The owner is root. The time is now, because a packed stage has no times. Returns the SHA-256 of
+    /// the content.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
     pub fn install_file(&self, from: &Path, inside: &str, mode: u32) -> Result<Sha256> {
         let install = || -> io::Result<Sha256> {
             let to = self.locate(inside)?;
@@ -84,7 +100,10 @@ impl Host {
         })
     }
 
-    /// Makes a symbolic link in one move. Owner is root.
+    /// Creates a symbolic link atomically. Its owner is root.
+    ///
+    /// # Errors
+    /// The link cannot be created.
     pub fn install_link(&self, target: &Path, inside: &str) -> Result<()> {
         let install = || -> io::Result<()> {
             let to = self.locate(inside)?;
@@ -100,7 +119,10 @@ impl Host {
         install().with_context(|| format!("cannot make the link {}", self.path(inside).display()))
     }
 
-    /// Makes one directory with mode 0755, owned by root. One that exists stays as it is.
+    /// Creates one directory with mode 0755, owned by root. An existing one is not changed.
+    ///
+    /// # Errors
+    /// The directory cannot be created.
     pub fn install_directory(&self, inside: &str) -> Result<()> {
         let install = || -> io::Result<()> {
             let to = self.locate(inside)?;
@@ -118,7 +140,10 @@ impl Host {
         install().with_context(|| format!("cannot make the directory {}", self.path(inside).display()))
     }
 
-    /// Removes a directory where it is empty; true when it is gone.
+    /// Removes a directory if it is empty. True if it is removed.
+    ///
+    /// # Errors
+    /// The directory cannot be removed for another reason.
     pub fn remove_empty_directory(&self, inside: &str) -> Result<bool> {
         match self.locate(inside).and_then(fs::remove_dir) {
             Ok(()) => Ok(true),
@@ -130,8 +155,11 @@ impl Host {
         }
     }
 
-    /// Sets the time of a file, directory or link to `time` where it was changed at `since` or later; true when it was.
-    /// Nothing there is no error.
+    /// Sets the time of a file, directory or link to `time` if it was changed at `since` or later. True if it was. A missing
+    /// file is not changed.
+    ///
+    /// # Errors
+    /// The time cannot be read or set.
     pub fn set_time_back(&self, inside: &str, since: SystemTime, time: SystemTime) -> Result<bool> {
         let set = || -> io::Result<bool> {
             let path = self.locate(inside)?;
@@ -160,8 +188,11 @@ impl Host {
         set().with_context(|| format!("cannot set the time of {}", self.path(inside).display()))
     }
 
-    /// The directories and files of the running system on which something else is mounted: volumes, caches and
-    /// secrets of an image build. None in a tree below some directory.
+    /// The mount points of the running system: volumes, caches and secrets of an image build. Empty for a root below another
+    /// directory.
+    ///
+    /// # Errors
+    /// The list of mounts cannot be read.
     pub fn mount_points(&self) -> Result<Vec<String>> {
         if !self.is_system() {
             return Ok(Vec::new());
@@ -181,9 +212,12 @@ impl Host {
         Some(to_hexadecimal(&value[..length]))
     }
 
-    /// Visits everything of the image below the root, parents before children, in the order of names: not what is
-    /// mounted into it, and not the kernel's own trees. What goes away meanwhile is not there; a name that is not UTF-8 is
-    /// visited with `\u{FFFD}` in it. Returns the directories and files that may not be looked at.
+    /// Visits everything below the root, parents before children, sorted by name. Mounts and the kernel's own trees are skipped.
+    /// A file that vanishes is skipped. A name that is not UTF-8 is visited with `\u{FFFD}` in it. Returns the directories and
+    /// files that this user may not read.
+    ///
+    /// # Errors
+    /// `visit` fails, or a directory cannot be read for another reason.
     pub fn walk(&self, visit: &mut dyn FnMut(&str, &Found) -> Result<()>) -> Result<Vec<String>> {
         let mut skipped = self.mount_points()?;
         skipped.extend(["/dev", "/proc", "/sys"].map(str::to_owned));

@@ -47,7 +47,7 @@ impl Host {
         }
     }
 
-    /// The time since this value was made, on a clock that nobody sets.
+    /// The time since this value was made, on a monotonic clock.
     pub fn elapsed(&self) -> Duration {
         self.since.elapsed()
     }

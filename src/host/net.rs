@@ -14,7 +14,7 @@ use reqwest::blocking::{Client as Inner, ClientBuilder};
 pub struct HttpOptions {
     /// Files of additional certificates to trust, in PEM form.
     pub ca_bundles: Vec<PathBuf>,
-    /// True where the certificates of servers are not verified.
+    /// True if the certificates of servers are not verified.
     pub is_unverified: bool,
     /// Proxy for every address. Without it `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` decide.
     pub proxy: Option<String>,
@@ -51,13 +51,13 @@ impl Default for HttpOptions {
     }
 }
 
-/// What every client has: certificates, proxies and times of `options` and of the environment. Redirects are for whoever
-/// builds it to decide.
+/// A builder with the certificates, proxies and timeouts of `options` and of the environment. The caller decides about
+/// redirects.
 ///
 /// # Errors
 /// A certificate bundle cannot be read.
 pub fn builder(options: &HttpOptions) -> Result<ClientBuilder> {
-    // Somebody else in this process may have chosen the same provider before; one is as good as the other.
+    // An error means that this process already has a provider, which does as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut roots = Vec::new();
     for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {

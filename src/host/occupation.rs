@@ -112,7 +112,7 @@ impl Host {
             let mut told = false;
             while is_held(&path) {
                 if !told {
-                    waiting(&format!("waiting for whoever holds {}", path.display()));
+                    waiting(&format!("waiting for the process that holds {}", path.display()));
                     told = true;
                 }
                 if began.elapsed() > MAX_WAIT {
@@ -129,14 +129,14 @@ impl Host {
     }
 }
 
-/// What is at `path`, opened and locked; `None` where another process has it for longer than one needs that was only just
+/// What is at `path`, opened and locked. `None` if another process has it for longer than one needs that was only just
 /// forked.
 fn locked(path: &Path, open: &dyn Fn() -> io::Result<File>) -> io::Result<Option<File>> {
     let began = Instant::now();
     loop {
         let file = open()?;
         match file.try_lock() {
-            // Whoever held it may have removed it meanwhile.
+            // The previous holder may have removed it.
             Ok(()) if is_named(&file, path) => return Ok(Some(file)),
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if began.elapsed() < EXEC_GRACE => std::thread::sleep(PAUSE),
@@ -158,7 +158,7 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// True where `path` is a name of the open file.
+/// True if `path` is a name of the open file.
 fn is_named(file: &File, path: &Path) -> bool {
     matches!((file.metadata(), fs::metadata(path)), (Ok(file), Ok(named)) if is_one(&file, &named))
 }
@@ -167,8 +167,8 @@ fn is_one(one: &fs::Metadata, other: &fs::Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// True where another process holds a lock of fcntl(2) on the file. One that cannot be opened is held by nobody who
-/// could be waited for.
+/// True if another process holds a lock of fcntl(2) on the file. If the file cannot be opened, there is no
+/// process to wait for.
 fn is_held(path: &Path) -> bool {
     let Ok(file) = OpenOptions::new().read(true).write(true).open(path) else {
         return false;
@@ -199,7 +199,7 @@ fn end_holders(
             !holder.is_certain || (spared && PACKAGE_TOOLS.contains(&holder.name.as_str()))
         });
         for Holder { pid, .. } in &others {
-            // It may have ended already.
+            // It may have ended.
             let _ = kill_process(*pid, Signal::KILL);
         }
         if let Some(Holder { pid, name, .. }) = awaited.first().filter(|_| !told) {
@@ -261,7 +261,7 @@ fn works_in(process: &Path, work: &Path) -> bool {
         .any(|argument| Path::new(OsStr::from_bytes(argument)).starts_with(work))
 }
 
-/// Whether it is certain that a descriptor of another process is the file `wanted`; `None` where it is another one. Into a
+/// Whether it is certain that a descriptor of another process is the file `wanted`. `None` if it is another one. Into a
 /// process of another user, and into one that has given up rights, as apt-get does, root cannot look without
 /// `CAP_SYS_PTRACE`, which containers do not have: then its number is all that can be seen.
 fn is_the_lock(descriptor: &fs::DirEntry, wanted: &fs::Metadata) -> Option<bool> {

@@ -1,4 +1,4 @@
-//! What could not be read, and why: for whoever looks at many files and goes on after the one that he cannot read.
+//! Collects what could not be read, and why, for a caller that reads many files and continues after an error.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,10 @@ impl Unread {
         }
     }
 
-    /// Fails with all of it, for whom each of these files matters.
+    /// Turns everything that could not be read into one error.
+    ///
+    /// # Errors
+    /// Something could not be read.
     pub fn into_result(self) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());

@@ -22,7 +22,7 @@ pub fn wait_for_end(pid: Pid, limit: Option<Duration>) -> bool {
             WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | options,
         ) {
             Err(Errno::INTR) => {}
-            // No such child: whoever waits for it next will be told.
+            // There is no such child. The next wait reports it.
             Err(_) => return true,
             Ok(status) => return status.is_some(),
         }
@@ -43,8 +43,8 @@ pub fn wait_for_end(pid: Pid, limit: Option<Duration>) -> bool {
     true
 }
 
-/// Processor time of a process and of the children it has waited for, as long as nobody has reaped it; nothing where
-/// it cannot be read. In steps of 10 ms, as the kernel tells it.
+/// Processor time of a process that is not reaped yet, with the children it has waited for. Zero if it cannot be
+/// read. The kernel reports steps of 10 ms.
 pub fn of_process(pid: Pid) -> Duration {
     let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
     let ticks = std::fs::read_to_string(path).ok().and_then(|stat| ticks(&stat));

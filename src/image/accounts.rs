@@ -1,4 +1,4 @@
-//! Accounts as passwd(5) and group(5) have them.
+//! Accounts of passwd(5) and group(5).
 
 use anyhow::Result;
 
@@ -8,7 +8,7 @@ pub const PASSWD: &str = "/etc/passwd";
 
 const GROUP: &str = "/etc/group";
 
-/// What passwd(5) and group(5) say of a user besides its ids.
+/// A user in passwd(5) and group(5), without its ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// Home directory.
@@ -19,7 +19,10 @@ pub struct Account {
     pub groups: Vec<String>,
 }
 
-/// The account of this name; `None` where there is none.
+/// The account of this name. `None` if it does not exist.
+///
+/// # Errors
+/// A file of accounts cannot be read.
 pub fn account(host: &Host, name: &str) -> Result<Option<Account>> {
     let passwd = host.read(PASSWD)?.unwrap_or_default();
     let fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! Files of Debian packages that are not as the packages brought them.
+//! Files of Debian packages that differ from the packages.
 
 use std::collections::BTreeMap;
 use std::{fmt, thread};
@@ -10,7 +10,7 @@ use crate::debian::md5sums::Packaged;
 use crate::host::entry::{FileKind, name_of};
 use crate::host::{self, Host};
 
-/// What is there in place of what a package brought.
+/// What replaces a file of a package.
 pub enum Instead {
     /// A file of this MD5.
     Content(String),
@@ -27,8 +27,11 @@ impl fmt::Display for Instead {
     }
 }
 
-/// Files of packages that are not as the packages brought them: by path, the MD5 of what is there, or what it is. What
-/// this user may not read is not among them.
+/// Files of packages that differ from the packages: by path, the MD5 of the content, or the kind of file. Files that this
+/// user may not read are left out.
+///
+/// # Errors
+/// The package database or a file cannot be read.
 pub fn altered(host: &Host, dpkg: &Dpkg) -> Result<BTreeMap<String, String>> {
     let files = host.packaged(dpkg)?;
     let altered = compared(host, &files).into_iter();
@@ -56,7 +59,10 @@ pub fn compared<'f>(host: &Host, files: &'f [Packaged]) -> Vec<(&'f Packaged, Re
     })
 }
 
-/// What is there in place of a file of a package. One that is missing is told of by whoever knows what was left out.
+/// What replaces a file of a package. A missing file is reported by the caller, which knows what was left out.
+///
+/// # Errors
+/// The file cannot be read.
 pub fn instead(host: &Host, file: &Packaged) -> Result<Option<Instead>> {
     Ok(match host.look(&file.path)?.map(|found| found.kind) {
         None => None,

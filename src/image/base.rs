@@ -1,4 +1,4 @@
-//! The packages of the machine before anything was installed, and what became of them.
+//! The packages of the machine before the installation, and their changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,21 +10,21 @@ use crate::debian::dpkg::Package;
 use crate::host::Host;
 use crate::record::receipt::Receipt;
 
-/// Directories for what is not meant to last.
+/// Directories for temporary files.
 pub const TEMPORARY: [&str; 3] = ["/root", "/tmp", "/var/tmp"];
 
-/// The machine before anything was installed: what is in it now stays.
+/// The machine before the installation. Everything that it contains is kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackagesBefore {
     /// Each package with its version and its mark.
     pub packages: BTreeMap<String, PackageState>,
-    /// What lay in the directories for temporary files.
+    /// Content of the directories for temporary files.
     pub temporary: BTreeSet<String>,
-    /// Set-id files, and what everybody may write.
+    /// Set-id files and world-writable files.
     pub privileged: BTreeSet<String>,
-    /// Programs and libraries that no package has.
+    /// Unpackaged programs and libraries.
     pub unpackaged: BTreeSet<String>,
-    /// Files of packages that are not as their packages brought them: path, and what is there.
+    /// Files that differ from their packages: the path, and what is there.
     #[serde(default)]
     pub altered: BTreeMap<String, String>,
 }
@@ -34,12 +34,15 @@ pub struct PackagesBefore {
 pub struct PackageState {
     /// Its version.
     pub version: String,
-    /// True where apt marked it as installed automatically.
+    /// True if apt marked it as installed automatically.
     pub automatic: bool,
 }
 
 impl PackagesBefore {
-    /// The packages as they are now. Where an earlier installation was here, the base is what that one began with.
+    /// The current packages. If there was an earlier installation, the base is what that one began with.
+    ///
+    /// # Errors
+    /// The package database or a file cannot be read.
     pub fn take(host: &Host, earlier: Option<&Receipt>) -> Result<Self> {
         let dpkg = host.dpkg()?;
         let unpackaged = match earlier {
@@ -87,7 +90,10 @@ impl PackagesBefore {
     }
 }
 
-/// What lies in the directories for temporary files.
+/// The content of the directories for temporary files.
+///
+/// # Errors
+/// A directory cannot be read.
 pub fn temporary(host: &Host) -> Result<BTreeSet<String>> {
     let mut paths = BTreeSet::new();
     for directory in TEMPORARY {
@@ -100,19 +106,19 @@ pub fn temporary(host: &Host) -> Result<BTreeSet<String>> {
     Ok(paths)
 }
 
-/// A package that stays, beyond those of the base.
+/// A kept package that is not in the base.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The package.
     pub package: Package,
-    /// Why it stays: the reason that was handed in, or the package that depends on it.
+    /// Why it is kept: the caller's reason, or the package that depends on it.
     pub reason: String,
 }
 
-/// What a purge did.
+/// The result of a purge.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Purged {
-    /// Packages that stay beyond those of the base, by name.
+    /// Kept packages that are not in the base, by name.
     pub kept: BTreeMap<String, Kept>,
     /// Packages that were removed, by name.
     pub removed: BTreeMap<String, Package>,

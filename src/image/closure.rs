@@ -1,10 +1,10 @@
 //! Follows installed ELF files to every shared library they need, as the dynamic linker would (ld.so(8)).
 //!
-//! It opens no file: what stands at a path, and which package has it, is asked of functions that the caller hands
-//! in. So the same code answers for a machine, for an unpacked image, and for a test's table.
+//! It does not open files. Functions of the caller return the file at a path and the package that owns it, so the same code
+//! works for a machine, for an unpacked image, and for the table of a test.
 //!
-//! Stricter than ld.so on purpose: a library is not taken for granted because some program happens to have loaded
-//! one of the same name before, and `LD_LIBRARY_PATH` does not exist.
+//! It is stricter than ld.so on purpose: a library must be found even if a program has already loaded one of the same name,
+//! and `LD_LIBRARY_PATH` is ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,23 +32,23 @@ impl fmt::Display for Chain {
     }
 }
 
-/// A library (or dynamic linker) that is needed and there.
+/// A library or dynamic linker that is needed and exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needed {
-    /// Where it was found, before links.
+    /// The path where it was found, before links are followed.
     pub path: String,
     /// The Debian package that has it; `None` for what a component installed.
     pub package: Option<String>,
-    /// The first way that leads to it, its own name last.
+    /// The first chain that leads to it. Its own name is last.
     pub chain: Chain,
 }
 
-/// Something that is needed and not there.
+/// Something that is needed and missing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Missing {
     /// The name as it is needed.
     pub name: String,
-    /// The way that leads to it, `name` last.
+    /// The chain that leads to it. `name` is last.
     pub chain: Chain,
     /// Files of that name that are for another machine, with that machine's name.
     pub unfit: Vec<String>,
@@ -67,17 +67,17 @@ impl fmt::Display for Missing {
 /// Everything that a set of files needs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Closure {
-    /// What is needed and there, by name as needed and then by real path.
+    /// What is needed and exists, by the needed name and then by real path.
     pub found: BTreeMap<(String, String), Needed>,
-    /// What is needed and not there.
+    /// What is needed and missing.
     pub missing: BTreeSet<Missing>,
 }
 
-/// What the closure asks of the machine.
+/// How the closure reads the machine.
 pub struct Machinery<'a> {
     /// Directories that are searched when no file says where, in order: those of ld.so.conf.
     pub directories: &'a [String],
-    /// What stands at a path; `None` where no ELF file does.
+    /// The ELF file at a path. `None` if there is no ELF file.
     pub look: &'a mut dyn FnMut(&str) -> Result<Option<Library>>,
     /// The package that has a path.
     pub owner: &'a dyn Fn(&str) -> Option<String>,
@@ -96,7 +96,10 @@ struct Ahead {
 }
 
 impl Closure {
-    /// Follows `files` (path after all links, and facts) to the end.
+    /// Follows the libraries of `files` (path after all links, and facts) to the end.
+    ///
+    /// # Errors
+    /// A library cannot be read or is damaged.
     pub fn follow(
         files: impl IntoIterator<Item = (String, Elf)>,
         machinery: &mut Machinery<'_>,
@@ -196,7 +199,7 @@ impl Closure {
             });
             let key = (name.clone(), library.real_path);
             let needed = Needed { path, package, chain };
-            // The shortest way explains best.
+            // The shortest chain explains best.
             match self.found.get(&key) {
                 Some(known) if known.chain.0.len() <= needed.chain.0.len() => {}
                 _ => {

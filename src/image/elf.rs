@@ -1,7 +1,7 @@
 //! What the dynamic linker reads of an ELF file: machine, interpreter, needed libraries, search paths.
 //!
-//! Only the headers, the dynamic segment and the dynamic symbols are read, which `strip` leaves where they are, so a
-//! stripped file tells as much as another. It follows nothing: finding the libraries is `closure`'s.
+//! Only the headers, the dynamic segment and the dynamic symbols are read. `strip` keeps them, so a
+//! stripped file works too. Module `closure` finds the libraries.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -17,14 +17,14 @@ use crate::digest::to_hexadecimal;
 use crate::host::Host;
 use crate::host::entry::leads_nowhere;
 
-/// The machine that code is for. Two files can be in one process only where all three are equal.
+/// The machine that code is built for. Two files can be in one process only if all three are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Machine {
     /// `e_machine`.
     pub number: u16,
     /// True for 64 bits.
     pub is_64: bool,
-    /// True where the lowest byte comes first.
+    /// True if the lowest byte comes first.
     pub is_little_endian: bool,
 }
 
@@ -74,7 +74,7 @@ pub struct Elf {
     pub soname: Option<String>,
     /// Libraries it needs (`DT_NEEDED`), in order.
     pub needed: Vec<String>,
-    /// Directories of `DT_RPATH`, as written. Empty where there is a `DT_RUNPATH`, which overrides it.
+    /// Directories of `DT_RPATH`, as written. Empty if there is a `DT_RUNPATH`, which overrides it.
     pub rpath: Vec<String>,
     /// Directories of `DT_RUNPATH`, as written.
     pub runpath: Vec<String>,
@@ -83,8 +83,11 @@ pub struct Elf {
 }
 
 impl Host {
-    /// The facts of the ELF file at a path inside the root; `None` where the path is no regular file or the file is
-    /// no ELF file. A file that begins like one and is broken is an error.
+    /// The facts of the ELF file at a path inside the root. `None` if the path is not a regular file or the
+    /// file is not an ELF file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or begins like an ELF file and is damaged.
     pub fn elf(&self, inside: &str) -> Result<Option<Elf>> {
         match self.open(inside) {
             Ok(file) => read(file, &self.path(inside)),
@@ -93,7 +96,10 @@ impl Host {
         }
     }
 
-    /// The identifier of a build that the linker wrote into the ELF file at a path (`--build-id`), as hexadecimal digits.
+    /// The identifier of the build that the linker wrote into the ELF file (`--build-id`), in hexadecimal digits.
+    ///
+    /// # Errors
+    /// The file cannot be read or is damaged.
     pub fn build_id(&self, inside: &str) -> Result<Option<String>> {
         let context = || format!("cannot read {}", self.path(inside).display());
         let bytes = self.open(inside).and_then(whole);
@@ -105,8 +111,10 @@ impl Host {
         id.with_context(context)
     }
 
-    /// The names of shared libraries that stand in a file as texts, or as ends of texts: those it links, and those it
-    /// may open with `dlopen`.
+    /// The names of shared libraries in the text of a file: those it links, and those it may open with `dlopen`.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn library_names(&self, inside: &str) -> Result<BTreeSet<String>> {
         let bytes = self.open(inside).and_then(whole);
         let bytes = bytes.with_context(|| format!("cannot read {}", self.path(inside).display()))?;
@@ -132,7 +140,7 @@ fn name_at_end(text: &[u8]) -> Option<&str> {
     let word = std::str::from_utf8(word).ok()?;
     let is_apart = |at: usize| {
         let after = &word[at + "lib".len()..];
-        // `libglib-2.0.so` is no `lib-2.0.so`.
+        // `libglib-2.0.so` does not contain the name `lib-2.0.so`.
         at == 0 || after.starts_with(|c: char| c.is_ascii_alphanumeric())
     };
     word.match_indices("lib")
@@ -208,7 +216,7 @@ fn facts<H: FileHeader<Endian = Endianness>>(data: &ReadCache<File>) -> object::
         is_64: header.is_class_64(),
         is_little_endian: header.is_little_endian(),
     };
-    // A file with symbols for debuggers only has the headers of the program, and none of what they speak of.
+    // A file of debug symbols has the headers of the program, but not the segments.
     let has_no_code = |section: &H::SectionHeader| {
         let is_code = section.sh_flags(endian).0 & elf::SHF_EXECINSTR.0 != 0;
         section.sh_type(endian) == elf::SHT_NOBITS && is_code
@@ -385,7 +393,7 @@ mod tests {
             (&b"preloadlibfoo.so"[..], &["libfoo.so"][..]),
             (b"cannot open libfoo.so.1.2", &["libfoo.so.1.2"]),
             (b"/usr/lib/x86_64-linux-gnu/libfoo.so", &["libfoo.so"]),
-            // What is no text may stand before it.
+            // Bytes that are not text may precede it.
             (b"J\xff\xff\x01libfoo.so", &["libfoo.so"]),
             (b"libedit.so:libreadline.so.8", &["libreadline.so.8"]),
             // Names of libraries count as wholes.

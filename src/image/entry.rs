@@ -1,4 +1,4 @@
-//! What is recorded of a path that was installed.
+//! The record of an installed path.
 
 use anyhow::Result;
 
@@ -6,7 +6,10 @@ use crate::host::Host;
 use crate::host::entry::{FileKind, utf8};
 use crate::record::inventory::{Content, InstalledFile};
 
-/// The record of what stands at one path; `None` for nothing, and for what is neither file, directory nor link.
+/// The record of what is at one path. `None` for nothing, and for anything but a file, directory or link.
+///
+/// # Errors
+/// The path cannot be read.
 pub fn record(host: &Host, component: &str, path: &str) -> Result<Option<InstalledFile>> {
     let Some(found) = host.look(path)? else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What kind of file an installed path is, by its name and place.
+//! The kind of an installed file, by its name and directory.
 
 use crate::manifest::image::Removal;
 
@@ -83,7 +83,7 @@ const WORDS: [&str; 6] = [
 /// How the names of texts end.
 const TEXTS: [&str; 5] = ["adoc", "html", "md", "rst", "txt"];
 
-/// How the names of code and data end: what a program calls a licence is none.
+/// Extensions of code and data. A file with one of them is never a licence.
 const CODE: [&str; 27] = [
     "am", "c", "cc", "cmake", "cpp", "cxx", "data", "go", "h", "hpp", "in", "java", "js", "json", "mk",
     "out", "pl", "pm", "py", "rb", "rs", "sh", "spec", "sql", "ts", "yaml", "yml",

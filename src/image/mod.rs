@@ -1,4 +1,4 @@
-//! Facts about a root: what stands there, what it needs, whose it is. Nothing is changed.
+//! Facts about a root: its files, what they need, and their owners. Nothing is changed.
 
 pub mod accounts;
 pub mod altered;

@@ -30,14 +30,14 @@ pub struct Needs {
     /// Their libraries.
     pub closure: Closure,
     /// Libraries that a file names without linking them, and that are there: by library, the file and the package.
-    /// Whoever has such a name in his program opens it with `dlopen`.
+    /// A program that contains such a name opens it with `dlopen`.
     pub named: BTreeMap<String, Named>,
     /// Libraries that a file names and that are nowhere, nor declared: library, and the file. Only files that call
     /// `dlopen`, for the others may be talking about it only.
     pub undeclared: BTreeMap<String, String>,
     /// Programs that manifests declare.
     pub programs: BTreeMap<String, Called>,
-    /// Links of ours into Debian packages: link, and the package.
+    /// Installed links into Debian packages: the link, and the package.
     pub links: BTreeMap<String, String>,
     /// Links that lead nowhere.
     pub dangling: BTreeMap<String, String>,
@@ -61,7 +61,7 @@ pub struct Named {
 pub struct Called {
     /// The components that call it.
     pub wanted_by: Vec<String>,
-    /// Where it is; `None` where it is missing.
+    /// Where it is. `None` if it is missing.
     pub path: Option<String>,
     /// The Debian package that has it.
     pub package: Option<String>,
@@ -89,7 +89,7 @@ impl Needs {
         packages
     }
 
-    /// Scripts whose interpreter is not there.
+    /// Scripts whose interpreter is missing.
     pub fn scripts_without_interpreter(&self) -> impl Iterator<Item = (&String, &Interpreter)> {
         self.scripts
             .iter()
@@ -107,8 +107,11 @@ pub fn needs(host: &Host, inventory: &Inventory, declared: &Declared) -> Result<
     Ok(needs)
 }
 
-/// The same where one file that cannot be read does not matter for the others. What is not there, or is no longer what
-/// was installed, needs nothing: whoever compares the machine with the inventory names it.
+/// What installed files need, where an unreadable file does not keep the others from being read. A file that is missing or
+/// altered needs nothing; the comparison with the inventory reports it.
+///
+/// # Errors
+/// The package database cannot be read.
 pub fn survey(host: &Host, inventory: &Inventory, declared: &Declared) -> Result<Needs> {
     let dpkg = host.dpkg()?;
     let mut needs = Needs::default();
@@ -151,7 +154,7 @@ pub fn survey(host: &Host, inventory: &Inventory, declared: &Declared) -> Result
     Ok(needs)
 }
 
-/// Takes down what one installed path needs. Returns what is to be followed of an ELF file.
+/// Records what one installed path needs. Returns the facts of an ELF file, to follow its libraries.
 fn needs_of(
     host: &Host,
     dpkg: &Dpkg,
@@ -273,7 +276,10 @@ pub fn follow(host: &Host, dpkg: &Dpkg, files: impl IntoIterator<Item = (String,
     Ok(closure)
 }
 
-/// The same; a library that cannot be read is taken down in `unread`, and is as one that is not there.
+/// Follows libraries like [`Closure::follow`]. A library that cannot be read is recorded in `unread` and counts as missing.
+///
+/// # Errors
+/// A library cannot be looked up for a reason other than an unreadable file.
 pub fn follow_readable(
     host: &Host,
     dpkg: &Dpkg,
@@ -305,8 +311,10 @@ fn library(host: &Host, path: &str, unread: &mut Unread) -> Option<Library> {
     Some(Library { real_path, elf })
 }
 
-/// Fails where something that is needed is not there: names the file, the library, and the package that `before`,
-/// the needs before the purge, knew to have it.
+/// Compares the needs before and after the purge.
+///
+/// # Errors
+/// Something that is needed is missing. The error names the file, the library, and the package that had it.
 pub fn check(before: &Needs, after: &Needs) -> Result<()> {
     let mut findings = BTreeSet::new();
     for missing in &after.closure.missing {
@@ -375,7 +383,7 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
 }
 
 const LIBRARIES_HINT: &str = "\nhint: a library that is opened without being linked belongs into `packages.dlopen` of its \
-     manifest, and its package, where no build package brings it, into `packages.runtime`; what nobody misses into \
+     manifest, and its package, where no build package brings it, into `packages.runtime`; an optional one into \
      `dlopen_optional`";
 fn link(host: &Host, dpkg: &Dpkg, file: &InstalledFile, target: &str, needs: &mut Needs) -> Result<()> {
     if ["/dev/", "/proc/", "/run/", "/var/run/"]
@@ -442,7 +450,7 @@ fn read_ld_so_conf(
     Ok(())
 }
 
-/// A line for each script whose interpreter is not there, with the package that had it before.
+/// One line per script whose interpreter is missing, with the package that had it before.
 pub fn orphaned(before: &Needs, after: &Needs) -> Vec<String> {
     let line = |(script, interpreter): (&String, &Interpreter)| {
         let known = before.scripts.get(script);

@@ -1,4 +1,4 @@
-//! Where programs are that are named without a directory.
+//! Finds programs that are named without a directory.
 
 use anyhow::Result;
 
@@ -15,7 +15,10 @@ pub const PATH: [&str; 6] = [
     "/bin",
 ];
 
-/// The path of a program: that of a component, or on the system's PATH.
+/// The path of a program of a component or on the system's PATH.
+///
+/// # Errors
+/// A path cannot be read.
 pub fn on_path(host: &Host, program: &str, inventory: &Inventory) -> Result<Option<String>> {
     let ending = format!("/bin/{program}");
     if let Some(file) = inventory.iter().find(|file| file.path.ends_with(&ending)) {

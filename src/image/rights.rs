@@ -1,4 +1,4 @@
-//! Rights beyond an owner's: set-id bits, capabilities, and what everybody may write.
+//! Rights beyond those of the owner: set-id bits, capabilities, and world-writable files.
 
 use anyhow::Result;
 
@@ -7,8 +7,10 @@ use crate::host::entry::{FileKind, is_below};
 use crate::layout;
 use crate::record::receipt::{Privileged, octal};
 
-/// Everything on the machine that has rights beyond its owner's: set-id files, and what everybody may write. Second,
-/// the directories that may not be read.
+/// Every set-id and world-writable file of the machine. Second, the directories that this user may not read.
+///
+/// # Errors
+/// A file cannot be read.
 pub fn privileged(host: &Host) -> Result<(Vec<Privileged>, Vec<String>)> {
     let mut privileged = Vec::new();
     let unreadable = host.walk(&mut |path, found| {

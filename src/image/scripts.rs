@@ -13,13 +13,16 @@ use crate::record::inventory::{InstalledFile, Inventory};
 pub struct Interpreter {
     /// As the script names it.
     pub name: String,
-    /// Where it is; `None` where it is missing.
+    /// Where it is. `None` if it is missing.
     pub path: Option<String>,
     /// The Debian package that has it.
     pub package: Option<String>,
 }
 
-/// The interpreter of a file that may be executed; `None` where it names none.
+/// The interpreter of an executable file. `None` if it does not name one.
+///
+/// # Errors
+/// The file cannot be read.
 pub fn interpreter(
     host: &Host,
     dpkg: &Dpkg,

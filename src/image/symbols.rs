@@ -22,7 +22,10 @@ pub struct Symbols {
 }
 
 impl Host {
-    /// The dynamic symbols of the ELF file at a path inside the root, links followed.
+    /// The dynamic symbols of the ELF file at a path inside the root. Links are followed.
+    ///
+    /// # Errors
+    /// The file cannot be read or is damaged.
     pub fn symbols(&self, inside: &str) -> Result<Symbols> {
         let context = || format!("cannot read the symbols of {}", self.path(inside).display());
         let file = self.open(inside);

@@ -52,7 +52,10 @@ pub struct Unpackaged {
     pub searched: BTreeSet<String>,
 }
 
-/// Everything of the machine that no Debian package has and that can be run or loaded.
+/// Everything of the machine that can be run or loaded and that does not belong to a Debian package.
+///
+/// # Errors
+/// A file cannot be read.
 pub fn unpackaged(host: &Host, dpkg: &Dpkg) -> Result<Unpackaged> {
     let own = host::own_program().filter(|_| host.is_system());
     let mut unpackaged = Unpackaged::default();
@@ -77,7 +80,7 @@ pub fn unpackaged(host: &Host, dpkg: &Dpkg) -> Result<Unpackaged> {
     Ok(unpackaged)
 }
 
-/// Whether something is found by whoever searches for a program or a library by its name.
+/// Whether a search for a program or a library by name finds the path.
 fn is_searched(path: &str, found: &Found) -> bool {
     let (directory, _) = path.rsplit_once('/').unwrap_or_default();
     let is_below_one = |places: &[&str]| places.iter().any(|place| is_below(path, place));
@@ -89,7 +92,11 @@ fn is_searched(path: &str, found: &Found) -> bool {
         || MODULES.iter().any(|start| path.starts_with(start))
 }
 
-/// What the receipt records of it, without what components have. A program or library that the base had not is nobody's.
+/// What the receipt records of it, without the files of components. Programs and libraries that the base did not have are
+/// unowned, and are left out.
+///
+/// # Errors
+/// A file cannot be read.
 pub fn unpackaged_record(
     host: &Host,
     dpkg: &Dpkg,
@@ -97,11 +104,11 @@ pub fn unpackaged_record(
     is_known: impl Fn(&str) -> bool,
 ) -> Result<Vec<InstalledFile>> {
     let found = unpackaged(host, dpkg)?;
-    let is_stranger = |path: &str| found.elf_files.contains_key(path) && !base.contains(path);
+    let is_unowned = |path: &str| found.elf_files.contains_key(path) && !base.contains(path);
     let paths: BTreeSet<&String> = found.searched.iter().chain(found.elf_files.keys()).collect();
     let files = paths
         .into_iter()
-        .filter(|path| !is_known(path) && !is_stranger(path))
+        .filter(|path| !is_known(path) && !is_unowned(path))
         .map(|path| entry::record(host, IMAGE, path));
     files.filter_map(Result::transpose).collect()
 }

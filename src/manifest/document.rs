@@ -100,7 +100,10 @@ struct Spans {
 }
 
 impl Document {
-    /// Reads `text`. Fails on what is not one plain YAML document.
+    /// Parses `text`.
+    ///
+    /// # Errors
+    /// The text is not one plain YAML document.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let root = Reader::new(text).document()?;
         let mut places = HashMap::new();

@@ -253,7 +253,7 @@ pub struct KnownFailure {
     /// PostgreSQL majors on which it fails; every one where none is given.
     #[serde(default)]
     pub postgresql: Vec<u16>,
-    /// Why that is no fault of what was built.
+    /// Why the failure is not a fault of the build.
     #[schemars(length(min = 1))]
     pub reason: String,
 }

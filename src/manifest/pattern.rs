@@ -1,5 +1,5 @@
-//! Patterns of paths as shells know them: `*`, `?` and `[…]` stand for something in one name. Text against text; nobody
-//! looks at files here.
+//! Patterns of paths as shells know them: `*`, `?` and `[…]` stand for something in one name. They are matched
+//! against text. No file is read here.
 
 use glob::Pattern;
 
@@ -35,7 +35,7 @@ impl PathPattern {
         let names: Result<Vec<Pattern>, _> = names.map(Pattern::new).collect();
         match names {
             Ok(names) => Ok(Self { names }),
-            Err(error) => Err(format!("`{text}` is no pattern of paths: {}", error.msg)),
+            Err(error) => Err(format!("`{text}` is not a pattern of paths: {}", error.msg)),
         }
     }
 
@@ -119,7 +119,7 @@ mod tests {
             ),
             ("/opt/[^a]", "`[^`, which is not known here: write `[!…]`"),
             ("/opt/\\*", "`\\`, which is not known here: write `[*]`"),
-            ("/opt/[a", "`/opt/[a` is no pattern of paths: "),
+            ("/opt/[a", "`/opt/[a` is not a pattern of paths: "),
         ] {
             let error = PathPattern::new(text).unwrap_err();
             assert!(error.contains(expected), "{error}");

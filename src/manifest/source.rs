@@ -13,8 +13,8 @@ pub struct Source {
     pub sha256: String,
     /// SHA-512 of the same file, 128 hexadecimal digits. It has to be right as well.
     pub sha512: Option<String>,
-    /// SHA-256 of the decompressed tar, for places that compress the same tar anew now and then. A file whose tar
-    /// has this digest is right, whatever its own digest is.
+    /// SHA-256 of the decompressed tar, for places that sometimes compress the same tar again. A file whose tar
+    /// has this digest is accepted, whatever its own digest is.
     pub tar_sha256: Option<String>,
     /// Other digests that upstream has published for the same version, each with its reason.
     #[serde(default)]

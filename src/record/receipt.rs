@@ -157,7 +157,7 @@ pub struct Base {
     pub altered: Vec<Altered>,
 }
 
-/// A file of a Debian package that whoever made the base has changed.
+/// A file of a Debian package that differs in the base image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Altered {
     /// Absolute path.
@@ -484,11 +484,17 @@ impl Receipt {
     }
 
     /// The document as it is written into the image.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
     pub fn to_json(&self) -> Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
 
-    /// Reads a document, and refuses one of a schema that is not known.
+    /// Parses a document.
+    ///
+    /// # Errors
+    /// The text is not a receipt, or has an unknown schema version.
     pub fn from_json(text: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Versioned {

@@ -115,7 +115,7 @@ mod tests {
         );
     }
 
-    /// Compares a document with the agreed one in `tests/golden`, or writes that anew where `SNAPSHOTS=overwrite`.
+    /// Compares a document with the agreed one in `tests/golden`, or overwrites that with `SNAPSHOTS=overwrite`.
     fn check_agreed(name: &str, document: &Value) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/golden")

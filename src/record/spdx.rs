@@ -201,8 +201,8 @@ pub fn file_name(source: &Source) -> &str {
     }
 }
 
-/// Where an archive is to be had. A file of the package index has no address of its own: pip finds it by name, version
-/// and digest in whichever index it is told of, and the package URL says the first two.
+/// The download address of an archive. A file of the package index has none: pip finds it by name, version and digest in
+/// the configured index, and the package URL contains name and version.
 pub fn location(source: Option<&Source>) -> &str {
     source
         .map(|source| source.url.as_str())

@@ -215,7 +215,7 @@ pub fn for_major(mut tests: Vec<Test>, major: u16) -> Vec<Test> {
     tests
 }
 
-/// `None` where a digest is wrong, which the checks of every manifest have reported.
+/// `None` if a digest is wrong, which the checks of every manifest have reported.
 pub fn source(written: &WrittenSource, title: &str) -> Option<Source> {
     let mirrors = written
         .mirrors

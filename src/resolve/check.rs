@@ -221,7 +221,7 @@ impl<T> Checks<'_, T> {
             );
         }
         if !homepage.starts_with("https://") && !homepage.starts_with("http://") {
-            self.at("homepage", Err(format!("`{homepage}` is no web address")));
+            self.at("homepage", Err(format!("`{homepage}` is not a web address")));
         }
     }
 
@@ -419,7 +419,7 @@ impl<T> Checks<'_, T> {
         }
     }
 
-    /// Calls of ninja that nobody would tell how many jobs are their own.
+    /// Rejects calls of ninja that are not told their number of jobs.
     fn ninja(&mut self, path: &str, step: &NamedStep, has_ninja_tree: bool) {
         for (position, argument) in step.run.iter().enumerate() {
             let path = format!("{path}[{position}]");
@@ -456,7 +456,7 @@ impl Checks<'_, Image> {
         self.at("base", parse_distribution(&image.base).map(drop));
         self.at("user.name", value::user_name(&image.user.name));
         for (key, id) in [("uid", image.user.uid), ("gid", image.user.gid)] {
-            // 0 is root, and 65534 is nobody.
+            // 0 is root, and 65534 is the user nobody.
             if id == 0 || id >= 65534 {
                 self.at(
                     &format!("user.{key}"),
@@ -474,8 +474,9 @@ impl Checks<'_, Image> {
         self.packages("packages", &image.packages);
         for (position, path) in image.prune.package_paths.iter().enumerate() {
             let fits = path.starts_with('/') && !path.contains(char::is_whitespace);
-            let complaint =
-                || format!("`{path}` is no absolute path or pattern of one, such as `/usr/share/man/*`");
+            let complaint = || {
+                format!("`{path}` is not an absolute path or a pattern of one, such as `/usr/share/man/*`")
+            };
             self.at(
                 &format!("prune.package_paths[{position}]"),
                 fits.then_some(()).ok_or_else(complaint),

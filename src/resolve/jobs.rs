@@ -1,11 +1,11 @@
-//! Whether a manifest says how many jobs a build runs, which is the jobserver's to say.
+//! Finds numbers of jobs in a manifest, which the jobserver must set.
 //!
-//! The rule is about words, and about whose they are: `-j8` is make's number of jobs, and nothing of tar's or of sed's script. A
-//! command's first word is its program; behind one that only runs another, and behind words of a shell, that is the last one of
-//! the table. A shell's script is read as far as where its commands end. Variables that tell programs their jobs, and `-flto=8`
-//! of GCC, count wherever they stand. One job is no harm to others.
+//! The rule depends on the program of a word: `-j8` is a number of jobs for make, but not for tar or in a script of sed. The
+//! first word of a command is its program. After a program that runs another one, and after keywords of a shell, it is the
+//! last program of the table. A shell script is split into its commands. Variables that set a number of jobs, and `-flto=8`
+//! of GCC, count everywhere. One job is always allowed.
 //!
-//! What a word becomes only when it runs (`make $FLAGS`) no rule sees; of a make that is caught then, by what it says itself
+//! Words that are expanded at run time (`make $FLAGS`) are not seen. For make, its own warning reveals them
 //! (`hint::forced_jobs`).
 
 use crate::manifest::build::NINJA;
@@ -173,12 +173,12 @@ enum Command {
     Leads,
     /// Its program is this one, or one that this one runs.
     Is(&'static Program),
-    /// Its program is none of the table, and its words are nobody else's.
+    /// Its program is not in the table, and its words are its own.
     IsOther,
 }
 
 impl Command {
-    /// The same after one more word, which is no assignment.
+    /// The command after one more word that is not an assignment.
     fn after(self, word: &str) -> Self {
         let name = word.rsplit('/').next().unwrap_or(word);
         if matches!(self, Self::IsOther) {
@@ -336,7 +336,7 @@ mod tests {
         &["make", "-j", "1", "install"],
         &["make", "--jobs=1"],
         &["make", "-C", "src", "-kL"],
-        &["make", "SHLIB_LINK=-lpq -l4", "COPT=-j8 is no option here"],
+        &["make", "SHLIB_LINK=-lpq -l4", "COPT=-j8 is not an option here"],
         &["sh", "-c", "make all && make -s install"],
         &["sh", "-c", "make; tar -xjf a.tar.bz2"],
         &["tar", "-tvj"],

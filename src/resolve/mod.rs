@@ -1,8 +1,8 @@
-//! Manifests, a target and a selection become a [`Resolved`] image, in which nothing is left to decide, or every
+//! Resolves manifests, a target and a selection to a [`Resolved`] image, in which nothing is left to decide, or to every
 //! [`Problem`] there is.
 //!
-//! Everything that can be wrong with a manifest is found here, before anything is downloaded; manifests that are
-//! not selected are checked as well. Nothing here does IO or knows the time.
+//! Every fault of a manifest is found here, before anything is downloaded. Manifests that are not selected are checked
+//! too. Nothing here does IO or reads the time.
 
 mod assemble;
 mod check;
@@ -54,14 +54,14 @@ pub struct Selection {
 /// What extensions are selected for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Purpose {
-    /// To be one image: what cannot be together, or is missing, is a problem.
+    /// For one image: conflicting or missing extensions are a problem.
     #[default]
     Image,
-    /// To be tested one by one: what they require is added, and they need not get on with each other.
+    /// For separate tests: required extensions are added, and conflicts are allowed.
     Test {
         /// By upstream's own tests, too.
         upstream: bool,
-        /// Every extension there is; those that are not for the selected server are left out.
+        /// Every extension. Those that do not support the selected server are left out.
         all: bool,
     },
 }
@@ -87,9 +87,9 @@ pub struct Resolved {
     pub preload: Vec<String>,
     /// Libraries that data need preloaded if they hold the extension, sorted.
     pub required_preload: Vec<String>,
-    /// PostgreSQL settings, with what wants each.
+    /// PostgreSQL settings, with the origin of each.
     pub settings: Vec<Setting>,
-    /// Debian packages the image has for its own sake.
+    /// Debian packages of the image itself.
     pub packages: Packages,
     /// The server.
     pub postgresql: Postgresql,
@@ -103,9 +103,9 @@ pub struct Resolved {
     pub patroni: Option<Patroni>,
     /// What is removed at the end.
     pub prune: Prune,
-    /// Extensions that were selected and are not installed, because their sources cannot be had, with the reason.
+    /// Extensions that were selected and are not installed, because their sources could not be fetched, with the reason.
     pub left_out: BTreeMap<String, String>,
-    /// Whether compilers, headers and everything else that builds stay.
+    /// Whether compilers, headers and other build packages are kept.
     pub keep_build_packages: bool,
 }
 
@@ -115,7 +115,7 @@ pub struct Resolved {
 pub struct Declared {
     /// Libraries that are opened with `dlopen`.
     pub libraries: BTreeMap<String, Vec<String>>,
-    /// Those of them that nobody misses.
+    /// Those of them that may be missing.
     pub optional_libraries: BTreeMap<String, Vec<String>>,
     /// Programs that are called.
     pub programs: BTreeMap<String, Vec<String>>,
@@ -191,7 +191,7 @@ impl Resolved {
     }
 }
 
-/// What every installed thing has.
+/// What all components have.
 #[derive(Debug, Clone)]
 pub struct Component {
     /// Its name.
@@ -202,7 +202,7 @@ pub struct Component {
     pub older_major: Option<u16>,
     /// SPDX licence expression.
     pub license: String,
-    /// Its page.
+    /// Its home page.
     pub homepage: String,
 }
 
@@ -212,7 +212,7 @@ impl Component {
         id(&self.name, self.older_major)
     }
 
-    /// As a user would say it: `citus 14.0.1`.
+    /// Name and version: `citus 14.0.1`.
     pub fn title(&self) -> String {
         format!("{} {}", self.id(), self.version)
     }
@@ -249,7 +249,7 @@ pub struct Setting {
     pub name: String,
     /// Its value, unquoted.
     pub value: String,
-    /// What wants it: `image`, or an extension.
+    /// Which one sets it: `image`, or an extension.
     pub wanted_by: String,
 }
 
@@ -273,13 +273,13 @@ pub struct Source {
     pub accepted: Vec<Sha256>,
     /// For some of them, the SHA-512 that the file has as well.
     pub sha512: BTreeMap<Sha256, Sha512>,
-    /// Digest of its tar, where it is right however it is compressed.
+    /// Digest of its tar, if any compression is accepted.
     pub tar_sha256: Option<Sha256>,
-    /// Why plain http is good enough, where it is.
+    /// The reason for plain http, if it is allowed.
     pub insecure: Option<String>,
-    /// Bytes it may have at most, where that is given.
+    /// Largest size in bytes, if it is limited.
     pub max_bytes: Option<u64>,
-    /// Leading path components to leave off.
+    /// Number of leading path components to remove.
     pub strip: u8,
 }
 
@@ -390,7 +390,7 @@ pub struct Patroni {
     pub packages: Packages,
     /// What is installed.
     pub distributions: Vec<Distribution>,
-    /// Modules whose import proves it.
+    /// Modules that are imported to test it.
     pub imports: Vec<String>,
 }
 
@@ -409,7 +409,10 @@ pub struct Distribution {
     pub sha256: Sha256,
 }
 
-/// Resolves `manifests`, or says everything that is wrong with them and with the selection.
+/// Resolves `manifests`.
+///
+/// # Errors
+/// Everything that is wrong with the manifests and with the selection.
 pub fn resolve(manifests: &Manifests, selection: &Selection) -> Result<Resolved, Vec<Problem>> {
     let mut problems = check::manifests(manifests);
     let resolved = select::select(manifests, selection, &mut problems);

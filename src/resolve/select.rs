@@ -1,4 +1,4 @@
-//! Picks what the image holds out of all manifests: its server, the older ones, and its extensions.
+//! Selects the server, the older servers and the extensions of an image from all manifests.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::manifest::problem::{Problem, SourceText};
 use crate::manifest::{Located, Manifests, nearest};
 use crate::target::{Architecture, Target, parse_distribution};
 
-/// The selected image; `None` where a problem keeps it from being put together. Every problem is in `problems`.
+/// The selected image. `None` if a problem keeps it from being put together. Every problem is in `problems`.
 pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<Problem>) -> Option<Resolved> {
     let image = the_image(manifests, problems)?;
     let target = selection.target.clone().unwrap_or_else(|| Target {

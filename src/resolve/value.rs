@@ -1,10 +1,13 @@
 //! Checks of single values: what a path, a package name, a mode, an address may look like.
 //!
-//! Each takes the text as written and returns what is wrong with it as half a sentence, without the place.
+//! Each takes the text as written and returns the fault as half a sentence, without its position.
 
 use crate::manifest::build::NINJA;
 
-/// An absolute path without `.` and `..`, below one of `tops` where any are given.
+/// Checks an absolute path without `.` and `..`, below one of `tops` if there are any.
+///
+/// # Errors
+/// Says why the text is not such a path.
 pub fn absolute_path(text: &str, tops: &[&str]) -> Result<(), String> {
     if !text.starts_with('/') {
         return Err(format!("`{text}` must be an absolute path"));
@@ -22,7 +25,10 @@ pub fn absolute_path(text: &str, tops: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// A path below a source tree.
+/// Checks a path below a source tree.
+///
+/// # Errors
+/// Says why the text is not such a path.
 pub fn relative_path(text: &str) -> Result<(), String> {
     let clean = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
     if clean {
@@ -34,7 +40,10 @@ pub fn relative_path(text: &str) -> Result<(), String> {
     }
 }
 
-/// A name as Debian allows it for packages (Debian policy 5.6.1).
+/// Checks a name of a Debian package (Debian policy 5.6.1).
+///
+/// # Errors
+/// Says why the text is not such a name.
 pub fn package_name(text: &str) -> Result<(), String> {
     let first = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
     let rest = text
@@ -49,7 +58,10 @@ pub fn package_name(text: &str) -> Result<(), String> {
     }
 }
 
-/// A library as `dlopen` is given it, or a path below a library directory.
+/// Checks a library as `dlopen` takes it, or a path below a library directory.
+///
+/// # Errors
+/// Says why the text is not a library.
 pub fn library(text: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_+-./".contains(c);
     let is_inside = !text.split('/').any(|part| part == "..");
@@ -62,7 +74,10 @@ pub fn library(text: &str) -> Result<(), String> {
     }
 }
 
-/// A program as it is looked up on PATH.
+/// Checks a program that is looked up on PATH.
+///
+/// # Errors
+/// Says why the text is not a program.
 pub fn program(text: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_+-.[".contains(c);
     if !text.is_empty() && text.chars().all(fits) {
@@ -74,7 +89,10 @@ pub fn program(text: &str) -> Result<(), String> {
     }
 }
 
-/// A manifest's own name.
+/// Checks a manifest's own name.
+///
+/// # Errors
+/// Says why the text is not such a name.
 pub fn name(text: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c);
     if !text.is_empty() && text.len() <= 63 && text.chars().all(fits) {
@@ -86,7 +104,10 @@ pub fn name(text: &str) -> Result<(), String> {
     }
 }
 
-/// A user name that useradd of Debian accepts.
+/// Checks a user name that Debian's useradd accepts.
+///
+/// # Errors
+/// Says why the text is not such a name.
 pub fn user_name(text: &str) -> Result<(), String> {
     let first = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
     let rest = text
@@ -99,7 +120,10 @@ pub fn user_name(text: &str) -> Result<(), String> {
     }
 }
 
-/// A version: becomes part of file names.
+/// Checks a version. It becomes a part of file names.
+///
+/// # Errors
+/// Says why the text is not a version.
 pub fn version(text: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._+~-".contains(c);
     if !text.is_empty() && text.chars().all(fits) && !text.starts_with(['.', '-']) {
@@ -111,14 +135,20 @@ pub fn version(text: &str) -> Result<(), String> {
     }
 }
 
-/// Permissions in octal.
+/// Parses permissions in octal.
+///
+/// # Errors
+/// Says why the text is not a mode.
 pub fn mode(text: &str) -> Result<u32, String> {
     let octal = text.len() >= 3 && text.len() <= 4;
     let mode = u32::from_str_radix(text, 8).ok().filter(|_| octal);
     mode.ok_or_else(|| format!("`{text}` must be permissions in octal, such as \"0700\""))
 }
 
-/// The name of a PostgreSQL setting, of the server's own or of an extension.
+/// Checks the name of a setting of PostgreSQL or of an extension.
+///
+/// # Errors
+/// Says why the text is not such a name.
 pub fn setting_name(text: &str) -> Result<(), String> {
     let part = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
@@ -133,7 +163,10 @@ pub fn setting_name(text: &str) -> Result<(), String> {
     }
 }
 
-/// The value of a PostgreSQL setting: one line.
+/// Checks the value of a PostgreSQL setting, which is one line.
+///
+/// # Errors
+/// Says why the text is not such a value.
 pub fn setting_value(text: &str) -> Result<(), String> {
     if text.contains(['\n', '\r', '\0']) {
         Err("a setting's value must be one line".to_owned())
@@ -147,7 +180,10 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| c.is_whitespace() || ";|&()\"'`".contains(c))
 }
 
-/// An argument of a program that runs another one: ninja is told its jobs only where it is the program itself.
+/// Checks an argument of a program that runs another one. ninja is told its jobs only if it is the program itself.
+///
+/// # Errors
+/// Says why the argument is not allowed.
 pub fn script(text: &str) -> Result<(), String> {
     let is_ninja = |word: &&str| NINJA.contains(&word.rsplit('/').next().unwrap_or(word));
     match words(text).find(is_ninja) {

@@ -1,4 +1,4 @@
-//! Why a source could not be had, and what was tried.
+//! Why a source could not be fetched, and every attempt.
 
 use std::fmt;
 
@@ -58,7 +58,7 @@ pub struct Mismatch {
     pub(super) answer: Option<Answer>,
     /// The first bytes, if they are text.
     pub(super) head: Option<String>,
-    /// True where the package index has it.
+    /// True if the package index has it.
     pub(super) is_of_index: bool,
 }
 
@@ -180,7 +180,7 @@ impl FetchError {
         }
         if mismatches.iter().any(|mismatch| mismatch.answer.is_some()) {
             return Some(
-                "the tag may have been moved, or the archive compressed anew. If upstream confirms the new file, add its \
+                "the tag may have been moved, or the archive compressed again. If upstream confirms the new file, add its \
                  digest under `accepted` with the reason",
             );
         }
@@ -214,7 +214,7 @@ impl fmt::Display for FetchError {
         };
         match self.kind() {
             ErrorKind::Checksum => write!(f, "{} is not what its manifest says", self.name)?,
-            _ => write!(f, "{} cannot be had", self.name)?,
+            _ => write!(f, "{} could not be fetched", self.name)?,
         }
         writeln!(f, " ({}){offline}", self.file_name)?;
         for digest in &self.accepted {

@@ -1,8 +1,8 @@
 //! Downloads: one file from one address, over a network and from servers that are not to be relied on.
 //!
-//! This module brings bytes into a [`Partial`] and says how that went. Whether they are the right bytes is
-//! `sources`'s to decide, and which address comes next. What may pass is tried again here (a reset, a timeout,
-//! 408, 425, 429, 5xx), going on where the last attempt was cut; what will not pass is not (404, a certificate).
+//! This module writes bytes into a [`Partial`] and returns how that ended. [`Sources`](super::Sources)
+//! decides whether they are the right bytes, and which address comes next. A failure that may pass (a reset, a timeout,
+//! 408, 425, 429, 5xx) is retried here, resuming where the last attempt ended. Other failures (404, a certificate) are not.
 //!
 //! Certificates: the roots are compiled in, and a bundle may add to them. The machine's own store decides
 //! nothing, because a bare image has none, and the same command must not depend on that.
@@ -79,9 +79,9 @@ impl fmt::Debug for Login {
 pub enum Event {
     /// Bytes that are there, and how many there will be, where the server says so.
     Advanced {
-        /// Bytes that are there.
+        /// Number of bytes so far.
         done: u64,
-        /// Bytes there will be.
+        /// The total.
         total: Option<u64>,
     },
     /// An attempt failed and the next one follows after a pause.
@@ -111,7 +111,7 @@ pub struct Answer {
 /// Why a download failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The server answered with a status that is no file.
+    /// The server answered with a status other than success.
     Status(StatusCode, String),
     /// No connection: name, route, refusal, timeout.
     Connect(String),
@@ -139,7 +139,7 @@ pub enum Failure {
     },
     /// The answer breaks the protocol.
     Protocol(String),
-    /// The address is none.
+    /// The address is not valid.
     Address(String),
     /// The disk has too little room.
     NoSpace {
@@ -208,12 +208,12 @@ impl Client {
     /// A client with the certificates and proxies of `options` and of the environment.
     ///
     /// # Errors
-    /// A certificate bundle cannot be read, or the proxy is no address.
+    /// A certificate bundle cannot be read, or the proxy is not an address.
     pub fn new(options: &HttpOptions) -> Result<Self> {
         let mut builder = builder(options)?.redirect(redirect::Policy::custom(follow));
         if let Some(proxy) = &options.proxy {
-            let proxy =
-                reqwest::Proxy::all(proxy).with_context(|| format!("the proxy `{proxy}` is no address"))?;
+            let proxy = reqwest::Proxy::all(proxy)
+                .with_context(|| format!("the proxy `{proxy}` is not an address"))?;
             builder = builder.proxy(proxy);
         }
         Ok(Self {
@@ -233,8 +233,8 @@ impl Client {
         Self::new(&options)
     }
 
-    /// Downloads into `partial`, going on with what is there if it came from the same address. `enough` is asked
-    /// when the connection ends early: a server that announces the wrong length may have sent all there is.
+    /// Downloads into `partial`, and resumes a partial file of the same address. `enough` is called when the connection ends
+    /// early: a server that announces a wrong length may have sent everything.
     ///
     /// # Errors
     /// Why the last attempt failed.
@@ -593,7 +593,7 @@ fn is_unknown_name(why: &str) -> bool {
         .any(|text| why.contains(text))
 }
 
-/// Whether an address is on this machine, so that nobody reads on the way.
+/// Whether an address is on this machine, so that no third party can read the traffic.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost" | "[::1]") => true,

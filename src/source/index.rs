@@ -42,7 +42,7 @@ pub struct Index {
 /// The files that a page links to.
 type Page = Arc<Vec<Link>>;
 
-/// A place with files of projects. Its address holds no credentials.
+/// A site with files of projects. Its address does not contain credentials.
 #[derive(Debug)]
 struct Site {
     url: Url,
@@ -53,7 +53,7 @@ struct Site {
     login: Option<Login>,
 }
 
-/// A file that is in a place.
+/// A file of a site.
 pub struct Found<'a> {
     /// Its address.
     pub url: Url,
@@ -64,7 +64,7 @@ pub struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// The file, where it is on this machine.
+    /// The file, if it is on this machine.
     pub fn file(&self) -> Option<PathBuf> {
         let is_local = self.url.scheme() == "file";
         is_local.then(|| self.url.to_file_path().ok()).flatten()
@@ -75,7 +75,7 @@ impl Index {
     /// The index that pip uses on this machine. `client` is what other sources are downloaded with.
     ///
     /// # Errors
-    /// pip's configuration cannot be read, or names an address, a certificate or a proxy that is none.
+    /// pip's configuration cannot be read, or names an invalid address, certificate or proxy.
     pub fn open(client: &Client) -> Result<Self> {
         let configuration = Configuration::read()?;
         let with = |is_unverified: bool| {
@@ -101,7 +101,7 @@ impl Index {
         })
     }
 
-    /// The pages to ask for files of `project`, in order.
+    /// The pages that may list files of `project`, in order.
     pub fn candidates(&self, project: &str) -> Vec<Candidate> {
         let places = self.places.iter().enumerate();
         places
@@ -117,7 +117,7 @@ impl Index {
             .collect()
     }
 
-    /// The file of `project` at `version` that is wanted, by what the place with this position says.
+    /// The requested file of `project` at `version` on the site with this position.
     pub(super) fn find(
         &self,
         position: usize,
@@ -169,10 +169,10 @@ impl Index {
         Ok(self.found(&file.url))
     }
 
-    /// The versions of `project` that are not withdrawn, in the order of the first place that has any.
+    /// The versions of `project` that are not withdrawn, from the first site that has any.
     ///
     /// # Errors
-    /// What each place said, where no place has any.
+    /// No site has any. The error has the answer of each.
     pub fn versions(&self, project: &str, cache: &Cache) -> Result<Vec<String>, String> {
         let mut reasons = Vec::new();
         for candidate in self.candidates(project) {
@@ -197,7 +197,7 @@ impl Index {
         Err(reasons.join("; "))
     }
 
-    /// The files that the page at `url` links to; it is asked for once a run.
+    /// The files that the page at `url` links to. It is requested once per run.
     fn page(&self, url: &Url, cache: &Cache) -> Result<Page, Failure> {
         let slot = Arc::clone(lock(&self.pages).entry(url.clone()).or_default());
         let mut page = lock(&slot);
@@ -232,7 +232,7 @@ impl Index {
     /// An address with what downloads it.
     fn found(&self, url: &Url) -> Found<'_> {
         let (plain, written) = without_login(url);
-        // A file below an index is asked for with the credentials of that index.
+        // A file below an index is requested with the credentials of that index.
         let of_place = || {
             let places = self.places.iter().filter(|place| is_same_host(&place.url, url));
             places
@@ -262,7 +262,7 @@ impl Index {
         hosts.any(|trusted| *trusted == host || *trusted == with_port)
     }
 
-    /// Why an address is not asked, if so. What pip takes for secure is asked.
+    /// Why an address must not be requested. `None` if pip considers it secure.
     fn rejection(&self, url: &Url) -> Option<String> {
         match url.scheme() {
             "https" | "file" => None,
@@ -285,7 +285,7 @@ impl Site {
         let (plain, login) = without_login(&url);
         let shown = match &login {
             None => plain.to_string(),
-            // As pip masks them: what stands alone is a token.
+            // Masked as pip does: a user without a password is a token.
             Some(login) => {
                 let user = if login.password.is_empty() {
                     String::new()
@@ -312,7 +312,7 @@ impl Site {
     }
 }
 
-/// An address without its credentials, and these.
+/// An address without its credentials, and the credentials.
 fn without_login(url: &Url) -> (Url, Option<Login>) {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let login = Login {
@@ -320,7 +320,7 @@ fn without_login(url: &Url) -> (Url, Option<Login>) {
         password: decoded(url.password().unwrap_or_default()),
     };
     let mut plain = url.clone();
-    // An address that cannot have credentials has none to remove.
+    // An address that cannot have credentials needs no change.
     let _ = plain.set_username("").and_then(|()| plain.set_password(None));
     (plain, (login != Login::default()).then_some(login))
 }
@@ -329,7 +329,7 @@ fn is_same_host(one: &Url, other: &Url) -> bool {
     one.host_str() == other.host_str() && one.port_or_known_default() == other.port_or_known_default()
 }
 
-/// How many bytes two paths have in common.
+/// Length of the common prefix of two paths in bytes.
 fn common_prefix(one: &str, other: &str) -> usize {
     one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count()
 }
@@ -348,7 +348,7 @@ fn local_page(mut path: PathBuf, url: &Url) -> Result<Vec<Link>, Failure> {
     simple::parse(&page, None, url).map_err(Failure::Protocol)
 }
 
-/// What a page has instead of the file that is wanted.
+/// What a page has instead of the requested file.
 fn what_is_there(files: &[Link], project: &str, version: &str) -> String {
     let is_wanted = |file: &&Link| file.version(project) == Some(version);
     let of_version: Vec<&str> = files
@@ -380,7 +380,7 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-/// Each text once, in their order.
+/// The texts without duplicates, in order.
 fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut distinct: Vec<String> = Vec::new();
     for text in texts {

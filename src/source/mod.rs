@@ -1,8 +1,8 @@
-//! Where a source is had from: vendor directories, the cache, its address, its mirrors, content-addressed
-//! mirrors, in this order; and the whole story when it cannot be had.
+//! Fetches sources from vendor directories, the cache, their address, their mirrors and content-addressed mirrors, in this
+//! order. An error lists every attempt.
 //!
-//! A digest makes every place as good as another, so no place is trusted and none is the last word: what has the
-//! wrong digest is noted, and the next place is asked. Nothing leaves this module that was not verified.
+//! The digest decides, so no place is trusted. A file with the wrong digest is recorded, and the next place is tried.
+//! Only verified files leave this module.
 
 #![allow(
     clippy::disallowed_methods,
@@ -33,10 +33,10 @@ use http::{Client, Event, Failure, Request};
 use index::Index;
 use vendor::Vendor;
 
-/// Bytes a source may have where its manifest does not say: ten times the largest that is known.
+/// Bytes of a source whose manifest does not set a limit: ten times the largest known one.
 pub const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Everything that sources can be had from. Shared between threads.
+/// Everything that sources can be fetched from. Shared between threads.
 #[derive(Debug)]
 pub struct Sources {
     vendor: Vendor,
@@ -46,54 +46,54 @@ pub struct Sources {
     offline: bool,
     debian: DebianArchive,
     content_mirrors: Vec<String>,
-    /// Opened when a file of it is wanted: what is wrong with pip's configuration concerns nothing else.
+    /// Opened when a file of it is requested, so that an error in pip's configuration affects nothing else.
     index: OnceLock<Result<Index, String>>,
 }
 
-/// What a [`Sources`] is made of.
+/// Options of [`Sources`].
 #[derive(Debug)]
 pub struct Options {
-    /// Directories with files that are at hand, whatever they are called.
+    /// Directories with archives, which may have any name.
     pub vendor: Vec<PathBuf>,
     /// The cache that downloads go into.
     pub cache: Cache,
-    /// What downloads.
+    /// The client that downloads.
     pub client: Client,
-    /// True when no connection may be made.
+    /// True if connections are forbidden.
     pub offline: bool,
-    /// What `debian:` mirrors are below.
+    /// The archive of `debian:` mirrors.
     pub debian: DebianArchive,
-    /// Addresses below which `sha256/<hex>` is the file with this digest.
+    /// Addresses below which `sha256/<hex>` is the file with that digest.
     pub content_mirrors: Vec<String>,
 }
 
-/// A source as it is asked for.
+/// A request for a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceRequest {
-    /// What it is to the reader: `citus 14.0.1`.
+    /// Its name in messages: `citus 14.0.1`.
     pub name: String,
-    /// What the file is called by people; only for messages, and for looking at likely files first.
+    /// The usual name of the file, for messages and for checking likely vendor files first.
     pub file_name: String,
-    /// Where it is, upstream first.
+    /// Its addresses, upstream first.
     pub urls: Vec<Address>,
-    /// Digests that are right. Never empty.
+    /// Accepted digests. Never empty.
     pub accepted: Vec<Sha256>,
-    /// For some of them, the SHA-512 that the file has to have as well.
+    /// For some of them, the SHA-512 that the file must have too.
     pub sha512: BTreeMap<Sha256, Sha512>,
-    /// Digest of the decompressed tar, where it is right however it is compressed.
+    /// Digest of the decompressed tar, if any compression is accepted.
     pub tar_sha256: Option<Sha256>,
-    /// Bytes that are too many; [`MAX_BYTES`] where it is not given.
+    /// Largest size in bytes; [`MAX_BYTES`] if `None`.
     pub max_bytes: Option<u64>,
 }
 
-/// A place that a manifest names.
+/// An address that a manifest names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// An address. Plain http only where `insecure` is set, which a manifest does with a reason.
+    /// A URL. Plain http is allowed only with `insecure`.
     Url {
         /// The address.
         url: String,
-        /// True when the manifest says why http is good enough.
+        /// True if the manifest gives a reason for plain http.
         insecure: bool,
     },
     /// A path below the Debian archive that apt is configured to use.
@@ -107,16 +107,16 @@ pub enum Address {
     },
 }
 
-/// A source that is here and verified.
+/// A verified source on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Obtained {
-    /// The file. It stays where it is for as long as the [`Sources`] lives.
+    /// The file. It stays there as long as the [`Sources`] lives.
     pub path: PathBuf,
     /// Where it came from.
     pub origin: Origin,
     /// Its size.
     pub bytes: u64,
-    /// Its digest, one of those that are accepted, unless it was accepted for its tar.
+    /// Its digest. It is an accepted one, unless the digest of its tar was accepted.
     pub digest: Sha256,
 }
 
@@ -141,28 +141,28 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What is told while a source is obtained.
+/// Progress while a source is fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// Another process or thread downloads the same source.
     Waiting,
-    /// An address is asked.
+    /// A request to an address begins.
     Asking(String),
-    /// Bytes that are there, and how many there will be, where that is known.
+    /// Received bytes, and the total if it is known.
     Advanced {
-        /// Bytes that are there.
+        /// Number of bytes so far.
         done: u64,
-        /// Bytes there will be.
+        /// The total.
         total: Option<u64>,
     },
-    /// An attempt failed; the same address is asked again after a pause.
+    /// An attempt failed. It is repeated after a pause.
     Retrying {
         /// Why it failed.
         why: String,
         /// How long the pause is.
         pause: Duration,
     },
-    /// Something that concerns the source, and does not keep it from being obtained.
+    /// A note about the source that is not a failure.
     Note(String),
     /// An address is given up.
     GivenUp {
@@ -174,10 +174,10 @@ pub enum Progress {
 }
 
 impl Sources {
-    /// A supply made of `options`.
+    /// The sources that `options` describe.
     ///
     /// # Errors
-    /// The proxy that apt is configured with is no address.
+    /// The proxy of apt is not an address.
     pub fn new(options: Options) -> anyhow::Result<Self> {
         let debian_client = match &options.debian.proxy {
             Some(proxy) => Some(
@@ -199,7 +199,7 @@ impl Sources {
         })
     }
 
-    /// The source, verified, from the first place that has it.
+    /// Fetches and verifies a source from the first place that has it.
     ///
     /// # Errors
     /// No place has it. The error names each, with its reason.
@@ -272,7 +272,7 @@ impl Sources {
                 return None;
             }
         };
-        // While this one waited, another may have brought it.
+        // Another process may have fetched it while this one waited.
         if let Some(obtained) = self.cached(wanted) {
             return Some(obtained);
         }
@@ -304,7 +304,7 @@ impl Sources {
         None
     }
 
-    /// Downloads from one address and says whether the right file arrived.
+    /// Downloads from one address and returns whether the right file arrived.
     fn ask(
         &self,
         wanted: &SourceRequest,
@@ -370,7 +370,7 @@ impl Sources {
                     partial
                         .restart()
                         .map_err(|error| Reason::Failed(Failure::Disk(error)))?;
-                    // Parts that do not belong together say nothing about the file; the whole of it does.
+                    // Parts of different files prove nothing, so the whole file is downloaded.
                     if !joined {
                         return Err(reason);
                     }
@@ -380,7 +380,7 @@ impl Sources {
     }
 }
 
-/// Gives what has arrived its name in the cache. `url` is where it came from.
+/// Renames the downloaded file to its name in the cache. `url` is its origin.
 fn keep(partial: Partial, accepted: Accepted, url: String) -> io::Result<Obtained> {
     let (bytes, digest) = (partial.length(), partial.hashes().sha256());
     let path = partial.commit(accepted.tar.as_ref())?;
@@ -392,15 +392,15 @@ fn keep(partial: Partial, accepted: Accepted, url: String) -> io::Result<Obtaine
     })
 }
 
-/// What a file was accepted for besides its digest.
+/// What else a file was accepted for.
 #[derive(Debug, Clone, Copy)]
 struct Accepted {
-    /// The digest of its tar, when the file's own digest is not one of those that are accepted.
+    /// The digest of its tar, if the digest of the file itself is not an accepted one.
     tar: Option<Sha256>,
 }
 
 impl SourceRequest {
-    /// Whether the file that has arrived is the right one.
+    /// Whether the downloaded file is the right one.
     fn accepts(&self, partial: &Partial) -> Result<Accepted, Box<Mismatch>> {
         let actual = partial.hashes().sha256();
         if self.accepted.contains(&actual) {
@@ -535,7 +535,7 @@ pub enum Kind {
 }
 
 impl Sources {
-    /// Everything to ask for `wanted`, in order.
+    /// Every candidate for `wanted`, in order.
     fn candidates(&self, wanted: &SourceRequest) -> Vec<Candidate> {
         let rejected = |why: &str| Candidate {
             url: "the package index".to_owned(),
@@ -564,7 +564,7 @@ impl Sources {
     /// The versions of a project in the package index.
     ///
     /// # Errors
-    /// What the index said instead.
+    /// The index has no versions or is not reachable. The error has its answer.
     pub fn versions(&self, project: &str) -> Result<Vec<String>, String> {
         self.index()?.versions(project, &self.cache)
     }
@@ -619,7 +619,7 @@ impl Sources {
 }
 
 impl Sources {
-    /// The cache of what was downloaded.
+    /// The cache of downloads.
     pub fn cache(&self) -> &Cache {
         &self.cache
     }

@@ -1,4 +1,4 @@
-//! How pip is configured, as far as it says where files come from: read as pip reads it, so that an index that works
+//! Reads the part of pip's configuration that says where files come from, as pip does, so that an index that works
 //! for pip works here.
 //!
 //! The files and their order are those of pip's documentation ("Configuration"), the names of the variables as well,
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use super::http::Login;
 use crate::host;
 
-/// The index where pip is not configured to use another one.
+/// pip's default index.
 const DEFAULT_INDEX: &str = "https://pypi.org/simple";
 /// Sections of the files that apply, each before those it yields to. Files are downloaded, and then installed.
 const SECTIONS: [&str; 4] = ["download", "install", "global", "DEFAULT"];
@@ -98,7 +98,7 @@ impl Configuration {
     }
 }
 
-/// The files that pip reads, each before those that overrule it.
+/// The files that pip reads. Later ones take precedence.
 fn files(variable: Variable<'_>, text: Text<'_>) -> Result<Vec<PathBuf>> {
     let named = variable("PIP_CONFIG_FILE").map(PathBuf::from);
     if named.as_deref() == Some(Path::new("/dev/null")) {
@@ -163,7 +163,7 @@ fn is_true(value: &str) -> Result<bool> {
     }
 }
 
-/// The entries of a `.netrc`. Macros and accounts are of no use here.
+/// The entries of a `.netrc`. Macros and accounts are ignored.
 fn logins(text: &str) -> Vec<(Option<String>, Login)> {
     let mut entries: Vec<(Option<String>, Login)> = Vec::new();
     let (mut key, mut is_macro) = (String::new(), false);

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::http::Url;
 use crate::digest::Sha256;
 
-/// What is asked for, as pip asks: JSON rather than HTML.
+/// The `Accept` header of pip, which prefers JSON to HTML.
 pub const ACCEPT: &str =
     "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.1, text/html;q=0.01";
 const JSON: &str = "application/vnd.pypi.simple.v1+json";
@@ -71,7 +71,7 @@ pub fn normalised(name: &str) -> String {
 /// The files that the page at `base` links to. Links are relative to it, unless the page says otherwise.
 ///
 /// # Errors
-/// What the page is instead, where it is not one of a package index.
+/// The page is not one of a package index. The error says what it is.
 pub fn parse(page: &[u8], content_type: Option<&str>, base: &Url) -> Result<Vec<Link>, String> {
     let is_json =
         content_type.is_some_and(|kind| kind.starts_with(JSON) || kind.starts_with("application/json"));
@@ -157,7 +157,7 @@ fn html(page: &str, base: &Url) -> Result<Vec<Link>, String> {
     Ok(files)
 }
 
-/// Whether pages of this version are understood: a new major number is another meaning (PEP 629).
+/// Whether this version of the API is supported. A new major number is incompatible (PEP 629).
 fn known(version: &str) -> Result<(), String> {
     if version.split('.').next() == Some("1") {
         return Ok(());

@@ -367,7 +367,7 @@ fn a_mismatch_is_explained() {
     from     {url}?hop=1
     type     application/gzip
     begins   another file
-  hint: the tag may have been moved, or the archive compressed anew. If upstream confirms the new file, add its \
+  hint: the tag may have been moved, or the archive compressed again. If upstream confirms the new file, add its \
          digest under `accepted` with the reason",
         right = Sha256::of(b"the file"),
         wrong = Sha256::of(b"another file"),
@@ -474,7 +474,7 @@ fn offline_nothing_is_asked_and_what_is_missing_is_named() {
     assert!(
         error
             .to_string()
-            .starts_with("citus 14.0.1 cannot be had (citus-14.0.1.tar.gz), and --offline forbids"),
+            .starts_with("citus 14.0.1 could not be fetched (citus-14.0.1.tar.gz), and --offline forbids"),
         "{error}"
     );
     assert!(fixture.server.ranges("/x").is_empty());
@@ -569,7 +569,7 @@ fn threads_that_want_the_same_download_it_once() {
 #[test]
 fn a_host_that_cannot_be_reached_is_not_waited_for_again() {
     let fixture = Fixture::new();
-    // Nobody listens there: the port was free a moment ago.
+    // No process listens there: the port was free a moment ago.
     let port = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -1,4 +1,4 @@
-//! Vendor directories: files that are at hand, whatever they are called, found by their digest.
+//! Vendor directories: local files with any name, found by their digest.
 
 use std::fs::{self, File, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::digest::Sha256;
 
-/// The files of the vendor directories, hashed once a run and only as far as somebody asks.
+/// The files of the vendor directories. Each is hashed at most once, when it is first needed.
 #[derive(Debug)]
 pub struct Vendor {
     dirs: Vec<PathBuf>,
@@ -21,11 +21,11 @@ pub struct VendorFile {
     pub path: PathBuf,
     /// Its name.
     pub name: String,
-    /// Computed by the first thread that asks; the others wait for it instead of reading the file as well.
+    /// Computed by the first thread that needs it. The others wait instead of reading the file too.
     hashed: OnceLock<Option<(Stamp, Sha256)>>,
 }
 
-/// What tells that a file is still the one that was hashed.
+/// Attributes by which a change of the file since it was hashed is detected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -48,7 +48,7 @@ impl From<&Metadata> for Stamp {
 }
 
 impl VendorFile {
-    /// Size and digest of the file as it is now; `None` when it cannot be read.
+    /// Size and digest of the current file. `None` if it cannot be read.
     pub fn digest(&self) -> Option<(u64, Sha256)> {
         let stamp_now = || {
             fs::metadata(&self.path)
@@ -70,7 +70,7 @@ impl VendorFile {
 }
 
 impl Vendor {
-    /// The files below `dirs`, which are looked at when somebody asks.
+    /// The files below `dirs`, which are read when they are first needed.
     pub fn new(dirs: Vec<PathBuf>) -> Self {
         Self {
             dirs,
@@ -89,7 +89,7 @@ impl Vendor {
     }
 }
 
-/// Every file below `dirs`, in the order of names. What cannot be read is not there.
+/// Every file below `dirs`, sorted by name. Unreadable files are skipped.
 fn list_files(dirs: &[PathBuf]) -> Vec<VendorFile> {
     let mut files = Vec::new();
     let mut ahead: Vec<PathBuf> = dirs.iter().rev().cloned().collect();
@@ -98,11 +98,11 @@ fn list_files(dirs: &[PathBuf]) -> Vec<VendorFile> {
         entries.sort_by_key(std::fs::DirEntry::file_name);
         for entry in entries {
             let path = entry.path();
-            // Hidden files are somebody's work in progress.
+            // Hidden files are unfinished downloads of other programs.
             if entry.file_name().as_encoded_bytes().starts_with(b".") {
                 continue;
             }
-            // A link to a file is as good as the file; a link to a directory may lead in a circle.
+            // A link to a file counts as the file. A link to a directory may form a loop.
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 ahead.push(path);
             } else if path.is_file() {

@@ -1,6 +1,6 @@
 //! Artifacts in the cache: small files that say which of its files a key stands for.
 //!
-//! An entry is written after the file it names, in one move, so there is none for what is not there yet. A file that
+//! An entry is written after the file it names, atomically, so there is none for what is not there yet. A file that
 //! was pruned or damaged since makes its entry worthless, which is found out when it is read.
 
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub enum Found {
 pub struct Right<'a>(#[allow(dead_code, reason = "it is held, not read")] Partial<'a>);
 
 impl Cache {
-    /// What there is for `key`. The file is hashed anew.
+    /// The artifact of `key`. Its file is hashed again.
     pub fn artifact(&self, key: Key) -> Found {
         let path = self.dir().join(ENTRIES).join(key.to_string());
         let text = match fs::read_to_string(&path) {
@@ -47,9 +47,9 @@ impl Cache {
         }
     }
 
-    /// Takes the right to make the artifact of `key`; `None` while another process or thread has it. Whoever gets it after
-    /// that has to look again whether it is still to be made. It is given back when the result
-    /// is dropped, at the latest when the process ends; that has to be after the entry was written.
+    /// Takes the right to make the artifact of `key`; `None` while another process or thread has it. A caller
+    /// that gets it must look up the artifact again, because another process may have made it. The right ends when the result
+    /// is dropped, at the latest with the process. Write the entry before that.
     ///
     /// # Errors
     /// The file for it cannot be made or locked.
@@ -57,7 +57,7 @@ impl Cache {
         Ok(self.partial_until(&key.0, Instant::now())?.map(Right))
     }
 
-    /// A file for the packed tree of `key`, for whoever has the right to make it.
+    /// A file for the packed tree of `key`, for the holder of the right to make it.
     ///
     /// # Errors
     /// The file cannot be made or locked.
@@ -66,8 +66,8 @@ impl Cache {
         self.partial(&name, false, || ())
     }
 
-    /// Writes the entry of an artifact whose file is in the cache. Of one that was made here it counts no more that its key was
-    /// refused once.
+    /// Writes the entry of an artifact whose file is in the cache. If it was built here, an earlier rejection of its key is
+    /// removed.
     ///
     /// # Errors
     /// It cannot be written.
@@ -106,7 +106,7 @@ mod tests {
 
     fn kept(cache: &Cache, key: Key) -> ArtifactEntry {
         let right = cache.begin_artifact(key).unwrap();
-        assert!(right.is_some(), "nobody else makes it");
+        assert!(right.is_some(), "no other process makes it");
         assert!(cache.begin_artifact(key).unwrap().is_none(), "it is being made");
         let mut file = cache.pack_artifact(key).unwrap();
         file.append(b"packed").unwrap();

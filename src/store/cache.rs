@@ -1,20 +1,20 @@
 //! The cache of sources and artifacts: files named by their digest, which several processes may share.
 //!
-//! Nothing gets a name in here before its bytes are known to have the digest of that name, and nothing is handed
-//! out without being hashed again: a disk, a copied cache mount or a curious hand can change a file at any time.
+//! A file gets its name only after its digest was verified, and its digest is
+//! compared again before every use, because a disk, a copied cache mount or a user can change a file at any time.
 //!
 //! ```text
 //! DIR/lock                     shared while a process uses the cache, exclusive while it is pruned
 //! DIR/sha256/<hex>             the files
 //! DIR/tar/<hex of the tar>     the digest of a file that unpacks to the tar of this digest
 //! DIR/artifact/<key>           which file is the artifact of a key (`artifacts`)
-//! DIR/refused/<key>            why the artifact of a key was refused; gone when it was made here
-//! DIR/partial/<hex>            what a download has so far; locked by whoever writes it
-//! DIR/partial/<hex>.origin     where those bytes come from and with which validator, for going on with them
+//! DIR/refused/<key>            why the artifact of a key was rejected; removed when it is built here
+//! DIR/partial/<hex>            the bytes of an unfinished download; locked by its writer
+//! DIR/partial/<hex>.origin     where those bytes come from and with which validator, for resuming
 //! ```
 //!
 //! A process may be killed between any two system calls. A partial file is then left behind, unlocked by the
-//! kernel; the next process that wants the same source goes on with it, and hashes it from its first byte.
+//! kernel; the next process that wants the same source resumes it, and hashes it from its first byte.
 
 use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -27,21 +27,21 @@ use serde::{Deserialize, Serialize};
 use super::entries::{ENTRIES, REJECTED, entry_in};
 use crate::digest::{Hashes, Sha256};
 
-/// A partial file that nobody has touched for this long is not going to be finished.
+/// Age of a partial file after which it is considered abandoned.
 const ABANDONED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// The pause between two looks at a lock that may be waited for only so long.
+/// The pause between two attempts to lock with a time limit.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A cache directory in use by this process.
 #[derive(Debug)]
 pub struct Cache {
     dir: PathBuf,
-    /// Held shared for as long as paths into the cache may be in use.
+    /// Shared lock, held as long as paths into the cache may be in use.
     _in_use: File,
 }
 
 impl Cache {
-    /// The cache in `dir`, which is made where it does not exist. Waits while another process prunes it.
+    /// The cache in `dir`, which is created if it does not exist. Waits while another process prunes it.
     ///
     /// # Errors
     /// `dir` cannot be made, written or locked.
@@ -64,31 +64,31 @@ impl Cache {
         &self.dir
     }
 
-    /// The file with this digest, hashed anew. A file that no longer has the digest of its name is not found.
+    /// The file with this digest, hashed again. A file whose digest no longer matches its name is not found.
     pub fn find(&self, digest: &Sha256) -> Option<PathBuf> {
         let path = self.path(digest);
         let file = File::open(&path).ok()?;
         (Sha256::of_reader(&file).ok()? == *digest).then(|| {
-            // The time of the last use is what pruning goes by. A cache on a read-only mount still serves.
+            // Pruning uses this time. A failure is ignored, because a cache on a read-only mount works too.
             let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
             path
         })
     }
 
-    /// True where a file has this name, whatever is in it.
+    /// True if a file has this name. Its content is not verified.
     pub(super) fn has(&self, digest: &Sha256) -> bool {
         self.path(digest).exists()
     }
 
-    /// Digest and path of a file that has been seen to unpack to the tar of this digest. The caller decides
-    /// whether it still does: this is a hint and no promise.
+    /// Digest and path of a file that once unpacked to the tar with this digest. It is a hint: the caller
+    /// must verify it.
     pub fn find_by_tar(&self, tar: &Sha256) -> Option<(Sha256, PathBuf)> {
         let digest = fs::read_to_string(self.dir.join("tar").join(tar.to_string())).ok()?;
         let digest = digest.trim().parse().ok()?;
         Some((digest, self.find(&digest)?))
     }
 
-    /// Begins, or goes on with, the download of the source that is called by `digest`. Waits, after calling
+    /// Begins or resumes the download of the source that is called by `digest`. Waits, after calling
     /// `waiting`, while another process or thread downloads the same.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl Cache {
         Ok(partial.expect("a lock that is waited for is had in the end"))
     }
 
-    /// The same, waiting until `until` and no longer; `None` where another process or thread still has it then.
+    /// The partial file of `digest`. Waits at most until `until`. `None` if another process or thread still has it.
     ///
     /// # Errors
     /// The partial file cannot be made, read or locked.
@@ -129,7 +129,7 @@ impl Cache {
         })
     }
 
-    /// The partial file of `digest`. Where another one has it, `wait` returns whether it got the lock after all.
+    /// The partial file of `digest`. If another process has it, `wait` returns whether it got the lock.
     fn partial_by(
         &self,
         digest: &Sha256,
@@ -148,7 +148,7 @@ impl Cache {
             if !is_locked(&file)? && !wait(&file)? {
                 return Ok(None);
             }
-            // Whoever held the lock may have renamed or removed the file meanwhile; then this lock is on a file
+            // The previous holder of the lock may have renamed or removed the file; then this lock is on a file
             // that has no name any more, or on a finished one.
             let held = file.metadata()?;
             if fs::metadata(&path).is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino())) {
@@ -185,12 +185,12 @@ impl Cache {
         self.dir.join("sha256").join(digest.to_string())
     }
 
-    /// Removes partial files that nobody writes and that are older than `age`.
+    /// Removes partial files that are not being written and are older than `age`.
     fn sweep(&self, age: Duration) -> io::Result<()> {
         for entry in fs::read_dir(self.dir.join("partial"))? {
             let entry = entry?;
             let path = entry.path();
-            // Told of when something wants its name.
+            // The error is reported when the name is needed.
             let is_file = entry.file_type()?.is_file();
             let Some(file) = is_file.then(|| File::open(&path).ok()).flatten() else {
                 continue;
@@ -209,7 +209,7 @@ impl Cache {
     }
 }
 
-/// What is told of a file of the cache that cannot be used as one.
+/// The error of an unusable file of the cache.
 fn no_file(path: &Path, error: &io::Error) -> io::Error {
     let path = path.display();
     let text = if error.kind() == io::ErrorKind::IsADirectory {
@@ -220,7 +220,7 @@ fn no_file(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), text)
 }
 
-/// Whether this process has the lock of `file` now; it does not wait for it.
+/// Tries to lock `file` without waiting. True on success.
 fn is_locked(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -232,14 +232,14 @@ fn is_locked(file: &File) -> io::Result<bool> {
 /// Where the bytes of a partial file come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartialOrigin {
-    /// The address that was asked.
+    /// The requested address.
     pub url: String,
-    /// What `If-Range` takes: a strong `ETag`, or the time of the last change.
+    /// The value for `If-Range`: a strong `ETag`, or the time of the last change.
     pub validator: String,
 }
 
-/// A download on its way into the cache. Locked against every other process. Removed when it is dropped: what
-/// ends in an orderly way leaves nothing behind, and only a killed process leaves something to go on with.
+/// An unfinished download of the cache, locked against other processes. It is removed when it is dropped, so
+/// only a killed process leaves something to resume.
 #[derive(Debug)]
 pub struct Partial<'a> {
     cache: &'a Cache,
@@ -254,42 +254,42 @@ pub struct Partial<'a> {
 }
 
 impl Partial<'_> {
-    /// Bytes that are there.
+    /// Number of bytes so far.
     pub fn length(&self) -> u64 {
         self.length
     }
 
-    /// Digests of the bytes that are there.
+    /// Digests of the bytes so far.
     pub fn hashes(&self) -> &Hashes {
         &self.hashes
     }
 
-    /// True when some of the bytes were written by an earlier process, and nobody knows what became of them.
+    /// True if an earlier process wrote some of the bytes, which may be damaged since.
     pub fn inherited(&self) -> bool {
         self.inherited
     }
 
-    /// Where the bytes that are there come from, if it is known well enough to go on with them.
+    /// Where the existing bytes come from, if that is known well enough to resume.
     pub fn origin(&self) -> Option<&PartialOrigin> {
         self.origin.as_ref()
     }
 
-    /// The directory the bytes are written to, for asking how much room it has.
+    /// The directory of the file, to determine its free space.
     pub fn dir(&self) -> &Path {
         self.path.parent().unwrap_or(&self.cache.dir)
     }
 
-    /// The file as it is now, for looking into it. Not the file's final name.
+    /// The unfinished file. This is not its final name.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Drops what is there and begins again.
+    /// Discards the bytes so far.
     ///
     /// # Errors
     /// The file cannot be truncated.
     pub fn restart(&mut self) -> io::Result<()> {
-        // The origin goes first: a kill in between must not leave new bytes under an old origin.
+        // The origin is removed first, so that a kill in between does not leave new bytes with an old origin.
         remove_if_there(&origin_path(&self.path))?;
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
@@ -300,7 +300,7 @@ impl Partial<'_> {
         Ok(())
     }
 
-    /// Notes where the bytes that follow come from. Only before the first of them.
+    /// Records the origin of the following bytes. Call it before the first of them.
     ///
     /// # Errors
     /// The note cannot be written.
@@ -310,7 +310,7 @@ impl Partial<'_> {
         Ok(())
     }
 
-    /// Adds bytes.
+    /// Appends bytes.
     ///
     /// # Errors
     /// The file cannot be written, mostly because the disk is full.
@@ -321,7 +321,7 @@ impl Partial<'_> {
         Ok(())
     }
 
-    /// Takes the bytes of the file at `path`, and nothing else.
+    /// Replaces the bytes by those of the file at `path`.
     ///
     /// # Errors
     /// The file cannot be read, or the bytes cannot be written.
@@ -347,8 +347,8 @@ impl Partial<'_> {
         Ok(head)
     }
 
-    /// Gives the bytes the name of their digest and makes both last. `tar` is what they unpack to, where that is
-    /// what they were accepted for.
+    /// Syncs the file and renames it to its digest. `tar` is the digest of its tar, if that is
+    /// why it was accepted.
     ///
     /// # Errors
     /// The file cannot be synchronised or renamed.
@@ -387,11 +387,11 @@ pub struct CachedFile {
     pub digest: String,
     /// Its size in bytes.
     pub bytes: u64,
-    /// When it was last handed out.
+    /// Time of its last use.
     pub used: SystemTime,
 }
 
-/// The files of the cache in `dir`, those used last first; none where there is no cache.
+/// The files of the cache in `dir`, the most recently used first. Empty if there is no cache.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -417,20 +417,20 @@ pub fn list(dir: &Path) -> io::Result<Vec<CachedFile>> {
 /// What may stay when a cache is pruned.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Keep {
-    /// Files used no longer ago than this.
+    /// Keeps files that were used within this time.
     pub age: Option<Duration>,
-    /// As many files as fit in this many bytes, those used last first.
+    /// Keeps the most recently used files up to this many bytes in total.
     pub bytes: Option<u64>,
 }
 
-/// What pruning has done.
+/// The result of pruning.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     /// Files that were removed.
     pub removed: Vec<CachedFile>,
-    /// Files that are still there.
+    /// Number of files that are kept.
     pub kept: usize,
-    /// Their size.
+    /// Their size in bytes.
     pub kept_bytes: u64,
 }
 
@@ -501,7 +501,7 @@ fn origin_path(partial: &Path) -> PathBuf {
     partial.with_extension("origin")
 }
 
-/// Writes a small file so that its name only ever has the whole of it.
+/// Writes a small file atomically.
 pub(super) fn replace(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(content)?;

@@ -1,4 +1,4 @@
-//! Which file of a cache is the artifact of a key: the entries, as they are on disk.
+//! The entries of a cache on disk: which file is the artifact of a key.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +9,8 @@ use crate::artifact::{ArtifactEntry, Key};
 /// The directory of entries in a cache.
 pub(super) const ENTRIES: &str = "artifact";
 
-/// The directory of keys whose artifact was refused after it had been kept, each with the reason. What another machine's
-/// cache has for such a key is not asked for again; one that is made here takes the mark away.
+/// The directory of keys whose artifact was rejected after it had been kept, each with the reason. Such a key is not
+/// requested from a remote cache again. A build on this machine removes the mark.
 pub(super) const REJECTED: &str = "refused";
 
 /// The entries of the cache in `dir` by the digest of the file that each names.

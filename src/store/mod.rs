@@ -1,4 +1,4 @@
-//! Where artifacts are looked up and left: the seam between whoever builds and whatever keeps what was built.
+//! Where artifacts are looked up and kept: the seam between the builds and the caches.
 //!
 //! A store knows keys, entries and packed trees, and nothing of steps or components.
 
@@ -29,7 +29,7 @@ use artifacts::{Found, Right};
 use cache::{Cache, Partial};
 use remote::{Remote, Validators};
 
-/// What a stage may unpack to: as much as a source, and its links are judged when it is merged.
+/// Limits of a stage. They are those of a source, but links may lead out: they are checked when the stage is merged.
 fn limits() -> Limits {
     Limits {
         links_out: true,
@@ -46,19 +46,19 @@ pub struct ArtifactRequest<'w> {
     pub inputs: &'w Inputs,
 }
 
-/// What is wrong with a packed tree, whose members have passed [`archive::inspect`]; it may be unpacked for that.
+/// Returns an error if a packed tree is wrong. Its members have passed [`unpack::inspect`]. It may be unpacked for that.
 pub type ValidateTree<'j> = &'j dyn Fn(&Path) -> Result<()>;
 
-/// Reads a packed tree to its end, and then has it judged. What is wrong with it is the error.
+/// Inspects a packed tree and then validates it. The error says what is wrong with it.
 fn validate_packed(packed: &Path, until: Instant, validate: ValidateTree<'_>) -> Result<(), String> {
     unpack::inspect(packed, &limits(), until).map_err(|error| error.to_string())?;
     validate(packed).map_err(|error| format!("{error:#}"))
 }
 
-/// Unpacks a packed tree into `into`, which may not hold anything yet.
+/// Unpacks a packed tree into `into`, which must be empty.
 ///
 /// # Errors
-/// It is refused or damaged, or a file cannot be written.
+/// The archive is rejected or damaged, or a file cannot be written.
 pub fn unpack(packed: &Path, into: &Path) -> Result<(), UnpackError> {
     unpack::unpack(packed, into, 0, &limits()).map(drop)
 }
@@ -92,7 +92,7 @@ impl<'a> Store<'a> {
         Self { cache, remote }
     }
 
-    /// The artifact that is wanted. `damaged` is told why, where there is one that cannot be used.
+    /// The requested artifact. If there is one that cannot be used, `damaged` is called with the reason.
     pub fn look_up(&self, wanted: ArtifactRequest<'_>, damaged: impl FnOnce(&str)) -> Option<Artifact> {
         let why = match self.cache.artifact(wanted.key) {
             Found::Whole(entry, path) => match wanted.inputs.fits(&entry) {
@@ -106,8 +106,8 @@ impl<'a> Store<'a> {
         None
     }
 
-    /// The same, with what the cache on another machine has, which is judged before it is brought here. What is here is
-    /// offered to that one. What was refused once is not asked for again: it is made here.
+    /// The artifact from this cache or from the remote one. A remote artifact is validated before it is kept. A local one is
+    /// offered to the remote cache. A key that was rejected once is not requested again: its artifact is built here.
     pub fn obtain(
         &self,
         wanted: ArtifactRequest<'_>,
@@ -136,8 +136,7 @@ impl<'a> Store<'a> {
         self.look_up(wanted, |_| ())
     }
 
-    /// Forgets an artifact that turned out to be of no use, so that the next run makes it here, whatever the cache on another
-    /// machine has.
+    /// Removes an artifact that turned out to be wrong. The next run builds it, whatever the remote cache has.
     ///
     /// # Errors
     /// The cache cannot be written.
@@ -146,13 +145,13 @@ impl<'a> Store<'a> {
         rejected.with_context(|| format!("cannot write the cache {}", self.cache.dir().display()))
     }
 
-    /// What is to be said of the cache on another machine since the last time.
+    /// Messages about the remote cache since the last call.
     pub fn take_notes(&self) -> Vec<String> {
         self.remote.map(Remote::take_notes).unwrap_or_default()
     }
 
-    /// Takes the right to make the artifact of `key`; `None` while another process has it. Whoever has got it looks it up
-    /// once more.
+    /// Takes the right to make the artifact of `key`; `None` while another process has it. A caller that gets the
+    /// right looks the artifact up again.
     ///
     /// # Errors
     /// The cache cannot be written.
@@ -163,7 +162,7 @@ impl<'a> Store<'a> {
         Ok(right.map(|right| Pending { key, right }))
     }
 
-    /// Packs `tree` as the artifact that was begun.
+    /// Packs `tree` as the pending artifact.
     ///
     /// # Errors
     /// The tree cannot be packed, or the cache cannot be written. Nothing is kept then.
@@ -181,7 +180,7 @@ impl<'a> Store<'a> {
         let entry = ArtifactEntry::new(key, component, file.hashes().sha256(), file.length(), libraries);
         let path = file.commit(None).with_context(context)?;
         self.cache.keep_artifact(&entry).with_context(context)?;
-        // Not earlier: whoever waits for it looks for the entry then.
+        // Not earlier: the process that waits for it then looks up the entry.
         drop(right);
         if let Some(remote) = self.remote {
             remote.upload(&entry, path.clone());
@@ -189,7 +188,7 @@ impl<'a> Store<'a> {
         Ok(Artifact { entry, path })
     }
 
-    /// Unpacks an artifact into `into`, which may not hold anything yet. Its digest is compared once more.
+    /// Unpacks an artifact into `into`, which must be empty. Its digest is compared again.
     ///
     /// # Errors
     /// The file was changed since it was looked up, or cannot be unpacked.
@@ -204,7 +203,7 @@ impl<'a> Store<'a> {
             return Ok(());
         };
         let context = format!("cannot unpack the artifact of {}", entry.component);
-        // A full disk is no fault of it.
+        // A full disk does not make the artifact wrong.
         if matches!(error, UnpackError::Io { .. }) {
             return Err(error).context(context);
         }

@@ -62,7 +62,7 @@ pub struct Blob {
 
 /// The result of an entry, and the document that it names.
 pub fn encode(entry: &ArtifactEntry) -> (Vec<u8>, String) {
-    // Whoever takes it from there knows that he did.
+    // The reader of the cache marks it as fetched.
     let entry = ArtifactEntry {
         fetched: false,
         ..entry.clone()
@@ -88,9 +88,10 @@ pub fn encode(entry: &ArtifactEntry) -> (Vec<u8>, String) {
 /// Reads a result.
 ///
 /// # Errors
-/// It is none, or not of pgsetup.
+/// The bytes are not a result, or not one of pgsetup.
 pub fn decode(bytes: &[u8]) -> Result<Outputs, String> {
-    let result = ActionResult::decode(bytes).map_err(|error| format!("it is no action's result: {error}"))?;
+    let result =
+        ActionResult::decode(bytes).map_err(|error| format!("it is not the result of an action: {error}"))?;
     let blob = |path: &str| {
         let file = result.output_files.iter().find(|file| file.path == path);
         let digest = file.and_then(|file| file.digest.as_ref());
@@ -115,9 +116,9 @@ pub fn decode(bytes: &[u8]) -> Result<Outputs, String> {
 /// The entry of `key` in a document that a result named, as one that was made elsewhere.
 ///
 /// # Errors
-/// It is none, of another key, or of another file than the result names.
+/// The document is not an entry, or belongs to another key or another file.
 pub fn entry(key: Key, outputs: &Outputs, document: &[u8]) -> Result<ArtifactEntry, String> {
-    let document = std::str::from_utf8(document).map_err(|_| "its entry is no text".to_owned())?;
+    let document = std::str::from_utf8(document).map_err(|_| "its entry is not text".to_owned())?;
     let entry =
         ArtifactEntry::parse(key, document).map_err(|why| format!("its entry is of no use: {why}"))?;
     let named = Blob {

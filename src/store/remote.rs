@@ -1,16 +1,17 @@
 //! A cache of artifacts on another machine, by the HTTP protocol of Bazel's remote cache: `GET` and `PUT` of `/ac/KEY` and
 //! `/cas/SHA256`. bazel-remote, nginx with WebDAV, and object stores speak it.
 //!
-//! Such a cache may only help. Nothing of it is used before it has the digest it should have and was judged by whoever
-//! wants it; what is refused is as good as not there. What turns out later to be of no use is marked in the local cache
-//! (`artifacts`), and not asked for again. What it may cost is a
-//! budget of time that all waiting for it shares; whatever waits does so on the channel of a thread of its own, which is
-//! left behind when the time is over, because no setting of a socket bounds a whole answer. After the first time-out
-//! or refusal nobody asks it any more. Uploads run beside the builds, files before the result that names them, and only
-//! the wait for them at the end is of the budget.
+//! Such a cache only saves work. Nothing of it is used before its digest is compared and the caller has validated it. What
+//! is rejected counts as missing. A key whose artifact fails later is marked in the local cache (`artifacts`) and not
+//! requested again.
 //!
-//! Who may write to a cache decides what its readers install: a digest says that bytes are what the cache meant, not
-//! that they were built honestly.
+//! All requests share one budget of time. Each wait uses a channel of a thread of its own, which is left behind when the
+//! time is over, because no socket option limits a whole answer. After the first timeout or refusal the cache is not used
+//! any more. Uploads run beside the builds, and files precede the result that names them. Only the wait for uploads at the
+//! end counts towards the budget.
+//!
+//! Everyone who may write to a cache decides what its readers install. A digest proves that the bytes are those of the
+//! cache, not that they were built honestly.
 
 use std::fs::File;
 use std::io::Read;
@@ -36,9 +37,9 @@ use crate::lock::lock;
 
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
-/// Pieces that may be on their way between a connection's thread and whoever waits for them.
+/// Pieces that may be on their way between a connection's thread and the reader.
 const MAX_PIECES: usize = 16;
-/// How long an upload of one file may take. Nobody waits for it; this ends the thread of one that hangs.
+/// How long an upload of one file may take. No caller waits for it; the limit ends the thread of an upload that hangs.
 const MAX_UPLOAD_TIME: Duration = Duration::from_secs(600);
 
 /// How to use a remote cache.
@@ -60,7 +61,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Remote {
     server: Arc<CacheServer>,
-    /// What is left of the budget. Held while somebody waits, so that two never spend the same second.
+    /// What is left of the budget. Locked while a thread waits, so that two threads never spend the same second.
     left: Mutex<Duration>,
     uploads: Mutex<Option<Uploads>>,
 }
@@ -103,7 +104,7 @@ struct CacheServer {
     notes: Mutex<Vec<String>>,
 }
 
-/// Why an artifact was not had.
+/// Why an artifact was not fetched.
 enum Trouble {
     /// The cache has something wrong under this name; it may have others.
     Wrong(String),
@@ -112,10 +113,10 @@ enum Trouble {
 }
 
 impl Remote {
-    /// A cache that is used like this. Nothing is asked yet.
+    /// A cache with these options. Sends nothing yet.
     ///
     /// # Errors
-    /// The address or the secret is none, or a certificate bundle cannot be read.
+    /// The address or the secret is not valid, or a certificate bundle cannot be read.
     pub fn new(options: &Options) -> Result<Self> {
         ensure!(
             !options.url.trim().is_empty(),
@@ -123,7 +124,7 @@ impl Remote {
         );
         let url = Url::parse(&options.url).with_context(|| {
             format!(
-                "the artifact cache's address is none: `{}`; one looks like https://cache.example.org/some/where",
+                "the artifact cache's address is not valid: `{}`; one looks like https://cache.example.org/some/where",
                 options.url
             )
         })?;
@@ -145,7 +146,7 @@ impl Remote {
         };
         let client = net::builder(&http_options)?
             .connect_timeout(options.budget.min(http_options.connect_timeout))
-            // Whoever waits gives up before that; this ends the thread that was left behind.
+            // The caller stops waiting before that. This ends the thread that remains.
             .timeout(options.budget + Duration::from_secs(1))
             // A secret goes to the server it is for, and to no other.
             .redirect(redirect::Policy::none())
@@ -169,7 +170,7 @@ impl Remote {
         })
     }
 
-    /// Brings the artifact of `key` into `cache`, where the server has it and has it in time, and `judge` finds nothing wrong.
+    /// Fetches the artifact of `key` into `cache`. `None` if the server does not have it, is too slow, or `validators` reject it.
     pub fn fetch(&self, key: Key, cache: &Cache, validators: &Validators<'_>) -> Option<ArtifactEntry> {
         let mut left = lock(&self.left);
         if self.server.is_off.load(Ordering::SeqCst) {
@@ -203,7 +204,7 @@ impl Remote {
         });
     }
 
-    /// The same for one that was not made now: it is uploaded where the server has none of its key.
+    /// Uploads an artifact that existed before, if the server does not have its key.
     pub fn offer(&self, entry: &ArtifactEntry, path: PathBuf) {
         self.queue(Upload {
             entry: entry.clone(),
@@ -242,7 +243,7 @@ impl Remote {
         }
     }
 
-    /// What is to be said of the cache since the last time.
+    /// Messages about the cache since the last call.
     pub fn take_notes(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.server.notes))
     }
@@ -276,7 +277,7 @@ impl CacheServer {
         lock(&self.notes).push(text);
     }
 
-    /// Nobody asks the server again.
+    /// Stops all requests to the server.
     fn switch_off(&self, why: &str) {
         if !self.is_off.swap(true, Ordering::SeqCst) {
             self.note(format!(
@@ -286,7 +287,7 @@ impl CacheServer {
         }
     }
 
-    /// Nobody uploads anything again.
+    /// Stops all uploads.
     fn refuse_uploads(&self, why: &str) {
         if !self.takes_no_uploads.swap(true, Ordering::SeqCst) {
             self.note(format!(
@@ -334,7 +335,7 @@ impl CacheServer {
         Ok(Some(entry))
     }
 
-    /// What is left of the time; none is the end.
+    /// The time that is left. An error if it is over.
     fn time_left(&self, until: Instant) -> Result<Duration, Trouble> {
         let left = until.saturating_duration_since(Instant::now());
         let budget = self.budget.as_secs_f32();
@@ -342,7 +343,7 @@ impl CacheServer {
         (!left.is_zero()).then_some(left).ok_or_else(complaint)
     }
 
-    /// A file that is held in memory; `None` where the server has none.
+    /// A file that is held in memory. `None` if the server has none.
     fn small(self: &Arc<Self>, path: &str, until: Instant) -> Result<Option<Vec<u8>>, Trouble> {
         let mut bytes = Vec::new();
         self.get(path, until, |piece| {
@@ -355,7 +356,7 @@ impl CacheServer {
         .map(|found| found.map(|()| bytes))
     }
 
-    /// Brings a file into the cache that `judged` has seen; `None` where the server has none.
+    /// Downloads a file into the cache after `validated` has accepted it. `None` if the server does not have it.
     fn download(
         self: &Arc<Self>,
         blob: Blob,
@@ -365,10 +366,10 @@ impl CacheServer {
     ) -> Result<Option<()>, Trouble> {
         let partial = cache.partial_until(&blob.sha256, until).map_err(kept)?;
         let Some(mut partial) = partial else {
-            // Another pgsetup downloads the same, and does not come to an end.
+            // Another pgsetup downloads the same file and does not finish.
             return self.time_left(until).map(|_| None);
         };
-        // It may have come to one meanwhile.
+        // It may have finished in the meantime.
         if let Some(path) = cache.find(&blob.sha256) {
             return validated(&path).map(Some);
         }
@@ -390,7 +391,7 @@ impl CacheServer {
         Ok(Some(()))
     }
 
-    /// Gets a file piece by piece; `None` where the server has none. Over by `until`, whatever the server does.
+    /// Gets a file piece by piece. `None` if the server has none. Ends by `until`, whatever the server does.
     fn get(
         self: &Arc<Self>,
         path: &str,
@@ -419,7 +420,7 @@ impl CacheServer {
         }
     }
 
-    /// Sends on what the server answers. Ends early where nobody listens any more.
+    /// Sends on what the server answers. Ends early if the receiver is gone.
     fn receive(&self, url: &str, pieces: &SyncSender<Piece>) {
         let send = |piece| pieces.send(piece).is_ok();
         let mut request = self.client.get(url).header(header::ACCEPT_ENCODING, "identity");
@@ -457,7 +458,7 @@ impl CacheServer {
         }
     }
 
-    /// Whether the server has a result of this key; whatever keeps it from saying so ends the uploads.
+    /// Whether the server has a result of this key. Any failure ends the uploads.
     fn has(&self, key: Key) -> Option<bool> {
         let mut request = self.client.get(format!("{}/ac/{key}", self.base));
         if let Some(authorization) = &self.authorization {
@@ -495,7 +496,7 @@ impl CacheServer {
             let digest = Hashes::of_reader(&mut file, false)?.sha256();
             Ok((digest == entry.sha256).then_some(File::open(path)?))
         });
-        // A file that was damaged meanwhile is nobody's gain.
+        // A file that was damaged since must not be uploaded.
         let Ok(Some(file)) = file else { return };
         let steps = [
             (format!("cas/{}", entry.sha256), Body::sized(file, entry.bytes)),
@@ -529,8 +530,8 @@ impl CacheServer {
     }
 }
 
-/// That something cannot be written here.
-// Taken whole, as `map_err` gives it.
+/// The error of a cache directory that cannot be written.
+// By value, as `map_err` passes it.
 #[allow(clippy::needless_pass_by_value)]
 fn kept(error: std::io::Error) -> Trouble {
     Trouble::Wrong(format!("it cannot be kept: {error}"))
@@ -544,7 +545,7 @@ fn refusal(status: StatusCode) -> String {
     }
 }
 
-/// What a secret is sent as. A bearer token has no colon (RFC 6750, section 2.1), a user with a password has one.
+/// The header for a secret. A bearer token has no colon (RFC 6750, section 2.1), a user with a password has one.
 fn authorization(secret: &str) -> Result<HeaderValue> {
     let secret = secret.trim();
     ensure!(!secret.is_empty(), "the artifact cache's secret file is empty");

@@ -143,7 +143,7 @@ fn an_unavailable_source_is_shown_with_every_place() {
         Recipe::new().acts(&[Act::Status(404, "")]).mirrors(&[&mirror]),
     );
     let expected = format!(
-        "pgsetup: fetch alpha 1.0 failed: alpha 1.0 cannot be had (alpha-1.0.tar.gz)\n\
+        "pgsetup: fetch alpha 1.0 failed: alpha 1.0 could not be fetched (alpha-1.0.tar.gz)\n\
          \x20 wanted: sha256 {}\n\
          \x20 cache [TEST]/cache: not there\n\
          \x20 [SERVER]/alpha-1.0.tar.gz: the server answered 404 Not Found ([SERVER]/alpha-1.0.tar.gz)\n\
@@ -207,7 +207,7 @@ fn offline_names_what_is_missing_and_asks_no_server() {
     }
     let offline = ["--offline", "--vendor", vendor.to_str().unwrap()];
     let expected = format!(
-        "pgsetup: beta 1.0 cannot be had (beta-1.0.tar.gz), and --offline forbids to download it\n\
+        "pgsetup: beta 1.0 could not be fetched (beta-1.0.tar.gz), and --offline forbids to download it\n\
          \x20 wanted: sha256 {}\n\
          \x20 vendor [TEST]/vendor: none of 2 files has a digest that is accepted\n\
          \x20 cache [TEST]/cache: not there\n\

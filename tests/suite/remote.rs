@@ -138,7 +138,7 @@ fn a_cache_that_answers_wrong_is_reported_in_one_line() {
             "GET",
             "/ac/",
             Trick::Page,
-            "is not used: it is no action's result",
+            "is not used: it is not the result of an action",
             3,
         ),
         ("GET", "/ac/", Trick::Cut, "not used any more: ", 1),
@@ -217,7 +217,7 @@ fn a_cache_with_consistent_lies_breaks_nothing() {
     let cases: [(Lie, &str); 7] = [
         (
             |packed, _| *packed = b"<html>Log in!</html>".to_vec(),
-            "is not used: the archive is damaged: it is no tar",
+            "is not used: the archive is damaged: it is not a tar archive",
         ),
         (
             |packed, _| packed.truncate(packed.len() / 2),
@@ -530,7 +530,7 @@ fn what_is_wrong_with_the_options_is_said_before_anything_begins() {
         ),
         (
             &["--artifact-cache", "cache"],
-            "is none: `cache`; one looks like https://",
+            "is not valid: `cache`; one looks like https://",
         ),
         (
             &["--artifact-cache", "http://x", "--artifact-cache-auth", two_lines],

@@ -830,7 +830,7 @@ fn a_pipe_in_place_of_a_file_is_named_and_not_read() {
     let image = Image::new();
     pipe(&image, "/usr/share/pgsetup/receipt.json");
     let ran = image.verify(&[]);
-    assert!(ran.err.contains("it is no regular file"), "{}", ran.err);
+    assert!(ran.err.contains("it is not a regular file"), "{}", ran.err);
 }
 
 #[test]

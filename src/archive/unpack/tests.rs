@@ -1,5 +1,5 @@
-//! Archives that are hostile, damaged, or only odd: none writes outside of its tree, and what is refused leaves
-//! nothing behind.
+//! Archives that are hostile, damaged, or only odd: none writes outside its tree, and a rejected one leaves nothing
+//! behind.
 
 // Sizes in these archives are small, and the one long function is a list.
 #![allow(
@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// A header of a tar with its content, byte by byte as it stands: libraries refuse to write what is tested here.
+/// A tar header with its content, written byte by byte, because libraries do not write such archives.
 fn entry(name: &str, kind: u8, mode: u32, link: &str, content: &[u8]) -> Vec<u8> {
     sized(name, kind, mode, link, content, content.len())
 }
@@ -119,7 +119,7 @@ fn contents(top: &Path) -> BTreeSet<String> {
     found
 }
 
-/// Unpacks beside a file that must stay as it is. What is refused must leave nothing else there.
+/// Unpacks beside a file that must not change. A rejected archive must leave nothing else there.
 fn unpack_bytes(bytes: &[u8], strip: u8, limits: &Limits) -> (tempfile::TempDir, Result<Unpacked>) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("archive"), bytes).unwrap();
@@ -142,7 +142,7 @@ fn unpack_bytes(bytes: &[u8], strip: u8, limits: &Limits) -> (tempfile::TempDir,
     (dir, result)
 }
 
-/// Every archive that must be refused, with a word of the reason.
+/// Every archive that must be rejected, with a word of the reason.
 fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let long = "x/".repeat(2100) + "f";
     let bad_checksum = {
@@ -188,11 +188,11 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             tar(&[entry("././@LongLink", b'L', 0, "", b"../victim\0"), file("a")]),
             "`..`",
         ),
-        ("no name", tar(&[file("")]), "no name"),
+        ("no name", tar(&[file("")]), "not a name"),
         (
             "a NUL in a name",
             tar(&[pax(b'x', &[("path", "a\0b")]), file("a")]),
-            "no name",
+            "not a name",
         ),
         (
             "a name that is too long",
@@ -274,27 +274,27 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "a hard link to a link",
             tar(&[link("a", "b"), second_name("c", "a")]),
-            "no file before it",
+            "not an earlier file",
         ),
         (
             "a hard link out of the tree",
             tar(&[second_name("a", "../victim")]),
-            "no file before it",
+            "not an earlier file",
         ),
         (
             "a hard link to an absolute path",
             tar(&[second_name("a", "/etc/passwd")]),
-            "no file before it",
+            "not an earlier file",
         ),
         (
             "a hard link to what comes later",
             tar(&[second_name("a", "b"), file("b")]),
-            "no file before it",
+            "not an earlier file",
         ),
         (
             "a hard link to a directory",
             tar(&[directory("d"), second_name("a", "d")]),
-            "no file before it",
+            "not an earlier file",
         ),
         ("the same file twice", tar(&[file("a"), file("a")]), "twice"),
         (
@@ -334,7 +334,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         ("a fifo", tar(&[entry("a", b'6', 0o644, "", b"")]), "fifo"),
         (
-            "a kind that nobody knows",
+            "an unknown kind",
             tar(&[entry("a", b'Z', 0o644, "", b"")]),
             "unknown type",
         ),
@@ -368,7 +368,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "two sizes in one header",
             tar(&[pax(b'x', &[("size", "7"), ("size", "8")]), file("a")]),
-            "second one",
+            "earlier one",
         ),
         (
             "two names in one header",
@@ -412,12 +412,12 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "1 MiB",
         ),
         (
-            "a name for nobody",
+            "a name without an entry",
             tar(&[file("b"), pax(b'x', &[("path", "a")])]),
             "after the name",
         ),
         ("a header with a wrong checksum", bad_checksum, "checksum"),
-        ("a size that is no number", negative, "archive"),
+        ("a size that is not a number", negative, "archive"),
         (
             "the end within a file",
             entry("a", b'0', 0o644, "", &[7; 2000])[..1200].to_vec(),
@@ -600,7 +600,7 @@ fn every_format_is_told_by_its_content() {
     let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
     bzip2.write_all(&plain).unwrap();
     formats.push(bzip2.finish().unwrap());
-    // The compressors of these two are no part of this program; where the tools are, they are asked.
+    // This program does not have compressors for these two formats. The tools are used if they are installed.
     formats.extend(
         [by("xz", &["-9"]), by("zstd", &["-19"])]
             .into_iter()

@@ -1,4 +1,4 @@
-//! Checks of what an image wants removed by path: without some files it is no image that works, or that can be verified.
+//! Checks the paths that an image removes. Without some files an image does not work or cannot be verified.
 
 use super::{Checks, MAJORS};
 use crate::layout;
@@ -89,7 +89,7 @@ fn needed(image: &Image, patronis: &[Located<Patroni>]) -> Vec<(String, String)>
     needed
 }
 
-/// Fails where a pattern takes something that is needed.
+/// Rejects a pattern that matches something that is needed.
 fn spares(text: &str, pattern: &PathPattern, needed: &[(String, String)]) -> Result<(), String> {
     let mut needed = needed.iter().map(|(path, what)| (path.as_str(), what.as_str()));
     let taken = needed.find(|(path, _)| pattern.takes(path));

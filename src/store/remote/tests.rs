@@ -131,7 +131,7 @@ fn a_fast_stream_without_an_end_costs_the_budget_and_no_more() {
     let remote = quick(&url);
     let began = Instant::now();
     let until = began + Duration::from_millis(500);
-    // Whoever takes a piece is slower than the server, so that there is always one more.
+    // The reader is slower than the server, so there is always another piece.
     let taken = remote.server.get("cas/x", until, |_| {
         assert!(began.elapsed() < Duration::from_secs(20), "it goes on for ever");
         std::thread::sleep(Duration::from_millis(1));
@@ -188,7 +188,7 @@ fn what_is_judged_to_be_wrong_is_not_kept() {
             crate::store::artifacts::Found::Nothing
         ));
     }
-    // A judge who does not come to an end costs the budget as well.
+    // A validator that does not end uses up the budget as well.
     let slow = Validators {
         packed: &|_, until| {
             std::thread::sleep(until.saturating_duration_since(Instant::now()));
