@@ -55,6 +55,9 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 }
 
 /// Runs the command that the command line names.
+///
+/// # Errors
+/// The failure of the command, with the cause that gives the exit status.
 pub fn run(command: &Command, reporter: &Reporter) -> Result<(), Failure> {
     match command {
         Command::Plan(args) => plan::plan(args, reporter),
