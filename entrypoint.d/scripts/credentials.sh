@@ -105,7 +105,7 @@ check_password() {
   elif [[ "$answer" == same ]]; then
     return 0
   elif [[ "$1" != POSTGRES_PASSWORD ]]; then
-    warn "$what, and is not applied to a cluster of Patroni's: change it by ALTER ROLE on the leader, or set the variable to the password in use"
+    warn "$what, which stays as it is: set it to the password in use, with which the members of this cluster log in"
   elif [[ "$POSTGRES_PASSWORD_SYNC" == off ]]; then
     warn "$what, which stays as it is: set POSTGRES_PASSWORD_SYNC=on to apply it"
   elif text="$(apply_password 2>&1)"; then

@@ -17,7 +17,7 @@ check_patroni() {
   check_memory
   check_tls
   [[ -z "$CITUS_ROLE" ]] || problem "CITUS_ROLE is for a server without Patroni; under Patroni the role follows from PATRONI_CITUS_GROUP"
-  [[ "$POSTGRES_PASSWORD_SYNC" == off ]] || problem "POSTGRES_PASSWORD_SYNC is for a server without Patroni: change the passwords of a cluster on its leader"
+  [[ "$POSTGRES_PASSWORD_SYNC" == off ]] || problem "POSTGRES_PASSWORD_SYNC is for a server without Patroni: all members of a cluster need the password in use"
   check_citus_strays
   check_citus
   check_patroni_certificates

@@ -1,7 +1,8 @@
 //! A password that differs from the one which the database has.
 
 use super::container::{Container, PASSWORD, Volume, docker};
-use super::needs::{needs_image, needs_patroni};
+use super::needs::{needs_image, needs_patroni, needs_store};
+use super::patroni::{Cluster, REPLICATES};
 
 /// What the entrypoint says of a password that is not the database's.
 const DIFFERS: &str = "differs from the password of role";
@@ -142,6 +143,29 @@ fn the_password_of_a_standby_is_its_primarys() {
     assert_eq!(standby.end_by("TERM"), 0);
     let log = standby.log();
     assert_eq!(lines_about_passwords(&log), Vec::<&str>::new(), "{log}");
+}
+
+#[test(line_70)]
+fn a_member_of_a_cluster_names_a_changed_password() {
+    needs_store();
+    let cluster = Cluster::new();
+    let volume = Volume::new();
+    let data = volume.as_data();
+    let first = cluster.create(&[REPLICATES, &data]);
+    first.start();
+    first.wait_for("patronictl list | grep -E 'p0 .*Leader .*running'");
+    assert_eq!(first.end_by("TERM"), 0);
+    let log = first.log();
+    assert!(!log.contains(DIFFERS), "{log}");
+    drop(first);
+    let other = "--env=PATRONI_SUPERUSER_PASSWORD=other";
+    let changed = cluster.create(&[REPLICATES, &data, other]);
+    changed.start();
+    changed.wait_for_log(
+        "entrypoint: warning: PATRONI_SUPERUSER_PASSWORD differs from the password of role postgres, which stays as it is",
+    );
+    changed.wait_for("patronictl list | grep -E 'p0 .*Leader .*running'");
+    assert!(is_accepted(&changed, "secret") && !is_accepted(&changed, "other"));
 }
 
 #[test(line_71)]
