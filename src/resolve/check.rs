@@ -553,7 +553,7 @@ impl Checks<'_, Postgresql> {
         match (manifest.source, &manifest.archive) {
             (ServerSource::Archive, Some(source)) => self.source("archive", source),
             (ServerSource::Archive, None) => {
-                self.at("source", Err("`source: archive` wants `archive`".to_owned()))
+                self.at("source", Err("`source: archive` wants `archive`".to_owned()));
             }
             (ServerSource::Apt, None) => {
                 if manifest.packages.runtime.is_empty() {

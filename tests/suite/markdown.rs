@@ -48,7 +48,7 @@ pub fn pages() -> Vec<Page> {
             }
             if path.is_dir() {
                 walk(&path, found);
-            } else if name.ends_with(".md") {
+            } else if Path::new(&name).extension().is_some_and(|ending| ending == "md") {
                 found.push(path);
             }
         }
