@@ -16,7 +16,7 @@ use super::manifests::Files;
 use super::{resolved, setup};
 use crate::archive::{tree, unpack};
 use crate::cli::{FetchArgs, Format};
-use crate::failure::{Cause, Failure, WithCause};
+use crate::failure::{self, Cause, Failure, WithCause};
 use crate::host::{self, Host};
 use crate::manifest::{self, Manifests};
 use crate::report::{Reporter, bytes, seconds};
@@ -111,7 +111,14 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
         }
         return Ok(());
     };
-    let pages: Vec<String> = failures.iter().map(|(_, failure)| failure.to_string()).collect();
+    let page = |group: &Vec<&(String, Failure)>| {
+        let group: Vec<&Failure> = group.iter().map(|(_, failure)| failure).collect();
+        failure::explanation(&group)
+    };
+    let pages: Vec<String> = failure::groups(&failures, |(_, failure)| failure)
+        .iter()
+        .map(page)
+        .collect();
     let count = failures.len();
     Err(Failure::new(
         worst,
@@ -253,9 +260,10 @@ fn obtain(item: &Item, sources: &Sources, args: &FetchArgs, reporter: &Reporter)
     let tell = |progress: Progress| match progress {
         Progress::Advanced { done, total } => reporter.advanced(name, done, total),
         Progress::Retrying { why, pause } => {
-            reporter.line(&format!("       {name}: {why}; again in {}", seconds(pause)));
+            let line = format!("       {name}: {why}; again in {}", seconds(pause));
+            reporter.line_once(&format!("again: {why}"), &line);
         }
-        Progress::GivenUp { url, why } => reporter.line(&format!("       {name}: {url}: {why}")),
+        Progress::GivenUp { url, why } => reporter.line_once(&why, &format!("       {name}: {url}: {why}")),
         Progress::Waiting => reporter.line(&format!(
             "       {name}: waits for another process that downloads it"
         )),

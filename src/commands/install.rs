@@ -8,7 +8,7 @@ use super::interrupt::{Stoppable, interrupted};
 use super::setup::{self, remote, sources, target, unavailable};
 use super::trace_file::Trace;
 use crate::cli::InstallArgs;
-use crate::failure::{Cause, Failure, WithCause};
+use crate::failure::{self, Cause, Failure, WithCause};
 use crate::host::{self, Host};
 use crate::layout;
 use crate::plan::{self, Plan};
@@ -141,8 +141,9 @@ fn all_at_hand(plan: &Plan, sources: &Sources, reporter: &Reporter) -> Result<()
         .find(|kind| *kind != ErrorKind::Missing);
     let message = format!("not installed; not at hand: {}", names.join(", "));
     let cause = fetch::cause(kind.unwrap_or_else(|| first.kind()));
-    for error in &missing {
-        reporter.line(&format!("\npgsetup: {error}"));
+    let failures: Vec<Failure> = missing.into_iter().map(fetch::failure).collect();
+    for group in failure::groups(&failures, |failure| failure) {
+        reporter.line(&format!("\npgsetup: {}", failure::explanation(&group)));
     }
     Err(Failure::new(cause, message))
 }

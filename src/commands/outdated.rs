@@ -1,7 +1,7 @@
 //! `pgsetup update --check`: compares versions in manifests with those that upstream has published.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write as _};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -17,6 +17,8 @@ use crate::run::parallel;
 use crate::upstream::subject::{Subject, subjects};
 use crate::upstream::versions::{self, Upstream};
 
+/// How many names a line has of what fails for one reason.
+const NAMES: usize = 12;
 /// How many servers are asked at the same time.
 const MAX_QUESTIONS: usize = 8;
 
@@ -24,8 +26,25 @@ const MAX_QUESTIONS: usize = 8;
 struct Row {
     name: String,
     version: String,
-    versions: Result<Vec<String>, String>,
+    versions: Result<Vec<String>, Unknown>,
     line: usize,
+}
+
+/// Why upstream's versions are not known.
+#[derive(Debug, Clone)]
+struct Unknown {
+    /// What was to be looked up: `the tags of …`. Empty where the manifest does not say.
+    what: String,
+    why: String,
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.what.as_str() {
+            "" => f.write_str(&self.why),
+            what => write!(f, "{what}: {}", self.why),
+        }
+    }
 }
 
 /// What `update --check` found, for programs (`pgsetup schema updates`).
@@ -114,12 +133,12 @@ pub fn outdated(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
         (0, 0) => Ok(()),
         (0, _) => Err(Failure::new(
             Cause::Network,
-            format_args!("{silent} of {} could not be asked for", rows.len()),
+            format_args!("{silent} of {} versions could not be looked up", rows.len()),
         )),
         _ => Err(Failure::new(
             Cause::Test,
             format_args!(
-                "{outdated} of {} are outdated, {silent} could not be asked for",
+                "{outdated} of {} versions are outdated, {silent} could not be looked up",
                 rows.len()
             ),
         )),
@@ -146,19 +165,29 @@ fn ask_all(subjects: &[Subject], workspace: &Workspace<'_>) -> Vec<Row> {
     let row = |subject: &Subject| Row {
         name: subject.name.clone(),
         version: subject.version.clone(),
-        versions: subject.upstream().and_then(|upstream| {
-            let answer = answers
-                .get(&upstream.url)
-                .cloned()
-                .unwrap_or_else(|| Err("upstream was not asked".to_owned()));
-            let of_what = |why| format!("{}: {why}", upstream.what);
-            upstream
-                .versions(&answer.map_err(of_what)?)
-                .map_err(|why| format!("{}: {why}", upstream.what))
-        }),
+        versions: look_up(subject, &answers),
         line: subject.line,
     };
     subjects.iter().map(row).collect()
+}
+
+/// What upstream answered for a subject.
+fn look_up(
+    subject: &Subject,
+    answers: &BTreeMap<String, Result<Vec<u8>, String>>,
+) -> Result<Vec<String>, Unknown> {
+    let unknown = |what: &str, why: String| Unknown {
+        what: what.to_owned(),
+        why,
+    };
+    let upstream = subject.upstream().map_err(|why| unknown("", why))?;
+    let answer = match answers.get(&upstream.url) {
+        Some(answer) => answer.as_ref().map_err(Clone::clone),
+        None => Err("it was not looked up".to_owned()),
+    };
+    answer
+        .and_then(|answer| upstream.versions(answer))
+        .map_err(|why| unknown(&upstream.what, why))
 }
 
 /// The versions of Patroni in the package index.
@@ -167,10 +196,22 @@ fn patroni(manifests: &Manifests, workspace: &Workspace<'_>) -> Vec<Row> {
     let row = |value: &Patroni| Row {
         name: value.name.clone(),
         version: value.version.clone(),
-        versions: workspace.versions_in_index(&value.name).map(versions::released),
+        versions: workspace
+            .versions_in_index(&value.name)
+            .map(versions::released)
+            .map_err(|places| of_index(&places)),
         line: 0,
     };
     manifests.map(row).collect()
+}
+
+/// What the places of an index said.
+fn of_index(places: &[(String, String)]) -> Unknown {
+    let distinct = |texts: BTreeSet<&str>| texts.into_iter().collect::<Vec<_>>().join("; ");
+    Unknown {
+        what: distinct(places.iter().map(|(place, _)| place.as_str()).collect()),
+        why: distinct(places.iter().map(|(_, why)| why.as_str()).collect()),
+    }
 }
 
 fn newer(row: &Row) -> Option<&String> {
@@ -191,7 +232,7 @@ fn updates(rows: &[Row]) -> Updates {
                 (Ok(_), None) => Known::Newest,
             },
             newest,
-            reason: row.versions.as_ref().err().cloned(),
+            reason: row.versions.as_ref().err().map(ToString::to_string),
         }
     };
     Updates {
@@ -200,17 +241,46 @@ fn updates(rows: &[Row]) -> Updates {
     }
 }
 
+/// The first names, and how many more there are.
+fn first_of(names: &[&str]) -> String {
+    let shown = names.len().min(NAMES);
+    match names.len() - shown {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..shown].join(", ")),
+    }
+}
+
 fn table(rows: &[Row]) -> String {
     let width = |column: fn(&Row) -> usize| rows.iter().map(column).max().unwrap_or(0);
     let (names, versions) = (width(|row| row.name.len()), width(|row| row.version.len()));
     let mut page = String::new();
+    let silent: Vec<(&Row, &Unknown)> = rows
+        .iter()
+        .filter_map(|row| Some((row, row.versions.as_ref().err()?)))
+        .collect();
+    let shares_reason = |why: &str| silent.iter().filter(|(_, other)| other.why == why).count() > 1;
     for row in rows {
         let state = match (&row.versions, newer(row)) {
-            (Err(why), _) => format!("cannot be asked: {why}"),
-            (Ok(_), Some(newer)) => format!("{newer} is out"),
+            (Err(unknown), _) if shares_reason(&unknown.why) => continue,
+            (Err(unknown), _) => format!("could not look up {unknown}"),
+            (Ok(_), Some(newer)) => format!("{newer} is available"),
             (Ok(_), None) => "is the newest".to_owned(),
         };
         let _ = writeln!(page, "{:names$}  {:versions$}  {state}", row.name, row.version);
+    }
+    // What fails for one reason is one line, however much of it there is.
+    let mut reasons = BTreeSet::new();
+    for (_, Unknown { why, .. }) in silent.iter().filter(|(_, unknown)| shares_reason(&unknown.why)) {
+        if reasons.insert(why) {
+            let names = silent.iter().filter(|(_, unknown)| unknown.why == *why);
+            let names: Vec<&str> = names.map(|(row, _)| row.name.as_str()).collect();
+            let _ = writeln!(
+                page,
+                "could not look up {} versions: {why}: {}",
+                names.len(),
+                first_of(&names)
+            );
+        }
     }
     page
 }

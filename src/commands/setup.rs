@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cli::{ArtifactCacheArgs, SourceArgs};
 use crate::debian::apt_sources::DebianArchive;
-use crate::failure::{Cause, Failure, WithCause};
+use crate::failure::{self, Cause, Failure, WithCause};
 use crate::host::net::HttpOptions;
 use crate::host::{self, Host};
 use crate::report::Reporter;
@@ -126,18 +126,25 @@ pub fn unavailable(
         sources.obtain(&SourceRequest::from(*source), &|_| ()).err()
     });
     let missing = archives.into_iter().zip(errors);
-    let mut left_out = BTreeMap::new();
+    let (mut left_out, mut failures) = (BTreeMap::new(), Vec::new());
     for (name, error) in missing.filter_map(|((name, _), error)| Some((name, error?))) {
-        match error.kind() {
-            ErrorKind::Network | ErrorKind::Missing => {
-                reporter.line(&format!(
-                    "left out: {name}: its source could not be fetched: {}",
-                    error.summary()
-                ));
-                left_out.insert(name, error.summary());
-            }
-            ErrorKind::Checksum | ErrorKind::Local => return Err(fetch::failure(error)),
+        if matches!(error.kind(), ErrorKind::Checksum | ErrorKind::Local) {
+            return Err(fetch::failure(error));
         }
+        let summary = error.summary();
+        left_out.insert(name.clone(), summary.clone());
+        failures.push((name, summary, fetch::failure(error)));
+    }
+    for group in failure::groups(&failures, |(_, _, failure)| failure) {
+        let names: Vec<&str> = group.iter().map(|(name, _, _)| name.as_str()).collect();
+        let reason = match (group.as_slice(), &group[0].2.shared) {
+            ([_, _, ..], Some(shared)) => &shared.reason,
+            _ => &group[0].1,
+        };
+        reporter.line(&format!(
+            "left out {}: could not fetch sources: {reason}",
+            names.join(", ")
+        ));
     }
     Ok(left_out)
 }

@@ -18,6 +18,8 @@ use crate::source::{MAX_BYTES, SourceRequest, Sources, candidates};
 use crate::store::cache::Cache;
 use crate::upstream::survey::{self, Survey};
 
+/// Why nothing is asked.
+const OFFLINE: &str = "--offline forbids connections";
 /// The longest page that is read. The tags of a repository with tens of thousands of them fit.
 const MAX_PAGE_BYTES: u64 = 32 * 1024 * 1024;
 /// How many bytes of a wrong file's title are shown.
@@ -102,7 +104,7 @@ impl<'a> Workspace<'a> {
 
     fn get(&self, url: &str, insecure: bool, max_bytes: u64) -> Result<Archive, String> {
         if self.offline {
-            return Err("not asked: --offline".to_owned());
+            return Err(OFFLINE.to_owned());
         }
         if let Some(why) =
             candidates::rejection(url, insecure, "its source does not say `insecure:` with a reason")
@@ -137,13 +139,13 @@ impl<'a> Workspace<'a> {
             .map_err(|error| error.summary())
     }
 
-    /// The versions of a project in pip's configured package index.
+    /// The versions of a project in the package index that pip is configured to use.
     ///
     /// # Errors
-    /// The index cannot be asked, in words.
-    pub fn versions_in_index(&self, project: &str) -> Result<Vec<String>, String> {
+    /// The places that were asked, each with why it has none.
+    pub fn versions_in_index(&self, project: &str) -> Result<Vec<String>, Vec<(String, String)>> {
         if self.offline {
-            return Err("not asked: --offline".to_owned());
+            return Err(vec![("the package index".to_owned(), OFFLINE.to_owned())]);
         }
         self.sources.versions(project)
     }

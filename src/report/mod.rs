@@ -12,14 +12,14 @@ pub mod summary;
 pub mod tap;
 pub mod trace;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::host;
 use crate::lock::lock;
 use crate::run::Unfinished;
@@ -32,6 +32,7 @@ const MAX_NAMES: usize = 6;
 pub struct Reporter {
     bars: MultiProgress,
     running: Mutex<HashMap<String, ProgressBar>>,
+    told: Mutex<HashSet<String>>,
     styled: bool,
 }
 
@@ -42,6 +43,7 @@ impl Default for Reporter {
         Self {
             bars: MultiProgress::new(),
             running: Mutex::default(),
+            told: Mutex::default(),
             styled,
         }
     }
@@ -72,6 +74,14 @@ impl Reporter {
         // If standard error cannot be written, there is no place to report that.
         self.bars
             .suspend(|| drop(writeln!(io::stderr().lock(), "{text}")));
+    }
+
+    /// The same, but only once for one reason: what many things say of it is one line.
+    pub fn line_once(&self, reason: &str, text: &str) {
+        let mut told = lock(&self.told);
+        if told.insert(reason.to_owned()) {
+            self.line(text);
+        }
     }
 
     /// Shows that a step begins.
@@ -136,8 +146,13 @@ impl Reporter {
 
     /// Prints every failed step with its reason, and the steps that were skipped because of them.
     pub fn failures(&self, unfinished: &Unfinished) {
-        for step in &unfinished.failed {
-            self.line(&format!("\npgsetup: {} failed: {}", step.name, step.failure));
+        for group in failure::groups(&unfinished.failed, |step| &step.failure) {
+            let failures: Vec<&Failure> = group.iter().map(|step| &step.failure).collect();
+            let explanation = failure::explanation(&failures);
+            self.line(&match group.as_slice() {
+                [step] => format!("\npgsetup: {} failed: {explanation}", step.name),
+                _ => format!("\npgsetup: {explanation}"),
+            });
         }
         for untried in &unfinished.untried {
             let steps = first_of(&untried.steps);

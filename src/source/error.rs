@@ -1,5 +1,6 @@
 //! Why a source could not be fetched, and every attempt.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::SourceRequest;
@@ -158,6 +159,26 @@ impl FetchError {
         }
     }
 
+    /// Why it is not available, without a word of what it is: what other sources may have in common with it. `None` where
+    /// there is more to it than that.
+    pub fn reason(&self) -> Option<String> {
+        match self.kind() {
+            ErrorKind::Checksum | ErrorKind::Local => None,
+            ErrorKind::Missing => {
+                Some("no vendor directory or cache has it, and --offline forbids downloads".to_owned())
+            }
+            ErrorKind::Network => {
+                let failed = self.tried.iter().filter_map(|tried| match &tried.reason {
+                    Reason::Failed(failure) => Some(failure.to_string()),
+                    _ => None,
+                });
+                let reasons: BTreeSet<String> = failed.collect();
+                let mut reasons = reasons.into_iter();
+                reasons.next().filter(|_| reasons.next().is_none())
+            }
+        }
+    }
+
     fn hint(&self) -> Option<&'static str> {
         let mismatches: Vec<&Mismatch> = self
             .tried
@@ -208,15 +229,18 @@ impl FetchError {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let offline = if self.offline {
-            ", and --offline forbids to download it"
+            ", and --offline forbids downloads"
         } else {
             ""
         };
+        let Self { name, file_name, .. } = self;
         match self.kind() {
-            ErrorKind::Checksum => write!(f, "{} is not what its manifest says", self.name)?,
-            _ => write!(f, "{} could not be fetched", self.name)?,
+            ErrorKind::Checksum => writeln!(f, "{name} ({file_name}) is not what its manifest says{offline}")?,
+            _ => {
+                let reason = self.reason().map(|reason| format!(": {reason}"));
+                writeln!(f, "could not fetch {name} ({file_name}){}", reason.unwrap_or_default())?;
+            }
         }
-        writeln!(f, " ({}){offline}", self.file_name)?;
         for digest in &self.accepted {
             writeln!(f, "  wanted: sha256 {digest}")?;
         }

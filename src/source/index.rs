@@ -172,8 +172,8 @@ impl Index {
     /// The versions of `project` that are not withdrawn, from the first site that has any.
     ///
     /// # Errors
-    /// No site has any. The error has the answer of each.
-    pub fn versions(&self, project: &str, cache: &Cache) -> Result<Vec<String>, String> {
+    /// No site has any. The error has each site with its answer.
+    pub fn versions(&self, project: &str, cache: &Cache) -> Result<Vec<String>, Vec<(String, String)>> {
         let mut reasons = Vec::new();
         for candidate in self.candidates(project) {
             let Kind::Index(position) = candidate.kind else {
@@ -190,11 +190,11 @@ impl Index {
                     let files = files.iter().filter(|file| file.yanked.is_none());
                     return Ok(distinct(files.filter_map(|file| file.version(project))));
                 }
-                Ok(_) => reasons.push(format!("{}: it has no file of {project}", candidate.url)),
-                Err(why) => reasons.push(format!("{}: {why}", candidate.url)),
+                Ok(_) => reasons.push((candidate.url, format!("it has no file of {project}"))),
+                Err(why) => reasons.push((candidate.url, why)),
             }
         }
-        Err(reasons.join("; "))
+        Err(reasons)
     }
 
     /// The files that the page at `url` links to. It is requested once per run.

@@ -564,9 +564,12 @@ impl Sources {
     /// The versions of a project in the package index.
     ///
     /// # Errors
-    /// The index has no versions or is not reachable. The error has its answer.
-    pub fn versions(&self, project: &str) -> Result<Vec<String>, String> {
-        self.index()?.versions(project, &self.cache)
+    /// The places that were asked, each with why it has none.
+    pub fn versions(&self, project: &str) -> Result<Vec<String>, Vec<(String, String)>> {
+        let index = self
+            .index()
+            .map_err(|why| vec![("the package index".to_owned(), why)])?;
+        index.versions(project, &self.cache)
     }
 
     fn in_vendor(&self, wanted: &SourceRequest, tried: &mut Vec<Tried>) -> Option<Obtained> {

@@ -1,7 +1,7 @@
 //! Fetches sources and records their paths for the steps that unpack them.
 
 use super::context::{Context, Done};
-use crate::failure::{Cause, Failure};
+use crate::failure::{self, Cause, Failure, Shared};
 use crate::host;
 use crate::lock::lock;
 use crate::plan::DistributionFetch;
@@ -34,7 +34,9 @@ pub fn source(source: &Source, step: &str, context: &Context<'_>) -> Result<Done
 fn obtain(wanted: &SourceRequest, step: &str, context: &Context<'_>) -> Result<Obtained, Failure> {
     let tell = |progress: Progress| match progress {
         Progress::Advanced { done, total } => context.reporter.advanced(step, done, total),
-        Progress::GivenUp { url, why } => context.reporter.line(&format!("       {step}: {url}: {why}")),
+        Progress::GivenUp { url, why } => context
+            .reporter
+            .line_once(&why, &format!("       {step}: {url}: {why}")),
         Progress::Note(text) => context.reporter.line(&format!("       {step}: {text}")),
         Progress::Waiting | Progress::Asking(_) | Progress::Retrying { .. } => {}
     };
@@ -47,6 +49,10 @@ fn obtain(wanted: &SourceRequest, step: &str, context: &Context<'_>) -> Result<O
 pub fn failure(error: FetchError) -> Failure {
     Failure {
         cause: cause(error.kind()),
+        shared: error.reason().map(|reason| Shared {
+            subject: error.name().to_owned(),
+            reason,
+        }),
         error: anyhow::anyhow!("{error}"),
     }
 }
@@ -82,16 +88,15 @@ pub fn distributions(fetch: &DistributionFetch, step: &str, context: &Context<'_
         "{} at hand, {downloaded} downloaded",
         fetch.distributions.len() - downloaded
     );
-    let also = failures.len().saturating_sub(1);
+    let groups = failure::groups(&failures, |failure| failure);
+    let explanations: Vec<String> = groups.iter().map(|group| failure::explanation(group)).collect();
+    let is_single = failures.len() == 1;
     match failures
         .into_iter()
         .max_by_key(|failure| failure.cause == Cause::Checksum)
     {
-        Some(first) if also > 0 => Err(Failure::new(
-            first.cause,
-            format_args!("{first}\n  {also} more could not be fetched"),
-        )),
-        Some(first) => Err(first),
+        Some(first) if is_single => Err(first),
+        Some(first) => Err(Failure::new(first.cause, explanations.join("\n"))),
         None if downloaded == 0 => Ok(Done::cached(note)),
         None => Ok(Done::fetched(note)),
     }
