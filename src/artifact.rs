@@ -118,7 +118,7 @@ impl Inputs {
     pub fn fits(&self, entry: &ArtifactEntry) -> Result<(), String> {
         if entry.component != self.component {
             return Err(format!(
-                "its entry is of another component, {:?}",
+                "its entry belongs to another component, {:?}",
                 entry.component
             ));
         }
@@ -129,7 +129,7 @@ impl Inputs {
         {
             None => Ok(()),
             Some(name) => Err(format!(
-                "its entry names the package {name:?}, which no build of {} sees",
+                "its entry names the package {name:?}, which is not a build package of {}",
                 self.component
             )),
         }
@@ -243,7 +243,7 @@ impl ArtifactEntry {
             return Err(format!("it has version {}, not {ENTRY_VERSION}", entry.version));
         }
         if entry.key != key {
-            return Err(format!("it is of another key, {}", entry.key));
+            return Err(format!("it belongs to another key, {}", entry.key));
         }
         Ok(entry)
     }
@@ -329,7 +329,7 @@ mod tests {
             (
                 "citus 1",
                 &["gcc", "nosuch"],
-                "\"nosuch\", which no build of citus 1 sees",
+                "\"nosuch\", which is not a build package of citus 1",
             ),
             (
                 "citus 1",
@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(ArtifactEntry::parse(key, &entry.to_json()), Ok(entry.clone()));
         let other = Key(Sha256::of(b"other"));
         let error = ArtifactEntry::parse(other, &entry.to_json()).unwrap_err();
-        assert!(error.starts_with("it is of another key"), "{error}");
+        assert!(error.starts_with("it belongs to another key"), "{error}");
         let newer = ArtifactEntry { version: 2, ..entry };
         assert_eq!(
             ArtifactEntry::parse(key, &newer.to_json()),

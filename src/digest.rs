@@ -188,7 +188,7 @@ impl fmt::Display for NotADigest {
             ),
             Seen::Sri(name, _) => write!(
                 f,
-                "it is {} {name} in the SRI form; a {wanted} is wanted",
+                "it is {} {name} in the SRI form; expected a {wanted}",
                 article(name)
             ),
             Seen::Base64(name, hex) if *name == wanted => {
@@ -199,12 +199,12 @@ impl fmt::Display for NotADigest {
             }
             Seen::Base64(name, _) => write!(
                 f,
-                "it looks like {} {name} in base64; a {wanted} is wanted",
+                "it looks like {} {name} in base64; expected a {wanted}",
                 article(name)
             ),
             Seen::Nix => write!(
                 f,
-                "it looks like a nix hash (base32), which mostly is of the unpacked tree and not of the file; a \
+                "it looks like a nix hash (base32), which usually is of the unpacked tree and not of the file; a \
                  {wanted} of the file has {digits} hexadecimal digits"
             ),
             Seen::Space => write!(

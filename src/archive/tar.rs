@@ -145,7 +145,7 @@ impl Extended {
     fn read_pax(&mut self, mut records: &[u8]) -> Result<()> {
         while !records.is_empty() {
             let (key, value, rest) = pax_record(records)
-                .ok_or_else(|| UnpackError::Damaged("an extended header makes no sense".to_owned()))?;
+                .ok_or_else(|| UnpackError::Damaged("an extended header is not valid".to_owned()))?;
             let number = || std::str::from_utf8(value).ok();
             match key {
                 b"path" => self.set_path(value.to_owned())?,

@@ -79,8 +79,8 @@ pub enum UnpackError {
 impl fmt::Display for UnpackError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rejected { entry, why } if entry.is_empty() => write!(f, "the archive is refused: {why}"),
-            Self::Rejected { entry, why } => write!(f, "the archive is refused: {entry:?} {why}"),
+            Self::Rejected { entry, why } if entry.is_empty() => write!(f, "the archive is rejected: {why}"),
+            Self::Rejected { entry, why } => write!(f, "the archive is rejected: {entry:?} {why}"),
             Self::Damaged(why) => write!(f, "the archive is damaged: {why}"),
             Self::Io { path, error } => write!(f, "{}: {error}", path.display()),
         }
@@ -206,7 +206,7 @@ impl Tree {
             ));
         }
         if name.ends_with(b"/") {
-            return Err(rejected(name, "is called like a directory and has content"));
+            return Err(rejected(name, "has the name of a directory, but has content"));
         }
         let Some(path) = self.new_place(name)? else {
             return Ok(());
@@ -471,10 +471,7 @@ impl Tree {
         if self.nodes.len() >= self.limits.entries {
             return Err(rejected(
                 name,
-                &format!(
-                    "is one more than the {} entries that are allowed",
-                    self.limits.entries
-                ),
+                &format!("exceeds the limit of {} entries", self.limits.entries),
             ));
         }
         if self.name_bytes > MAX_NAME_BYTES {

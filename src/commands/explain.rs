@@ -21,7 +21,7 @@ pub fn explain(plan: &Plan, name: &str, args: &ExplainArgs) -> Result<String, Fa
         let all = plan.recipes.iter().map(|recipe| &recipe.inputs.component[..]);
         let all: Vec<&str> = all.map(id).collect();
         let all = all.join(", ");
-        let message = format!("--explain {name}: nothing of that name is built; built are: {all}");
+        let message = format!("--explain {name}: the plan does not build it; it builds {all}");
         return Err(Failure::new(Cause::Usage, message));
     };
     let receipt = receipt(args)?;
@@ -32,7 +32,7 @@ pub fn explain(plan: &Plan, name: &str, args: &ExplainArgs) -> Result<String, Fa
         .collect();
     let component = &recipe.inputs.component;
     if !before.iter().any(|inputs| named(&inputs.component)) {
-        return Ok(format!("{component}: the receipt knows of no build of {name}\n"));
+        return Ok(format!("{component}: the receipt has no build of {name}\n"));
     }
     let (now, before, note) = match complete(plan, args) {
         Ok(now) => (now, before, String::new()),
@@ -107,7 +107,7 @@ fn receipt(args: &ExplainArgs) -> Result<Receipt, Failure> {
     };
     let text = text.ok_or_else(|| {
         let message = format!(
-            "{}: there is none; name a receipt with --receipt FILE",
+            "{} does not exist; name a receipt with --receipt FILE",
             path.display()
         );
         Failure::new(Cause::Usage, message)
@@ -120,7 +120,7 @@ fn receipt(args: &ExplainArgs) -> Result<Receipt, Failure> {
 /// The inputs of every recipe, completed with the package versions of the machine that has the receipt.
 fn complete(plan: &Plan, args: &ExplainArgs) -> Result<Vec<Inputs>, String> {
     if args.receipt.is_some() {
-        return Err("a receipt alone does not tell what apt has".to_owned());
+        return Err("a receipt does not say which versions apt has".to_owned());
     }
     let host = Host::new(&args.root);
     let Some((recipes, simulation)) = plan.look_up() else {

@@ -219,7 +219,7 @@ fn all_targets(files: &Files, chosen: &Resolved, reporter: &Reporter) -> Vec<Res
                 match resolve_one(&manifests, &selection(std::slice::from_ref(extension))) {
                     Some(resolved) => selected.push(resolved),
                     None => reporter.line(&format!(
-                        "{extension} is not for PostgreSQL {} on {architecture}",
+                        "{extension} does not support PostgreSQL {} on {architecture}",
                         postgresql.value.name
                     )),
                 }
@@ -265,7 +265,7 @@ fn obtain(item: &Item, sources: &Sources, args: &FetchArgs, reporter: &Reporter)
         }
         Progress::GivenUp { url, why } => reporter.line_once(&why, &format!("       {name}: {url}: {why}")),
         Progress::Waiting => reporter.line(&format!(
-            "       {name}: waits for another process that downloads it"
+            "       {name}: waiting for another process that downloads it"
         )),
         Progress::Note(text) => reporter.line(&format!("       {name}: {text}")),
         Progress::Asking(_) => {}

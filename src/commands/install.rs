@@ -60,7 +60,7 @@ pub fn install(args: &InstallArgs, reporter: &Reporter) -> Result<(), Failure> {
 /// Writes the trace as far as it is known. If it cannot be written, the installation still counts.
 fn write(trace: Option<&Trace>, reporter: &Reporter) {
     if let Some(Err(error)) = trace.map(Trace::write) {
-        reporter.line(&format!("no trace: {error:#}"));
+        reporter.line(&format!("could not write the trace: {error:#}"));
     }
 }
 
@@ -70,7 +70,7 @@ fn cut_off(host: &Host, reporter: &Reporter) {
     let packages = repair::unsettled(host).unwrap_or_default();
     if !packages.is_empty() {
         reporter.line(&format!(
-            "dpkg was stopped during {}; the next installation repairs that before anything else",
+            "dpkg was stopped during {}; the next installation repairs that first",
             repair::names(&packages)
         ));
     }
@@ -139,7 +139,7 @@ fn all_at_hand(plan: &Plan, sources: &Sources, reporter: &Reporter) -> Result<()
         .iter()
         .map(FetchError::kind)
         .find(|kind| *kind != ErrorKind::Missing);
-    let message = format!("not installed; not at hand: {}", names.join(", "));
+    let message = format!("not installed; not available: {}", names.join(", "));
     let cause = fetch::cause(kind.unwrap_or_else(|| first.kind()));
     let failures: Vec<Failure> = missing.into_iter().map(fetch::failure).collect();
     for group in failure::groups(&failures, |failure| failure) {
@@ -150,8 +150,8 @@ fn all_at_hand(plan: &Plan, sources: &Sources, reporter: &Reporter) -> Result<()
 
 fn permitted(host: &Host) -> Result<(), Failure> {
     if host.is_system() && !host::is_root() {
-        let message = "installing into the running system is root's; `pgsetup plan` shows as any user what would be \
-                       done, and `--root DIR` installs below a directory";
+        let message = "only root can install into the running system; `pgsetup plan` shows any user what would be done, \
+                       and `--root DIR` installs below a directory";
         return Err(Failure::new(Cause::Permission, message));
     }
     Ok(())

@@ -110,7 +110,7 @@ fn resolved_by(files: &Files, selection: &Selection, reporter: &Reporter) -> Res
     reporter.line(manifest::problem::render(&problems, reporter.is_styled()).trim_end());
     Err(Failure::new(
         Cause::Manifest,
-        "the manifests cannot be used as they are; nothing was done",
+        "the manifests have problems; nothing was done",
     ))
 }
 

@@ -28,7 +28,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
     resolve::name(&args.name).map_err(|why| Failure::new(Cause::Usage, why))?;
     let file = file(args);
     if host::local::exists(&file) {
-        let message = format!("{} is there already: pgsetup update changes it", file.display());
+        let message = format!("{} already exists; pgsetup update changes it", file.display());
         return Err(Failure::new(Cause::Usage, message));
     }
     // The extensions that other manifests provide. It is fine if there are no other manifests.
@@ -47,7 +47,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
     }
     if manifests.extension_names().contains(&args.name.as_str()) {
         let message = format!(
-            "there is a manifest `{}` already: pgsetup update changes it",
+            "a manifest `{}` already exists; pgsetup update changes it",
             args.name
         );
         return Err(Failure::new(Cause::Usage, message));
@@ -78,7 +78,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
     }
     let _ = writeln!(
         page,
-        "pgsetup plan {} --with {} says what is wrong with it",
+        "pgsetup plan {} --with {} reports what is wrong with it",
         args.manifests.display(),
         args.name
     );

@@ -58,7 +58,7 @@ pub fn remote(
         && secret.is_everybodys
     {
         reporter.line(&format!(
-            "{}: everybody on this machine may read this secret",
+            "{}: every user of this machine can read this secret",
             path.display()
         ));
     }
@@ -79,7 +79,10 @@ pub fn remote(
 pub fn sources(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Sources, Failure> {
     for directory in &args.vendor {
         if !host::local::is_directory(directory) {
-            let message = format!("--vendor {}: there is no such directory", directory.display());
+            let message = format!(
+                "the vendor directory {} does not exist (--vendor)",
+                directory.display()
+            );
             return Err(Failure::new(Cause::Usage, message));
         }
     }
@@ -91,7 +94,7 @@ pub fn sources(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Sources, 
     let client = Client::new(&options).cause(Cause::Usage)?;
     let cache = Cache::open(cache).map_err(|error| {
         anyhow::anyhow!(
-            "cannot use the cache {}: {error}; --cache DIR takes another directory, which has to be writable",
+            "cannot use the cache {}: {error}; name a writable directory with --cache DIR",
             cache.display()
         )
     })?;

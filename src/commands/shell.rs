@@ -18,7 +18,7 @@ pub fn shell(args: &ShellArgs, reporter: &Reporter) -> Result<(), Failure> {
     let directory = layout::source(&failed.slug);
     if !host.exists(&directory) {
         let message = format!(
-            "the build of {} failed, and its directory {directory} is gone since",
+            "the build of {} failed, but its directory {directory} no longer exists",
             failed.slug
         );
         return Err(Failure::new(Cause::Usage, message));
@@ -26,13 +26,13 @@ pub fn shell(args: &ShellArgs, reporter: &Reporter) -> Result<(), Failure> {
     let needs_terminal = args.command.is_empty();
     if needs_terminal {
         reporter.line(&format!(
-            "{} failed at\n  {}\nlog: {}\nThis shell is in its directory, with its variables.",
+            "{} failed at\n  {}\nlog: {}\nThis shell has its directory and its environment.",
             failed.slug, failed.command, failed.log
         ));
         if let Some(program) = missing(&host, &failed.command) {
             reporter.line(&format!(
-                "{program} is not here: what builds was in a layer that has been thrown away. To build, run `pgsetup install` in a\n\
-                 container of its own (docker run --interactive --tty), and this when it has failed there."
+                "{program} is not installed here: the layer with the build packages was discarded. To build again, run\n\
+                 `pgsetup install` in a container (docker run --interactive --tty), and this command after it has failed there."
             ));
         }
     }
@@ -49,11 +49,11 @@ fn chosen(all: &[FailedBuild], name: &str) -> Result<FailedBuild, Failure> {
         [] => {
             let slugs: Vec<&str> = all.iter().map(|failed| failed.slug.as_str()).collect();
             let others = match slugs.as_slice() {
-                [] => format!("no build has, below {}", layout::WORK),
+                [] => format!("there is no failed build below {}", layout::WORK),
                 slugs => format!("failed: {}", slugs.join(", ")),
             };
             let message = format!(
-                "no build of {name} has failed here; {others}\n  A build that fails leaves its directory in {}: in the container it ran in, or in the cache\n  \
+                "no build of {name} has failed here; {others}\n  A failed build leaves its directory in {}: in its container, or in the cache\n  \
                  that a Dockerfile mounts there.",
                 layout::WORK
             );

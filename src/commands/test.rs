@@ -109,7 +109,7 @@ fn resolve_and_test(test: TestContext<'_>) -> Result<(), Failure> {
     let files = manifests::read(args.place.manifests.as_deref(), usage)?;
     let names = &args.names;
     if !args.upstream && names.iter().any(|name| name == SERVER) {
-        let message = "the server has no tests but its own: pgsetup test MANIFESTS postgresql --upstream";
+        let message = "the server has only upstream's tests: pgsetup test MANIFESTS postgresql --upstream";
         return Err(Failure::new(Cause::Usage, message));
     }
     let extensions: Vec<String> = names.iter().filter(|name| *name != SERVER).cloned().collect();
@@ -159,12 +159,12 @@ fn permitted(args: &TestArgs, host: &Host, resolved: &Resolved) -> Result<(), Fa
     let user = &resolved.user;
     let program = resolved.postgresql.program("postgres");
     if host.is_users_own() && !args.installed {
-        let message = "what is tested is installed first, into the running system, and that is root's to do, best in a \
-                       throw-away container; `--installed` tests what is there";
+        let message = "a test installs first, and only root can install into the running system: run it in a throw-away \
+                       container, or test what is installed with --installed";
         return Err(Failure::new(Cause::Permission, message));
     }
     if host.is_users_own() && host::user_id() != user.uid {
-        let message = format!("only root and {} ({}) may test here", user.name, user.uid);
+        let message = format!("only root and {} ({}) can run tests here", user.name, user.uid);
         return Err(Failure::new(Cause::Permission, message));
     }
     if args.installed && !host.exists(&program) {

@@ -48,7 +48,7 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
     let subjects = subjects(&manifests);
     if !problems.is_empty() && subjects.iter().all(|subject| subject.name != *name) {
         reporter.line(problem::render(&problems, reporter.is_styled()).trim_end());
-        let message = format!("no manifest `{name}` with an archive can be read");
+        let message = format!("a manifest `{name}` with an archive could not be read");
         return Err(Failure::new(Cause::Manifest, message));
     }
     let subject = chosen(&subjects, name, args)?;
@@ -59,7 +59,7 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
     };
     if version == subject.version {
         return reporter
-            .result(&format!("{} is what its manifest has\n", subject.title()))
+            .result(&format!("{} is already in its manifest\n", subject.title()))
             .cause(Cause::Internal);
     }
     let file = subject.file.clone();
@@ -85,7 +85,7 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
         release.replace(is_first, args, &workspace, &mut edits, &mut page)?;
     }
     let edited = edit::apply(text, &edits)
-        .with_context(|| format!("{} is left as it is", file.display()))
+        .with_context(|| format!("{} was not changed", file.display()))
         .cause(Cause::Manifest)?;
     no_worse(&files, &file, &edited, reporter)?;
     host::local::replace_text(&file, &format!("{mark}{edited}"))?;
@@ -94,7 +94,7 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
         let lines: Vec<String> = lines.iter().map(usize::to_string).collect();
         let _ = writeln!(
             page,
-            "left alone\n  {} is still named in line {}",
+            "not changed\n  {} is still in line {}",
             subject.version,
             lines.join(", ")
         );
@@ -131,7 +131,7 @@ fn chosen(subjects: &[Subject], name: &str, args: &UpdateArgs) -> Result<Subject
         _ => Err(Failure::new(
             Cause::Usage,
             format_args!(
-                "`{name}` has several releases; say which is to be replaced: --release {}",
+                "`{name}` has several releases; name the one to replace: --release {}",
                 versions.join(" or --release ")
             ),
         )),
@@ -148,7 +148,7 @@ fn newest(subject: &Subject, workspace: &Workspace<'_>) -> Result<String, Failur
     });
     let versions = asked.map_err(|why| {
         let message = format!(
-            "{} cannot be asked for: {why}\n  say which version: pgsetup update MANIFESTS {} VERSION",
+            "could not look up the versions of {}: {why}\n  name the version: pgsetup update MANIFESTS {} VERSION",
             subject.name, subject.name
         );
         Failure::new(Cause::Network, message)
@@ -200,15 +200,12 @@ impl Release<'_> {
                 );
                 return Err(Failure::new(Cause::Manifest, message));
             }
-            let _ = writeln!(
-                page,
-                "  {path} has another version than the release and is left as it is"
-            );
+            let _ = writeln!(page, "  {path} has a version of its own and was not changed");
             return Ok(());
         }
         if !source.accepted.is_empty() {
             let message = format!(
-                "{path}.accepted lists digests of {}: take them out of {} first",
+                "{path}.accepted lists digests of {}: remove them from {} first",
                 subject.version,
                 subject.file.display()
             );
@@ -351,7 +348,7 @@ impl Release<'_> {
             Ok(old) => {
                 let lines = changes::changes(&old, new);
                 let head = if lines.is_empty() {
-                    "nothing else that a manifest has to do with"
+                    "nothing else that concerns the manifest"
                 } else {
                     "what else"
                 };
@@ -406,6 +403,6 @@ fn no_worse(
     reporter.line(problem::render(&new, reporter.is_styled()).trim_end());
     Err(Failure::new(
         Cause::Manifest,
-        format_args!("{shown} would be wrong with the new version; it is left as it is"),
+        format_args!("{shown} would have problems with the new version; it was not changed"),
     ))
 }

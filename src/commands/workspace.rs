@@ -82,7 +82,7 @@ impl<'a> Workspace<'a> {
     /// # Errors
     /// The archive cannot be downloaded.
     pub fn download(&self, url: &str, insecure: bool) -> Result<Archive, Failure> {
-        self.reporter.line(&format!("asks {url}"));
+        self.reporter.line(&format!("asking {url}"));
         self.get(url, insecure, MAX_BYTES)
             .map_err(|why| Failure::new(Cause::Network, format_args!("{url}: {why}")))
     }
@@ -106,13 +106,12 @@ impl<'a> Workspace<'a> {
         if self.offline {
             return Err(OFFLINE.to_owned());
         }
-        if let Some(why) =
-            candidates::rejection(url, insecure, "its source does not say `insecure:` with a reason")
+        if let Some(why) = candidates::rejection(url, insecure, "its source has no `insecure:` with a reason")
         {
             return Err(why);
         }
         let name = Sha256::of(url.as_bytes());
-        let disk = |error: std::io::Error| format!("the temporary directory cannot be written: {error}");
+        let disk = |error: std::io::Error| format!("could not write to the temporary directory: {error}");
         let mut partial = self.cache.partial(&name, true, || ()).map_err(disk)?;
         let request = Request {
             url,
@@ -160,7 +159,7 @@ impl<'a> Workspace<'a> {
         if let Err(error) = unpack::unpack(archive, &top, strip, &Limits::default()) {
             let mut message = format!("{from} is not an archive that can be read: {error}");
             if let Some(title) = title(archive) {
-                message.push_str(&format!("\n  what arrived is a page: {title}"));
+                message.push_str(&format!("\n  the server sent a web page: {title}"));
             }
             return Err(Failure::new(Cause::Checksum, message));
         }

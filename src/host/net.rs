@@ -67,7 +67,7 @@ pub fn builder(options: &HttpOptions) -> Result<ClientBuilder> {
         let more = Certificate::from_pem_bundle(pem.as_bytes())
             .ok()
             .filter(|more| !more.is_empty());
-        let more = more.with_context(|| format!("{} holds no certificate in PEM form", path.display()))?;
+        let more = more.with_context(|| format!("{} contains no certificate in PEM form", path.display()))?;
         roots.extend(more);
     }
     Ok(Inner::builder()

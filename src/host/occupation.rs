@@ -68,7 +68,7 @@ impl Host {
         let own = locked(&lock, &|| open(&lock)).with_context(context)?;
         let own = own.with_context(|| {
             format!(
-                "another pgsetup installs into {}; begin again when it has ended",
+                "another pgsetup installs into {}; run this again when it has ended",
                 self.root.display()
             )
         })?;
@@ -80,7 +80,7 @@ impl Host {
         let mounted = mounted.with_context(|| format!("cannot lock {}", work.display()))?;
         let mounted = mounted.with_context(|| {
             format!(
-                "another pgsetup works in {}, for another root that shares this directory; begin again when it has ended, or give \
+                "another pgsetup works in {}, for another root that shares this directory; run this again when it has ended, or give \
                  each its own (a cache mount of a Dockerfile: sharing=private)",
                 work.display()
             )
@@ -117,7 +117,7 @@ impl Host {
                 }
                 if began.elapsed() > MAX_WAIT {
                     bail!(
-                        "{} is held since {} s: end what installs packages here, and begin again",
+                        "{} has been locked for {} s: end what installs packages here, and run this again",
                         path.display(),
                         MAX_WAIT.as_secs()
                     );
@@ -211,7 +211,7 @@ fn end_holders(
         }
         if began.elapsed() > MAX_WAIT {
             bail!(
-                "commands of an installation that was killed have not ended within {} s; end them, and begin again",
+                "commands of an installation that was killed have not ended within {} s; end them, and run this again",
                 MAX_WAIT.as_secs()
             );
         }

@@ -338,7 +338,7 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
     for (name, file) in &after.undeclared {
         if !before.named.contains_key(name) {
             findings.insert(format!(
-                "{file} opens {name}, which is not there and not declared; no installed package had it"
+                "{file} opens {name}, which neither exists nor is declared; no installed package had it"
             ));
         }
     }
@@ -353,7 +353,7 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
                 |package| format!("the package {package} had it"),
             );
             findings.insert(format!(
-                "{} calls the program {program}, which is not there; {package}",
+                "{} calls the program {program}, which does not exist; {package}",
                 called.wanted_by.join(", ")
             ));
         }
@@ -369,7 +369,7 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
     if findings.is_empty() && scripts.is_empty() {
         return Ok(());
     }
-    let mut message = "what is installed needs what is not there".to_owned();
+    let mut message = "installed files need what does not exist".to_owned();
     for finding in findings.iter().chain(&scripts) {
         let _ = write!(message, "\n  {finding}");
     }
@@ -382,7 +382,7 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
     bail!(message)
 }
 
-const LIBRARIES_HINT: &str = "\nhint: a library that is opened without being linked belongs into `packages.dlopen` of its \
+const LIBRARIES_HINT: &str = "\nhint: a library that is opened without being linked belongs in `packages.dlopen` of its \
      manifest, and its package, where no build package brings it, into `packages.runtime`; an optional one into \
      `dlopen_optional`";
 fn link(host: &Host, dpkg: &Dpkg, file: &InstalledFile, target: &str, needs: &mut Needs) -> Result<()> {
@@ -460,7 +460,7 @@ pub fn orphaned(before: &Needs, after: &Needs) -> Vec<String> {
             |package| format!("the package {package} had it"),
         );
         format!(
-            "{script} is run by {}, which is not there; {package}",
+            "{script} is run by {}, which does not exist; {package}",
             interpreter.name
         )
     };
@@ -567,7 +567,7 @@ pub mod tests {
         assert_eq!(
             lines,
             [
-                "what is installed needs what is not there",
+                "installed files need what does not exist",
                 "/lib/citus.so -> libcurl.so.4: not found; the package libcurl4 had it",
                 "/lib/http.so opens libtensor.so.1; the package libtensor1 had it",
                 "/opt/bin/python3: leads to /usr/bin/python3, which does not exist; the package python3-minimal had it",

@@ -82,8 +82,8 @@ fn run_by_env(words: &str) -> Option<&str> {
 }
 
 /// What can be done about a script without its interpreter.
-pub const HINT: &str = "\nhint: the package of a script's interpreter belongs into `packages.runtime` of its manifest, \
-     such as `runtime: [perl]`; a script that the image does not want into `prune.paths` of the image's";
+pub const HINT: &str = "\nhint: the package of a script's interpreter belongs in `packages.runtime` of its manifest, \
+     such as `runtime: [perl]`; a script that the image does not need, in `prune.paths` of the image's";
 
 #[cfg(test)]
 mod tests {
@@ -107,8 +107,8 @@ mod tests {
         assert!(check(&before, &before).is_ok());
         after.scripts.insert(script, interpreter(None, None));
         let error = check(&before, &after).unwrap_err().to_string();
-        let expected = "what is installed needs what is not there\n  \
-             /usr/lib/postgresql/18/bin/tidy is run by /usr/bin/perl5, which is not there; the package perl had it";
+        let expected = "installed files need what does not exist\n  \
+             /usr/lib/postgresql/18/bin/tidy is run by /usr/bin/perl5, which does not exist; the package perl had it";
         assert_eq!(error, format!("{expected}{HINT}"));
     }
 

@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
                 (Event::StreamEnd, span) => {
                     return Err(SyntaxError {
                         span,
-                        message: "the file holds no manifest".to_owned(),
+                        message: "the file contains no manifest".to_owned(),
                     });
                 }
                 (event, span) => {
@@ -269,10 +269,10 @@ impl<'a> Reader<'a> {
             _ => (0, false),
         };
         if anchor != 0 {
-            return refuse("anchors and aliases are not used in manifests; write the value out");
+            return refuse("manifests do not support anchors and aliases; write the value out");
         }
         if tagged {
-            return refuse("tags are not used in manifests; write the plain value");
+            return refuse("manifests do not support tags; write the plain value");
         }
         match event {
             Event::Scalar(text, style, _, _) => {
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn what_is_not_one_plain_document_is_refused() {
         for (text, expected) in [
-            ("", "holds no manifest"),
+            ("", "contains no manifest"),
             ("a: 1\n---\nb: 2\n", "second document"),
             ("a: &x 1\nb: *x\n", "anchors"),
             ("a: !!int 1\n", "tags"),

@@ -11,7 +11,7 @@ const UNKNOWN: [(&str, &str); 4] = [
     ),
     ("{", "write a path for each"),
     ("[^", "write `[!…]` for any other character"),
-    ("\\", "write `[*]` for a star that is meant"),
+    ("\\", "write `[*]` for a literal star"),
 ];
 
 /// Paths that are named at once, each with all that is below it.
@@ -28,7 +28,7 @@ impl PathPattern {
     pub fn new(text: &str) -> Result<Self, String> {
         if let Some((word, instead)) = UNKNOWN.iter().find(|(word, _)| text.contains(word)) {
             return Err(format!(
-                "`{text}` has `{word}`, which is not known here: {instead}"
+                "`{text}` contains `{word}`, which patterns do not support: {instead}"
             ));
         }
         let names = text.split('/').filter(|name| !name.is_empty());
@@ -111,14 +111,14 @@ mod tests {
         for (text, expected) in [
             (
                 "/opt/**/x",
-                "`**`, which is not known here: a directory stands for",
+                "`**`, which patterns do not support: a directory stands for",
             ),
             (
                 "/opt/{a,b}",
-                "`{`, which is not known here: write a path for each",
+                "`{`, which patterns do not support: write a path for each",
             ),
-            ("/opt/[^a]", "`[^`, which is not known here: write `[!…]`"),
-            ("/opt/\\*", "`\\`, which is not known here: write `[*]`"),
+            ("/opt/[^a]", "`[^`, which patterns do not support: write `[!…]`"),
+            ("/opt/\\*", "`\\`, which patterns do not support: write `[*]`"),
             ("/opt/[a", "`/opt/[a` is not a pattern of paths: "),
         ] {
             let error = PathPattern::new(text).unwrap_err();

@@ -83,7 +83,9 @@ pub fn line(outcome: &Outcome) -> String {
         Verdict::KnownFailure(reason) => ("known  ", Some(format!("fails as known: {reason}"))),
         Verdict::KnownFailurePassed(reason) => (
             "ok     ",
-            Some(format!("passes, and its manifest says that it fails: {reason}")),
+            Some(format!(
+                "passes, although its manifest says that it fails: {reason}"
+            )),
         ),
     };
     let mut line = format!(
@@ -127,7 +129,7 @@ pub mod tests {
                         FAILED  alpha 1.0: test #1  0.12 s\n          it is 1 < 2 & not\n            query: SELECT '# 1'\n\
                         skipped alpha 1.0: test #2  0.12 s\n          no # source\n\
                         known   alpha 1.0: test #3  0.12 s\n          fails as known: slow\n\
-                        ok      alpha 1.0: test #4  0.12 s\n          passes, and its manifest says that it fails: slow\n";
+                        ok      alpha 1.0: test #4  0.12 s\n          passes, although its manifest says that it fails: slow\n";
         assert_eq!(text, expected);
         let counts = Counts::of(&each()).to_string();
         assert_eq!(counts, "2 passed, 1 failed, 1 failed as known, 1 skipped");

@@ -37,7 +37,7 @@ pub fn previous(
     // One that requires another is for this major only where that one is; so it goes on until nothing more is missing.
     while let Some((position, required)) = unmet(&fitting) {
         let one = fitting.remove(position);
-        let why = format!("it requires {required}, which is not there");
+        let why = format!("it requires {required}, which is not available");
         left_out.insert(one.manifest.value.name.clone(), why);
     }
     let mut problems = Vec::new();
@@ -264,7 +264,7 @@ pub fn patroni(
 ) -> Option<Patroni> {
     let Some(manifest) = manifests.patronis.first() else {
         if !manifests.has_unreadable_kind("patroni") {
-            let message = "the image wants Patroni, but there is no manifest of `kind: patroni`";
+            let message = "the image selects Patroni, but there is no manifest of `kind: patroni`";
             problems.push(image.problem_with_key("patroni", message));
         }
         return None;
@@ -379,7 +379,7 @@ pub fn settings(
                 && !image.value.settings.contains_key(name)
             {
                 let message = format!("`{}` wants `{name}` to be `{}`", other.wanted_by, other.value);
-                let help = "say in the image's `settings` which of the two it is";
+                let help = "decide between the two in the image's `settings`";
                 problems.push(extension.problem(&format!("settings.{name}"), message).help(help));
             }
         }

@@ -309,7 +309,7 @@ impl<T> Checks<'_, T> {
     }
 
     fn digest<const BYTES: usize>(&mut self, path: &str, text: &str) {
-        let wrong = |error: NotADigest| format!("`{path}` is not right: {error}");
+        let wrong = |error: NotADigest| format!("`{path}` is not valid: {error}");
         self.at(path, text.parse::<Digest<BYTES>>().map(drop).map_err(wrong));
     }
 
@@ -553,11 +553,11 @@ impl Checks<'_, Postgresql> {
         match (manifest.source, &manifest.archive) {
             (ServerSource::Archive, Some(source)) => self.source("archive", source),
             (ServerSource::Archive, None) => {
-                self.at("source", Err("`source: archive` wants `archive`".to_owned()));
+                self.at("source", Err("`source: archive` needs `archive`".to_owned()));
             }
             (ServerSource::Apt, None) => {
                 if manifest.packages.runtime.is_empty() {
-                    let message = "`source: apt` wants the server's packages in `packages.runtime`";
+                    let message = "`source: apt` needs the server's packages in `packages.runtime`";
                     self.at("source", Err(message.to_owned()));
                 }
             }

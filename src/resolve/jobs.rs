@@ -270,7 +270,7 @@ impl Reader {
             .map(|reason| match reason {
                 Reason::Counts => takes(word),
                 Reason::Unknown => {
-                    format!("`{word}` is an option that is known only when it runs: write it as it is")
+                    format!("`{word}` is an option whose value is known only when it runs: write the value")
                 }
             })
     }
@@ -422,7 +422,7 @@ mod tests {
         assert_eq!((hidden.len(), hidden[0].0), (1, 2), "{hidden:?}");
         let wrong = &hidden[0].1;
         assert!(
-            wrong.starts_with("`-$` is an option that is known only"),
+            wrong.starts_with("`-$` is an option whose value is known only"),
             "{wrong}"
         );
     }

@@ -52,7 +52,7 @@ pub fn merge(
             if let Some(near) = nearest(name, declared.iter().map(String::as_str)) {
                 problem = problem.help(format!("did you mean `{near}`?"));
             } else {
-                problem = problem.help("add it to `extensions`, or take it out of `preload`");
+                problem = problem.help("add it to `extensions`, or remove it from `preload`");
             }
             problems.push(problem);
             continue;
@@ -95,7 +95,7 @@ fn in_order<'m>(
     let mut firsts = wanted.iter().filter(|extension| first(extension));
     if let (Some(one), Some(other)) = (firsts.next(), firsts.next()) {
         let names = format!("`{}` and `{}`", one.value.name, other.value.name);
-        problems.push(image.problem("preload", format!("{names} both insist on being preloaded first")));
+        problems.push(image.problem("preload", format!("{names} must both be preloaded first")));
     }
     let mut waiting: Vec<&Located<Extension>> = wanted.to_vec();
     waiting.sort_by_key(|extension| !first(extension));

@@ -112,7 +112,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
 fn of_base(image: &Located<Image>, target: &Target, problems: &mut Vec<Problem>) {
     let (base, other) = (&image.value.base, &target.distribution);
     if base != other && parse_distribution(base).is_ok() {
-        let message = format!("the image is made of {base}, and the target is {other}");
+        let message = format!("the image is built on {base}, but the target is {other}");
         problems.push(image.problem("base", message));
     }
 }
@@ -148,7 +148,7 @@ fn the_image<'m>(manifests: &'m Manifests, problems: &mut Vec<Problem>) -> Optio
         problems.push(
             second
                 .problem("name", message)
-                .help("keep one; choose variants on the command line"),
+                .help("keep one, or name the manifest of the one to use on the command line"),
         );
     }
     Some(first)
@@ -348,7 +348,7 @@ fn exclusion(one: &Located<Written>, other: &Located<Written>) -> Option<String>
         let mut conflicts = one.conflicts.iter();
         let conflict = conflicts.find(|conflict| conflict.extension == other.name)?;
         Some(format!(
-            "`{}` cannot be beside `{}`: {}",
+            "`{}` conflicts with `{}`: {}",
             one.name, other.name, conflict.reason
         ))
     };
@@ -438,7 +438,7 @@ fn together(
         for (position, conflict) in extension.value.conflicts.iter().enumerate() {
             if is_selected(&conflict.extension) {
                 let (name, other, reason) = (&extension.value.name, &conflict.extension, &conflict.reason);
-                let message = format!("`{name}` cannot be beside `{other}`: {reason}");
+                let message = format!("`{name}` conflicts with `{other}`: {reason}");
                 problems.push(extension.problem(&format!("conflicts[{position}].extension"), message));
             }
         }

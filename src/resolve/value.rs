@@ -189,7 +189,7 @@ pub fn script(text: &str) -> Result<(), String> {
     match words(text).find(is_ninja) {
         None => Ok(()),
         Some(word) => Err(format!(
-            "`{word}` in a script is not told how many jobs are its own, and runs one for each processor"
+            "`{word}` in a script gets no number of jobs and runs one for each processor"
         )),
     }
 }

@@ -20,18 +20,14 @@ pub fn candidates(wanted: &SourceRequest, debian: &[String], content: &[String])
     for place in &wanted.urls {
         match place {
             Address::Url { url, insecure } => candidates.push(Candidate {
-                rejected: rejection(
-                    url,
-                    *insecure,
-                    "the source does not say `insecure:` with a reason",
-                ),
+                rejected: rejection(url, *insecure, "the source has no `insecure:` with a reason"),
                 url: url.clone(),
                 kind: Kind::File,
             }),
             Address::Debian(path) if debian.is_empty() => candidates.push(Candidate {
                 url: format!("debian: {path}"),
                 kind: Kind::Debian,
-                rejected: Some("apt is configured to use no Debian archive here".to_owned()),
+                rejected: Some("apt has no Debian archive configured here".to_owned()),
             }),
             Address::Debian(path) => candidates.extend(debian.iter().map(|base| Candidate {
                 url: below(base, path),

@@ -126,9 +126,9 @@ impl Reason {
             Self::Absent(why) => why.clone(),
             Self::Failed(failure) => failure.to_string(),
             Self::Mismatch(mismatch) if mismatch.is_page() => {
-                "a web page answered instead of the file".to_owned()
+                "the server sent a web page instead of the file".to_owned()
             }
-            Self::Mismatch(mismatch) => format!("another {} than expected", mismatch.algorithm),
+            Self::Mismatch(mismatch) => format!("the {} is not the expected one", mismatch.algorithm),
         }
     }
 }
@@ -190,7 +190,7 @@ impl FetchError {
             .collect();
         if mismatches.iter().any(|mismatch| mismatch.is_page()) {
             return Some(
-                "a page of a proxy or a login answered instead of the file; HTTPS_PROXY, --ca-bundle or a mirror may help",
+                "a proxy or a login page answered instead of the server; HTTPS_PROXY, --ca-bundle or a mirror may help",
             );
         }
         if mismatches.iter().any(|mismatch| mismatch.is_of_index) {
@@ -206,7 +206,7 @@ impl FetchError {
             );
         }
         if !mismatches.is_empty() {
-            return Some("the file at hand is damaged, or of another version than its name says");
+            return Some("the local file is damaged, or it is another version than its name says");
         }
         let is_denied = |tried: &Tried| {
             let denied = |status: u16| matches!(status, 401 | 403 | 407);
@@ -214,12 +214,12 @@ impl FetchError {
         };
         if self.is_of_index && self.tried.iter().any(is_denied) {
             return Some(
-                "credentials for the package index are part of its address (PIP_INDEX_URL, pip.conf) or stand in ~/.netrc",
+                "credentials for the package index are part of its address (PIP_INDEX_URL, pip.conf) or in ~/.netrc",
             );
         }
         match self.kind() {
             ErrorKind::Missing => Some(
-                "`pgsetup fetch DIR... --to DIR` on a connected machine brings everything that `--vendor DIR` needs",
+                "`pgsetup fetch MANIFESTS --to DIR` on a connected machine fills a directory for `--vendor DIR`",
             ),
             _ => None,
         }
@@ -235,10 +235,16 @@ impl fmt::Display for FetchError {
         };
         let Self { name, file_name, .. } = self;
         match self.kind() {
-            ErrorKind::Checksum => writeln!(f, "{name} ({file_name}) is not what its manifest says{offline}")?,
+            ErrorKind::Checksum => {
+                writeln!(f, "{name} ({file_name}) is not what its manifest says{offline}")?
+            }
             _ => {
                 let reason = self.reason().map(|reason| format!(": {reason}"));
-                writeln!(f, "could not fetch {name} ({file_name}){}", reason.unwrap_or_default())?;
+                writeln!(
+                    f,
+                    "could not fetch {name} ({file_name}){}",
+                    reason.unwrap_or_default()
+                )?;
             }
         }
         for digest in &self.accepted {
@@ -261,7 +267,7 @@ impl fmt::Display for FetchError {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { algorithm, bytes, .. } = self;
-        writeln!(f, "another {algorithm} than expected")?;
+        writeln!(f, "the {algorithm} is not the expected one")?;
         for digest in &self.expected {
             writeln!(f, "    expected {digest}")?;
         }

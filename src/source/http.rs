@@ -191,13 +191,15 @@ impl fmt::Display for Failure {
                 None => write!(f, "the connection ended after {done} bytes: {why}"),
             },
             Self::Redirect(why) => write!(f, "a redirect was not followed: {why}"),
-            Self::TooLarge { most, size } => write!(f, "it has {size} bytes or more, and {most} are allowed"),
-            Self::Protocol(why) => write!(f, "the answer makes no sense: {why}"),
+            Self::TooLarge { most, size } => {
+                write!(f, "it has at least {size} bytes, but only {most} are allowed")
+            }
+            Self::Protocol(why) => write!(f, "the answer is not valid: {why}"),
             Self::Address(why) => write!(f, "not an address: {why}"),
             Self::NoSpace { needed, free } => {
-                write!(f, "it needs {needed} bytes of disk, and {free} are free")
+                write!(f, "it needs {needed} bytes of disk, but only {free} are free")
             }
-            Self::Disk(error) => write!(f, "the cache cannot be written: {error}"),
+            Self::Disk(error) => write!(f, "could not write to the cache: {error}"),
         }
     }
 }

@@ -614,7 +614,7 @@ impl Sources {
             .collect();
         tried.push(Tried::absent(
             format!("vendor {}", dirs.join(", ")),
-            &format!("none of {} files has a digest that is accepted", files.len()),
+            &format!("none of {} files has an accepted digest", files.len()),
         ));
         tried.extend(namesakes);
         None

@@ -216,7 +216,7 @@ fn unaccounted(
         return Ok(());
     }
     Err(format!(
-        "set-id files, files with capabilities, or open to everybody, that neither the base nor the manifest has:{}",
+        "files that are set-id, have capabilities or are writable by everyone, and that neither the base nor the manifest has:{}",
         findings.concat()
     ))
 }

@@ -25,7 +25,7 @@ pub enum Found {
 
 /// The right to make an artifact: a locked file that stays empty.
 #[derive(Debug)]
-pub struct Right<'a>(#[allow(dead_code, reason = "it is held, not read")] Partial<'a>);
+pub struct Right<'a>(#[allow(dead_code, reason = "it is locked, not read")] Partial<'a>);
 
 impl Cache {
     /// The artifact of `key`. Its file is hashed again.
@@ -38,7 +38,7 @@ impl Cache {
         };
         let entry = match ArtifactEntry::parse(key, &text) {
             Ok(entry) => entry,
-            Err(why) => return Found::Damaged(format!("its entry is of no use: {why}")),
+            Err(why) => return Found::Damaged(format!("its entry is not usable: {why}")),
         };
         match self.find(&entry.sha256) {
             Some(path) => Found::Whole(entry, path),

@@ -124,7 +124,7 @@ impl<'a> Store<'a> {
         }
         if let Some(why) = self.cache.rejected_artifact(wanted.key) {
             damaged(&format!(
-                "an earlier run refused what the artifact cache has: {why}"
+                "an earlier run rejected the artifact of the artifact cache: {why}"
             ));
             return None;
         }
@@ -208,7 +208,8 @@ impl<'a> Store<'a> {
             return Err(error).context(context);
         }
         self.reject(entry.key, &error.to_string())?;
-        Err(error).with_context(|| format!("{context}, which is not kept any more; run again to build it"))
+        Err(error)
+            .with_context(|| format!("{context}, which was removed from the cache; run again to build it"))
     }
 }
 

@@ -120,7 +120,7 @@ pub fn decode(bytes: &[u8]) -> Result<Outputs, String> {
 pub fn entry(key: Key, outputs: &Outputs, document: &[u8]) -> Result<ArtifactEntry, String> {
     let document = std::str::from_utf8(document).map_err(|_| "its entry is not text".to_owned())?;
     let entry =
-        ArtifactEntry::parse(key, document).map_err(|why| format!("its entry is of no use: {why}"))?;
+        ArtifactEntry::parse(key, document).map_err(|why| format!("its entry is not usable: {why}"))?;
     let named = Blob {
         sha256: entry.sha256,
         bytes: entry.bytes,
@@ -131,7 +131,7 @@ pub fn entry(key: Key, outputs: &Outputs, document: &[u8]) -> Result<ArtifactEnt
             ..entry
         })
     } else {
-        Err("its entry is of another file than it names".to_owned())
+        Err("its entry belongs to another file than it names".to_owned())
     }
 }
 

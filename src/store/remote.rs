@@ -134,11 +134,11 @@ impl Remote {
         );
         ensure!(
             url.username().is_empty() && url.password().is_none(),
-            "the artifact cache's user and password belong into the file of --artifact-cache-auth, not into its address"
+            "the artifact cache's user and password belong in the file of --artifact-cache-auth, not into its address"
         );
         ensure!(
             url.query().is_none() && url.fragment().is_none(),
-            "the artifact cache's address has a `?` or a `#`, and paths are appended to it"
+            "the artifact cache's address has a `?` or a `#`, but paths are appended to it"
         );
         let http_options = HttpOptions {
             ca_bundles: options.ca_bundle.clone().into_iter().collect(),
@@ -281,7 +281,7 @@ impl CacheServer {
     fn switch_off(&self, why: &str) {
         if !self.is_off.swap(true, Ordering::SeqCst) {
             self.note(format!(
-                "the artifact cache is not used any more: {why} ({})",
+                "the artifact cache is no longer used: {why} ({})",
                 self.base
             ));
         }
@@ -314,7 +314,7 @@ impl CacheServer {
             .ok_or_else(missing)?;
         if document.len() as u64 != outputs.entry.bytes || Sha256::of(&document) != outputs.entry.sha256 {
             return Err(Trouble::Wrong(
-                "its entry has another digest than it should".to_owned(),
+                "the digest of its entry is not the expected one".to_owned(),
             ));
         }
         let entry = reapi::entry(key, &outputs, &document).map_err(Trouble::Wrong)?;
@@ -384,7 +384,7 @@ impl CacheServer {
             return Ok(None);
         }
         if partial.length() != blob.bytes || partial.hashes().sha256() != blob.sha256 {
-            return Err(Trouble::Wrong("it has another digest than it should".to_owned()));
+            return Err(Trouble::Wrong("its digest is not the expected one".to_owned()));
         }
         validated(partial.path())?;
         partial.commit(None).map_err(kept)?;
@@ -518,7 +518,7 @@ impl CacheServer {
                     let component = &entry.component;
                     self.note(format!(
                         "the artifact of {component}, {} bytes, is too large for the artifact cache, which answered 413; \
-                         nginx takes as much as its client_max_body_size says ({})",
+                         nginx's limit is client_max_body_size ({})",
                         entry.bytes, self.base
                     ));
                     return;
@@ -558,8 +558,9 @@ fn authorization(secret: &str) -> Result<HeaderValue> {
     } else {
         format!("Bearer {secret}")
     };
-    let mut value = HeaderValue::from_str(&text)
-        .map_err(|_| anyhow::anyhow!("the artifact cache's secret file holds what no header can"))?;
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        anyhow::anyhow!("the artifact cache's secret file has characters that no HTTP header can hold")
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

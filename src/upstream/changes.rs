@@ -36,7 +36,7 @@ pub fn changes(old: &Survey, new: &Survey) -> Vec<String> {
     licence(old, new, &mut lines);
     if old.preloading.is_empty() && !new.preloading.is_empty() {
         lines.push(format!(
-            "its sources now speak of shared_preload_libraries: {}",
+            "its sources now name shared_preload_libraries: {}",
             new.preloading[0]
         ));
     }

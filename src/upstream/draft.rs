@@ -246,14 +246,14 @@ impl Writer<'_> {
             "    postgresql: [{list}] # META.json: PostgreSQL {wanted}"
         ));
         self.decide(format!(
-            "`postgresql`: META.json wants PostgreSQL {wanted} and says nothing of newer ones; try each of {list}"
+            "`postgresql`: META.json requires PostgreSQL {wanted} and does not mention newer ones; try each of {list}"
         ));
     }
 
     fn provides(&mut self) {
         let controls = controls(self.survey);
         if controls.is_empty() {
-            self.decide("`provides`: the archive has no control file, so it is taken for a library that is only loaded");
+            self.decide("`provides`: the archive has no control file, so this is probably a library that is only loaded");
             return;
         }
         self.line("    provides:");
@@ -433,7 +433,7 @@ impl Writer<'_> {
         }
         for name in others {
             self.decide(format!(
-                "`requires`: its control file wants {name}, which no manifest at hand brings; contrib's are there anyway"
+                "`requires`: its control file requires {name}, which no manifest provides; contrib modules are always there"
             ));
         }
     }
@@ -607,7 +607,7 @@ requires: [pgvector] # its control file
 ";
         assert!(draft.text.starts_with(expected), "{}", draft.text);
         assert!(
-            draft.decisions.iter().any(|line| line.contains("wants cube")),
+            draft.decisions.iter().any(|line| line.contains("requires cube")),
             "{:?}",
             draft.decisions
         );

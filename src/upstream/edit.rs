@@ -35,7 +35,7 @@ pub fn apply(text: &str, edits: &[Edit]) -> Result<String> {
     }
     changes.sort_by_key(|(span, _)| span.start);
     let overlap = changes.windows(2).any(|pair| pair[0].0.end > pair[1].0.start);
-    ensure!(!overlap, "two changes are of the same value");
+    ensure!(!overlap, "two changes affect the same value");
     let mut edited = text.to_owned();
     // Edits start at the end, so that earlier positions stay valid.
     for (span, new) in changes.iter().rev() {

@@ -87,10 +87,7 @@ fn receipt(host: &Host) -> Result<Receipt, Failure> {
             .with_context(|| place.display().to_string())
             .cause(Cause::Usage),
         Ok(None) => {
-            let message = format!(
-                "{}: there is no receipt, so nothing to compare with",
-                place.display()
-            );
+            let message = format!("{}: there is no receipt to compare with", place.display());
             Err(Failure::new(Cause::Usage, message))
         }
         Err(error) if is_forbidden(&error) => Err(error).cause(Cause::Permission),
@@ -148,7 +145,7 @@ impl Verifier<'_> {
 
     /// Reports as unchecked what a receipt of an earlier pgsetup does not have.
     fn unrecorded(&mut self, subject: &str) {
-        let reason = format!("the receipt does not tell of it; {} wrote it", self.receipt.tool);
+        let reason = format!("the receipt does not record it; {} wrote it", self.receipt.tool);
         self.unchecked(subject, reason);
     }
 
@@ -207,7 +204,7 @@ impl Verifier<'_> {
                 self.differs(Aspect::Rights, &file.path, explanation);
             }
             None if file.target.is_none() => {
-                let explanation = format!("has mode {mode}, and the receipt says none");
+                let explanation = format!("has mode {mode}, but the receipt says none");
                 self.differs(Aspect::Rights, &file.path, explanation);
             }
             _ => {}
@@ -246,7 +243,7 @@ impl Verifier<'_> {
             for name in self.take(directory, names).unwrap_or_default() {
                 let path = format!("{directory}/{name}");
                 if !known.contains(path.as_str()) && dpkg.owner(&path).is_none() {
-                    self.differs(Aspect::Content, &path, "is there, and not in the receipt");
+                    self.differs(Aspect::Content, &path, "exists, but is not in the receipt");
                 }
             }
         }
@@ -299,7 +296,7 @@ impl Verifier<'_> {
     }
 
     fn missing(&mut self, missing: &Missing) {
-        let mut explanation = format!("is not there; needed by {}", missing.chain);
+        let mut explanation = format!("does not exist; needed by {}", missing.chain);
         if !missing.unfit.is_empty() {
             // Writing to a String cannot fail.
             let _ = write!(
@@ -320,7 +317,7 @@ impl Verifier<'_> {
         }
         for (program, called) in &needs.programs {
             if called.path.is_none() {
-                let explanation = format!("is not there; called by {}", called.wanted_by.join(", "));
+                let explanation = format!("does not exist; called by {}", called.wanted_by.join(", "));
                 self.differs(Aspect::Library, program, explanation);
             }
         }
@@ -332,7 +329,7 @@ impl Verifier<'_> {
             );
         }
         for (script, interpreter) in needs.scripts_without_interpreter() {
-            let explanation = format!("is run by {}, which is not there", interpreter.name);
+            let explanation = format!("is run by {}, which does not exist", interpreter.name);
             self.differs(Aspect::Content, script, explanation);
         }
         self.all_unread(needs.unread);

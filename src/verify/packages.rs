@@ -54,7 +54,7 @@ impl Verifier<'_> {
         }
         for package in installed.values() {
             if !expected.contains_key(package.name.as_str()) {
-                let explanation = format!("is installed ({}), and not in the receipt", package.version);
+                let explanation = format!("is installed ({}), but is not in the receipt", package.version);
                 self.differs(Aspect::Package, &package.name, explanation);
             }
         }
@@ -75,7 +75,7 @@ impl Verifier<'_> {
             }
             let package = &file.package;
             let explanation = match found {
-                Instead::Content(_) => format!("has another content than the package {package} brought"),
+                Instead::Content(_) => format!("differs from the file of the package {package}"),
                 // `recorded` reports it with the link's target.
                 Instead::Kind(FileKind::Link(_)) if self.receipt.package_record.is_some() => continue,
                 Instead::Kind(kind) => {

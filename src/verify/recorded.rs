@@ -148,11 +148,11 @@ fn changed<'p>(
 ) -> Vec<(&'p str, &'static str)> {
     let gone_or_other = expected.iter().filter_map(|(path, digest)| match now.get(path) {
         Some(found) if found == digest => None,
-        Some(_) => Some((path.as_str(), "has another content than the receipt says")),
+        Some(_) => Some((path.as_str(), "differs from the receipt")),
         None if unread.0.contains_key(path) => None,
         None => Some((path.as_str(), "is missing, the receipt has it")),
     });
     let added = now.keys().filter(|path| !expected.contains_key(*path));
-    let added = added.map(|path| (path.as_str(), "is there, and not in the receipt"));
+    let added = added.map(|path| (path.as_str(), "exists, but is not in the receipt"));
     gone_or_other.chain(added).collect()
 }

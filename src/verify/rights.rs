@@ -51,7 +51,7 @@ impl Verifier<'_> {
             }
         }
         for directory in unreadable {
-            self.unchecked(&directory, "may not be read by this user");
+            self.unchecked(&directory, "cannot be read by this user");
         }
         Ok(())
     }
@@ -75,10 +75,10 @@ fn explanation(found: &Privileged, expected: Option<&Privileged>) -> String {
         None => {
             let kind = match found.capabilities {
                 Some(_) => "with capabilities",
-                None => "set-id or open to everybody",
+                None => "set-id or writable by everyone",
             };
             let is = rights(found);
-            format!("has mode and owner {is}: {kind}, and not in the receipt")
+            format!("has mode and owner {is}: {kind}, but not in the receipt")
         }
     }
 }

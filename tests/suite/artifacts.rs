@@ -228,7 +228,7 @@ fn a_damaged_artifact_is_built_again() {
     bytes[30] ^= 1;
     std::fs::write(&path, bytes).unwrap();
     let ran = succeeded(&machine, &[]);
-    let line = "the artifact of alpha 1.0 is not used, but made again: its file has another digest";
+    let line = "the artifact of alpha 1.0 is not used and is built again: its file has another digest";
     assert!(ran.err.contains(line), "{}", ran.err);
     assert_eq!(compiled(&machine), ["alpha"]);
     machine.fresh();
@@ -254,7 +254,7 @@ fn an_entry_that_names_a_foreign_package_is_not_used() {
     change_entry(&machine, |entry| entry["libraries"] = ["nosuch"].into());
     let ran = succeeded(&machine, &[]);
     let line =
-        "the artifact of alpha 1.0 is not used, but made again: its entry names the package \"nosuch\"";
+        "the artifact of alpha 1.0 is not used and is built again: its entry names the package \"nosuch\"";
     assert!(ran.err.contains(line), "{}", ran.err);
     assert_eq!(compiled(&machine), ["alpha"]);
 }
@@ -271,7 +271,8 @@ fn an_artifact_that_cannot_be_unpacked_fails_once() {
     });
     let ran = machine.install(&[]);
     assert_eq!(ran.status, 1, "{}", ran.err);
-    let words = "cannot unpack the artifact of alpha 1.0, which is not kept any more; run again to build it";
+    let words =
+        "cannot unpack the artifact of alpha 1.0, which was removed from the cache; run again to build it";
     assert!(ran.err.contains(words), "{}", ran.err);
     machine.fresh();
     succeeded(&machine, &[]);
@@ -316,7 +317,7 @@ fn a_library_outside_of_the_key_fails_the_build() {
         (
             false,
             "links /usr/lib/libstray.so.1, which no package and no component has\n\
-             \x20 hint: what no package has is in no key: install it as a Debian package that `packages.build` names, or \
+             \x20 hint: a file that no package has is not part of the key: install it as a Debian package that `packages.build` names, or \
              take it out of the base image\n",
         ),
     ];
@@ -328,7 +329,7 @@ fn a_library_outside_of_the_key_fails_the_build() {
         let ran = machine.install(&[]);
         assert_eq!(ran.status, 6, "{}", ran.err);
         let expected = format!(
-            "alpha was compiled with what its manifest does not name:\n\
+            "alpha was compiled with files that its manifest does not name:\n\
              \x20 /usr/lib/postgresql/18/lib/alpha.so {expected}"
         );
         assert!(ran.err.contains(&expected), "{}", ran.err);

@@ -385,7 +385,7 @@ fn an_error_of_the_script_is_shown_as_the_server_says_it() {
 
 #[test]
 fn another_answer_is_shown_with_the_sql_and_both_answers() {
-    let said = "the answer is another one\nSQL:\n    CREATE TABLE seen (i int)\n    SELECT one() + 1\n\
+    let said = "the answer differs\nSQL:\n    CREATE TABLE seen (i int)\n    SELECT one() + 1\n\
                 expected:\n    1\nactual:\n    2\n";
     fails("wrong_answer", "it is one", &[said]);
 }

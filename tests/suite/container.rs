@@ -508,7 +508,7 @@ fn verify_names_every_tampering_with_the_image() {
         ),
         (
             "printf x | dd of=/usr/bin/env bs=1 seek=4000 conv=notrunc status=none".to_owned(),
-            "/usr/bin/env: has another content than the package coreutils brought".to_owned(),
+            "/usr/bin/env: differs from the file of the package coreutils".to_owned(),
         ),
         (
             "install --mode=4755 /bin/true /tmp/su".to_owned(),
@@ -516,7 +516,7 @@ fn verify_names_every_tampering_with_the_image() {
         ),
         (
             "rm /usr/lib/*-linux-gnu/libzstd.so.1*".to_owned(),
-            "libzstd.so.1: is not there; needed by ".to_owned(),
+            "libzstd.so.1: does not exist; needed by ".to_owned(),
         ),
         (
             "install --mode=4755 /bin/true /usr/local/bin/su2".to_owned(),
@@ -537,7 +537,7 @@ fn verify_names_every_tampering_with_the_image() {
             format!(
                 "cp {directory}/rum.so {directory}/more.so && sed -i s/libc.so.6/libq.so.6/ {directory}/more.so"
             ),
-            format!("libq.so.6: is not there; needed by {directory}/more.so -> libq.so.6"),
+            format!("libq.so.6: does not exist; needed by {directory}/more.so -> libq.so.6"),
         ),
         (
             "ln --symbolic --force /tmp/evil /usr/bin/captoinfo".to_owned(),

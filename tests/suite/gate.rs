@@ -59,7 +59,7 @@ const CASES: [Case; 9] = [
         link: "",
         script: "",
         packages: "dlopen_optional: [libcuda.so.1]",
-        finding: "[DIR]/undeclared.so opens libtensor.so.1, which is not there and not declared; no installed package had it",
+        finding: "[DIR]/undeclared.so opens libtensor.so.1, which neither exists nor is declared; no installed package had it",
     },
     // The linker writes neither the symbol nor the name a second time where a longer text ends so.
     Case {
@@ -69,7 +69,7 @@ const CASES: [Case; 9] = [
         link: "-O2",
         script: "",
         packages: "dlopen_optional: [libcuda.so.1]",
-        finding: "[DIR]/merged.so opens libmerged.so.1, which is not there and not declared; no installed package had it",
+        finding: "[DIR]/merged.so opens libmerged.so.1, which neither exists nor is declared; no installed package had it",
     },
     Case {
         name: "promised",
@@ -78,7 +78,7 @@ const CASES: [Case; 9] = [
         script: "",
         packages: "dlopen: [plugins/libpromised.so.2], programs: [frobnicate]",
         finding: "promised (`packages.dlopen`) -> plugins/libpromised.so.2: not found; no installed package had it\n\
-                  promised calls the program frobnicate, which is not there; no installed package had it",
+                  promised calls the program frobnicate, which does not exist; no installed package had it",
     },
     Case {
         name: "private",
@@ -94,7 +94,7 @@ const CASES: [Case; 9] = [
         link: "",
         script: "#!/usr/bin/gawk -f",
         packages: "build: [gawk]",
-        finding: "[DIR]/orphaned.sh is run by /usr/bin/gawk, which is not there; the package gawk had it",
+        finding: "[DIR]/orphaned.sh is run by /usr/bin/gawk, which does not exist; the package gawk had it",
     },
     Case {
         name: "run",
@@ -273,7 +273,7 @@ fn what_goes_with_build_packages_but_is_needed_is_named() {
     let Installation { out, text, .. } = installation();
     assert!(text.contains("status 7\n"), "{text}");
     let (_, said) = text
-        .split_once("what is installed needs what is not there\n")
+        .split_once("installed files need what does not exist\n")
         .unwrap_or_else(|| panic!("{text}"));
     let mut said: Vec<&str> = said
         .lines()

@@ -103,10 +103,10 @@ fn a_wrong_digest_is_shown_with_the_right_one() {
             .args(more)
             .status(5)
             .stderr_has(format!(
-                "alpha 1.0 is not what its manifest says (alpha-1.0.tar.gz)\n\
+                "alpha 1.0 (alpha-1.0.tar.gz) is not what its manifest says\n\
                  \x20 wanted: sha256 {wanted}\n\
                  \x20 cache [TEST]/cache: not there\n\
-                 \x20 [SERVER]/alpha-1.0.tar.gz: another sha256 than expected\n\
+                 \x20 [SERVER]/alpha-1.0.tar.gz: the sha256 is not the expected one\n\
                  \x20   expected {wanted}\n\
                  \x20   actual   {actual}\n\
                  \x20   size     {bytes} bytes\n\
@@ -143,7 +143,7 @@ fn an_unavailable_source_is_shown_with_every_place() {
         Recipe::new().acts(&[Act::Status(404, "")]).mirrors(&[&mirror]),
     );
     let expected = format!(
-        "pgsetup: fetch alpha 1.0 failed: alpha 1.0 could not be fetched (alpha-1.0.tar.gz)\n\
+        "pgsetup: fetch alpha 1.0 failed: could not fetch alpha 1.0 (alpha-1.0.tar.gz)\n\
          \x20 wanted: sha256 {}\n\
          \x20 cache [TEST]/cache: not there\n\
          \x20 [SERVER]/alpha-1.0.tar.gz: the server answered 404 Not Found ([SERVER]/alpha-1.0.tar.gz)\n\
@@ -207,12 +207,12 @@ fn offline_names_what_is_missing_and_asks_no_server() {
     }
     let offline = ["--offline", "--vendor", vendor.to_str().unwrap()];
     let expected = format!(
-        "pgsetup: beta 1.0 could not be fetched (beta-1.0.tar.gz), and --offline forbids to download it\n\
+        "pgsetup: could not fetch beta 1.0 (beta-1.0.tar.gz): no vendor directory or cache has it, and --offline forbids downloads\n\
          \x20 wanted: sha256 {}\n\
-         \x20 vendor [TEST]/vendor: none of 2 files has a digest that is accepted\n\
+         \x20 vendor [TEST]/vendor: none of 2 files has an accepted digest\n\
          \x20 cache [TEST]/cache: not there\n\
-         \x20 hint: `pgsetup fetch DIR... --to DIR` on a connected machine brings everything that `--vendor DIR` needs\n\
-         pgsetup: not installed; not at hand: beta 1.0",
+         \x20 hint: `pgsetup fetch MANIFESTS --to DIR` on a connected machine fills a directory for `--vendor DIR`\n\
+         pgsetup: not installed; not available: beta 1.0",
         beta.sha256
     );
     let machine = test.args(&offline).status(4).stderr(expected).run();
@@ -306,7 +306,11 @@ fn shell_opens_a_failed_build_with_its_variables() {
         "{}",
         ran.err
     );
-    assert!(ran.err.contains("pg_config is not here: "), "{}", ran.err);
+    assert!(
+        ran.err.contains("pg_config is not installed here: "),
+        "{}",
+        ran.err
+    );
     let ran = shell(&["--", "touch", "repaired"]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     assert_eq!(shell(&["--", "make"]).status, 0);
@@ -314,7 +318,7 @@ fn shell_opens_a_failed_build_with_its_variables() {
     std::fs::remove_dir_all(machine.root(directory)).unwrap();
     let ran = shell(&["--", "true"]);
     assert_eq!(ran.status, 2);
-    assert!(ran.err.contains("is gone since"), "{}", ran.err);
+    assert!(ran.err.contains("no longer exists"), "{}", ran.err);
 }
 
 #[test]
@@ -511,7 +515,7 @@ fn what_dpkg_did_not_finish_is_repaired_by_the_next_run() {
         .extension("alpha", Recipe::new())
         .stub("apt-get", script)
         .status(130)
-        .stderr_has("dpkg was stopped during make; the next installation repairs that before anything else")
+        .stderr_has("dpkg was stopped during make; the next installation repairs that first")
         .stderr(STOPPED)
         .signal("TERM", "apt-get hangs", hangs)
         .again()
@@ -679,15 +683,15 @@ fn a_user_whose_id_is_taken_is_rejected() {
     for (user, message) in [
         (
             "name: postgres, uid: 4, gid: 998",
-            "the image wants postgres to be 4, but /etc/passwd has sync as 4",
+            "the image defines postgres as 4, but /etc/passwd has sync as 4",
         ),
         (
             "name: sync, uid: 999, gid: 998",
-            "the image wants sync to be 999, but /etc/passwd has sync as 4",
+            "the image defines sync as 999, but /etc/passwd has sync as 4",
         ),
         (
             "name: postgres, uid: 999, gid: 101",
-            "the image wants postgres to be 101, but /etc/group has ssh as 101",
+            "the image defines postgres as 101, but /etc/group has ssh as 101",
         ),
     ] {
         let test = Test::new().image_with(&written, user);
@@ -707,7 +711,7 @@ fn an_image_of_another_distribution_is_rejected() {
     let machine = test
         .status(3)
         .stderr_has("[TEST]/manifests/image.yaml:3:7")
-        .stderr_has("the image is made of debian:bookworm, and the target is debian:trixie")
+        .stderr_has("the image is built on debian:bookworm, but the target is debian:trixie")
         .run();
     assert_eq!(files_below(&machine.path("root")), before);
 
@@ -762,7 +766,7 @@ fn only_root_installs_into_the_running_system() {
     assert_eq!(ran.status, 8, "{}", ran.err);
     assert_eq!(
         ran.err,
-        "pgsetup: installing into the running system is root's; `pgsetup plan` shows as any user what would be done, \
+        "pgsetup: only root can install into the running system; `pgsetup plan` shows any user what would be done, \
          and `--root DIR` installs below a directory\n"
     );
     assert!(!cache.exists());
@@ -851,7 +855,7 @@ fn a_second_installation_accounts_for_the_first() {
         .args(&["--with", "alpha"])
         .status(3)
         .stderr_has(
-            "an earlier installation left other versions here: alpha 1.0 is there, and the manifests select 1.1",
+            "an earlier installation left other versions here: alpha 1.0 is installed, but the manifests select 1.1",
         )
         .run();
 }

@@ -76,7 +76,7 @@ fn after_a_kill_the_next_installation_makes_the_same_tree() {
     let ran: Ran = install("root").output().unwrap().into();
     ended_well(&machine, &ran);
     assert!(
-        ran.err.contains("an installation here did not come to its end"),
+        ran.err.contains("an earlier installation was interrupted"),
         "{}",
         ran.err
     );
@@ -172,7 +172,7 @@ fn a_package_that_cannot_be_repaired_is_named() {
     let ran = machine.install(&[]);
     assert_eq!(ran.status, 1, "{}", ran.err);
     let said =
-        "pgsetup: dpkg was interrupted here, and could not be repaired: stubborn:amd64\n  log: [TEST]/root/";
+        "pgsetup: dpkg was interrupted here and could not be repaired: stubborn:amd64\n  log: [TEST]/root/";
     assert!(machine.neutral(&ran.err).contains(said), "{}", ran.err);
     assert!(!machine.root("/etc/postgresql").exists());
 }
@@ -187,7 +187,7 @@ fn a_second_installation_into_one_root_is_rejected() {
     let child = machine.start_until(&[], "waits");
     let second: Ran = machine.command(&[]).output().unwrap().into();
     assert_eq!(second.status, 1, "{}", second.err);
-    let said = "another pgsetup installs into [TEST]/root; begin again when it has ended";
+    let said = "another pgsetup installs into [TEST]/root; run this again when it has ended";
     assert!(machine.neutral(&second.err).contains(said), "{}", second.err);
     std::fs::write(machine.path("trace/go"), "").unwrap();
     let first: Ran = child.wait_with_output().unwrap().into();

@@ -122,18 +122,18 @@ fn a_cache_that_answers_wrong_is_reported_in_one_line() {
             "GET",
             "/ac/",
             Trick::Status(500),
-            "not used any more: the server answered 500",
+            "no longer used: the server answered 500",
             1,
         ),
         (
             "GET",
             "/ac/",
             Trick::Status(401),
-            "not used any more: the server answered 401",
+            "no longer used: the server answered 401",
             1,
         ),
         ("GET", "/ac/", Trick::Redirect, "redirects are not followed", 1),
-        ("GET", "/ac/", Trick::Garbage, "not used any more: ", 1),
+        ("GET", "/ac/", Trick::Garbage, "no longer used: ", 1),
         (
             "GET",
             "/ac/",
@@ -141,7 +141,7 @@ fn a_cache_that_answers_wrong_is_reported_in_one_line() {
             "is not used: it is not the result of an action",
             3,
         ),
-        ("GET", "/ac/", Trick::Cut, "not used any more: ", 1),
+        ("GET", "/ac/", Trick::Cut, "no longer used: ", 1),
         ("GET", "/ac/", Trick::FlippedBit, "is not used: ", 3),
         ("GET", "/ac/", Trick::Endless, "is too large", 3),
         (
@@ -155,10 +155,10 @@ fn a_cache_that_answers_wrong_is_reported_in_one_line() {
             "GET",
             "/cas/",
             Trick::FlippedBit,
-            "is not used: its entry has another digest",
+            "is not used: the digest of its entry",
             3,
         ),
-        ("GET", "/cas/", Trick::Cut, "not used any more: ", 1),
+        ("GET", "/cas/", Trick::Cut, "no longer used: ", 1),
     ];
     for (method, path, trick, words, count) in cases {
         let server = filled();
@@ -200,7 +200,7 @@ fn an_artifact_with_another_digest_is_never_unpacked() {
     assert_eq!(said.len(), 3, "{said:?}");
     assert!(
         said.iter()
-            .all(|line| line.contains("is not used: it has another digest than it should")),
+            .all(|line| line.contains("is not used: its digest is not the expected one")),
         "{said:?}"
     );
 }
@@ -241,7 +241,7 @@ fn a_cache_with_consistent_lies_breaks_nothing() {
         ),
         (
             |_, entry| entry["component"] = "another 1".into(),
-            "is not used: its entry is of another component",
+            "is not used: its entry belongs to another component",
         ),
     ];
     for (lie, words) in cases {
@@ -288,8 +288,8 @@ fn a_lie_found_at_installation_fails_once() {
         (
             |_, entry| entry["libraries"] = serde_json::json!([]),
             6,
-            "alpha: the artifact does not say all that it needs:\n  /usr/lib/postgresql/18/lib/alpha.so links \
-             libstray.so.1, which is nowhere\n",
+            "alpha: the artifact does not declare all that it needs:\n  /usr/lib/postgresql/18/lib/alpha.so links \
+             libstray.so.1, which does not exist\n",
         ),
         (
             |packed, _| {
@@ -311,7 +311,7 @@ fn a_lie_found_at_installation_fails_once() {
         let machine = linking_machine();
         let ran = machine.install(&["--artifact-cache", &server.url]);
         assert_eq!(ran.status, status, "{}", ran.err);
-        let refused = "\n  the artifact of alpha 1.0 is not kept any more; run again to build it\n";
+        let refused = "\n  the artifact of alpha 1.0 was removed from the cache; run again to build it\n";
         assert!(
             ran.err.contains(words) && ran.err.contains(refused),
             "{}",
@@ -324,7 +324,7 @@ fn a_lie_found_at_installation_fails_once() {
         libstray_is_a_packages(&machine);
         let ran = installed(&machine, &server.url, &[]);
         assert_eq!(compiled(&machine), ["alpha"]);
-        let line = "the artifact of alpha 1.0 is not used, but made again: an earlier run refused what the artifact cache has: ";
+        let line = "the artifact of alpha 1.0 is not used and is built again: an earlier run rejected the artifact of the artifact cache: ";
         assert!(ran.err.contains(line), "{}", ran.err);
         assert_eq!(files_below(&machine.path("cache/refused")), Vec::<String>::new());
     }
@@ -375,7 +375,7 @@ fn a_result_of_another_key_is_not_taken_for_this_one() {
     let said = said(&ran);
     assert_eq!(said.len(), 3, "{said:?}");
     assert!(
-        said.iter().all(|line| line.contains("it is of another key")),
+        said.iter().all(|line| line.contains("it belongs to another key")),
         "{said:?}"
     );
 }
@@ -434,7 +434,7 @@ fn rejected_or_hanging_uploads_are_reported_once() {
         (
             "/cas/",
             Trick::Status(413),
-            "is too large for the artifact cache, which answered 413; nginx takes as much as its client_max_body_size says",
+            "is too large for the artifact cache, which answered 413; nginx's limit is client_max_body_size",
             3,
         ),
         ("/", Trick::Mute, "artifacts were not uploaded", 1),
@@ -472,7 +472,7 @@ fn an_unreachable_cache_is_reported_once() {
     let said = said(&ran);
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(
-        said[0].contains("not used any more") && said[0].contains("refused"),
+        said[0].contains("no longer used") && said[0].contains("refused"),
         "{said:?}"
     );
 }

@@ -268,7 +268,7 @@ fn a_certificate_is_trusted_once_it_is_named() {
     assert_eq!(
         (
             none_in_it.status,
-            none_in_it.err.contains("README.md holds no certificate")
+            none_in_it.err.contains("README.md contains no certificate")
         ),
         (2, true)
     );
@@ -501,7 +501,7 @@ fn an_unusable_cache_is_reported_with_a_remedy() {
     let err = told(&file);
     let said = format!("cannot use the cache {}: ", file.display());
     assert!(
-        err.contains(&said) && err.contains("--cache DIR takes another directory"),
+        err.contains(&said) && err.contains("name a writable directory with --cache DIR"),
         "{err}"
     );
 }

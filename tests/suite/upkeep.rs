@@ -198,7 +198,7 @@ fn a_newer_version_is_written_in_place() {
         "  new SQL extension: extra",
         "  other.control: requires: `thing`, was nothing",
         "  Makefile: SHLIB_LINK: `-lcurl`, was nothing",
-        "1.0 is still named in line 1, 4, 9, 10",
+        "1.0 is still in line 1, 4, 9, 10",
     ] {
         assert!(ran.out.contains(line), "{line:?} is missing in\n{}", ran.out);
     }
@@ -206,7 +206,7 @@ fn a_newer_version_is_written_in_place() {
     let again = update(directory.path(), &["thing"]);
     assert_eq!(
         (again.status, again.out.as_str()),
-        (0, "thing 1.10 is what its manifest has\n")
+        (0, "thing 1.10 is already in its manifest\n")
     );
 }
 
@@ -240,11 +240,11 @@ fn mistakes_of_upstream_leave_the_manifest_unchanged() {
     };
     for (args, status, says) in [
         (&["thing", "1.1"][..], 4, "the server answered 404"),
-        (&["thing", "1.2"], 5, "what arrived is a page: Sign in"),
+        (&["thing", "1.2"], 5, "the server sent a web page: Sign in"),
         (&["thing", "1.3"], 5, "is not an archive that can be read"),
         (&["thing", "1.4"], 5, "is not an archive that can be read"),
         (&["thing", "9.9"], 4, "the server answered 404"),
-        (&["thing"], 4, "thing cannot be asked for"),
+        (&["thing"], 4, "could not look up the versions of thing"),
         (&["thing", "1.1", "--offline"], 4, "--offline"),
         (&["think", "1.1"], 2, "did you mean `thing`?"),
         (&["thing", "1.1", "--release", "0.9"], 2, "it has 1.0"),
@@ -264,7 +264,7 @@ fn mistakes_of_upstream_leave_the_manifest_unchanged() {
         upstream.tags(answer);
         let ran = update(directory.path(), &["thing"]);
         assert_eq!(ran.status, 4, "{}", ran.err);
-        assert!(ran.err.contains("say which version"), "{}", ran.err);
+        assert!(ran.err.contains("name the version"), "{}", ran.err);
     }
     assert_eq!((read(directory.path()), names()), (before, 3));
 }
@@ -284,7 +284,7 @@ fn a_manifest_that_cannot_be_changed_safely_is_not_changed() {
             "          insecure:",
             "          accepted: [{ sha256: DIGEST, reason: x }]\n          insecure:",
             "1.1",
-            "take them out of",
+            "remove them from",
         ),
         (
             "version: 'VERSION'",
@@ -321,7 +321,7 @@ fn a_version_that_makes_the_manifest_wrong_is_not_written() {
     );
     assert_eq!(ran.status, 3, "{}", ran.out);
     assert!(
-        ran.err.contains("`1 1` cannot be a version") && ran.err.contains("it is left as it is"),
+        ran.err.contains("`1 1` cannot be a version") && ran.err.contains("it was not changed"),
         "{}",
         ran.err
     );
@@ -367,7 +367,10 @@ build:";
     assert!(ran.err.contains("--release 1.0 or --release 2.0"), "{}", ran.err);
     let ran = update(directory.path(), &["--check"]);
     assert_eq!(ran.status, 7, "{}", ran.err);
-    assert_eq!(ran.out, "thing  1.0  1.2 is out\nthing  2.0  is the newest\n");
+    assert_eq!(
+        ran.out,
+        "thing  1.0  1.2 is available\nthing  2.0  is the newest\n"
+    );
     let ran = update(directory.path(), &["thing", "--release", "1.0"]);
     assert_eq!(ran.status, 0, "{}", ran.err);
     assert!(read(directory.path()).contains("version: '1.2'"));
@@ -383,14 +386,18 @@ fn an_unreachable_upstream_is_listed_with_the_reason() {
     assert_eq!(ran.status, 4, "{}", ran.out);
     assert!(
         ran.out
-            .starts_with("thing  1.0  cannot be asked: the tags of http://127.0.0.1:"),
+            .starts_with("thing  1.0  could not look up the tags of http://127.0.0.1:"),
         "{}",
         ran.out
     );
     assert!(ran.out.contains("the server answered 404"), "{}", ran.out);
-    assert!(ran.err.contains("1 of 1 could not be asked for"), "{}", ran.err);
+    assert!(
+        ran.err.contains("1 of 1 versions could not be looked up"),
+        "{}",
+        ran.err
+    );
     let ran = update(directory.path(), &["--check", "--offline"]);
-    assert!(ran.out.contains("not asked: --offline"), "{}", ran.out);
+    assert!(ran.out.contains("--offline forbids connections"), "{}", ran.out);
     assert_eq!(update(directory.path(), &["--check", "nosuch"]).status, 2);
 }
 
@@ -462,7 +469,7 @@ fn a_new_manifest_marks_what_is_left_to_fill_in() {
 
     let again = new("thing", &url);
     assert_eq!(again.status, 2, "{}", again.err);
-    assert!(again.err.contains("is there already"), "{}", again.err);
+    assert!(again.err.contains("already exists"), "{}", again.err);
     let page = server.put("/page.tar.gz", b"", &[Act::Page]);
     for (name, archive, status) in [
         ("two", page.as_str(), 5),

@@ -320,7 +320,7 @@ fn a_changed_byte_is_named() {
 fn a_changed_byte_in_a_file_of_a_package_is_named() {
     only_difference_after(
         |image| image.write(LIBC_TEXT, b"abd", 0o644),
-        &format!("{LIBC_TEXT}: has another content than the package libc6 brought"),
+        &format!("{LIBC_TEXT}: differs from the file of the package libc6"),
     );
 }
 
@@ -414,7 +414,7 @@ fn a_library_of_a_package_that_was_cut_off_is_named() {
         ),
         (
             &|_| (),
-            format!("libc.so.6: is not there; needed by {PROGRAM} -> libc.so.6"),
+            format!("libc.so.6: does not exist; needed by {PROGRAM} -> libc.so.6"),
         ),
     ]);
 }
@@ -489,7 +489,7 @@ fn an_added_file_is_named() {
     let added = "/usr/lib/postgresql/18/lib/more.so";
     only_difference_after(
         |image| image.write(added, b"", 0o644),
-        &format!("{added}: is there, and not in the receipt"),
+        &format!("{added}: exists, but is not in the receipt"),
     );
 }
 
@@ -517,7 +517,7 @@ fn an_added_program_is_named_with_what_it_lacks() {
         differences,
         [
             "/usr/local/sbin/program: is a program or library that neither the receipt nor a package has",
-            "libgone.so: is not there; needed by /usr/local/sbin/program -> libgone.so",
+            "libgone.so: does not exist; needed by /usr/local/sbin/program -> libgone.so",
         ]
     );
 }
@@ -553,7 +553,7 @@ fn a_removed_library_is_named_with_what_needs_it() {
             std::fs::remove_file(Path::new(path)).unwrap();
         }
     });
-    let expected = format!("libc.so.6: is not there; needed by {PROGRAM} -> libc.so.6");
+    let expected = format!("libc.so.6: does not exist; needed by {PROGRAM} -> libc.so.6");
     assert!(differences.contains(&expected), "{differences:#?}");
 }
 
@@ -587,7 +587,7 @@ fn an_added_or_changed_package_is_named() {
     assert_eq!(
         differences,
         [
-            "gcc: is installed (12), and not in the receipt",
+            "gcc: is installed (12), but is not in the receipt",
             "libc6: has version 2.37, the receipt says 2.36",
         ]
     );
@@ -664,7 +664,7 @@ fn an_image_without_a_receipt_cannot_be_verified() {
     let cases: [Tampering<'_>; 3] = [
         (
             &|image| std::fs::remove_file(image.path(RECEIPT)).unwrap(),
-            "there is no receipt, so nothing to compare with".to_owned(),
+            "there is no receipt to compare with".to_owned(),
         ),
         (
             &|image| image.write(RECEIPT, b"{", 0o644),
@@ -735,11 +735,11 @@ fn the_lists_of_dpkg_are_compared() {
                 let digests = b"4911e516e5aa21d327512e0c8b197616  usr/share/libc/text\n";
                 image.write(LIBC_SUMS, digests, 0o644);
             },
-            format!("{LIBC_SUMS}: has another content than the receipt says; packages are compared by it"),
+            format!("{LIBC_SUMS}: differs from the receipt; packages are compared by it"),
         ),
         (
             &|image| image.write("/var/lib/dpkg/info/libc6.postinst", b"#!/bin/sh\n", 0o755),
-            "/var/lib/dpkg/info/libc6.postinst: is there, and not in the receipt".to_owned(),
+            "/var/lib/dpkg/info/libc6.postinst: exists, but is not in the receipt".to_owned(),
         ),
     ]);
     only_difference_after(
@@ -757,7 +757,7 @@ fn the_documents_beside_the_receipt_are_compared() {
         ),
         (
             &|image| image.write("/usr/share/pgsetup/more.json", b"{}", 0o644),
-            "/usr/share/pgsetup/more.json: is there, and not in the receipt".to_owned(),
+            "/usr/share/pgsetup/more.json: exists, but is not in the receipt".to_owned(),
         ),
     ]);
     only_difference_after(
@@ -794,7 +794,7 @@ fn unowned_programs_and_libraries_are_named() {
         ),
         (
             &|image| image.write(linker, b"/tmp\n", 0o644),
-            format!("{linker}: has another content than the receipt says; the dynamic linker reads it"),
+            format!("{linker}: differs from the receipt; the dynamic linker reads it"),
         ),
         (
             &|image| image.write(SCRIPT, b"#!/bin/false\n", 0o755),
@@ -871,7 +871,7 @@ fn what_the_receipt_cannot_know_is_not_checked() {
     let ran = image.verify(&[]);
     assert_eq!(ran.status, 0, "{}{}", ran.out, ran.err);
     for expected in [
-        "not checked: /etc/gai.conf: has another content than the receipt says: configuration is the administrator's\n",
+        "not checked: /etc/gai.conf: differs from the receipt: configuration is the administrator's\n",
         "not checked: /entrypoint.sh: neither the receipt nor a package has it\n",
         "not checked: /opt/container: neither the receipt nor a package has it\n",
     ] {
@@ -899,7 +899,7 @@ fn what_an_older_receipt_does_not_have_is_not_checked() {
         "links, owners, modes and lists of packages",
         "scripts and links where programs and libraries are searched for",
     ] {
-        let line = format!("not checked: {subject}: the receipt does not tell of it; pgsetup 0 wrote it\n");
+        let line = format!("not checked: {subject}: the receipt does not record it; pgsetup 0 wrote it\n");
         assert!(ran.out.contains(&line), "{line}{}", ran.out);
     }
 }
@@ -913,7 +913,7 @@ fn a_file_without_a_mode_in_the_receipt_is_named() {
     };
     only_difference_after(
         |image| image.change_receipt(without),
-        &format!("{LIBRARY}: has mode 0644, and the receipt says none"),
+        &format!("{LIBRARY}: has mode 0644, but the receipt says none"),
     );
 }
 

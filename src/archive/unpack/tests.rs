@@ -320,7 +320,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "a file that is called like a directory",
             tar(&[file("a/")]),
-            "called like a directory",
+            "name of a directory",
         ),
         (
             "a character device",
@@ -392,12 +392,12 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "a pax header that lies about its length",
             tar(&[entry("x", b'x', 0, "", b"99 path=a\n"), file("a")]),
-            "makes no sense",
+            "is not valid",
         ),
         (
             "a pax header without a sense",
             tar(&[entry("x", b'x', 0, "", b"rubbish"), file("a")]),
-            "makes no sense",
+            "is not valid",
         ),
         (
             "a very long pax header",
@@ -442,7 +442,7 @@ fn hostile() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         (
             "directories without end",
             tar(&[file(&"d/".repeat(49)), file(&format!("{}f", "e/".repeat(49)))]),
-            "like a directory",
+            "name of a directory",
         ),
         (
             "deep directories",

@@ -22,7 +22,7 @@ const FILES: [(&str, &str); 7] = [
     (layout::DPKG_CONFIGURATION, "tells dpkg of `prune.package_paths`"),
     (
         layout::PROGRAM,
-        "is pgsetup itself, of which `prune.keep_pgsetup` speaks",
+        "is pgsetup itself, which `prune.keep_pgsetup` keeps or leaves out",
     ),
 ];
 const ACCOUNTS: &str = "has the accounts of the image";
@@ -58,15 +58,15 @@ fn needed(image: &Image, patronis: &[Located<Patroni>]) -> Vec<(String, String)>
         let programs = PROGRAMS.map(|program| format!("bin/{program}"));
         for part in programs.iter().map(String::as_str).chain(["lib"]) {
             let path = format!("/usr/lib/postgresql/{major}/{part}");
-            needed.push((path, "is what no server works without".to_owned()));
+            needed.push((path, "is needed by every server".to_owned()));
         }
         let share = ["postgres.bki", "timezone", "timezonesets"];
         for part in share {
             let path = format!("/usr/share/postgresql/{major}/{part}");
-            needed.push((path, "is what a cluster is made of".to_owned()));
+            needed.push((path, "is needed to create a cluster".to_owned()));
         }
         let plpgsql = format!("/usr/lib/postgresql/{major}/lib/plpgsql.so");
-        needed.push((plpgsql, "is what every cluster has".to_owned()));
+        needed.push((plpgsql, "is in every cluster".to_owned()));
     }
     needed.extend(FILES.map(|(path, what)| (path.to_owned(), what.to_owned())));
     if image.patroni {
@@ -85,7 +85,7 @@ fn needed(image: &Image, patronis: &[Located<Patroni>]) -> Vec<(String, String)>
         "is the `configuration` of the image".to_owned(),
     ));
     let directories = image.directories.iter().map(|directory| directory.path.clone());
-    needed.extend(directories.map(|path| (path, "is of the `directories` of the image".to_owned())));
+    needed.extend(directories.map(|path| (path, "is one of the `directories` of the image".to_owned())));
     needed
 }
 

@@ -78,14 +78,14 @@ fn evict(known: &Known<'_>, context: &Context<'_>, why: &str) -> String {
     let rejected = context.store().and_then(|store| store.reject(known.key, why));
     match rejected {
         Ok(()) => format!("\n  {}", eviction(known)),
-        Err(error) => format!("\n  the artifact of {component} cannot be taken out of the cache: {error:#}"),
+        Err(error) => format!("\n  the artifact of {component} cannot be read from the cache: {error:#}"),
     }
 }
 
 /// The line about an artifact that was removed.
 fn eviction(known: &Known<'_>) -> String {
     let component = &known.inputs.component;
-    format!("the artifact of {component} is not kept any more; run again to build it")
+    format!("the artifact of {component} was removed from the cache; run again to build it")
 }
 
 /// Whether a text contains `name` as a whole word.
@@ -129,7 +129,7 @@ pub fn look_up(
         let key = inputs.key();
         let component = &inputs.component;
         let damaged = |why: &str| {
-            let line = format!("       the artifact of {component} is not used, but made again: {why}");
+            let line = format!("       the artifact of {component} is not used and is built again: {why}");
             context.reporter.line(&line);
         };
         let wanted = ArtifactRequest { key, inputs: &inputs };

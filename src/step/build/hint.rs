@@ -64,7 +64,8 @@ fn exhaustion(line: &str) -> Option<String> {
         ": Cannot allocate memory",
     ]);
     (killed || refused).then(|| {
-        "memory ran out, most likely: give the build more of it, or run fewer jobs at the same time (--jobs)".to_owned()
+        "memory probably ran out: give the build more of it, or run fewer jobs at the same time (--jobs)"
+            .to_owned()
     })
 }
 
@@ -76,7 +77,7 @@ fn wrong_compiler(line: &str) -> Option<String> {
         " or higher is required.  You are running version ",
     ) {
         return Some(format!(
-            "the sources want CMake {needed}, and the distribution's is older: take a release of the extension that is content with it"
+            "the sources want CMake {needed}, and the distribution's is older: choose a release of the extension that accepts it"
         ));
     }
     // PGXS calls llvm-lto and clang if PostgreSQL was configured with LLVM.
@@ -98,7 +99,7 @@ fn missing(line: &str) -> Option<String> {
     }
     if let Some((_, library)) = line.split_once("cannot find -l") {
         let library = library.split(':').next()?.trim();
-        let what = format!("the linker wants lib{library}.so");
+        let what = format!("the linker needs lib{library}.so");
         return Some(in_package(&what, &format!("-l{library}")));
     }
     // From pkg-config itself, or from its macro in configure scripts.
@@ -107,7 +108,7 @@ fn missing(line: &str) -> Option<String> {
     if let Some(module) = module {
         let module = module.trim_matches(['\'', ',']);
         return Some(in_package(
-            &format!("pkg-config wants {module}.pc"),
+            &format!("pkg-config needs {module}.pc"),
             &format!("pc:{module}"),
         ));
     }
@@ -124,8 +125,8 @@ fn missing_header(header: &str) -> String {
     if let Some((_, majors)) = server.find(|(name, _)| *name == header) {
         let majors: Vec<&str> = majors.split(' ').collect();
         return format!(
-            "`{header}` is a header of PostgreSQL {}, and not of every major: the sources are not for the one that is \
-             installed",
+            "`{header}` is a header of PostgreSQL {}, but not of every major: the sources do not support the installed \
+             one",
             majors.join(" and ")
         );
     }
@@ -204,7 +205,7 @@ mod tests {
         ),
         (
             "vector.c:12:10: fatal error: varatt.h: No such file or directory",
-            "`varatt.h` is a header of PostgreSQL 17 and 18, and not of every major",
+            "`varatt.h` is a header of PostgreSQL 17 and 18, but not of every major",
         ),
         (
             "a.c:1:10: fatal error: postgres.h: No such file or directory",
@@ -216,20 +217,20 @@ mod tests {
         ),
         (
             "/usr/bin/ld: cannot find -lssl: No such file or directory\ncollect2: error: ld returned 1 exit status",
-            "the linker wants libssl.so, which is in Debian's libssl-dev",
+            "the linker needs libssl.so, which is in Debian's libssl-dev",
         ),
         (
             "/usr/bin/ld: cannot find -lnosuch",
-            "the linker wants libnosuch.so, of a development package",
+            "the linker needs libnosuch.so, of a development package",
         ),
         (
             "Package libcurl was not found in the pkg-config search path.\nPerhaps you should add the directory containing \
              `libcurl.pc'",
-            "pkg-config wants libcurl.pc, which is in Debian's libcurl4-openssl-dev",
+            "pkg-config needs libcurl.pc, which is in Debian's libcurl4-openssl-dev",
         ),
         (
             "No package 'liburing' found",
-            "pkg-config wants liburing.pc, which is in Debian's liburing-dev",
+            "pkg-config needs liburing.pc, which is in Debian's liburing-dev",
         ),
         (
             "make: g++: No such file or directory",
@@ -255,16 +256,16 @@ mod tests {
         ),
         (
             "gcc: fatal error: Killed signal terminated program cc1\ncompilation terminated.",
-            "memory ran out",
+            "memory probably ran out",
         ),
-        ("make: *** [Makefile:7: all] Killed", "memory ran out"),
+        ("make: *** [Makefile:7: all] Killed", "memory probably ran out"),
         (
             "virtual memory exhausted: Cannot allocate memory",
-            "memory ran out",
+            "memory probably ran out",
         ),
         (
             "cc1plus: out of memory allocating 65536 bytes after a total of 12345 bytes",
-            "memory ran out",
+            "memory probably ran out",
         ),
         (
             "/tmp/ccXYZ.s: Fatal error: can't write 4096 bytes to section .text of a.o: 'No space left on device'",

@@ -247,7 +247,7 @@ fn has_its_libraries(build: &Build, context: &Context<'_>) -> anyhow::Result<()>
     let linked = Linked::of(host, &host.dpkg()?, &stage, &is_installed(context))?;
     ensure!(
         linked.missing.is_empty(),
-        "{}: the artifact does not say all that it needs:\n  {}",
+        "{}: the artifact does not declare all that it needs:\n  {}",
         build.name,
         linked.missing.join("\n  ")
     );
@@ -313,7 +313,7 @@ impl Linked {
             {
                 linked
                     .missing
-                    .push(format!("{} links {library}, which is nowhere", in_root(file)));
+                    .push(format!("{} links {library}, which does not exist", in_root(file)));
             }
         }
         Ok(linked)
@@ -340,7 +340,7 @@ impl Linked {
             ),
             (
                 &unowned,
-                "\n  hint: what no package has is in no key: install it as a Debian package that `packages.build` names, or \
+                "\n  hint: a file that no package has is not part of the key: install it as a Debian package that `packages.build` names, or \
                  take it out of the base image",
             ),
         ];
@@ -349,7 +349,7 @@ impl Linked {
         let findings = [undeclared, unowned].concat().concat();
         ensure!(
             findings.is_empty(),
-            "{name} was compiled with what its manifest does not name:{findings}{hints}"
+            "{name} was compiled with files that its manifest does not name:{findings}{hints}"
         );
         Ok(())
     }

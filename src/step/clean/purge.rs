@@ -87,10 +87,7 @@ fn decide(dpkg: &Dpkg, before: &PackagesBefore, keep: &BTreeMap<String, String>)
         .map(|(name, why)| format!("{name} ({why})"))
         .collect();
     if !absent.is_empty() {
-        bail!(
-            "packages that have to stay are not installed: {}",
-            absent.join(", ")
-        );
+        bail!("packages that must stay are not installed: {}", absent.join(", "));
     }
     let roots = before.packages.keys().chain(keep.keys()).map(String::as_str);
     let needed = dpkg.needed(roots);
@@ -144,7 +141,7 @@ fn compare(wanted: &BTreeSet<String>, simulation: &str) -> Result<()> {
     others.extend(
         answered
             .difference(wanted)
-            .map(|name| format!("removes {name}, which has to stay")),
+            .map(|name| format!("removes {name}, which must stay")),
     );
     others.extend(
         wanted
@@ -155,7 +152,7 @@ fn compare(wanted: &BTreeSet<String>, simulation: &str) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "apt would do something else than remove what is not needed: {}",
+        "apt would do more than remove what is not needed: {}",
         others.join("; ")
     )
 }
@@ -318,8 +315,8 @@ mod tests {
         let error = compare(&wanted, "Purg gcc [4:12]\nRemv patroni [1]\nInst clang (1)\n").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "apt would do something else than remove what is not needed: installs clang; \
-             removes patroni, which has to stay; does not remove make"
+            "apt would do more than remove what is not needed: installs clang; \
+             removes patroni, which must stay; does not remove make"
         );
     }
 }

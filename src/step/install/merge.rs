@@ -262,7 +262,7 @@ impl Check<'_> {
                 ));
             }
             if entry.mode & 0o002 != 0 {
-                findings.push(format!("may be written by everybody (mode {:04o})", entry.mode));
+                findings.push(format!("is writable by everyone (mode {:04o})", entry.mode));
             }
         }
         findings.extend(self.collision(path, entry)?);
@@ -576,7 +576,7 @@ mod tests {
                 "/etc/ld.so.preload: must not be there: it would load a library into every program of the image",
                 "/home: is outside of /etc, /opt, /usr",
                 "/usr/bin/suid: is set-user-id or set-group-id (mode 4757)",
-                "/usr/bin/suid: may be written by everybody (mode 4757)",
+                "/usr/bin/suid: is writable by everyone (mode 4757)",
                 "/usr/local: must not be there: it belongs to the administrator, and shadows the distribution's \
                  programs and libraries",
             ]

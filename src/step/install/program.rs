@@ -34,7 +34,7 @@ pub fn install(context: &Context<'_>) -> Result<String, Failure> {
 pub fn has_a_place(host: &Host) -> Result<(), Failure> {
     if host.mount_points()?.iter().any(|place| place == layout::PROGRAM) {
         let message = format!(
-            "not installed; the image is to keep pgsetup in {} (`prune.keep_pgsetup`), and something is mounted there\n  \
+            "not installed; the image keeps pgsetup in {} (`prune.keep_pgsetup`), but something is mounted there\n  \
              hint: mount it somewhere else, such as on /run/pgsetup, and call that",
             layout::PROGRAM
         );

@@ -48,7 +48,7 @@ fn belongs(text: &str, file: &str, name: &str, id: u32) -> Result<bool, Failure>
             (false, false) => {}
             _ => {
                 let message = format!(
-                    "the image wants {name} to be {id}, but {file} has {its_name} as {its_id}; \
+                    "the image defines {name} as {id}, but {file} has {its_name} as {its_id}; \
                      choose another name or number in the image's `user`"
                 );
                 return Err(Failure::new(Cause::Manifest, message));

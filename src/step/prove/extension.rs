@@ -175,13 +175,13 @@ fn ask(running: &Running<'_>, database: &str, test: &Test, part: &Part) -> Resul
         (_, _, Err(failure)) if failure.cause != Cause::Test => Err(failure),
         (_, Some(error), Err(failure)) if failure.to_string().contains(error.as_str()) => Ok(()),
         (_, Some(error), Err(failure)) => {
-            Err(shown("it ends with another error", error, &failure.to_string()))
+            Err(shown("it fails with another error", error, &failure.to_string()))
         }
-        (_, Some(error), Ok(answer)) => Err(shown("it ends without an error", error, &answer)),
+        (_, Some(error), Ok(answer)) => Err(shown("it does not fail", error, &answer)),
         (Some(expected), _, Ok(answer)) if answer == expected.trim_end() => Ok(()),
         (expected, _, Ok(answer)) => {
             let expected = expected.as_deref().unwrap_or_default();
-            Err(shown("the answer is another one", expected, &answer))
+            Err(shown("the answer differs", expected, &answer))
         }
         (expected, _, Err(failure)) => {
             let said = failure.to_string();
@@ -286,7 +286,7 @@ fn fails_unloaded(running: &Running<'_>, extension: &Extension, required: &Requi
         Err(failure) => Err(Failure::new(
             Cause::Test,
             format_args!(
-                "it ends with another error\nexpected:{}\nactual:{}",
+                "it fails with another error\nexpected:{}\nactual:{}",
                 indented(&required.error),
                 indented(&failure.to_string())
             ),
@@ -294,7 +294,7 @@ fn fails_unloaded(running: &Running<'_>, extension: &Extension, required: &Requi
         Ok(_) => Err(Failure::new(
             Cause::Test,
             format_args!(
-                "it works without being preloaded, but its manifest says that it ends with: {}",
+                "it works without being preloaded, but its manifest says that it fails with: {}",
                 required.error
             ),
         )),

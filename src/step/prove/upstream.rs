@@ -98,7 +98,7 @@ fn report(
     let name = "upstream: all of them";
     match failure {
         None if tally.lines.is_empty() => {
-            let why = "its commands ended well and told of no test";
+            let why = "its commands succeeded, but reported no test";
             recorder.add(name, Verdict::Skipped(why.to_owned()), elapsed);
         }
         None => recorder.add(name, Verdict::Passed, elapsed),

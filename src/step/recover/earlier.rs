@@ -29,7 +29,7 @@ pub fn read(host: &Host, resolved: &Resolved) -> Result<Option<Receipt>, Failure
     let mut others = Vec::new();
     if receipt.postgresql.major != server.major {
         others.push(format!(
-            "PostgreSQL {} is there, and the manifests select {}",
+            "PostgreSQL {} is installed, but the manifests select {}",
             receipt.postgresql.major, server.major
         ));
     }
@@ -40,7 +40,7 @@ pub fn read(host: &Host, resolved: &Resolved) -> Result<Option<Receipt>, Failure
             .find(|known| known.id() == component.id());
         if let Some(known) = known.filter(|known| known.version != component.version) {
             others.push(format!(
-                "{} {} is there, and the manifests select {}",
+                "{} {} is installed, but the manifests select {}",
                 known.id(),
                 known.version,
                 component.version
@@ -51,7 +51,7 @@ pub fn read(host: &Host, resolved: &Resolved) -> Result<Option<Receipt>, Failure
         return Ok(Some(receipt));
     }
     let message = format!(
-        "not installed; an earlier installation left other versions here: {}\n  hint: begin with the base, \
+        "not installed; an earlier installation left other versions here: {}\n  hint: start from the base, \
          {}, and select everything at once",
         others.join("; "),
         receipt.base.distribution

@@ -81,7 +81,7 @@ pub fn packages(host: &Host, log: &Log, say: &dyn Fn(&str)) -> Result<Vec<String
     Err(Failure::new(
         Cause::Internal,
         format_args!(
-            "dpkg was interrupted here, and could not be repaired: {}\n  log: {}\n  hint: `dpkg --audit` says what is \
+            "dpkg was interrupted here and could not be repaired: {}\n  log: {}\n  hint: `dpkg --audit` says what is \
              wrong with each",
             names(&left),
             log.path().display()

@@ -97,8 +97,8 @@ impl Record {
             return Ok(None);
         };
         let place = host.path(record());
-        let hint = "begin with the base, or remove the directory that this file is in: then all that is here now is \
-                    taken for the base";
+        let hint = "start from the base, or remove the directory of this file: what is installed now then counts \
+                    as the base";
         let record: Self = serde_json::from_str(&text).with_context(|| {
             format!(
                 "{}: not the record of an unfinished installation that this pgsetup writes; {hint}",
@@ -151,7 +151,7 @@ impl Unfinished {
         let log = Log::open(&host.reach(layout::log(&layout::logs(), "repair packages"))?)
             .cause(Cause::Internal)?;
         if let Some(found) = &found {
-            say("an installation here did not come to its end; going on from what was here before it");
+            say("an earlier installation was interrupted; resuming from what was here before it");
             restore_accounts(host, found, &read_notes(host)?)?;
         }
         repair::packages(host, &log, say)?;
