@@ -511,7 +511,8 @@ fn compiled_locales(resolved: &Resolved) -> impl Iterator<Item = (&str, Command)
     locales.filter_map(|locale| Some((locale.as_str(), compiled_locale(locale)?)))
 }
 
-/// The command that compiles a locale; `None` if the C library includes it.
+/// The command that compiles a locale; `None` if the C library includes it. It writes a directory: the archive of all
+/// locales goes when the package `locales` is removed (its prerm).
 fn compiled_locale(locale: &str) -> Option<Command> {
     if matches!(locale, "C" | "POSIX" | "C.UTF-8" | "C.utf8") {
         return None;
@@ -519,7 +520,7 @@ fn compiled_locale(locale: &str) -> Option<Command> {
     let (name, charset) = locale.split_once('.').unwrap_or((locale, "UTF-8"));
     Some(Command::new(
         "localedef",
-        ["--inputfile", name, "--charmap", charset, locale],
+        ["--no-archive", "--inputfile", name, "--charmap", charset, locale],
     ))
 }
 
