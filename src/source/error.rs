@@ -234,18 +234,12 @@ impl fmt::Display for FetchError {
             ""
         };
         let Self { name, file_name, .. } = self;
-        match self.kind() {
-            ErrorKind::Checksum => {
-                writeln!(f, "{name} ({file_name}) is not what its manifest says{offline}")?
-            }
-            _ => {
-                let reason = self.reason().map(|reason| format!(": {reason}"));
-                writeln!(
-                    f,
-                    "could not fetch {name} ({file_name}){}",
-                    reason.unwrap_or_default()
-                )?;
-            }
+        if self.kind() == ErrorKind::Checksum {
+            writeln!(f, "{name} ({file_name}) is not what its manifest says{offline}")?;
+        } else {
+            let reason = self.reason().map(|reason| format!(": {reason}"));
+            let reason = reason.unwrap_or_default();
+            writeln!(f, "could not fetch {name} ({file_name}){reason}")?;
         }
         for digest in &self.accepted {
             writeln!(f, "  wanted: sha256 {digest}")?;
