@@ -118,5 +118,13 @@ mod tests {
         assert_eq!(document["failed"], 1);
         assert_eq!(document["passed"], 2);
         assert_eq!(document["tests"][2]["explanation"], "no # source");
+        // tests/suite/schemas.rs checks this document against its schema.
+        let agreed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tests.json");
+        snapbox::Assert::new()
+            .action_env(snapbox::assert::DEFAULT_ACTION_ENV)
+            .eq(
+                render(&each()).unwrap(),
+                snapbox::Data::read_from(&agreed, Some(snapbox::data::DataFormat::Text)).raw(),
+            );
     }
 }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use crate::remote::free_port;
 use crate::support::{Ran, command, manifests, pgsetup, project};
 
 /// Runs pgsetup in this directory.
@@ -262,4 +263,62 @@ fn each_option_of_a_format_names_its_schema() {
             "{subcommand:?}: {help}"
         );
     }
+}
+
+#[test]
+fn what_fails_for_one_reason_is_one_line() {
+    let (port, directory) = (free_port(), manifests(&[]));
+    std::fs::create_dir(directory.path().join("manifests")).unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.path().join("manifests").join(name), text).unwrap();
+    };
+    write("image.yaml", crate::upkeep::IMAGE);
+    write("server.yaml", crate::upkeep::SERVER);
+    let names: Vec<String> = (0..20).map(|number| format!("thing{number:02}")).collect();
+    for (number, name) in names.iter().enumerate() {
+        let manifest = format!(
+            "kind: extension\nname: {name}\nsummary: A thing\nlicense: PostgreSQL\nhomepage: https://example.org\nreleases:\n  \
+             - version: \"1.0\"\n    postgresql: [15]\n    sources:\n      - url: \
+             http://127.0.0.1:{port}/o/{name}/archive/refs/tags/v${{version}}.tar.gz\n        sha256: {digest}\n        \
+             insecure: a server on the loopback interface\n    provides: [{{ name: {name}, default_version: \"1.0\" }}]\n\
+             build: {{ pgxs: {{}} }}\n",
+            digest = format_args!("{number:064}"),
+        );
+        write(&format!("{name}.yaml"), &manifest);
+    }
+    let run = |args: &[&str]| run_in(directory.path(), args);
+    let ran = run(&["update", "--check"]);
+    assert_eq!(ran.status, 4, "{}", ran.err);
+    assert_eq!(ran.out.lines().count(), 1, "{}", ran.out);
+    assert!(
+        ran.out
+            .starts_with("could not look up 20 versions: no connection: ")
+            && ran.out.ends_with("and 8 more\n"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.err
+            .ends_with("pgsetup: 20 of 20 versions could not be looked up\n"),
+        "{}",
+        ran.err
+    );
+    let all = names.join(",");
+    let ran = run(&["fetch", "--to", "to", "--extensions", &all]);
+    assert_eq!(ran.status, 4, "{}", ran.err);
+    let told = ran
+        .err
+        .lines()
+        .filter(|line| line.contains("no connection: ") && !line.contains("again in"));
+    let told: Vec<&str> = told.collect();
+    // Once while it happens, and once at the end, with every name.
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(
+        told[1].starts_with("could not fetch 20 files: no connection: "),
+        "{told:#?}"
+    );
+    assert!(
+        names.iter().all(|name| told[1].contains(&format!("{name} 1.0"))),
+        "{told:#?}"
+    );
 }

@@ -69,3 +69,15 @@ fn every_variable_that_the_image_reads_is_in_the_table() {
         "add them to src/reference/variables.tsv"
     );
 }
+
+#[test]
+fn every_variable_in_the_table_is_read_by_the_image() {
+    let words = words();
+    let is_read = |name: &String| words.contains(name) || name.ends_with('*') || name == "PGDATA";
+    let unread: Vec<String> = names().into_iter().filter(|name| !is_read(name)).collect();
+    assert_eq!(
+        unread,
+        Vec::<String>::new(),
+        "take them out of entrypoint.d/variables.tsv"
+    );
+}

@@ -569,7 +569,7 @@ fn what_is_wrong_with_the_options_is_said_before_anything_begins() {
 }
 
 /// A port without a listener.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

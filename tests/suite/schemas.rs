@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::loopback::Act;
 use crate::machine::{Machine, Recipe};
 use crate::sbom::python;
 use crate::support::{pgsetup, project};
@@ -54,4 +55,37 @@ fn what_an_installation_writes_follows_its_schema() {
     let said = complaints("receipt", &receipt);
     assert!(said.contains("'image' is a required property"), "{said}");
     assert!(said.contains("user: ") && said.contains("shoe_size"), "{said}");
+}
+
+#[test]
+fn every_list_follows_its_schema() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    machine.extension("alpha", Recipe::new());
+    machine.extension("beta", Recipe::new().acts(&[Act::Status(404, "")]));
+    let path = |name: &str| machine.path(name).to_str().unwrap().to_owned();
+    let (manifests, cache, to) = (path("manifests"), path("cache"), path("to"));
+    let lists: [(&str, i32, &[&str]); 3] = [
+        (
+            "downloads",
+            4,
+            &["fetch", &manifests, "--to", &to, "--cache", &cache],
+        ),
+        ("cache", 0, &["cache", "list", "--cache", &cache]),
+        ("updates", 4, &["update", "--check", &manifests, "--offline"]),
+    ];
+    for (kind, status, args) in lists {
+        let ran = pgsetup(args.iter().copied().chain(["--format", "json"]));
+        assert_eq!(ran.status, status, "{kind}: {}", ran.err);
+        let document: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let list = ["files", "versions"]
+            .iter()
+            .find_map(|name| document[name].as_array());
+        assert!(!list.unwrap().is_empty(), "{kind}: {}", ran.out);
+        let file = machine.path(&format!("{kind}.json"));
+        std::fs::write(&file, ran.out).unwrap();
+        assert_eq!(complaints(kind, &file), "", "{kind}");
+    }
+    let outcomes = project().join("tests/golden/tests.json");
+    assert_eq!(complaints("tests", &outcomes), "");
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use crate::loopback::{Act, Server};
 use crate::support::{Ran, command, manifests};
 
-const IMAGE: &str = "kind: image
+/// An image of nothing but a server.
+pub const IMAGE: &str = "kind: image
 name: postgresql
 base: debian:bookworm
 postgresql: \"15-apt\"
@@ -17,7 +18,8 @@ configuration: /etc/postgresql/image.conf
 prune: {}
 ";
 
-const SERVER: &str = "kind: postgresql
+/// A server that apt brings.
+pub const SERVER: &str = "kind: postgresql
 name: \"15-apt\"
 major: 15
 version: \"15.18\"
