@@ -57,8 +57,10 @@ ARG PGSETUP_OPTIONS=
 # names. Later layers have the day they are made on, unless BuildKit rewrites it (`rewrite-timestamp`).
 ARG SOURCE_DATE_EPOCH
 # One layer: what is removed in it was never in the image. Compiling happens on a mount, because an overlay is slow.
-# Programs that the official image has are links to files of the last stage, made here so that the receipt has them.
+# What the entrypoint calls, and links to files of the last stage under the names of the official image's programs, are made first, so that
+# the receipt has them. Under the name of postgres, pgstart is how Patroni starts its servers.
 RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/run/pgsetup \
+    --mount=type=bind,from=pgsetup,source=/pgstart,target=/run/pgstart \
     --mount=type=bind,source=manifests,target=/manifests \
     --mount=type=bind,from=vendor,source=/vendor,target=/vendor \
     --mount=type=cache,target=/var/cache/apt,sharing=locked \
@@ -69,6 +71,8 @@ RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/run/pgsetup \
     --mount=type=secret,id=artifact-cache,target=/run/artifact-cache \
     if [ -s /run/ca-certificates.pem ]; then export SSL_CERT_FILE=/run/ca-certificates.pem; fi && \
     if [ -s /run/artifact-cache ]; then auth="--artifact-cache-auth /run/artifact-cache"; fi && \
+    install -D --mode=0755 /run/pgstart /opt/container/bin/pgstart && \
+    ln --symbolic --force pgstart /opt/container/bin/postgres && \
     ln --symbolic --force /entrypoint.sh /usr/local/bin/docker-entrypoint.sh && \
     ln --symbolic --force /opt/container/entrypoint.d/scripts/gosu.sh /usr/local/bin/gosu && \
     /run/pgsetup install /manifests ${ARTIFACT_CACHE:+--artifact-cache "$ARTIFACT_CACHE" ${auth:-}} --vendor /vendor --pg "$PG" --previous "$PREVIOUS" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
@@ -82,9 +86,6 @@ RUN ln --symbolic "$PG_MAJOR/postgresql.conf.sample" /usr/share/postgresql/postg
     for program in "/usr/lib/postgresql/$PG_MAJOR/bin"/* /opt/patroni/bin/patroni*; do \
         if [ -x "$program" ] && [ ! -e "/usr/bin/${program##*/}" ]; then ln --symbolic "$program" /usr/bin/; fi; \
     done
-# Under the name of postgres it is how Patroni starts its servers.
-COPY --from=pgsetup --chmod=0755 /pgstart /opt/container/bin/pgstart
-RUN ln --symbolic pgstart /opt/container/bin/postgres
 COPY --chown=postgres:postgres entrypoint.d /opt/container/entrypoint.d
 COPY --chown=postgres:postgres entrypoint.d/entrypoint.sh /entrypoint.sh
 VOLUME /var/lib/postgresql/data
