@@ -40,6 +40,7 @@ struct Reader<'a> {
     image: &'a str,
     ran: usize,
     wrong: Vec<String>,
+    has_failed: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -74,6 +75,7 @@ impl<'a> Reader<'a> {
             image,
             ran: 0,
             wrong: Vec::new(),
+            has_failed: false,
         }
     }
 
@@ -122,7 +124,7 @@ impl<'a> Reader<'a> {
     }
 
     fn try_out(&mut self, needs: Needs, block: &str) {
-        if needs > self.can {
+        if needs > self.can || self.has_failed {
             return;
         }
         for Shown {
@@ -141,6 +143,9 @@ impl<'a> Reader<'a> {
                 self.wrong.push(format!(
                     "$ {command}\nended with {ended}, not {status}:\n{printed}"
                 ));
+                // What follows builds on it, and may wait for it.
+                self.has_failed = true;
+                return;
             } else if let (false, Err(difference)) = (output.is_empty(), compared) {
                 self.wrong.push(format!("$ {command}\n{difference}"));
             }
