@@ -41,7 +41,7 @@ reproducible: pgsetup ## Install twice and compare every path of the two trees
 	tools/reproducible.sh
 
 .PHONY: kills
-kills: pgsetup ## Kill installations at 100 random moments (COUNT=, SEED=), let each go on, and compare the trees
+kills: pgsetup ## Kill installations at 100 random moments (COUNT=, SEED=), resume each, and compare the trees
 	tools/kill.sh
 
 .PHONY: contract
@@ -53,7 +53,7 @@ cycles: ## Start and stop databases 200 times (CYCLES=) with kills at random mom
 	tools/cycles.sh
 
 .PHONY: catalogue
-catalogue: ## Build and test extensions in containers, and write docs/results/extensions.md; PG="17 18" for some majors, RESUME=1 to go on
+catalogue: ## Build and test extensions in containers, and write docs/results/extensions.md; PG="17 18" for some majors, RESUME=1 for those that are not recorded yet
 	tools/catalogue.sh
 
 .PHONY: reference
