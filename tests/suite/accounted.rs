@@ -12,10 +12,12 @@ use crate::support::project;
 const WITHOUT_TEXT: [&str; 3] = ["first_last_agg", "pgtap", "pldebugger"];
 
 /// World-writable paths of the base and of the image's manifest.
-const OPEN_TO_ALL: [&str; 5] = [
+const OPEN_TO_ALL: [&str; 6] = [
     "/run/lock",
     "/run/postgresql",
     "/tmp",
+    // For a tmpfs and for any user, as in the official image; the first start makes it 0700.
+    "/var/lib/postgresql/data",
     "/var/log/postgresql",
     "/var/tmp",
 ];
