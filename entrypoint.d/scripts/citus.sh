@@ -137,8 +137,8 @@ EOF
 }
 
 # usage: register_worker
-# Which group of the cluster a worker is stands in its data directory: its address may be another one at each start, and pg_dist_local_group is
-# overwritten when the coordinator synchronises with an address that is another node's now. Prints what was done, or fails with what is wrong.
+# The worker's group is recorded in its data directory: its address may change at each start, and pg_dist_local_group is overwritten
+# when the coordinator synchronises with an address that now belongs to another node. Prints what was done, or fails with what is wrong.
 register_worker() {
   local cluster group known_cluster='' known_group=0
   own_node_address
@@ -176,7 +176,8 @@ move_worker() {
 }
 
 # usage: free_address GROUP
-# Sees to it that no other worker is registered under this worker's address: an engine hands out new addresses at each start. GROUP is this worker's, 0 if it has none yet.
+# Ensures that no other worker is registered under this worker's address: an engine assigns new addresses at each start. GROUP is this
+# worker's, 0 if it has none yet.
 free_address() {
   local known node group placed
   known="$(

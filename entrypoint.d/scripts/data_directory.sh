@@ -124,7 +124,7 @@ remember_start() {
   read -r host </proc/sys/kernel/hostname
   rm --force "$REPLY/.health"
   printf '%s %s\n' "$host" "$1" >"$REPLY/.health"
-  # The directory is sticky, and this start goes on as postgres, who could not replace a file of root's.
+  # The directory is sticky, and this start continues as postgres, who could not replace root's file.
   ((EUID != 0)) || chown postgres:postgres "$REPLY/.health" 2>/dev/null || rm --force "$REPLY/.health"
 }
 

@@ -63,8 +63,8 @@ one_of() {
 }
 
 # usage: seconds VARIABLE
-# Reports a value that is not a whole number of seconds; an empty one is right too. To bash anything else would be an error of arithmetic, after which it goes
-# on at the top level.
+# Reports a value that is not a whole number of seconds; an empty one is valid too. Anything else would be an arithmetic error in bash,
+# after which it continues at the top level.
 seconds() {
   [[ -z "${!1:-}" || "${!1}" =~ ^[1-9][0-9]{0,6}$ ]] || problem "$1 is '${!1}', but must be a whole number of seconds, without a unit: $1=60"
 }
@@ -174,8 +174,8 @@ quote_pgpass() {
 
 # usage: conninfo_of_database NAME
 # Prints the value of `--dbname` that means the database NAME and nothing else. libpq takes a bare name with an equals sign, or one that begins
-# with postgresql://, for a whole connection string (the manual, "Connection Strings"); what stands in quotes in such a string is not
-# looked into again.
+# with postgresql://, for a whole connection string (the manual, "Connection Strings"); text in quotes in such a string is not
+# parsed again.
 conninfo_of_database() {
   local name="${1//\\/\\\\}"
   printf "dbname='%s'" "${name//\'/\\\'}"

@@ -103,7 +103,8 @@ EOF
 }
 
 # usage: begin_initialisation
-# Puts up the marker of an initialisation that has not ended, so that a kill at any moment can be told from success. It is a directory inside the data directory, because that is all that outlives the container.
+# Sets the marker of an initialisation that has not ended, so that a kill at any moment can be told from success. It is a
+# directory inside the data directory, because only that outlives the container.
 begin_initialisation() {
   initialising_marker
   mkdir "$REPLY"

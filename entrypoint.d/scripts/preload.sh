@@ -28,7 +28,7 @@ preload_settings() {
 }
 
 # usage: check_preload
-# A library that is not there would stop the server with a message that names neither the variable nor the file it stands in.
+# A library that is not there would stop the server with a message that names neither the variable nor the file that it comes from.
 check_preload() {
   local library
   local -a libraries

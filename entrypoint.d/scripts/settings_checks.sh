@@ -128,7 +128,7 @@ with_dummy_cluster() {
 }
 
 # usage: make_dummy_cluster
-# What the server looks for before it goes on to its settings: a control file, which pg_resetwal makes of an empty one, and directories.
+# What the server looks for before it reads its settings: a control file, which pg_resetwal makes of an empty one, and directories.
 make_dummy_cluster() {
   mkdir "$dummy_cluster"/{base,global,pg_wal} "$dummy_cluster"/pg_wal/{archive_status,summaries}
   printf '%s\n' "$PG_MAJOR" >"$dummy_cluster/PG_VERSION"

@@ -9,12 +9,12 @@
 //! | nothing there | no server, and nothing under way that this check knows of | 1 | waits 8 seconds, then 1 |
 //! | broken | the server does not answer within 5 seconds (it hangs), or is stopping | 1 | 1 |
 //!
-//! An engine knows no third answer beside healthy and not, so "not yet" must be no answer at all: an engine that runs the check with
-//! `--wait` sees it end when there is something to say. Before that the container's state stays what it was, `starting` or `healthy`,
-//! however long a dump is loaded and whatever number of retries the user has set.
+//! An engine knows two answers, healthy and unhealthy, so "not yet" must not be an answer: with `--wait`, the check ends only when there is
+//! something to say. Until then the container's state stays what it was, `starting` or `healthy`, no matter how long a dump is loaded or
+//! how many retries the user has set.
 //!
-//! What kind of start this is stands in the file `.health` in the directory of sockets: the host's name, then `server`, `upgrade`, or
-//! `patroni` with scheme, host and port of its REST interface once they are known. Where there is no such file another command runs.
+//! The file `.health` in the directory of sockets names the kind of start: the host's name, then `server`, `upgrade`, or `patroni` with
+//! scheme, host and port of its REST interface once they are known. Without this file, another command runs.
 //!
 //! The check is one process. Over HTTPS, Patroni is asked by its own Python, which this process turns into.
 

@@ -1,4 +1,4 @@
-//! What stands in the root: what is at a path, digests, and files put in their place atomically.
+//! What is in the root: what is at a path, digests, and files put in their place atomically.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, ErrorKind, Read, Write};

@@ -62,7 +62,7 @@ impl Link {
     }
 }
 
-/// A project's name as it stands in addresses (PEP 503): lower case, with one `-` for each run of `-`, `_` and `.`.
+/// A project's name as it is written in addresses (PEP 503): lower case, with one `-` for each run of `-`, `_` and `.`.
 pub fn normalised(name: &str) -> String {
     let parts = name.split(['-', '_', '.']).filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("-").to_lowercase()
