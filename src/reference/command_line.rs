@@ -32,7 +32,12 @@ fn leaves(command: &Command, path: &str) -> Vec<(String, Command)> {
 }
 
 fn is_shown(arg: &Arg) -> bool {
-    !arg.is_hide_set() && !matches!(arg.get_id().as_str(), "help" | "version")
+    // Those that clap adds to every command. `update` has an argument of the same name.
+    let is_of_clap = matches!(
+        arg.get_action(),
+        ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version
+    );
+    !arg.is_hide_set() && !is_of_clap
 }
 
 /// `cli.md`.

@@ -22,6 +22,11 @@ pub fn page() -> String {
             "the [receipt](receipt.md): what was installed, from what, and why",
         ),
         row(
+            &format!("{records}/contents.txt"),
+            "stays",
+            "what the image holds, a line for each component",
+        ),
+        row(
             &format!("{records}/sbom.cdx.json"),
             "stays",
             "the bill of materials in CycloneDX form",
