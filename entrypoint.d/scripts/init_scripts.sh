@@ -33,6 +33,9 @@ check_user_script() {
     problem "$1 is a directory. An engine makes one where the file to mount does not exist on its side: correct the name of that file, and remove the directory there."
   elif [[ ! -r "$1" ]]; then
     problem "$1 cannot be read by uid $(id -u)"
+  elif [[ -p "$1" ]]; then
+    # Looking into it would wait for somebody who writes.
+    problem "$1 is a named pipe: expected a file"
   else
     case "$1" in
       *.sh) check_shell_script "$1" ;;
@@ -53,6 +56,10 @@ check_shell_script() {
     problem "$1 has the line ends of Windows (CRLF), with which it cannot run: convert it, by \`dos2unix\` or \`sed --in-place 's/\\r\$//'\`."
     return 0
   fi
+  if [[ ! -x "$1" && "$line" == $'\xef\xbb\xbf'* ]]; then
+    problem "$1 begins with a byte order mark, which the shell takes for a part of the first command: remove it, by \`sed --in-place '1s/^\\xef\\xbb\\xbf//'\`."
+    return 0
+  fi
   [[ -x "$1" && "$line" == '#!'* ]] || return 0
   read -r program rest <<<"${line#??}"
   if [[ "$program" == */env ]]; then
@@ -63,14 +70,20 @@ check_shell_script() {
 }
 
 # usage: env_program ARGUMENTS
-# Prints the program that env(1) would run: the first word that is neither an option nor an assignment.
+# Prints the program that env(1) would run: the first word that is neither an option, nor the value of one, nor an assignment.
 env_program() {
   local -a words
-  local word
+  local word value=''
   read -r -a words <<<"$1"
   for word in "${words[@]}"; do
     word="${word#-S}"
-    [[ -z "$word" || "$word" == -* || "$word" == *=* ]] || break
+    if [[ -n "$value" ]]; then
+      value=''
+    elif [[ "$word" == @(-u|--unset|-C|--chdir) ]]; then
+      value=yes
+    elif [[ -n "$word" && "$word" != -* && "$word" != *=* ]]; then
+      break
+    fi
   done
   printf '%s\n' "$word"
 }
