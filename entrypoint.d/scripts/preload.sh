@@ -74,7 +74,8 @@ add_preload_of_data() {
   libraries_of_data "$list" || return 0
   check_libraries_of_data "$REPLY"
   preload_with_data="$(merge_libraries "$list" "$REPLY")"
-  warn "shared_preload_libraries is '$list' (${origin:-no setting}), which leaves out ${REPLY//,/, }: the data need it. The server starts with '$preload_with_data'."
+  # root checks what postgres checks again.
+  ((EUID == 0)) || warn "shared_preload_libraries is '$list' (${origin:-no setting}), which leaves out ${REPLY//,/, }: the data need it. The server starts with '$preload_with_data'."
 }
 
 # usage: libraries_of_data LIST
