@@ -255,9 +255,9 @@ give_to_postgres() {
 }
 
 # usage: check_lock_file
-# Refuses data whose lock file may be a running server's, before anything is changed.
+# Refuses data that a running server may use, before anything is changed.
 check_lock_file() {
   local text
-  [[ -e "$PGDATA/postmaster.pid" ]] || return 0
+  [[ -e "$PGDATA/postmaster.pid" || -e "$PGDATA/global/pg_control" ]] || return 0
   text="$(pgstart locks check 2>&1)" || problem "$text"
 }

@@ -14,6 +14,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::control::was_shut_down;
 use crate::leases::{Proof, prove_unused};
 use crate::lock_file::LockFile;
 use crate::marker::{self, Marker};
@@ -64,7 +65,7 @@ pub fn judge_data(data: &Path, marker: &Marker) -> Result<Verdict, String> {
         )));
     }
     let Some(lock_file) = lock_file else {
-        return Ok(Verdict::Absent);
+        return judge_without_lock_file(data);
     };
     if let Marker::Free(entry) = marker
         && entry.is_of(&lock_file)
@@ -98,6 +99,22 @@ pub fn judge_data(data: &Path, marker: &Marker) -> Result<Verdict, String> {
     })
 }
 
+/// Judges a data directory that has no lock file. Another server may have taken it away: a second one that ended beside the first, or a user. A
+/// server that did not end in order, or has not ended, leaves that in the control file; only then the directory is looked through.
+fn judge_without_lock_file(data: &Path) -> Result<Verdict, String> {
+    if was_shut_down(data)? {
+        return Ok(Verdict::Absent);
+    }
+    Ok(match prove_unused(data, &[marker::path(data)]) {
+        Proof::Used(file) => Verdict::Doubtful(format!(
+            "a process outside of this container has {} open",
+            file.display()
+        )),
+        // A copy of a running server's directory has no lock file either, wherever it is.
+        Proof::Unused | Proof::Unknown(_) => Verdict::Absent,
+    })
+}
+
 /// Judges the lock file of a socket, `.s.PGSQL.5432.lock`.
 pub fn judge_socket(path: &Path) -> Result<Verdict, String> {
     let Some(lock_file) = read(path)? else {
@@ -118,6 +135,7 @@ pub fn check(data: &Path, marker: &Marker, forced: bool) -> Result<Option<String
     let (why, advice) = match judge_data(data, marker)? {
         Verdict::Absent => return Ok(None),
         Verdict::Stale(why) => return Ok(Some(why)),
+        Verdict::Doubtful(_) if forced && !path.exists() => return Ok(None),
         Verdict::Doubtful(why) if forced => {
             return Ok(Some(format!(
                 "POSTGRES_ON_STALE_LOCK=remove asks for it, although {why}"
@@ -130,7 +148,12 @@ pub fn check(data: &Path, marker: &Marker, forced: bool) -> Result<Option<String
              POSTGRES_ON_STALE_LOCK=remove.",
         ),
     };
-    let contents = read(&path)?.map_or("it is gone now".to_owned(), |file| file.describe());
+    let Some(contents) = read(&path)?.map(|file| file.describe()) else {
+        return Err(format!(
+            "A running server may use {}, although it has no lock file: {why}. Two servers on one data directory destroy it, so nothing was changed.\n{advice}",
+            data.display()
+        ));
+    };
     Err(format!(
         "{} may be the lock file of a running server ({contents}): {why}. Two servers on one data directory destroy it, so nothing was changed.\n{advice}",
         path.display()

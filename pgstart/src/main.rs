@@ -19,6 +19,7 @@
 //! and with 2 where it was called wrongly. What the user should read goes to standard error, as the entrypoint's own lines do; answers go to
 //! standard output.
 
+mod control;
 mod health;
 mod leases;
 mod lock_file;

@@ -9,6 +9,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::control::was_shut_down;
+
 /// The object id of `pg_proc`.
 const PG_PROC: u32 = 1255;
 /// What `pg_filenode.map` begins with.
@@ -73,20 +75,6 @@ fn search(data: &Path, mut look: impl FnMut(&[u8])) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Whether the server of this cluster ended in order, so that nothing is in its log alone. The state stands behind the system identifier and two
-/// version numbers; 1 and 2 are "shut down" (`src/include/catalog/pg_control.h`).
-fn was_shut_down(data: &Path) -> Result<bool, String> {
-    let path = data.join("global/pg_control");
-    match std::fs::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
-        Ok(control) => {
-            let state = control.get(16..20).and_then(|state| state.try_into().ok());
-            Ok(matches!(state.map(u32::from_ne_bytes), Some(1 | 2)))
-        }
-    }
 }
 
 /// The directories of databases: in `base`, and in tablespaces below a directory of the major version.

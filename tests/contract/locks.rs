@@ -66,6 +66,30 @@ fn lock_file_of_a_live_server_in_another_container_stays() {
     assert_eq!(own.sql("SELECT count(*) FROM kept"), "700");
 }
 
+#[test(line_50)]
+fn a_live_server_without_its_lock_file_is_not_joined() {
+    needs_image();
+    let volume = cluster();
+    let other = of_another_image(&volume);
+    other.shell(&format!("rm {LOCK}")).ok();
+    for options in [&[][..], &["--user=root"]] {
+        let refused = Container::to_the_end(&[&[volume.as_data().as_str()], options].concat(), &[]);
+        assert_eq!(refused.status, 1, "{refused:?}");
+        assert!(
+            refused.err.contains("although it has no lock file"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(other.sql("SELECT count(*) FROM kept"), "0");
+    // A directory that no server uses has none either, whatever its control file says.
+    assert_eq!(other.end_by("KILL"), 137);
+    drop(other);
+    assert_eq!(
+        Container::serving(&[&volume.as_data()], &[]).sql("SELECT count(*) FROM kept"),
+        "0"
+    );
+}
+
 #[test(line_51)]
 fn lock_file_of_a_dead_server_goes_last() {
     needs_image();
