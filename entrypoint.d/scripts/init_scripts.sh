@@ -34,7 +34,7 @@ check_user_script() {
   elif [[ ! -r "$1" ]]; then
     problem "$1 cannot be read by uid $(id -u)"
   elif [[ -p "$1" ]]; then
-    # Looking into it would wait for somebody who writes.
+    # Looking into it would wait for another user who writes.
     problem "$1 is a named pipe: expected a file"
   else
     case "$1" in

@@ -404,7 +404,7 @@ fn passwords_are_not_in_the_servers_environment() {
         environment.lines().any(|line| line == format!("PGDATA={DATA}")),
         "{environment}"
     );
-    // The value that tells what to do with a password is no secret.
+    // The switch beside a password does not hold one.
     let is_secret = |line: &str| line.contains("PASSWORD") && line != "POSTGRES_PASSWORD_SYNC=off";
     assert!(
         !environment.lines().any(is_secret) && !environment.contains("secret"),
