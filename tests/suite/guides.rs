@@ -188,6 +188,10 @@ impl<'a> Reader<'a> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
+        // A reader without the image starts nothing, and may follow the page while another one does.
+        if self.can < Needs::Image {
+            return;
+        }
         for name in &self.names {
             let name = format!("{}{name}", self.prefix);
             docker(["rm", "--force", "--volumes", &name]);
