@@ -247,13 +247,11 @@ fn commands_without_an_image_print_what_the_guides_show() {
 
 #[test]
 fn commands_with_the_image_print_what_the_guides_show() {
-    // It takes minutes, and servers that wait beside it.
+    let image = image().unwrap_or_else(|why| skip(&why));
     let can = match std::env::var("PGSETUP_GUIDES").as_deref() {
         Ok("all") => Needs::Network,
-        Ok("image") => Needs::Image,
-        _ => skip("`make guides` runs the commands that need the image"),
+        _ => Needs::Image,
     };
-    let image = image().unwrap_or_else(|why| skip(&why));
     follow(can, image);
 }
 
