@@ -15,6 +15,9 @@ readonly manifests="${2:-$directory/manifests}"
 readonly rounds="${ROUNDS:-5}"
 readonly vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
 
+# shellcheck source=benches/measure.sh
+source "$directory/benches/measure.sh"
+
 work="$(mktemp --directory)"
 readonly work
 trap 'rm -rf "$work"' EXIT
@@ -53,35 +56,14 @@ write_downloads() {
   >"$work/downloads"
 }
 
-# usage: seconds COMMAND     how long it takes, from nothing
-seconds() {
-  local begin end
-  rm -rf "$work/files"
-  sync
-  begin="$(date +%s%N)"
-  "$@"
-  end="$(date +%s%N)"
-  awk -v begin="$begin" -v end="$end" 'BEGIN { printf "%.2f\n", (end - begin) / 1e9 }'
-}
-
-# usage: median < NUMBERS
-median() {
-  sort --numeric-sort | awk '{ values[NR] = $1 } END { print values[int((NR + 1) / 2)] }'
-}
-
 main() {
-  local round
   # This one also tells where the files are.
   if ! by_pgsetup; then
     tail -n 20 "$work/log" >&2
     return 1
   fi
   write_downloads
-  for ((round = 0; round < rounds; round++)); do
-    seconds by_pgsetup >>"$work/pgsetup-seconds"
-    seconds by_shell >>"$work/shell-seconds"
-  done
-  paste "$work/pgsetup-seconds" "$work/shell-seconds" | awk '{ print "round " NR ": pgsetup " $1 " s, shell " $2 " s" }'
+  race "$rounds"
   awk -v own="$(median <"$work/pgsetup-seconds")" -v shell="$(median <"$work/shell-seconds")" \
     -v files="$(wc -l <"$work/sums")" 'BEGIN {
       printf "fetch of %d files: pgsetup %.2f s, curl and sha256sum %.2f s, ratio %.2f\n", files, own, shell, own / shell

@@ -17,6 +17,9 @@ readonly archives=(
   pg_partman-5.2.4.tar.gz pgaudit-18.0.tar.gz pg_repack-1.5.3.tar.gz rum-1.3.15.tar.gz topn-2.7.0.tar.gz
 )
 
+# shellcheck source=benches/measure.sh
+source "$directory/benches/measure.sh"
+
 work="$(mktemp --directory)"
 readonly work
 server=""
@@ -87,24 +90,8 @@ by_shell() {
   )
 }
 
-# usage: seconds COMMAND     how long it takes, from nothing
-seconds() {
-  local begin end
-  rm -rf "$work/files" "$work/trees"
-  sync
-  begin="$(date +%s%N)"
-  "$@"
-  end="$(date +%s%N)"
-  awk -v begin="$begin" -v end="$end" 'BEGIN { printf "%.2f\n", (end - begin) / 1e9 }'
-}
-
-# usage: median < NUMBERS
-median() {
-  sort --numeric-sort | awk '{ values[NR] = $1 } END { print values[int((NR + 1) / 2)] }'
-}
-
 main() {
-  local archive round port
+  local archive port
   for archive in "${archives[@]}"; do
     if [[ ! -f "$vendor/$archive" ]]; then
       printf 'skipped: it needs %s in %s\n' "$archive" "$vendor" >&2
@@ -119,11 +106,7 @@ main() {
   readonly base="http://127.0.0.1:$port"
   (cd "$vendor" && sha256sum "${archives[@]}") >"$work/sums"
   write_manifests
-  for ((round = 0; round < rounds; round++)); do
-    seconds by_pgsetup >>"$work/pgsetup-seconds"
-    seconds by_shell >>"$work/shell-seconds"
-  done
-  rm -rf "$work/files" "$work/trees"
+  race "$rounds"
   python3 - "$pgsetup" "$work" <<'PYTHON' >"$work/memory"
 import resource, subprocess, sys
 program, work = sys.argv[1:]
@@ -131,7 +114,6 @@ subprocess.run([program, "fetch", f"{work}/manifests", "--to", f"{work}/files", 
                check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 PYTHON
-  paste "$work/pgsetup-seconds" "$work/shell-seconds" | awk '{ print "round " NR ": pgsetup " $1 " s, shell " $2 " s" }'
   awk -v own="$(median <"$work/pgsetup-seconds")" -v shell="$(median <"$work/shell-seconds")" \
     -v memory="$(<"$work/memory")" 'BEGIN {
       printf "fetch, verify, unpack: pgsetup %.2f s, shell %.2f s, ratio %.2f, peak memory %.1f MB\n",

@@ -10,29 +10,18 @@ set -Eeuo pipefail
 readonly validator=check-jsonschema==0.39.0
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly directory
-readonly environment="$directory/target/check-jsonschema"
-
-# usage: obtain     installs the validator into an environment of its own
-obtain() {
-  if [[ -x "$environment/bin/check-jsonschema" ]]; then
-    return
-  fi
-  rm --recursive --force "$environment"
-  if ! python3 -m venv "$environment" >&2 || ! "$environment/bin/pip" install --quiet --disable-pip-version-check "$validator" >&2; then
-    rm --recursive --force "$environment"
-    printf 'the published schemas are not available: python3 -m venv or pip install %s failed\n' "$validator" >&2
-    return 75
-  fi
-}
+# shellcheck source=tools/validator.sh
+source "$directory/tools/validator.sh"
 
 # usage: check SCHEMA FILE...
 check() {
-  "$environment/bin/check-jsonschema" --builtin-schema "$@"
+  "$program" --builtin-schema "$@"
 }
 
 main() {
-  local status=0 form
-  obtain
+  local status=0 form program
+  obtain "$validator"
+  program="$REPLY"
   if (($#)); then
     check "$@"
     return

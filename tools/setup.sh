@@ -151,10 +151,6 @@ look_for_rust() {
 look_for_engine() {
   local -a found=()
   readarray -t found < <(engine_packages)
-  if [[ "$target" == audit ]] && ! is_there cargo-deny; then
-    missing+=(cargo-deny)
-    commands+=("cargo install --locked cargo-deny")
-  fi
   if engine_is_required || ((${#found[@]})); then
     missing+=(docker)
     packages+=("${found[@]:-docker.io}")

@@ -8,12 +8,7 @@ check_standalone() {
   settings="$(given_settings "$@")"
   check_config_file "$@"
   check_data_argument "$settings"
-  check_access
-  check_lock_file
-  check_major_version
-  check_preload
-  check_memory
-  check_tls
+  check_every_start
   check_without_patroni
   check_citus_node "$settings"
   check_log_directory "$settings"
@@ -30,6 +25,16 @@ check_standalone() {
       add_preload_of_data "$settings"
       ;;
   esac
+}
+
+# usage: check_every_start     what a start under Patroni is checked for as well
+check_every_start() {
+  check_access
+  check_lock_file
+  check_major_version
+  check_preload
+  check_memory
+  check_tls
 }
 
 # usage: check_config_file [POSTGRES_ARG...]

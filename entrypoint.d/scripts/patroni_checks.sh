@@ -10,12 +10,7 @@ check_patroni() {
   elif (($# > 1)); then
     problem "PATRONI_SCOPE is set, so Patroni starts PostgreSQL, and cannot be given the arguments '${*:2}': put settings into Patroni's configuration"
   fi
-  check_access
-  check_lock_file
-  check_major_version
-  check_preload
-  check_memory
-  check_tls
+  check_every_start
   [[ -z "$CITUS_ROLE" ]] || problem "CITUS_ROLE is for a server without Patroni; under Patroni the role follows from PATRONI_CITUS_GROUP"
   [[ "$POSTGRES_PASSWORD_SYNC" == off ]] || problem "POSTGRES_PASSWORD_SYNC is for a server without Patroni: all members of a cluster need the password in use"
   check_citus_strays

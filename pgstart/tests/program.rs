@@ -11,12 +11,15 @@ use tempfile::TempDir;
 /// A server that was ready when it ended.
 const READY: &str = "4194999\n/data\n1796062744\n5432\n/nowhere\n*\n  1 2\nready   \n";
 
+/// The variable that overrules a lock file.
+const ON_STALE_LOCK: &str = "POSTGRES_ON_STALE_LOCK";
+
 fn pgstart(data: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pgstart"));
     command
         .args(arguments)
         .env("PGDATA", data)
-        .env_remove("POSTGRES_ON_STALE_LOCK");
+        .env_remove(ON_STALE_LOCK);
     command
 }
 
@@ -53,6 +56,32 @@ fn is_locked(data: &TempDir) -> bool {
     data.path().join("postmaster.pid").exists()
 }
 
+/// Runs a command to its end.
+fn run(command: &mut Command) -> Output {
+    command.output().expect("it runs")
+}
+
+fn remove_lock(data: &TempDir, on_stale_lock: Option<&str>) -> Output {
+    let mut command = pgstart(data.path(), &["locks", "remove"]);
+    run(command.envs(on_stale_lock.map(|word| (ON_STALE_LOCK, word))))
+}
+
+/// Asks for the removal of a lock file that has to stay, and returns why it does.
+fn keeps_lock(data: &TempDir, on_stale_lock: Option<&str>) -> String {
+    let ran = remove_lock(data, on_stale_lock);
+    let said = text(&ran);
+    assert!(!ran.status.success() && is_locked(data), "{said}");
+    said
+}
+
+/// Asks for the removal of a lock file that has to go, and returns why it does.
+fn removes_lock(data: &TempDir, on_stale_lock: Option<&str>) -> String {
+    let ran = remove_lock(data, on_stale_lock);
+    let said = text(&ran);
+    assert!(ran.status.success() && !is_locked(data), "{said}");
+    said
+}
+
 #[test]
 fn a_lock_file_of_a_dead_server_goes_whatever_it_says() {
     for lock_file in [READY.as_bytes(), b"", &[0; 94]] {
@@ -61,15 +90,8 @@ fn a_lock_file_of_a_dead_server_goes_whatever_it_says() {
             .output()
             .expect("it runs");
         assert!(checked.status.success() && is_locked(&data), "{}", text(&checked));
-        let removed = pgstart(data.path(), &["locks", "remove"])
-            .output()
-            .expect("it runs");
-        assert!(
-            removed.status.success() && !is_locked(&data),
-            "{}",
-            text(&removed)
-        );
-        assert!(text(&removed).contains("no process has a file of the data directory open"));
+        let removed = removes_lock(&data, None);
+        assert!(removed.contains("no process has a file of the data directory open"));
     }
 }
 
@@ -79,31 +101,20 @@ fn a_lock_file_stays_while_a_file_of_the_directory_is_open() {
         let data = cluster(lock_file);
         let path = data.path().join("base/1/1259");
         let open = File::open(&path).expect("it opens");
-        let refused = pgstart(data.path(), &["locks", "remove"])
-            .output()
-            .expect("it runs");
-        assert!(
-            !refused.status.success() && is_locked(&data),
-            "{}",
-            text(&refused)
-        );
+        let refused = keeps_lock(&data, None);
         for part in [
             "postmaster.pid",
             path.to_str().expect("UTF-8"),
             "POSTGRES_ON_STALE_LOCK=remove",
         ] {
-            assert!(text(&refused).contains(part), "{part}: {}", text(&refused));
+            assert!(refused.contains(part), "{part}: {refused}");
         }
         if lock_file.is_empty() {
-            assert!(text(&refused).contains("empty or damaged"), "{}", text(&refused));
+            assert!(refused.contains("empty or damaged"), "{refused}");
         } else {
-            assert!(text(&refused).contains("process 4194999, port 5432, started 2026-11-30 18:19:04 UTC"));
+            assert!(refused.contains("process 4194999, port 5432, started 2026-11-30 18:19:04 UTC"));
         }
-        let forced = pgstart(data.path(), &["locks", "remove"])
-            .env("POSTGRES_ON_STALE_LOCK", "remove")
-            .output()
-            .expect("it runs");
-        assert!(forced.status.success() && !is_locked(&data), "{}", text(&forced));
+        let forced = removes_lock(&data, Some("remove"));
         drop(open);
     }
 }
@@ -111,16 +122,8 @@ fn a_lock_file_stays_while_a_file_of_the_directory_is_open() {
 #[test]
 fn a_word_of_the_users_that_is_none_is_refused() {
     let data = cluster(b"");
-    let refused = pgstart(data.path(), &["locks", "remove"])
-        .env("POSTGRES_ON_STALE_LOCK", "yes")
-        .output()
-        .expect("it runs");
-    assert!(!refused.status.success() && is_locked(&data));
-    assert!(
-        text(&refused).contains("may be: refuse remove"),
-        "{}",
-        text(&refused)
-    );
+    let refused = keeps_lock(&data, Some("yes"));
+    assert!(refused.contains("may be: refuse remove"), "{refused}");
 }
 
 /// A program called `postgres` that sleeps, below a directory.
@@ -150,19 +153,10 @@ fn a_server_of_this_process_namespace_is_never_overruled() {
     while std::fs::read_to_string(&name).expect("it lives").trim_end() != "postgres" {
         std::thread::yield_now();
     }
-    let refused = pgstart(data.path(), &["locks", "remove"])
-        .env("POSTGRES_ON_STALE_LOCK", "remove")
-        .output()
-        .expect("it runs");
+    let refused = keeps_lock(&data, Some("remove"));
     assert!(
-        !refused.status.success() && is_locked(&data),
-        "{}",
-        text(&refused)
-    );
-    assert!(
-        text(&refused).contains(&format!("process {} of this container", server.id())),
-        "{}",
-        text(&refused)
+        refused.contains(&format!("process {} of this container", server.id())),
+        "{refused}"
     );
     end(server);
 }
@@ -198,44 +192,18 @@ fn a_server_that_was_run_here_is_known_while_it_lives_and_when_it_is_dead() {
     let data = cluster(b"");
     let programs = tempfile::tempdir().expect("a directory");
     let server = run_server(data.path(), programs.path());
-    let refused = pgstart(data.path(), &["locks", "remove"])
-        .env("POSTGRES_ON_STALE_LOCK", "remove")
-        .output()
-        .expect("it runs");
-    assert!(
-        !refused.status.success() && is_locked(&data),
-        "{}",
-        text(&refused)
-    );
-    assert!(text(&refused).contains("holds the lock on"), "{}", text(&refused));
+    let refused = keeps_lock(&data, Some("remove"));
+    assert!(refused.contains("holds the lock on"), "{refused}");
     end(server);
     // A file that is open makes a proof fail, so it is the marker that decides.
     let open = File::open(data.path().join("base/1/1259")).expect("it opens");
-    let removed = pgstart(data.path(), &["locks", "remove"])
-        .output()
-        .expect("it runs");
-    assert!(
-        removed.status.success() && !is_locked(&data),
-        "{}",
-        text(&removed)
-    );
-    assert!(
-        text(&removed).contains("this image's server wrote it"),
-        "{}",
-        text(&removed)
-    );
+    let removed = removes_lock(&data, None);
+    assert!(removed.contains("this image's server wrote it"), "{removed}");
 
     // The lock file of another start than the marker's.
     std::fs::write(data.path().join("postmaster.pid"), READY).expect("a file");
     age(&data.path().join("postmaster.pid"));
-    let refused = pgstart(data.path(), &["locks", "remove"])
-        .output()
-        .expect("it runs");
-    assert!(
-        !refused.status.success() && is_locked(&data),
-        "{}",
-        text(&refused)
-    );
+    let refused = keeps_lock(&data, None);
     drop(open);
 }
 

@@ -37,7 +37,7 @@ pub struct Module {
     pub name: String,
     /// What it is for, in one line.
     pub summary: String,
-    /// The PostgreSQL majors that have it, with the SQL extensions it is there. No major may stand in two entries.
+    /// The PostgreSQL majors that have it, with the SQL extensions it is there. No major may be in two entries.
     #[schemars(length(min = 1))]
     pub releases: Vec<ModuleRelease>,
     /// PostgreSQL majors that do not have it, with the reason.

@@ -22,7 +22,7 @@ pub struct Extension {
     pub license: String,
     /// The project's page.
     pub homepage: String,
-    /// One entry for each version, with the PostgreSQL majors it is for. No major may stand in two entries.
+    /// One entry for each version, with the PostgreSQL majors it is for. No major may be in two entries.
     #[schemars(length(min = 1))]
     pub releases: Vec<Release>,
     /// PostgreSQL majors that this project supports and the extension does not, with the reason.

@@ -677,7 +677,7 @@ impl Checks<'_, Extension> {
                 }
                 if let Some(version) = taken.insert(*major, release.version.clone()) {
                     let message = match version.as_str() {
-                        "" => format!("PostgreSQL {major} stands in an earlier entry"),
+                        "" => format!("PostgreSQL {major} is already in an earlier entry"),
                         version => format!("PostgreSQL {major} is already served by release {version}"),
                     };
                     self.at(&path, Err(message));
@@ -688,7 +688,7 @@ impl Checks<'_, Extension> {
             for (at, major) in unsupported.postgresql.iter().enumerate() {
                 let path = format!("unsupported[{position}].postgresql[{at}]");
                 if taken.contains_key(major) {
-                    let message = format!("PostgreSQL {major} stands in a release as well");
+                    let message = format!("PostgreSQL {major} is in a release as well");
                     self.at(&path, Err(message));
                 }
             }

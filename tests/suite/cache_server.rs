@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::machine::digest;
 
 /// How long a request that hangs is held. A client that takes less has not waited for it.
-pub const HELD: Duration = Duration::from_secs(600);
+const HELD: Duration = Duration::from_secs(600);
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

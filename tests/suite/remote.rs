@@ -4,12 +4,11 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
 
-use crate::cache_server::{CacheServer, HELD, Seen, Trick};
+use crate::cache_server::{CacheServer, Seen, Trick};
 use crate::harness::skip;
 use crate::machine::{Machine, Recipe, archive_of, files_below, linking_a_stray};
-use crate::support::{Ran, wait_for};
+use crate::support::{Ran, in_time, wait_for};
 
 /// The extensions, which note their builds.
 const BUILT: [&str; 2] = ["alpha", "beta"];
@@ -393,7 +392,10 @@ fn a_slow_cache_costs_no_more_than_its_time() {
         server.trick(method, path, trick);
         let before = server.seen().len();
         let machine = machine();
-        let ran = installed(&machine, &server.url, &["--artifact-cache-timeout", "1"]);
+        let options = ["--artifact-cache-timeout", "1"];
+        let ran = in_time("a cache that hangs", || {
+            installed(&machine, &server.url, &options)
+        });
         assert_eq!(compiled(&machine), BUILT, "{trick:?}");
         let said = said(&ran);
         assert_eq!(said.len(), 1, "{trick:?}: {said:?}");
@@ -406,13 +408,6 @@ fn a_slow_cache_costs_no_more_than_its_time() {
         let results = asked.iter().filter(|(_, path, _)| path.starts_with("/ac/"));
         assert_eq!(results.count(), 1, "{asked:?}");
         assert!(asked.iter().all(|(method, ..)| method == "GET"), "{asked:?}");
-        let step = ran
-            .err
-            .lines()
-            .find(|line| line.starts_with("done   look up artifacts"))
-            .unwrap();
-        let seconds: f64 = step.split_whitespace().nth(4).unwrap().parse().unwrap();
-        assert!((1.0..HELD.as_secs_f64() / 2.0).contains(&seconds), "{step}");
     }
 }
 
@@ -444,9 +439,10 @@ fn rejected_or_hanging_uploads_are_reported_once() {
         let server = CacheServer::start();
         server.trick("PUT", path, trick);
         let machine = machine();
-        let began = Instant::now();
-        let ran = installed(&machine, &server.url, &["--artifact-cache-timeout", "2"]);
-        assert!(began.elapsed() < HELD / 2, "{trick:?}");
+        let options = ["--artifact-cache-timeout", "2"];
+        let ran = in_time("an upload that hangs", || {
+            installed(&machine, &server.url, &options)
+        });
         let said = said(&ran);
         // An upload that hangs may notice its time limit before the end of the installation does.
         let hangs = matches!(trick, Trick::Mute | Trick::StopsReading);

@@ -82,8 +82,10 @@ fn an_example_is_built_and_has_what_it_selects() {
     if let Err(why) = crate::contract::container::image() {
         skip(&why);
     }
-    if !project().join("dist/pgsetup").exists() {
-        skip("there is no dist/pgsetup: make pgsetup");
+    for binary in ["dist/pgsetup", "dist/pgstart"] {
+        if !project().join(binary).exists() {
+            skip(&format!("there is no {binary}: make pgsetup"));
+        }
     }
     let tag = format!("pgsetup-test-example:{}", std::process::id());
     let built = Command::new("tools/image.sh")

@@ -75,6 +75,15 @@ pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Does something that must not wait for what never comes.
+#[track_caller]
+pub fn in_time<T>(what: &str, action: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let done = action();
+    assert!(began.elapsed() < DEADLINE, "too late: {what}");
+    done
+}
+
 /// Waits until a list is empty.
 #[track_caller]
 pub fn wait_for_none<T: std::fmt::Debug>(what: &str, list: impl Fn() -> Vec<T>) {

@@ -5,6 +5,12 @@ use std::net::{TcpListener, TcpStream};
 
 use super::*;
 
+/// Fails where something that has a time limit goes on for as long as no machine is slow.
+#[track_caller]
+fn assert_in_time(began: Instant) {
+    assert!(began.elapsed() < Duration::from_secs(120), "it goes on for ever");
+}
+
 fn options(url: &str) -> Options {
     Options {
         url: url.to_owned(),
@@ -107,7 +113,7 @@ fn quick(url: &str) -> Remote {
     .unwrap()
 }
 
-/// Fetches with a budget of half a second, and holds that it takes no longer than that and some.
+/// Fetches, and holds that it comes to an end; by the notes, the end of the budget is why.
 fn fetched(
     remote: &Remote,
     key: Key,
@@ -116,7 +122,7 @@ fn fetched(
 ) -> (Option<ArtifactEntry>, String) {
     let began = Instant::now();
     let found = remote.fetch(key, cache, validators);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_in_time(began);
     (found, remote.take_notes().concat())
 }
 
@@ -133,7 +139,7 @@ fn a_fast_stream_without_an_end_costs_the_budget_and_no_more() {
     let until = began + Duration::from_millis(500);
     // The reader is slower than the server, so there is always another piece.
     let taken = remote.server.get("cas/x", until, |_| {
-        assert!(began.elapsed() < Duration::from_secs(20), "it goes on for ever");
+        assert_in_time(began);
         std::thread::sleep(Duration::from_millis(1));
         Ok(())
     });
@@ -228,11 +234,7 @@ fn an_upload_may_take_longer_than_the_budget_as_long_as_nobody_waits_for_it() {
     remote.upload(&entry(b"packed"), path);
     let began = Instant::now();
     while put.lock().unwrap().len() < 3 {
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "{:?}",
-            remote.take_notes()
-        );
+        assert_in_time(began);
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(*put.lock().unwrap(), ["/cas", "/cas", "/ac/"]);
