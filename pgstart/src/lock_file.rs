@@ -24,6 +24,9 @@ pub struct LockFile {
 
 impl LockFile {
     /// Reads a file; `None` where there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     pub fn read(path: &Path) -> io::Result<Option<Self>> {
         match std::fs::read(path) {
             Ok(text) => Ok(Some(Self::parse(&text))),

@@ -47,6 +47,9 @@ pub fn lock_file_of(data: &Path) -> PathBuf {
 }
 
 /// Judges the lock file of a data directory. The proof takes some 300 ms, and is only made where nothing else decides.
+///
+/// # Errors
+/// The lock file cannot be read.
 pub fn judge_data(data: &Path, marker: &Marker) -> Result<Verdict, String> {
     let path = lock_file_of(data);
     let lock_file = read(&path)?;
@@ -116,6 +119,9 @@ fn judge_without_lock_file(data: &Path) -> Result<Verdict, String> {
 }
 
 /// Judges the lock file of a socket, `.s.PGSQL.5432.lock`.
+///
+/// # Errors
+/// The lock file cannot be read, or the socket cannot be asked.
 pub fn judge_socket(path: &Path) -> Result<Verdict, String> {
     let Some(lock_file) = read(path)? else {
         return Ok(Verdict::Absent);
@@ -130,6 +136,9 @@ pub fn judge_socket(path: &Path) -> Result<Verdict, String> {
 }
 
 /// Refuses where the lock file of the data directory is not known to be stale. `forced` is the user's word that it is.
+///
+/// # Errors
+/// The server may live, or the lock file cannot be read. The error says which, and what to do.
 pub fn check(data: &Path, marker: &Marker, forced: bool) -> Result<Option<String>, String> {
     let path = lock_file_of(data);
     let (why, advice) = match judge_data(data, marker)? {
@@ -162,6 +171,9 @@ pub fn check(data: &Path, marker: &Marker, forced: bool) -> Result<Option<String
 
 /// Removes the lock files that are stale: that of the data directory, for which `reason` is given, and those of sockets in the usual places, in
 /// the one that the stale file names, and in `others`.
+///
+/// # Errors
+/// A lock file cannot be read, a socket cannot be asked, or the data directory's lock file cannot be removed.
 pub fn remove(data: &Path, reason: Option<&str>, others: &[&str]) -> Result<(), String> {
     for directory in socket_directories(data, others) {
         for path in socket_locks(&directory) {

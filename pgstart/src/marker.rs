@@ -92,6 +92,9 @@ impl Entry {
     }
 
     /// Writes the marker for a server that this process turns into, and leaves its lock to that server.
+    ///
+    /// # Errors
+    /// The marker cannot be written.
     pub fn hand_over(mut self) -> io::Result<()> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -11,6 +11,9 @@ use sha2::Sha256;
 const SCRAM: &str = "SCRAM-SHA-256$";
 
 /// Whether the secret is that of the role's password. A role without a password has an empty secret, which matches none.
+///
+/// # Errors
+/// The secret is neither one of SCRAM-SHA-256 nor one of md5.
 pub fn matches(secret: &str, role: &str, password: &[u8]) -> Result<bool, String> {
     if secret.is_empty() {
         Ok(false)

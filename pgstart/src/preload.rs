@@ -19,6 +19,9 @@ const MAP_MAGIC: u32 = 0x0059_2717;
 const MAX_NAME: usize = 63;
 
 /// The libraries that functions of the cluster are in, as `$libdir/NAME` says.
+///
+/// # Errors
+/// A file of the catalogs cannot be read.
 pub fn libraries(data: &Path) -> Result<BTreeSet<String>, String> {
     let mut found = BTreeSet::new();
     search(data, |bytes| found.extend(names(bytes)))?;
@@ -26,6 +29,9 @@ pub fn libraries(data: &Path) -> Result<BTreeSet<String>, String> {
 }
 
 /// Those of the libraries that functions of the cluster are in, with `$libdir/` before their name or without it.
+///
+/// # Errors
+/// A file of the catalogs cannot be read.
 pub fn needed(data: &Path, libraries: &[String]) -> Result<Vec<String>, String> {
     let mut needed = BTreeSet::new();
     search(data, |bytes| {

@@ -109,6 +109,9 @@ impl Pair {
     }
 
     /// Copies the files as they are, for a first start: what is wrong with them the server says.
+    ///
+    /// # Errors
+    /// A file cannot be read, or its copy cannot be written.
     pub fn install(&self) -> Result<(), String> {
         let contents = self
             .read()
@@ -257,6 +260,9 @@ fn openssl(arguments: &[&str], input: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 /// Copies what has been replaced and belongs together, once.
+///
+/// # Errors
+/// A copy cannot be written.
 pub fn refresh(pairs: &[Pair]) -> Result<(), String> {
     for pair in pairs {
         if pair.refresh(false)? {

@@ -133,6 +133,8 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// # Errors
+    /// The directory is not empty, or cannot be made.
     pub(super) fn begin(into: &Path, strip: u8, limits: Limits) -> Result<Self> {
         let parent = into.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(|error| at(parent, error))?;
@@ -171,6 +173,8 @@ impl Tree {
         self.limits.bytes.saturating_sub(self.bytes)
     }
 
+    /// # Errors
+    /// The name is rejected, a limit is exceeded, or the directory cannot be made.
     pub(super) fn add_directory(&mut self, name: &[u8], attributes: Attributes) -> Result<()> {
         if attributes.mode & 0o4000 != 0 {
             return Err(rejected(name, "is set to run as its owner (setuid)"));
@@ -192,6 +196,9 @@ impl Tree {
     }
 
     /// Writes a file. `size` is what its header says; fewer bytes are an error, more are not read.
+    ///
+    /// # Errors
+    /// The name is rejected, a limit is exceeded, or the file cannot be read or written.
     pub(super) fn add_file(
         &mut self,
         name: &[u8],
@@ -251,6 +258,8 @@ impl Tree {
             .map_err(|error| at(&target, error))
     }
 
+    /// # Errors
+    /// The name or the target is rejected, or a limit is exceeded.
     pub(super) fn add_link(&mut self, name: &[u8], target: &[u8]) -> Result<()> {
         if target.is_empty() || target.contains(&0) || target.len() >= MAX_PATH_BYTES {
             return Err(rejected(name, "is a link to nowhere"));
@@ -271,6 +280,9 @@ impl Tree {
     }
 
     /// Adds a second name (a hard link) for a file that already exists.
+    ///
+    /// # Errors
+    /// A name is rejected, the first name is not one of a file, or the file cannot be written.
     pub(super) fn add_second_name(&mut self, name: &[u8], first: &[u8]) -> Result<()> {
         let refusal = || {
             rejected(
@@ -295,6 +307,9 @@ impl Tree {
     }
 
     /// Validates what only the whole tree shows.
+    ///
+    /// # Errors
+    /// The tree is empty, or a link leads out of it.
     pub(super) fn check(&self) -> Result<()> {
         if self.nodes.is_empty() {
             let why = format!(
@@ -321,6 +336,9 @@ impl Tree {
     }
 
     /// Creates the links, sets the times of directories, and renames the tree to its final name.
+    ///
+    /// # Errors
+    /// The tree is empty, a link leads out of it, or it cannot be written or renamed.
     pub(super) fn finish(self, into: &Path) -> Result<Unpacked> {
         self.check()?;
         let unpacked = Unpacked {

@@ -30,6 +30,9 @@ struct Followed {
 impl Host {
     /// The path on this machine by which `inside` is looked at, made or removed: links above its end are followed within
     /// the root, and a link at its end is not followed. Missing components stay as written.
+    ///
+    /// # Errors
+    /// A directory on the way cannot be read, or the links form a loop.
     pub(super) fn locate(&self, inside: impl AsRef<Path>) -> io::Result<PathBuf> {
         // Below `/` the kernel does the same.
         if self.is_system() {
@@ -39,6 +42,9 @@ impl Host {
     }
 
     /// The path on this machine after following every link, also one at its end: for reading or filling what is there.
+    ///
+    /// # Errors
+    /// A directory on the way cannot be read, or the links form a loop.
     pub(super) fn locate_target(&self, inside: impl AsRef<Path>) -> io::Result<PathBuf> {
         if self.is_system() {
             return Ok(self.path(inside));

@@ -502,6 +502,9 @@ fn origin_path(partial: &Path) -> PathBuf {
 }
 
 /// Writes a small file atomically.
+///
+/// # Errors
+/// The file cannot be written.
 pub(super) fn replace(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(content)?;
@@ -514,6 +517,8 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
+/// # Errors
+/// The file is there and cannot be removed.
 pub(super) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -6,6 +6,8 @@ mod imports;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use syn::visit::{self, Visit};
+
 use crate::support::project;
 use imports::Graph;
 
@@ -183,6 +185,82 @@ fn every_file_opens_with_what_it_is() {
         );
     }
     assert_eq!(silent, Vec::<String>::new());
+}
+
+/// Functions that others call, return a `Result`, and do not say when it is an error.
+#[derive(Default)]
+struct Silent(Vec<String>);
+
+impl Silent {
+    fn look(
+        &mut self,
+        attributes: &[syn::Attribute],
+        visibility: &syn::Visibility,
+        signature: &syn::Signature,
+    ) {
+        let is_result = |path: &syn::Path| path.segments.last().is_some_and(|last| last.ident == "Result");
+        let returns_result = matches!(&signature.output, syn::ReturnType::Type(_, kind)
+            if matches!(&**kind, syn::Type::Path(kind) if is_result(&kind.path)));
+        let says = |attribute: &syn::Attribute| match &attribute.meta {
+            syn::Meta::NameValue(doc) if doc.path.is_ident("doc") => {
+                matches!(&doc.value, syn::Expr::Lit(text)
+                    if matches!(&text.lit, syn::Lit::Str(text) if text.value().trim() == "# Errors"))
+            }
+            _ => false,
+        };
+        let is_private = matches!(visibility, syn::Visibility::Inherited);
+        if returns_result && !is_private && !attributes.iter().any(says) {
+            self.0.push(signature.ident.to_string());
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Silent {
+    fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
+        if module.ident != "tests" {
+            visit::visit_item_mod(self, module);
+        }
+    }
+
+    fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {
+        self.look(&function.attrs, &function.vis, &function.sig);
+    }
+
+    fn visit_impl_item_fn(&mut self, function: &'ast syn::ImplItemFn) {
+        self.look(&function.attrs, &function.vis, &function.sig);
+    }
+}
+
+#[test]
+fn what_can_fail_says_with_which_errors() {
+    let mut silent = Vec::new();
+    for directory in ["src", "pgstart/src"] {
+        for (name, text) in rust_files(&project().join(directory)) {
+            if name.ends_with("tests.rs") {
+                continue;
+            }
+            let mut found = Silent::default();
+            found.visit_file(&syn::parse_file(&text).unwrap());
+            silent.extend(
+                found
+                    .0
+                    .iter()
+                    .map(|function| format!("{directory}/{name}: {function}")),
+            );
+        }
+    }
+    assert_eq!(silent, Vec::<String>::new(), "each needs a section `# Errors`");
+    let mut found = Silent::default();
+    found.visit_file(&syn::parse_quote! {
+        pub(super) fn wrong() -> std::io::Result<()> { Ok(()) }
+        fn private() -> Result<(), String> { Ok(()) }
+        impl Thing {
+            #[doc = " # Errors"]
+            pub fn right() -> Result<(), String> { Ok(()) }
+            pub fn wrong_as_well(&self) -> Result<()> { Ok(()) }
+        }
+    });
+    assert_eq!(found.0, ["wrong", "wrong_as_well"]);
 }
 
 /// The graph of a crate of these files.
