@@ -77,14 +77,10 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::FromArgMatches as _;
-
-use cli::Cli;
 use report::Reporter;
 
 fn main() -> ExitCode {
-    let parsed = Cli::from_arg_matches(&commands::command().get_matches());
-    let cli = parsed.unwrap_or_else(|error| error.exit());
+    let cli = commands::parse().unwrap_or_else(|error| error.exit());
     let reporter = Reporter::default();
     match commands::run(&cli.command, &reporter) {
         Ok(()) => ExitCode::SUCCESS,

@@ -114,7 +114,7 @@ fn a_lock_file_stays_while_a_file_of_the_directory_is_open() {
         } else {
             assert!(refused.contains("process 4194999, port 5432, started 2026-11-30 18:19:04 UTC"));
         }
-        let forced = removes_lock(&data, Some("remove"));
+        removes_lock(&data, Some("remove"));
         drop(open);
     }
 }
@@ -203,7 +203,7 @@ fn a_server_that_was_run_here_is_known_while_it_lives_and_when_it_is_dead() {
     // The lock file of another start than the marker's.
     std::fs::write(data.path().join("postmaster.pid"), READY).expect("a file");
     age(&data.path().join("postmaster.pid"));
-    let refused = keeps_lock(&data, None);
+    keeps_lock(&data, None);
     drop(open);
 }
 

@@ -256,7 +256,7 @@ fn obtain_all(
 
 fn obtain(item: &Item, sources: &Sources, args: &FetchArgs, reporter: &Reporter) -> Result<Row, Failure> {
     let (name, begin) = (&item.wanted.name, host::instant());
-    reporter.started(name);
+    reporter.bar(name);
     let tell = |progress: Progress| match progress {
         Progress::Advanced { done, total } => reporter.advanced(name, done, total),
         Progress::Retrying { why, pause } => {
@@ -293,7 +293,7 @@ fn obtain(item: &Item, sources: &Sources, args: &FetchArgs, reporter: &Reporter)
             begin.elapsed(),
             &format!("{} from {}", bytes(row.bytes), row.from),
         ),
-        Err(_) => reporter.failed(name, begin.elapsed()),
+        Err(failure) => reporter.failed(name, begin.elapsed(), failure),
     }
     placed
 }

@@ -18,7 +18,11 @@ mod update;
 mod verify;
 mod workspace;
 
-use clap::CommandFactory as _;
+use std::ffi::OsString;
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::{Cli, Command, ManifestArgs};
 use crate::failure::{Cause, Failure, WithCause};
@@ -29,6 +33,36 @@ use crate::{host, manifest};
 use manifests::{Files, Usage};
 #[cfg(test)]
 pub use schema::schema_of;
+
+/// Parses the command line of this process.
+///
+/// # Errors
+/// The command line is wrong. The usage that is shown is the command's: clap's own names every option that is set, those
+/// of the environment as well.
+pub fn parse() -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    matches
+        .and_then(|matches| Cli::from_arg_matches(&matches))
+        .map_err(|mut error| {
+            if error.get(ContextKind::Usage).is_some() {
+                let usage = usage(&mut command, std::env::args_os().skip(1));
+                error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+            }
+            error
+        })
+}
+
+/// The usage of the subcommand that the first of `words` name.
+fn usage(command: &mut clap::Command, mut words: impl Iterator<Item = OsString>) -> StyledStr {
+    let subcommand = words
+        .next()
+        .filter(|word| command.find_subcommand(word).is_some());
+    match subcommand.and_then(|word| command.find_subcommand_mut(word)) {
+        Some(subcommand) => usage(subcommand, words),
+        None => command.render_usage(),
+    }
+}
 
 /// The command line, completed with exit statuses and with the variables that are set. An empty variable counts as not
 /// set.

@@ -22,7 +22,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use crate::failure::{self, Failure};
 use crate::host;
 use crate::lock::lock;
-use crate::run::Unfinished;
+use crate::run::Incomplete;
 
 /// How many names a list of steps shows.
 const MAX_NAMES: usize = 6;
@@ -88,6 +88,13 @@ impl Reporter {
     pub fn started(&self, step: &str) {
         if self.bars.is_hidden() {
             self.line(&format!("start  {step}"));
+        }
+        self.bar(step);
+    }
+
+    /// Shows a bar, on terminals only.
+    pub fn bar(&self, step: &str) {
+        if self.bars.is_hidden() {
             return;
         }
         let bar = ProgressBar::new_spinner()
@@ -128,10 +135,14 @@ impl Reporter {
         self.line(&format!("done   {step}  {}{note}", seconds(elapsed)));
     }
 
-    /// Shows that a step failed. The reasons follow at the end.
-    pub fn failed(&self, step: &str, elapsed: Duration) {
+    /// Shows that a step failed. The reasons follow at the end; of the steps that have one in common, the first is shown.
+    pub fn failed(&self, step: &str, elapsed: Duration, failure: &Failure) {
         self.ended(step);
-        self.line(&format!("FAILED {step}  {}", seconds(elapsed)));
+        let line = format!("FAILED {step}  {}", seconds(elapsed));
+        match &failure.shared {
+            Some(shared) => self.line_once(&format!("FAILED: {}", shared.reason), &line),
+            None => self.line(&line),
+        }
     }
 
     fn ended(&self, step: &str) {
@@ -145,12 +156,14 @@ impl Reporter {
     }
 
     /// Prints every failed step with its reason, and the steps that were skipped because of them.
-    pub fn failures(&self, unfinished: &Unfinished) {
+    pub fn failures(&self, unfinished: &Incomplete) {
         for group in failure::groups(&unfinished.failed, |step| &step.failure) {
             let failures: Vec<&Failure> = group.iter().map(|step| &step.failure).collect();
             let explanation = failure::explanation(&failures);
             self.line(&match group.as_slice() {
-                [step] => format!("\npgsetup: {} failed: {explanation}", step.name),
+                [step] if !explanation.starts_with(&format!("could not {}", step.name)) => {
+                    format!("\npgsetup: {} failed: {explanation}", step.name)
+                }
                 _ => format!("\npgsetup: {explanation}"),
             });
         }

@@ -247,6 +247,23 @@ fn a_variable_stands_for_its_option_and_an_empty_one_for_none() {
 }
 
 #[test]
+fn usage_has_no_option_that_only_the_environment_gives() {
+    for (words, usage) in [
+        (&["fetch"][..], "Usage: pgsetup fetch [OPTIONS] --to <DIR> [MANIFESTS]"),
+        (&["cache", "prune", "--never"], "Usage: pgsetup cache prune [OPTIONS]"),
+        (&["--never"], "Usage: pgsetup <COMMAND>"),
+    ] {
+        let output = command(words.iter().copied())
+            .env("SSL_CERT_FILE", "/etc/passwd")
+            .env("PGSETUP_CACHE", "/nowhere")
+            .output();
+        let ran = Ran::from(output.unwrap());
+        assert_eq!(ran.status, 2, "{}", ran.err);
+        assert!(ran.err.contains(&format!("\n{usage}\n")), "{}", ran.err);
+    }
+}
+
+#[test]
 fn each_option_of_a_format_names_its_schema() {
     for (subcommand, document) in [
         (&["plan"][..], "plan"),
@@ -311,6 +328,8 @@ fn what_fails_for_one_reason_is_one_line() {
         .lines()
         .filter(|line| line.contains("no connection: ") && !line.contains("again in"));
     let told: Vec<&str> = told.collect();
+    // Nothing else is said of each file.
+    assert!(ran.err.lines().count() < 8, "{}", ran.err);
     // Once while it happens, and once at the end, with every name.
     assert_eq!(told.len(), 2, "{told:#?}");
     assert!(

@@ -143,7 +143,7 @@ fn an_unavailable_source_is_shown_with_every_place() {
         Recipe::new().acts(&[Act::Status(404, "")]).mirrors(&[&mirror]),
     );
     let expected = format!(
-        "pgsetup: fetch alpha 1.0 failed: could not fetch alpha 1.0 (alpha-1.0.tar.gz)\n\
+        "pgsetup: could not fetch alpha 1.0 (alpha-1.0.tar.gz)\n\
          \x20 wanted: sha256 {}\n\
          \x20 cache [TEST]/cache: not there\n\
          \x20 [SERVER]/alpha-1.0.tar.gz: the server answered 404 Not Found ([SERVER]/alpha-1.0.tar.gz)\n\
