@@ -44,7 +44,7 @@ pub enum Command {
     Schema {
         /// The document
         #[arg(value_enum, default_value = "manifest")]
-        document: Document,
+        document: DocumentName,
     },
     /// Print a completion script
     Completions {
@@ -250,7 +250,7 @@ pub enum PlanFormat {
 
 /// A document that has a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Document {
+pub enum DocumentName {
     /// Manifests
     Manifest,
     /// What `plan --format json` prints

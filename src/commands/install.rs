@@ -16,7 +16,7 @@ use crate::report::trace::{self, Jobs};
 use crate::report::{Reporter, summary};
 use crate::resolve::Resolved;
 use crate::run::timing::Timing;
-use crate::run::{self, Event, FailedStep, Limits, Settings};
+use crate::run::{self, Event, FailedStep, RunOptions};
 use crate::source::error::{ErrorKind, FetchError};
 use crate::source::{SourceRequest, Sources};
 use crate::step::build::tokens::Tokens;
@@ -202,12 +202,11 @@ fn perform(
         state: State::after(unfinished, resolved),
     };
     let interrupt = host.interrupt();
-    let settings = Settings {
-        limits: Limits {
-            cpu: jobs,
-            net: setup::MAX_DOWNLOADS,
-        },
+    let options = RunOptions {
+        jobs,
+        downloads: setup::MAX_DOWNLOADS,
         keep_going: args.keep_going,
+        stopped: &|| interrupt.is_interrupted(),
     };
     let mut progress = Progress {
         plan,
@@ -216,7 +215,7 @@ fn perform(
         trace,
         timings: Vec::new(),
     };
-    let result = run_plan(&mut progress, &context, settings);
+    let result = run_plan(&mut progress, &context, options);
     if let Some(remote) = remote.filter(|_| !interrupt.is_interrupted()) {
         remote.finish();
         remote.take_notes().iter().for_each(|note| reporter.line(note));
@@ -257,8 +256,8 @@ impl Progress<'_, '_> {
                 self.reporter.finished(name(id), span.elapsed(), &done.note);
                 self.ended(id, span, Some(done));
             }
-            Event::Failed(id, span) => {
-                self.reporter.failed(name(id), span.elapsed());
+            Event::Failed(id, span, failure) => {
+                self.reporter.failed(name(id), span.elapsed(), failure);
                 self.ended(id, span, None);
             }
         }
@@ -290,16 +289,14 @@ impl Progress<'_, '_> {
 fn run_plan(
     progress: &mut Progress<'_, '_>,
     context: &Context<'_>,
-    settings: Settings,
-) -> Result<(), run::Unfinished> {
+    options: RunOptions<'_>,
+) -> Result<(), run::Incomplete> {
     let (plan, trace, host) = (progress.plan, progress.trace, context.host);
-    let interrupt = host.interrupt();
     let mut run = || {
         run::run(
             &plan.steps,
-            settings,
+            options,
             || host.elapsed(),
-            || interrupt.is_interrupted(),
             |step| step::perform(step, context),
             |event| progress.event(&event),
         )
@@ -314,7 +311,7 @@ fn run_plan(
 }
 
 /// Reports the failed steps and returns the failure of the whole installation.
-fn not_installed(mut unfinished: run::Unfinished, is_interrupted: bool, reporter: &Reporter) -> Failure {
+fn not_installed(mut unfinished: run::Incomplete, is_interrupted: bool, reporter: &Reporter) -> Failure {
     let is_stopped = |step: &FailedStep| step.failure.cause == Cause::Interrupted;
     // A stopped step has not failed: its last lines say nothing, and every other step was skipped.
     if unfinished.failed.iter().all(is_stopped) {

@@ -64,7 +64,7 @@ pub struct LookUp {
     /// The version in the manifest.
     pub version: String,
     /// What is known of it.
-    pub state: Known,
+    pub state: VersionState,
     /// The newest version that upstream has, if it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub newest: Option<String>,
@@ -76,7 +76,8 @@ pub struct LookUp {
 /// What is known of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Known {
+#[schemars(rename = "Known")]
+pub enum VersionState {
     /// Upstream has none that is newer.
     Newest,
     /// Upstream has a newer one.
@@ -227,9 +228,9 @@ fn updates(rows: &[Row]) -> Updates {
             name: row.name.clone(),
             version: row.version.clone(),
             state: match (&row.versions, &newest) {
-                (Err(_), _) => Known::Unknown,
-                (Ok(_), Some(_)) => Known::Outdated,
-                (Ok(_), None) => Known::Newest,
+                (Err(_), _) => VersionState::Unknown,
+                (Ok(_), Some(_)) => VersionState::Outdated,
+                (Ok(_), None) => VersionState::Newest,
             },
             newest,
             reason: row.versions.as_ref().err().map(ToString::to_string),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{cache, command, fetch, outdated, print};
-use crate::cli::Document;
+use crate::cli::DocumentName;
 use crate::failure::Failure;
 use crate::record::receipt;
 use crate::report::{Reporter, json};
@@ -13,20 +13,20 @@ use crate::{manifest, plan, verify};
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn schema(document: Document, reporter: &Reporter) -> Result<(), Failure> {
+pub fn schema(document: DocumentName, reporter: &Reporter) -> Result<(), Failure> {
     print(reporter, &format!("{:#}\n", schema_of(document)))
 }
 
-pub fn schema_of(document: Document) -> Value {
+pub fn schema_of(document: DocumentName) -> Value {
     match document {
-        Document::Manifest => return manifest::schema(),
-        Document::Plan => schemars::schema_for!(plan::json::Document),
-        Document::Receipt => schemars::schema_for!(receipt::Receipt),
-        Document::Verification => schemars::schema_for!(verify::Verification),
-        Document::Tests => schemars::schema_for!(json::Document),
-        Document::Downloads => schemars::schema_for!(fetch::Downloads),
-        Document::Cache => schemars::schema_for!(cache::Cache),
-        Document::Updates => schemars::schema_for!(outdated::Updates),
+        DocumentName::Manifest => return manifest::schema(),
+        DocumentName::Plan => schemars::schema_for!(plan::json::PlanDocument),
+        DocumentName::Receipt => schemars::schema_for!(receipt::Receipt),
+        DocumentName::Verification => schemars::schema_for!(verify::Verification),
+        DocumentName::Tests => schemars::schema_for!(json::TestsDocument),
+        DocumentName::Downloads => schemars::schema_for!(fetch::Downloads),
+        DocumentName::Cache => schemars::schema_for!(cache::Cache),
+        DocumentName::Updates => schemars::schema_for!(outdated::Updates),
     }
     .to_value()
 }

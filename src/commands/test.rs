@@ -16,7 +16,7 @@ use crate::plan::{self, Action, Plan, Step, Tests};
 use crate::report::outcome::{self, Counts, Outcome, Verdict};
 use crate::report::{Reporter, json, junit, tap};
 use crate::resolve::{Extension, Purpose, Resolved, Selection};
-use crate::run::{self, Event, Limits, Settings, Unfinished};
+use crate::run::{self, Event, Incomplete, RunOptions};
 use crate::source::Sources;
 use crate::step::build::tokens::Tokens;
 use crate::step::context::{Context, Providers, State, TestOptions};
@@ -246,24 +246,22 @@ fn perform(
         state: State::default(),
     };
     let interrupt = host.interrupt();
-    let settings = Settings {
-        limits: Limits {
-            cpu: jobs,
-            net: setup::MAX_DOWNLOADS,
-        },
+    let options = RunOptions {
+        jobs,
+        downloads: setup::MAX_DOWNLOADS,
         keep_going: true,
+        stopped: &|| interrupt.is_interrupted(),
     };
     let name = |id: usize| plan.steps[id].name.as_str();
     let result = run::run(
         &plan.steps,
-        settings,
+        options,
         || host.elapsed(),
-        || interrupt.is_interrupted(),
         |step| step::perform(step, &context),
         |event| match event {
             Event::Started(id) => reporter.started(name(id)),
             Event::Finished(id, span, done) => reporter.finished(name(id), span.elapsed(), &done.note),
-            Event::Failed(id, span) => reporter.failed(name(id), span.elapsed()),
+            Event::Failed(id, span, failure) => reporter.failed(name(id), span.elapsed(), failure),
         },
     );
     if interrupt.is_interrupted() {
@@ -287,7 +285,7 @@ fn attribute(
     plan: &Plan,
     resolved: &Resolved,
     context: &Context<'_>,
-    unfinished: Unfinished,
+    unfinished: Incomplete,
 ) -> Result<(), Failure> {
     let step = |name: &str| plan.steps.iter().find(|step| step.name == name);
     let owner = |name: &str| step(name).and_then(|step| owner(step, resolved));

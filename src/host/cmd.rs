@@ -286,7 +286,7 @@ fn group_lives(group: u32) -> bool {
 
 /// How a command is run.
 #[derive(Clone, Copy, Default)]
-pub struct Settings<'a> {
+pub struct CommandOptions<'a> {
     /// The jobserver that its `make` processes share.
     pub jobserver: Option<&'a jobserver::Client>,
     /// How long it may take.
@@ -311,14 +311,19 @@ impl Host {
     /// # Errors
     /// The command does not start, exits with a status other than 0, or is interrupted.
     pub fn run(&self, command: &Command, log: &Log) -> Result<(), CommandError> {
-        self.run_with(command, log, Settings::default())
+        self.run_with(command, log, CommandOptions::default())
     }
 
     /// Runs `command` like [`Host::run`], with a jobserver or a time limit.
     ///
     /// # Errors
     /// As for [`Host::run`], or the time limit is over.
-    pub fn run_with(&self, command: &Command, log: &Log, settings: Settings<'_>) -> Result<(), CommandError> {
+    pub fn run_with(
+        &self,
+        command: &Command,
+        log: &Log,
+        settings: CommandOptions<'_>,
+    ) -> Result<(), CommandError> {
         let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
         let expression = self
@@ -351,7 +356,7 @@ impl Host {
         let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
         let expression = self
-            .expression(command, Settings::default())
+            .expression(command, CommandOptions::default())
             .stdout_capture()
             .stderr_file(file);
         let output = self
@@ -374,7 +379,7 @@ impl Host {
         let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
         let expression = self
-            .expression(command, Settings::default())
+            .expression(command, CommandOptions::default())
             .stderr_to_stdout()
             .stdout_file(file);
         let handle = self
@@ -390,7 +395,7 @@ impl Host {
     }
 
     /// The command in this root: through `chroot` if the root is not `/`.
-    fn expression(&self, command: &Command, settings: Settings<'_>) -> duct::Expression {
+    fn expression(&self, command: &Command, settings: CommandOptions<'_>) -> duct::Expression {
         let (words, directory) = self.in_root(command);
         let environment = variables(command, settings.variables);
         let mut expression = duct::cmd(&words[0], &words[1..])

@@ -62,7 +62,7 @@ pub const TEMPORARY: &str = ".pgsetup-";
 
 /// What is at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct FileFacts {
     /// What it is.
     pub kind: FileKind,
     /// Permission bits, 0 to 0o7777.
@@ -76,6 +76,9 @@ pub struct Found {
 }
 
 /// Opens a regular file for reading. Never blocks, even if another process has put a pipe in its place.
+///
+/// # Errors
+/// It cannot be opened, or is not a regular file.
 pub(super) fn open(path: impl AsRef<Path>) -> io::Result<File> {
     let irregular = || io::Error::new(ErrorKind::InvalidInput, "it is not a regular file");
     let without_waiting = OFlags::NONBLOCK.bits().cast_signed();
@@ -119,7 +122,7 @@ pub fn is_below(path: &str, top: &str) -> bool {
 ///
 /// # Errors
 /// The path does not exist or cannot be read.
-pub fn look_at(path: &Path) -> io::Result<Found> {
+pub fn look_at(path: &Path) -> io::Result<FileFacts> {
     let metadata = path.symlink_metadata()?;
     let kind = if metadata.is_dir() {
         FileKind::Directory
@@ -130,7 +133,7 @@ pub fn look_at(path: &Path) -> io::Result<Found> {
     } else {
         FileKind::Other
     };
-    Ok(Found {
+    Ok(FileFacts {
         kind,
         mode: metadata.mode() & 0o7777,
         uid: metadata.uid(),

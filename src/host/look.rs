@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 
 use super::Host;
-use super::entry::{FileKind, Found, TEMPORARY, entries, leads_nowhere, look_at, open};
+use super::entry::{FileFacts, FileKind, TEMPORARY, entries, leads_nowhere, look_at, open};
 use crate::digest::{Hashes, Sha256, to_hexadecimal};
 
 impl Host {
@@ -17,7 +17,7 @@ impl Host {
     ///
     /// # Errors
     /// The path cannot be read.
-    pub fn look(&self, inside: &str) -> Result<Option<Found>> {
+    pub fn look(&self, inside: &str) -> Result<Option<FileFacts>> {
         match self.locate(inside).and_then(|path| look_at(&path)) {
             Ok(found) => Ok(Some(found)),
             Err(error) if leads_nowhere(&error) => Ok(None),
@@ -218,7 +218,7 @@ impl Host {
     ///
     /// # Errors
     /// `visit` fails, or a directory cannot be read for another reason.
-    pub fn walk(&self, visit: &mut dyn FnMut(&str, &Found) -> Result<()>) -> Result<Vec<String>> {
+    pub fn walk(&self, visit: &mut dyn FnMut(&str, &FileFacts) -> Result<()>) -> Result<Vec<String>> {
         let mut skipped = self.mount_points()?;
         skipped.extend(["/dev", "/proc", "/sys"].map(str::to_owned));
         let mut unreadable = Vec::new();

@@ -128,86 +128,51 @@ impl Closure {
     }
 
     fn step(&mut self, file: &Ahead, machinery: &mut Machinery<'_>, ahead: &mut Vec<Ahead>) -> Result<()> {
-        let own_rpath: Vec<String> = file
-            .elf
-            .rpath
-            .iter()
-            .filter_map(|directory| expand(directory, file))
-            .collect();
-        let handed_down: Vec<String> = own_rpath.iter().chain(&file.inherited).cloned().collect();
-        let runpath: Vec<String> = file
-            .elf
-            .runpath
-            .iter()
-            .filter_map(|directory| expand(directory, file))
-            .collect();
-        let defaults = default_directories(file.elf.machine);
+        let mut handed_down = file.expanded(&file.elf.rpath);
+        handed_down.extend_from_slice(&file.inherited);
+        let mut directories = file.expanded(&file.elf.runpath);
         // A file with DT_RUNPATH ignores every DT_RPATH, also those handed down; what it loads does not.
-        let first = if runpath.is_empty() {
-            &handed_down
-        } else {
-            &runpath
-        };
-        let directories: Vec<&String> = first
-            .iter()
-            .chain(machinery.directories)
-            .chain(&defaults)
-            .collect();
-
+        if directories.is_empty() {
+            directories.clone_from(&handed_down);
+        }
+        directories.extend_from_slice(machinery.directories);
+        directories.extend(default_directories(file.elf.machine));
         for name in file.elf.interpreter.iter().chain(&file.elf.needed) {
-            let is_linker = |linker: &&String| linker.rsplit('/').next() == Some(name);
-            let candidates: Vec<String> = if name.contains('/') {
-                expand(name, file).into_iter().collect()
-            } else if let Some(linker) = file.linker.as_ref().filter(is_linker) {
-                vec![linker.clone()]
-            } else {
-                directories
-                    .iter()
-                    .map(|directory| format!("{}/{name}", directory.trim_end_matches('/')))
-                    .collect()
-            };
             let mut chain = file.chain.clone();
             chain.push(name.clone());
-            let mut unfit = Vec::new();
-            let mut library = None;
-            for path in candidates {
-                let Some(found) = (machinery.look)(&path)? else {
-                    continue;
-                };
-                if found.elf.machine == file.elf.machine {
-                    library = Some((path, found));
-                    break;
-                }
-                unfit.push(format!("{path} for {}", found.elf.machine));
-            }
-            let chain = Chain(chain);
+            let (library, unfit) =
+                first_fit(file.candidates(name, &directories), file.elf.machine, machinery)?;
             let Some((path, library)) = library else {
                 self.missing.insert(Missing {
                     name: name.clone(),
-                    chain,
+                    chain: Chain(chain),
                     unfit,
                 });
                 continue;
             };
-            let package = (machinery.owner)(&path).or_else(|| (machinery.owner)(&library.real_path));
             ahead.push(Ahead {
                 path: library.real_path.clone(),
                 elf: library.elf,
                 inherited: handed_down.clone(),
                 linker: file.linker.clone(),
-                chain: chain.0.clone(),
+                chain: chain.clone(),
             });
-            let key = (name.clone(), library.real_path);
-            let needed = Needed { path, package, chain };
-            // The shortest chain explains best.
-            match self.found.get(&key) {
-                Some(known) if known.chain.0.len() <= needed.chain.0.len() => {}
-                _ => {
-                    self.found.insert(key, needed);
-                }
-            }
+            let needed = Needed {
+                package: (machinery.owner)(&path).or_else(|| (machinery.owner)(&library.real_path)),
+                path,
+                chain: Chain(chain),
+            };
+            self.keep((name.clone(), library.real_path), needed);
         }
         Ok(())
+    }
+
+    /// Keeps the shortest chain to something that is needed, which explains best.
+    fn keep(&mut self, key: (String, String), needed: Needed) {
+        let known = self.found.get(&key);
+        if known.is_none_or(|known| needed.chain.0.len() < known.chain.0.len()) {
+            self.found.insert(key, needed);
+        }
     }
 
     /// The Debian packages that have what was found, each with its reason: `file -> library`.
@@ -237,6 +202,43 @@ impl Closure {
             .filter(|((known, _), _)| known == name)
             .find_map(|(_, needed)| needed.package.as_deref())
     }
+}
+
+impl Ahead {
+    /// The directories of one of its search paths.
+    fn expanded(&self, directories: &[String]) -> Vec<String> {
+        directories.iter().filter_map(|one| expand(one, self)).collect()
+    }
+
+    /// The paths where a library of this name may be, in the order of ld.so.
+    fn candidates(&self, name: &str, directories: &[String]) -> Vec<String> {
+        let is_named = |linker: &&String| linker.rsplit('/').next() == Some(name);
+        if name.contains('/') {
+            expand(name, self).into_iter().collect()
+        } else if let Some(linker) = self.linker.as_ref().filter(is_named) {
+            vec![linker.clone()]
+        } else {
+            let path = |directory: &String| format!("{}/{name}", directory.trim_end_matches('/'));
+            directories.iter().map(path).collect()
+        }
+    }
+}
+
+/// The first library for this machine with its path, and what is at the paths before it for other machines.
+fn first_fit(
+    candidates: Vec<String>,
+    machine: Machine,
+    machinery: &mut Machinery<'_>,
+) -> Result<(Option<(String, Library)>, Vec<String>)> {
+    let mut unfit = Vec::new();
+    for path in candidates {
+        match (machinery.look)(&path)? {
+            Some(library) if library.elf.machine == machine => return Ok((Some((path, library)), unfit)),
+            Some(library) => unfit.push(format!("{path} for {}", library.elf.machine)),
+            None => {}
+        }
+    }
+    Ok((None, unfit))
 }
 
 /// A directory of a search path, or a needed name with a slash, as ld.so expands it. What is empty or relative

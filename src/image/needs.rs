@@ -150,7 +150,23 @@ pub fn survey(host: &Host, inventory: &Inventory, declared: &Declared) -> Result
         };
         needs.programs.insert(program.clone(), called);
     }
-    named(host, &dpkg, &files, inventory, declared, &mut needs)?;
+    let ours: BTreeSet<&str> = inventory.iter().map(|file| base_name(&file.path)).collect();
+    let linked = linked_or_declared(&needs.closure, declared);
+    for (path, elf) in &files {
+        let names = needs.unread.take(host, path, host.library_names(path));
+        let is_own = |name: &String| linked.contains(name) || elf.soname.as_ref() == Some(name);
+        for name in names.unwrap_or_default().into_iter().filter(|name| !is_own(name)) {
+            if needs.named.contains_key(&name) {
+                continue;
+            }
+            let named = opened_by_name(host, &dpkg, (path, elf), &name, &mut needs.unread)?;
+            if let Some(named) = named {
+                needs.named.insert(name, named);
+            } else if elf.opens_libraries && !ours.contains(name.as_str()) {
+                needs.undeclared.entry(name).or_insert_with(|| path.clone());
+            }
+        }
+    }
     Ok(needs)
 }
 
@@ -210,59 +226,43 @@ fn opened(host: &Host, machine: Machine, declared: &Declared, unread: &mut Unrea
     asking
 }
 
-/// Libraries that `files` name, apart from those that are linked by some of them, or declared.
-fn named(
-    host: &Host,
-    dpkg: &Dpkg,
-    files: &[(String, Elf)],
-    inventory: &Inventory,
-    declared: &Declared,
-    needs: &mut Needs,
-) -> Result<()> {
-    let base_name = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
-    let declared: BTreeSet<String> = declared
+fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The names of libraries that installed files link, or manifests declare.
+fn linked_or_declared(closure: &Closure, declared: &Declared) -> BTreeSet<String> {
+    let found = closure.found.keys().map(|(name, _)| base_name(name));
+    let missing = closure.missing.iter().map(|missing| missing.name.as_str());
+    let optional = declared.optional_libraries.keys();
+    let declared = declared
         .libraries
         .keys()
-        .chain(declared.optional_libraries.keys())
-        .map(|library| base_name(library))
-        .collect();
-    let ours: BTreeSet<String> = inventory.iter().map(|file| base_name(&file.path)).collect();
-    let linked: BTreeSet<String> = needs
-        .closure
-        .found
-        .keys()
-        .map(|(name, _)| base_name(name))
-        .chain(needs.closure.missing.iter().map(|missing| missing.name.clone()))
-        .collect();
-    let (mut named, mut undeclared) = (BTreeMap::new(), BTreeMap::new());
-    for (path, elf) in files {
-        let texts = needs.unread.take(host, path, host.library_names(path));
-        for name in texts.unwrap_or_default() {
-            if linked.contains(&name)
-                || elf.soname.as_ref() == Some(&name)
-                || declared.contains(&name)
-                || named.contains_key(&name)
-            {
-                continue;
-            }
-            // As if it were linked: dlopen searches in the same places.
-            let asking = Elf {
-                interpreter: None,
-                needed: vec![name.clone()],
-                ..elf.clone()
-            };
-            let found = follow_readable(host, dpkg, [(path.clone(), asking)], &mut needs.unread)?;
-            if found.found.keys().any(|(found, _)| *found == name) {
-                let package = found.package_of(&name).map(str::to_owned);
-                let file = path.clone();
-                named.insert(name, Named { file, package });
-            } else if elf.opens_libraries && !ours.contains(&name) {
-                undeclared.entry(name).or_insert_with(|| path.clone());
-            }
-        }
-    }
-    (needs.named, needs.undeclared) = (named, undeclared);
-    Ok(())
+        .chain(optional)
+        .map(|name| base_name(name));
+    found.chain(missing).chain(declared).map(str::to_owned).collect()
+}
+
+/// The library that a file names without linking it, if it is there.
+fn opened_by_name(
+    host: &Host,
+    dpkg: &Dpkg,
+    (path, elf): (&String, &Elf),
+    name: &String,
+    unread: &mut Unread,
+) -> Result<Option<Named>> {
+    // As if it were linked: dlopen searches in the same places.
+    let asking = Elf {
+        interpreter: None,
+        needed: vec![name.clone()],
+        ..elf.clone()
+    };
+    let closure = follow_readable(host, dpkg, [(path.clone(), asking)], unread)?;
+    let is_there = closure.found.keys().any(|(found, _)| found == name);
+    Ok(is_there.then(|| Named {
+        file: path.clone(),
+        package: closure.package_of(name).map(str::to_owned),
+    }))
 }
 
 /// Follows ELF files of this root.

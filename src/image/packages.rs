@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::debian::dpkg::Dpkg;
 use crate::digest::Sha256;
 use crate::host::Host;
-use crate::host::entry::{FileKind, Found, is_below, utf8};
+use crate::host::entry::{FileFacts, FileKind, is_below, utf8};
 use crate::host::unread::Unread;
 use crate::record::receipt::{PackageRecord, octal};
 
@@ -53,7 +53,7 @@ pub struct Rights {
 }
 
 impl Rights {
-    fn of(found: &Found) -> Self {
+    fn of(found: &FileFacts) -> Self {
         Self {
             is_directory: found.kind == FileKind::Directory,
             mode: found.mode,

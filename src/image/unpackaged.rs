@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::elf::{Elf, ElfKind};
 use super::{entry, programs};
 use crate::debian::dpkg::Dpkg;
-use crate::host::entry::{FileKind, Found, is_below};
+use crate::host::entry::{FileFacts, FileKind, is_below};
 use crate::host::{self, Host};
 use crate::record::inventory::InstalledFile;
 use crate::record::receipt::IMAGE;
@@ -81,7 +81,7 @@ pub fn unpackaged(host: &Host, dpkg: &Dpkg) -> Result<Unpackaged> {
 }
 
 /// Whether a search for a program or a library by name finds the path.
-fn is_searched(path: &str, found: &Found) -> bool {
+fn is_searched(path: &str, found: &FileFacts) -> bool {
     let (directory, _) = path.rsplit_once('/').unwrap_or_default();
     let is_below_one = |places: &[&str]| places.iter().any(|place| is_below(path, place));
     let is_link = matches!(found.kind, FileKind::Link(_));

@@ -15,7 +15,8 @@ pub const VERSION: u32 = 1;
 
 /// A plan.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Document {
+#[schemars(rename = "Document")]
+pub struct PlanDocument {
     /// The version of this document's schema: 1.
     pub schema_version: u32,
     /// The image's name.
@@ -85,14 +86,14 @@ pub struct StepDocument {
 }
 
 /// The document of `plan`.
-pub fn document(plan: &Plan) -> Document {
+pub fn document(plan: &Plan) -> PlanDocument {
     let sources = plan.sources().map(download);
     let distributions = plan.distributions().map(|distribution| Download {
         title: format!("{} {}", distribution.name, distribution.version),
         sha256: vec![distribution.sha256.to_string()],
         places: vec![format!("pip:{}", distribution.file)],
     });
-    Document {
+    PlanDocument {
         schema_version: VERSION,
         image: plan.image.clone(),
         target: plan.target.to_string(),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use clap::ValueEnum as _;
 use serde_json::{Map, Value};
 
-use crate::cli::Document;
+use crate::cli::DocumentName;
 use crate::commands::schema_of;
 
 /// The order in which the kinds of manifests are explained.
@@ -14,7 +14,7 @@ const KINDS: [&str; 6] = ["image", "postgresql", "extension", "contrib", "patron
 
 /// `manifest.md`.
 pub fn manifests() -> String {
-    let schema = schema_of(Document::Manifest);
+    let schema = schema_of(DocumentName::Manifest);
     let mut text = super::page(
         "Manifest keys",
         "A manifest is one YAML file. Its `kind` decides which keys it has; unknown keys are problems. `pgsetup schema` prints \
@@ -42,7 +42,7 @@ pub fn receipt() -> String {
                         an image with it. `pgsetup schema receipt` prints the schema that this page is made of. Within one \
                         `schema_version`, fields are added but neither renamed nor given another meaning.\n";
     let mut text = super::page("Receipt", introduction);
-    document(Document::Receipt, "## The document", &mut text);
+    document(DocumentName::Receipt, "## The document", &mut text);
     text
 }
 
@@ -54,7 +54,7 @@ pub fn documents() -> String {
          is made. Within one `schema_version`, fields are added but neither renamed nor given another meaning. The \
          [receipt](receipt.md) has a page of its own.\n",
     );
-    let rows = Document::value_variants()
+    let rows = DocumentName::value_variants()
         .iter()
         .filter_map(clap::ValueEnum::to_possible_value);
     let meaning =
@@ -64,8 +64,8 @@ pub fn documents() -> String {
         ["DOCUMENT", "what it is"],
         rows.map(|value| [format!("`{}`", value.get_name()), meaning(&value)]),
     ));
-    for one in Document::value_variants() {
-        if matches!(one, Document::Manifest | Document::Receipt) {
+    for one in DocumentName::value_variants() {
+        if matches!(one, DocumentName::Manifest | DocumentName::Receipt) {
             continue;
         }
         let value = one.to_possible_value().expect("every document has a name");
@@ -76,11 +76,11 @@ pub fn documents() -> String {
 }
 
 /// A document with the types that it uses.
-fn document(which: Document, heading: &str, text: &mut String) {
+fn document(which: DocumentName, heading: &str, text: &mut String) {
     let schema = schema_of(which);
     let value = which.to_possible_value().expect("every document has a name");
     let mut types = Types::new(&schema, "presence");
-    if which != Document::Receipt {
+    if which != DocumentName::Receipt {
         // Types of several documents have one name.
         types.prefix = format!("{}: ", value.get_name());
     }

@@ -10,7 +10,8 @@ const VERSION: u32 = 1;
 
 /// The outcomes of tests.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Document {
+#[schemars(rename = "Document")]
+pub struct TestsDocument {
     /// The version of this schema.
     pub schema_version: u32,
     /// How many tests passed.
@@ -63,7 +64,7 @@ pub enum Word {
 /// A value cannot be written as JSON, which the types rule out.
 pub fn render(outcomes: &[Outcome]) -> serde_json::Result<String> {
     let counts = Counts::of(outcomes);
-    let document = Document {
+    let document = TestsDocument {
         schema_version: VERSION,
         passed: counts.passed,
         failed: counts.failed,

@@ -154,38 +154,30 @@ fn circles(extensions: &[Located<Extension>], problems: &mut Vec<Problem>) {
         .enumerate()
         .map(|(at, extension)| (extension.value.name.as_str(), at))
         .collect();
+    let index = &index;
     let needs = |at: usize| {
-        extensions[at]
-            .value
-            .requires
-            .iter()
-            .filter_map(|name| index.get(name.as_str()).copied())
-            .collect::<Vec<_>>()
+        let names = extensions[at].value.requires.iter();
+        names.filter_map(|name| index.get(name.as_str()).copied())
     };
     let mut finished = vec![false; extensions.len()];
     for start in 0..extensions.len() {
-        let mut path: Vec<(usize, std::vec::IntoIter<usize>)> = vec![(start, needs(start).into_iter())];
+        let mut path = vec![(start, needs(start))];
         while let Some((at, rest)) = path.last_mut() {
             let at = *at;
-            match rest.next() {
-                _ if finished[at] => drop(path.pop()),
-                None => {
-                    finished[at] = true;
-                    path.pop();
-                }
-                Some(next) => match path.iter().position(|(on_path, _)| *on_path == next) {
-                    Some(from) => {
-                        let circle = path[from..].iter().map(|(at, _)| *at).chain([next]);
-                        let names: Vec<&str> = circle.map(|at| extensions[at].value.name.as_str()).collect();
-                        let message = format!("these require each other in a circle: {}", names.join(" -> "));
-                        problems.push(extensions[next].problem("requires", message));
-                        for (at, _) in &path {
-                            finished[*at] = true;
-                        }
-                    }
-                    None => path.push((next, needs(next).into_iter())),
-                },
-            }
+            let Some(next) = rest.next().filter(|_| !finished[at]) else {
+                finished[at] = true;
+                path.pop();
+                continue;
+            };
+            let Some(from) = path.iter().position(|(on_path, _)| *on_path == next) else {
+                path.push((next, needs(next)));
+                continue;
+            };
+            let circle = path[from..].iter().map(|(at, _)| *at).chain([next]);
+            let names: Vec<&str> = circle.map(|at| extensions[at].value.name.as_str()).collect();
+            let message = format!("these require each other in a circle: {}", names.join(" -> "));
+            problems.push(extensions[next].problem("requires", message));
+            path.iter().for_each(|(at, _)| finished[*at] = true);
         }
     }
 }

@@ -25,25 +25,6 @@ pub const STOPPED: &str = "stopped because pgsetup was told to stop";
 /// The pause before a postponed step is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How many steps of a lane run at the same time.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Builds at the same time.
-    pub cpu: usize,
-    /// Downloads at the same time.
-    pub net: usize,
-}
-
-impl Limits {
-    fn of(&self, lane: Lane) -> usize {
-        match lane {
-            Lane::Cpu => self.cpu.max(1),
-            Lane::Net => self.net.max(1),
-            Lane::Dpkg | Lane::Files => 1,
-        }
-    }
-}
-
 /// What happens to a step.
 #[derive(Debug)]
 pub enum Event<'a, D> {
@@ -51,8 +32,8 @@ pub enum Event<'a, D> {
     Started(usize),
     /// It is done, with its result.
     Finished(usize, Span, &'a D),
-    /// It failed. The result of [`run`] has the reason.
-    Failed(usize, Span),
+    /// It failed.
+    Failed(usize, Span, &'a Failure),
 }
 
 /// A step that failed.
@@ -76,7 +57,7 @@ pub struct Untried {
 
 /// A run that did not finish.
 #[derive(Debug)]
-pub struct Unfinished {
+pub struct Incomplete {
     /// The failed steps in the order of their failures. A mere interruption is one failure without a step.
     pub failed: Vec<FailedStep>,
     /// The skipped steps.
@@ -84,36 +65,49 @@ pub struct Unfinished {
 }
 
 /// How a plan is run.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// How many steps of a lane run at the same time.
-    pub limits: Limits,
+#[derive(Clone, Copy)]
+pub struct RunOptions<'a> {
+    /// Builds at the same time.
+    pub jobs: usize,
+    /// Downloads at the same time.
+    pub downloads: usize,
     /// Whether steps that do not need a failed step still start.
     pub keep_going: bool,
+    /// Whether no further step may start.
+    pub stopped: &'a dyn Fn() -> bool,
+}
+
+impl RunOptions<'_> {
+    /// How many steps of a lane run at the same time.
+    fn limit(&self, lane: Lane) -> usize {
+        match lane {
+            Lane::Cpu => self.jobs.max(1),
+            Lane::Net => self.downloads.max(1),
+            Lane::Dpkg | Lane::Files => 1,
+        }
+    }
 }
 
 /// Runs `steps`.
 ///
 /// `perform` does the work of one step and returns its result, or `None` if the step has to be tried again later.
-/// `clock` tells the time since a fixed moment. `watch` receives events on the calling thread. No further step starts
-/// once `stopped` is true.
+/// `clock` tells the time since a fixed moment. `watch` receives events on the calling thread.
 ///
 /// # Errors
 /// The failed steps, and the steps that were skipped because of them.
 pub fn run<D: Send>(
     steps: &[Step],
-    settings: Settings,
+    options: RunOptions<'_>,
     clock: impl Fn() -> Duration + Sync,
-    stopped: impl Fn() -> bool,
     perform: impl Fn(&Step) -> Result<Option<D>, Failure> + Sync,
     mut watch: impl FnMut(Event<'_, D>),
-) -> Result<(), Unfinished> {
-    let mut schedule = Schedule::new(steps, settings.limits);
+) -> Result<(), Incomplete> {
+    let mut schedule = Schedule::new(steps, options);
     let mut failed: Vec<(usize, Failure)> = Vec::new();
     let (sender, messages) = mpsc::channel();
     std::thread::scope(|scope| {
         loop {
-            let may_start = || (failed.is_empty() || settings.keep_going) && !stopped();
+            let may_start = || (failed.is_empty() || options.keep_going) && !(options.stopped)();
             while may_start() {
                 let Some(id) = schedule.next() else { break };
                 if !std::mem::replace(&mut schedule.announced[id], true) {
@@ -149,7 +143,7 @@ pub fn run<D: Send>(
                 }
                 Err(failure) => {
                     schedule.failed(id);
-                    watch(Event::Failed(id, span));
+                    watch(Event::Failed(id, span, &failure));
                     failed.push((id, failure));
                 }
             }
@@ -170,7 +164,7 @@ fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
 }
 
 /// The result of a run in which a step was not done.
-fn unfinished(steps: &[Step], failed: Vec<(usize, Failure)>, started: &[bool]) -> Unfinished {
+fn unfinished(steps: &[Step], failed: Vec<(usize, Failure)>, started: &[bool]) -> Incomplete {
     let untried = untried(steps, &failed, started);
     let name = |id: usize| steps[id].name.clone();
     let failed = failed.into_iter();
@@ -186,7 +180,7 @@ fn unfinished(steps: &[Step], failed: Vec<(usize, Failure)>, started: &[bool]) -
             failure: Failure::new(Cause::Interrupted, STOPPED),
         });
     }
-    Unfinished { failed, untried }
+    Incomplete { failed, untried }
 }
 
 /// The skipped steps, grouped by the failed steps that they need.
@@ -223,7 +217,7 @@ fn text_of(panic: &(dyn std::any::Any + Send)) -> &str {
 /// The state that decides which step starts next.
 struct Schedule<'a> {
     steps: &'a [Step],
-    limits: Limits,
+    options: RunOptions<'a>,
     /// Weight of the longest chain from each step to the end.
     remaining: Vec<u32>,
     /// How many needs of each step are not satisfied yet.
@@ -245,7 +239,7 @@ struct Schedule<'a> {
 }
 
 impl<'a> Schedule<'a> {
-    fn new(steps: &'a [Step], limits: Limits) -> Self {
+    fn new(steps: &'a [Step], options: RunOptions<'a>) -> Self {
         let mut dependents = vec![Vec::new(); steps.len()];
         let mut followers = vec![Vec::new(); steps.len()];
         for (id, step) in steps.iter().enumerate() {
@@ -269,7 +263,7 @@ impl<'a> Schedule<'a> {
         let ready = (0..steps.len()).filter(|id| unmet[*id] == 0).collect();
         Self {
             steps,
-            limits,
+            options,
             remaining,
             unmet,
             dependents,
@@ -289,7 +283,7 @@ impl<'a> Schedule<'a> {
     fn next(&mut self) -> Option<usize> {
         let has_room = |id: usize| {
             let lane = self.steps[id].lane;
-            self.busy.get(&lane).copied().unwrap_or(0) < self.limits.of(lane)
+            self.busy.get(&lane).copied().unwrap_or(0) < self.options.limit(lane)
         };
         let position = (0..self.ready.len())
             .filter(|position| has_room(self.ready[*position]))
@@ -383,9 +377,11 @@ mod tests {
         }
     }
 
-    const TWO: Settings = Settings {
-        limits: Limits { cpu: 2, net: 4 },
+    const TWO: RunOptions<'_> = RunOptions {
+        jobs: 2,
+        downloads: 4,
         keep_going: false,
+        stopped: &|| false,
     };
 
     fn clock() -> Duration {
@@ -400,11 +396,12 @@ mod tests {
                 started.push(steps[id].name.clone());
             }
         };
-        let one = Settings {
-            limits: Limits { cpu: 1, net: 1 },
+        let one = RunOptions {
+            jobs: 1,
+            downloads: 1,
             ..TWO
         };
-        run(steps, one, clock, || false, |_| Ok(Some(())), watch).unwrap();
+        run(steps, one, clock, |_| Ok(Some(())), watch).unwrap();
         started
     }
 
@@ -460,7 +457,7 @@ mod tests {
             done.lock().unwrap().push(step.name.clone());
             Ok(Some(()))
         };
-        run(&steps, TWO, clock, || false, perform, |_| ()).unwrap();
+        run(&steps, TWO, clock, perform, |_| ()).unwrap();
         assert_eq!(done.lock().unwrap().len(), steps.len());
     }
 
@@ -488,7 +485,7 @@ mod tests {
             Event::Failed(..) => known.send(()).unwrap(),
             Event::Started(_) => {}
         };
-        let unfinished = run(&steps, TWO, clock, || false, perform, watch).unwrap_err();
+        let unfinished = run(&steps, TWO, clock, perform, watch).unwrap_err();
         assert_eq!(names(&unfinished.failed), ["fails"]);
         assert_eq!(finished.into_inner().unwrap(), ["runs beside it"]);
         let never = Untried {
@@ -513,9 +510,11 @@ mod tests {
             name if name.starts_with("fails") => Err(Failure::new(Cause::Build, "no")),
             other => panic!("{other} was started"),
         };
-        let keep_going = Settings {
-            limits: Limits { cpu: 1, net: 1 },
+        let keep_going = RunOptions {
+            jobs: 1,
+            downloads: 1,
             keep_going: true,
+            ..TWO
         };
         let mut finished = Vec::new();
         let watch = |event: Event<'_, ()>| {
@@ -523,7 +522,7 @@ mod tests {
                 finished.push(id);
             }
         };
-        let unfinished = run(&steps, keep_going, clock, || false, perform, watch).unwrap_err();
+        let unfinished = run(&steps, keep_going, clock, perform, watch).unwrap_err();
         assert_eq!(finished, [2]);
         let mut failed = names(&unfinished.failed);
         failed.sort_unstable();
@@ -546,8 +545,9 @@ mod tests {
             step("short", Lane::Cpu, 1, &[]),
             step("shorter", Lane::Cpu, 0, &[]),
         ];
-        let one = Settings {
-            limits: Limits { cpu: 1, net: 1 },
+        let one = RunOptions {
+            jobs: 1,
+            downloads: 1,
             ..TWO
         };
         let tries = AtomicUsize::new(0);
@@ -560,10 +560,10 @@ mod tests {
             events.push(match event {
                 Event::Started(id) => format!("start {id}"),
                 Event::Finished(id, ..) => format!("done {id}"),
-                Event::Failed(id, _) => format!("failed {id}"),
+                Event::Failed(id, ..) => format!("failed {id}"),
             });
         };
-        run(&steps, one, clock, || false, perform, watch).unwrap();
+        run(&steps, one, clock, perform, watch).unwrap();
         assert_eq!(
             events,
             ["start 0", "start 1", "done 1", "start 2", "done 2", "done 0"]
@@ -576,8 +576,11 @@ mod tests {
             tries.fetch_add(1, Ordering::SeqCst);
             Ok(None)
         };
-        let stopped = || tries.load(Ordering::SeqCst) > 2;
-        let unfinished = run(&steps[..1], one, clock, stopped, never, |_| ()).unwrap_err();
+        let until_stopped = RunOptions {
+            stopped: &|| tries.load(Ordering::SeqCst) > 2,
+            ..one
+        };
+        let unfinished = run(&steps[..1], until_stopped, clock, never, |_| ()).unwrap_err();
         assert_eq!(unfinished.failed[0].failure.cause, Cause::Interrupted);
         assert_eq!(unfinished.untried[0].steps, ["is with another process"]);
     }
@@ -586,9 +589,13 @@ mod tests {
     fn a_panic_is_a_failed_step_and_an_interruption_is_no_success() {
         let steps = [step("panics", Lane::Cpu, 1, &[])];
         let panics = |_: &Step| -> Result<Option<()>, Failure> { panic!("oh {}", 1) };
-        let unfinished = run(&steps, TWO, clock, || false, panics, |_| ()).unwrap_err();
+        let unfinished = run(&steps, TWO, clock, panics, |_| ()).unwrap_err();
         assert_eq!(unfinished.failed[0].failure.to_string(), "pgsetup panicked: oh 1");
-        let unfinished = run(&steps, TWO, clock, || true, |_| Ok(Some(())), |_| ()).unwrap_err();
+        let stopped = RunOptions {
+            stopped: &|| true,
+            ..TWO
+        };
+        let unfinished = run(&steps, stopped, clock, |_| Ok(Some(())), |_| ()).unwrap_err();
         assert_eq!(unfinished.failed[0].failure.cause, Cause::Interrupted);
     }
 }

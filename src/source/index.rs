@@ -54,7 +54,7 @@ struct Site {
 }
 
 /// A file of a site.
-pub struct Found<'a> {
+pub struct RemoteFile<'a> {
     /// Its address.
     pub url: Url,
     /// What downloads it.
@@ -63,7 +63,7 @@ pub struct Found<'a> {
     pub login: Option<Login>,
 }
 
-impl Found<'_> {
+impl RemoteFile<'_> {
     /// The file, if it is on this machine.
     pub fn file(&self) -> Option<PathBuf> {
         let is_local = self.url.scheme() == "file";
@@ -118,13 +118,16 @@ impl Index {
     }
 
     /// The requested file of `project` at `version` on the site with this position.
+    ///
+    /// # Errors
+    /// The page cannot be read, or has no such file.
     pub(super) fn find(
         &self,
         position: usize,
         wanted: &SourceRequest,
         cache: &Cache,
         tell: &dyn Fn(Progress),
-    ) -> Result<Found<'_>, Reason> {
+    ) -> Result<RemoteFile<'_>, Reason> {
         let (project, version) = wanted.project().unwrap_or_default();
         let url = self.places[position].page(project);
         let files = self.page(&url, cache).map_err(|failure| match failure {
@@ -216,7 +219,7 @@ impl Index {
             .partial(&Sha256::of(url.as_str().as_bytes()), false, || ())
             .and_then(|mut partial| partial.restart().map(|()| partial))
             .map_err(Failure::Disk)?;
-        let Found { client, login, .. } = self.found(url);
+        let RemoteFile { client, login, .. } = self.found(url);
         let request = Request {
             url: url.as_str(),
             max_bytes: MAX_PAGE_BYTES,
@@ -230,7 +233,7 @@ impl Index {
     }
 
     /// An address with what downloads it.
-    fn found(&self, url: &Url) -> Found<'_> {
+    fn found(&self, url: &Url) -> RemoteFile<'_> {
         let (plain, written) = without_login(url);
         // A file below an index is requested with the credentials of that index.
         let of_place = || {
@@ -244,7 +247,7 @@ impl Index {
         let has_password = known.as_ref().is_some_and(|login| !login.password.is_empty());
         let of_netrc = || self.configuration.netrc_login(url.host_str()?).cloned();
         let login = if has_password { known } else { of_netrc().or(known) };
-        Found {
+        RemoteFile {
             client: self
                 .unverified
                 .as_ref()

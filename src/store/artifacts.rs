@@ -14,7 +14,7 @@ use crate::digest::Sha256;
 
 /// What the cache has for a key.
 #[derive(Debug)]
-pub enum Found {
+pub enum CachedArtifact {
     /// The artifact, and the file, which has the digest that the entry says.
     Whole(ArtifactEntry, PathBuf),
     /// Something that cannot be used, and why.
@@ -29,21 +29,23 @@ pub struct Right<'a>(#[allow(dead_code, reason = "it is locked, not read")] Part
 
 impl Cache {
     /// The artifact of `key`. Its file is hashed again.
-    pub fn artifact(&self, key: Key) -> Found {
+    pub fn artifact(&self, key: Key) -> CachedArtifact {
         let path = self.dir().join(ENTRIES).join(key.to_string());
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Found::Nothing,
-            Err(error) => return Found::Damaged(format!("its entry cannot be read: {error}")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return CachedArtifact::Nothing,
+            Err(error) => return CachedArtifact::Damaged(format!("its entry cannot be read: {error}")),
         };
         let entry = match ArtifactEntry::parse(key, &text) {
             Ok(entry) => entry,
-            Err(why) => return Found::Damaged(format!("its entry is not usable: {why}")),
+            Err(why) => return CachedArtifact::Damaged(format!("its entry is not usable: {why}")),
         };
         match self.find(&entry.sha256) {
-            Some(path) => Found::Whole(entry, path),
-            None if self.has(&entry.sha256) => Found::Damaged("its file has another digest".to_owned()),
-            None => Found::Nothing,
+            Some(path) => CachedArtifact::Whole(entry, path),
+            None if self.has(&entry.sha256) => {
+                CachedArtifact::Damaged("its file has another digest".to_owned())
+            }
+            None => CachedArtifact::Nothing,
         }
     }
 
@@ -122,21 +124,23 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let key = Key(Sha256::of(b"inputs"));
         let cache = Cache::open(directory.path()).unwrap();
-        assert!(matches!(cache.artifact(key), Found::Nothing));
+        assert!(matches!(cache.artifact(key), CachedArtifact::Nothing));
         let entry = kept(&cache, key);
-        assert!(matches!(cache.artifact(key), Found::Whole(found, _) if found == entry));
+        assert!(matches!(cache.artifact(key), CachedArtifact::Whole(found, _) if found == entry));
         let file = directory.path().join("sha256").join(entry.sha256.to_string());
         fs::write(&file, "packeD").unwrap();
-        assert!(matches!(cache.artifact(key), Found::Damaged(why) if why.contains("another digest")));
+        assert!(
+            matches!(cache.artifact(key), CachedArtifact::Damaged(why) if why.contains("another digest"))
+        );
         // Made again, it takes the damaged file's place.
         assert_eq!(kept(&cache, key), entry);
-        assert!(matches!(cache.artifact(key), Found::Whole(..)));
+        assert!(matches!(cache.artifact(key), CachedArtifact::Whole(..)));
         fs::write(directory.path().join(ENTRIES).join(key.to_string()), "{}").unwrap();
-        assert!(matches!(cache.artifact(key), Found::Damaged(why) if why.contains("entry")));
+        assert!(matches!(cache.artifact(key), CachedArtifact::Damaged(why) if why.contains("entry")));
         for _ in 0..2 {
             cache.reject_artifact(key, "it lies").unwrap();
         }
-        assert!(matches!(cache.artifact(key), Found::Nothing));
+        assert!(matches!(cache.artifact(key), CachedArtifact::Nothing));
         // Until it is made here, however often the cache is pruned.
         prune(directory.path(), Keep::default()).unwrap_or_default();
         assert_eq!(cache.rejected_artifact(key).as_deref(), Some("it lies"));

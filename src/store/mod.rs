@@ -25,7 +25,7 @@ use crate::archive::pack::pack;
 use crate::archive::tree::{Limits, UnpackError};
 use crate::archive::unpack;
 use crate::artifact::{ArtifactEntry, Inputs, Key};
-use artifacts::{Found, Right};
+use artifacts::{CachedArtifact, Right};
 use cache::{Cache, Partial};
 use remote::{Remote, Validators};
 
@@ -95,12 +95,12 @@ impl<'a> Store<'a> {
     /// The requested artifact. If there is one that cannot be used, `damaged` is called with the reason.
     pub fn look_up(&self, wanted: ArtifactRequest<'_>, damaged: impl FnOnce(&str)) -> Option<Artifact> {
         let why = match self.cache.artifact(wanted.key) {
-            Found::Whole(entry, path) => match wanted.inputs.fits(&entry) {
+            CachedArtifact::Whole(entry, path) => match wanted.inputs.fits(&entry) {
                 Ok(()) => return Some(Artifact { entry, path }),
                 Err(why) => why,
             },
-            Found::Nothing => return None,
-            Found::Damaged(why) => why,
+            CachedArtifact::Nothing => return None,
+            CachedArtifact::Damaged(why) => why,
         };
         damaged(&why);
         None

@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result};
 use crate::debian::dpkg::Dpkg;
 use crate::failure::{Cause, Failure, WithCause};
 use crate::host::Host;
-use crate::host::entry::{FileKind, Found, is_forbidden, name_of};
+use crate::host::entry::{FileFacts, FileKind, is_forbidden, name_of};
 use crate::host::unread::{Unread, Unreadable};
 use crate::image::closure::Missing;
 use crate::image::elf::Elf;
@@ -176,7 +176,7 @@ impl Verifier<'_> {
         }
     }
 
-    fn file(&mut self, file: &File, found: &Found) {
+    fn file(&mut self, file: &File, found: &FileFacts) {
         let content = match (&found.kind, &file.sha256, &file.target) {
             (FileKind::File, Some(sha256), _) => {
                 let digest = self.host.sha256(&file.path);
@@ -282,7 +282,7 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    fn rights_of_directory(&mut self, directory: &Directory, found: &Found) {
+    fn rights_of_directory(&mut self, directory: &Directory, found: &FileFacts) {
         let has_owner = (found.uid, found.gid) == (directory.uid, directory.gid);
         if has_owner && rights::lost_group_only(found.mode, &directory.mode) {
             return self.unchecked(&directory.path, rights::LOST_GROUP);

@@ -22,7 +22,7 @@ use crate::archive::unpack;
 use crate::command::Command;
 use crate::debian::dpkg::Dpkg;
 use crate::failure::{Cause, Failure, WithCause};
-use crate::host::cmd::Settings;
+use crate::host::cmd::CommandOptions;
 use crate::host::entry::{FileKind, is_below, utf8};
 use crate::host::{Host, Log};
 use crate::image::needs;
@@ -126,10 +126,10 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
         host.write(path, text, ROOT_FILE)?;
     }
     context.state.note_trees(host, &build.places)?;
-    let settings = Settings {
+    let settings = CommandOptions {
         jobserver: Some(context.tokens.client()),
         variables: &VARIABLES,
-        ..Settings::default()
+        ..CommandOptions::default()
     };
     for command in &build.commands {
         let from = log.length();

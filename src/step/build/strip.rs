@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::environment::VARIABLES;
 use crate::command::Command;
-use crate::host::cmd::Settings;
+use crate::host::cmd::CommandOptions;
 use crate::host::entry::{FileKind, utf8};
 use crate::host::{Host, Log};
 use crate::image::elf::ElfKind;
@@ -108,10 +108,10 @@ pub fn strip(
 }
 
 /// Tools run with the PATH of builds, because no artifact key covers the caller's PATH.
-fn settings() -> Settings<'static> {
-    Settings {
+fn settings() -> CommandOptions<'static> {
+    CommandOptions {
         variables: &VARIABLES,
-        ..Settings::default()
+        ..CommandOptions::default()
     }
 }
 

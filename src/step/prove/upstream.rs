@@ -72,9 +72,9 @@ fn run(
             .env("HOME", socket)
             .env("PGHOST", socket)
             .env("PGUSER", "postgres");
-        let settings = cmd::Settings {
+        let settings = cmd::CommandOptions {
             time_limit: Some(limit.saturating_sub(began.elapsed())),
-            ..cmd::Settings::default()
+            ..cmd::CommandOptions::default()
         };
         context.host.run_with(&cluster.as_user(command), log, settings)?;
     }

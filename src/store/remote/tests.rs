@@ -191,7 +191,7 @@ fn what_is_judged_to_be_wrong_is_not_kept() {
         assert!(cache.find(&written.sha256).is_none(), "no file of it is kept");
         assert!(matches!(
             cache.artifact(written.key),
-            crate::store::artifacts::Found::Nothing
+            crate::store::artifacts::CachedArtifact::Nothing
         ));
     }
     // A validator that does not end uses up the budget as well.
