@@ -13,17 +13,28 @@ image() {
   fi
 }
 
+# usage: prepare     compiles the tests, and installs what some of them call
+prepare() {
+  tools/consumers.sh && cargo test --locked --workspace --no-run
+}
+
 main() {
-  local log status=0
-  log="$(mktemp)"
-  image
-  tools/consumers.sh || status=$?
-  cargo test --locked --workspace 2>&1 | tee "$log" || status=$?
-  if grep --quiet ' \.\.\. ignored' "$log"; then
+  local status=0 preparing
+  work="$(mktemp --directory)"
+  readonly work
+  trap 'rm --recursive --force "$work"' EXIT
+  # Linking the binary and configuring PostgreSQL keep one processor busy; the tests are compiled beside.
+  prepare >"$work/preparing" 2>&1 &
+  preparing="$!"
+  image || status=$?
+  wait "$preparing" || status=$?
+  cat "$work/preparing"
+  ((status == 0)) || return "$status"
+  cargo test --locked --workspace 2>&1 | tee "$work/log" || status=$?
+  if grep --quiet ' \.\.\. ignored' "$work/log"; then
     printf '\nignored here:\n'
-    sed --quiet 's/^test \(.*[^ ]\) *\.\.\. ignored/  \1: ignored/p' "$log"
+    sed --quiet 's/^test \(.*[^ ]\) *\.\.\. ignored/  \1: ignored/p' "$work/log"
   fi
-  rm --force "$log"
   return "$status"
 }
 

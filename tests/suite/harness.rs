@@ -25,6 +25,9 @@ pub struct Registered {
 
 inventory::collect!(Registered);
 
+/// Tests that run at the same time, for each processor: many of them wait for a container.
+const TESTS_PER_PROCESSOR: usize = 2;
+
 /// Unwinds from a test that cannot run here; holds the reason.
 struct Ignored(String);
 
@@ -38,8 +41,12 @@ pub fn main() -> ExitCode {
     let (options, filters) = split(std::env::args());
     let mut arguments = Arguments::from_iter(options);
     if arguments.test_threads.is_none() {
-        let threads = std::env::var("RUST_TEST_THREADS");
-        arguments.test_threads = threads.ok().and_then(|number| number.parse().ok());
+        let threads = std::env::var("RUST_TEST_THREADS").ok();
+        let threads = threads.and_then(|number| number.parse().ok());
+        arguments.test_threads = threads.or_else(|| {
+            let processors = std::thread::available_parallelism().ok()?;
+            Some(processors.get() * TESTS_PER_PROCESSOR)
+        });
     }
     let default = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -54,7 +61,7 @@ pub fn main() -> ExitCode {
     }));
     let mut tests: Vec<&Registered> = inventory::iter::<Registered>().collect();
     tests.sort_by_key(|test| test.path);
-    let mut trials: Vec<Trial> = tests.into_iter().map(trial).collect();
+    let mut trials: Vec<Trial> = mixed(tests).into_iter().map(trial).collect();
     if let [filter] = filters.as_slice() {
         arguments.filter = Some(filter.clone());
     } else if !filters.is_empty() {
@@ -120,6 +127,21 @@ pub fn skip(reason: &str) -> ! {
     panic::resume_unwind(Box::new(Ignored(
         reason.split_whitespace().collect::<Vec<_>>().join(" "),
     )))
+}
+
+/// The tests in another order: those that wait for a container are spread evenly among those that compute.
+fn mixed(tests: Vec<&'static Registered>) -> Vec<&'static Registered> {
+    const WHOLE: usize = 1_000_000;
+    let waits = |test: &&Registered| test.path.contains("::contract::");
+    let (waiting, computing): (Vec<_>, Vec<_>) = tests.into_iter().partition(waits);
+    let spread = |group: Vec<&'static Registered>| {
+        let step = WHOLE / group.len().max(1);
+        let ranked = group.into_iter().enumerate();
+        ranked.map(move |(position, test)| (position * step + step / 2, test))
+    };
+    let mut ranked: Vec<_> = spread(waiting).chain(spread(computing)).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, test)| test).collect()
 }
 
 fn trial(test: &'static Registered) -> Trial {
