@@ -249,8 +249,14 @@ fn a_variable_stands_for_its_option_and_an_empty_one_for_none() {
 #[test]
 fn usage_has_no_option_that_only_the_environment_gives() {
     for (words, usage) in [
-        (&["fetch"][..], "Usage: pgsetup fetch [OPTIONS] --to <DIR> [MANIFESTS]"),
-        (&["cache", "prune", "--never"], "Usage: pgsetup cache prune [OPTIONS]"),
+        (
+            &["fetch"][..],
+            "Usage: pgsetup fetch [OPTIONS] --to <DIR> [MANIFESTS]",
+        ),
+        (
+            &["cache", "prune", "--never"],
+            "Usage: pgsetup cache prune [OPTIONS]",
+        ),
         (&["--never"], "Usage: pgsetup <COMMAND>"),
     ] {
         let output = command(words.iter().copied())
