@@ -61,7 +61,7 @@ pub fn main() -> ExitCode {
     }));
     let mut tests: Vec<&Registered> = inventory::iter::<Registered>().collect();
     tests.sort_by_key(|test| test.path);
-    let mut trials: Vec<Trial> = mixed(tests).into_iter().map(trial).collect();
+    let mut trials: Vec<Trial> = spread(&tests).into_iter().map(trial).collect();
     if let [filter] = filters.as_slice() {
         arguments.filter = Some(filter.clone());
     } else if !filters.is_empty() {
@@ -129,17 +129,17 @@ pub fn skip(reason: &str) -> ! {
     )))
 }
 
-/// The tests in another order: those that wait for a container are spread evenly among those that compute.
-fn mixed(tests: Vec<&'static Registered>) -> Vec<&'static Registered> {
+/// The tests of each module spread evenly over the whole run: those that wait for containers are beside those that compute,
+/// and the first that needs what its module shares is not waited for by all others.
+fn spread(tests: &[&'static Registered]) -> Vec<&'static Registered> {
     const WHOLE: usize = 1_000_000;
-    let waits = |test: &&Registered| test.path.contains("::contract::");
-    let (waiting, computing): (Vec<_>, Vec<_>) = tests.into_iter().partition(waits);
-    let spread = |group: Vec<&'static Registered>| {
-        let step = WHOLE / group.len().max(1);
-        let ranked = group.into_iter().enumerate();
-        ranked.map(move |(position, test)| (position * step + step / 2, test))
-    };
-    let mut ranked: Vec<_> = spread(waiting).chain(spread(computing)).collect();
+    let module = |test: &Registered| test.path.rsplit_once("::").map(|(module, _)| module.to_owned());
+    let mut ranked = Vec::new();
+    for group in tests.chunk_by(|one, other| module(one) == module(other)) {
+        let step = WHOLE / group.len();
+        let places = group.iter().enumerate();
+        ranked.extend(places.map(|(position, test)| (position * step + step / 2, *test)));
+    }
     ranked.sort_by_key(|(rank, _)| *rank);
     ranked.into_iter().map(|(_, test)| test).collect()
 }
