@@ -101,7 +101,7 @@ fn receipt(args: &ExplainArgs) -> Result<Receipt, Failure> {
     let inside = format!("{}/receipt.json", layout::RECORDS);
     let path = args.receipt.clone().unwrap_or_else(|| host.path(&inside));
     let text = if args.receipt.is_some() {
-        Some(host::local::text(&path)?)
+        Some(host::local::read_text(&path)?)
     } else {
         host.read(&inside)?
     };

@@ -69,23 +69,12 @@ impl AptSource {
             && self.suites.iter().any(|suite| {
                 let suite = suite.split('/').next().unwrap_or_default();
                 let (name, rest) = suite.split_once('-').unwrap_or((suite, ""));
-                let names = [
-                    "stable",
-                    "oldstable",
-                    "oldoldstable",
-                    "testing",
-                    "unstable",
-                    "sid",
-                ];
-                let own = [
-                    "",
-                    "updates",
-                    "security",
-                    "backports",
-                    "backports-sloppy",
-                    "proposed-updates",
-                ];
-                (name == codename || names.contains(&name) || RELEASES.contains(&name)) && own.contains(&rest)
+                let own = matches!(
+                    rest,
+                    "" | "updates" | "security" | "backports" | "backports-sloppy" | "proposed-updates"
+                );
+                let name = name.trim_start_matches("old");
+                own && (name == codename || name == "experimental" || NAMES.contains(&name))
             })
     }
 
@@ -109,15 +98,9 @@ impl AptSource {
     }
 }
 
-/// Debian's releases by name, for sources of another release than the running one.
-const RELEASES: [&str; 7] = [
-    "buster",
-    "bullseye",
-    "bookworm",
-    "trixie",
-    "forky",
-    "duke",
-    "experimental",
+/// Debian's suites and its releases by name, for sources of another release than the running one.
+const NAMES: [&str; 10] = [
+    "stable", "testing", "unstable", "sid", "buster", "bullseye", "bookworm", "trixie", "forky", "duke",
 ];
 
 /// The files of sources.list(5) that exist, in apt's order, with true for those in deb822.

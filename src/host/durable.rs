@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Host;
-use super::entry::TEMPORARY;
+use super::entry::temporary_for;
 
 /// A small file with its attributes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +34,7 @@ impl Host {
             let directory = path.parent().unwrap_or(Path::new("/"));
             fs::create_dir_all(directory)?;
             fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
-            let mut file = tempfile::Builder::new()
-                .prefix(TEMPORARY)
-                .tempfile_in(directory)?;
+            let mut file = temporary_for(&path)?;
             file.write_all(text.as_bytes())?;
             file.as_file().sync_all()?;
             file.persist(&path)?;
@@ -92,10 +90,7 @@ impl Host {
     pub fn put_back(&self, inside: &str, file: &Original) -> Result<()> {
         let put = || -> io::Result<()> {
             let path = self.locate(inside)?;
-            let directory = path.parent().unwrap_or(Path::new("/"));
-            let mut new = tempfile::Builder::new()
-                .prefix(TEMPORARY)
-                .tempfile_in(directory)?;
+            let mut new = temporary_for(&path)?;
             new.write_all(&file.bytes)?;
             if self.is_system() || super::is_root() {
                 chown(new.path(), Some(file.uid), Some(file.gid))?;

@@ -75,6 +75,15 @@ pub struct FileFacts {
     pub size: u64,
 }
 
+/// A temporary file that is going to be renamed to `path`, in the same directory.
+///
+/// # Errors
+/// The file cannot be made.
+pub(super) fn temporary_for(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory)
+}
+
 /// Opens a regular file for reading. Never blocks, even if another process has put a pipe in its place.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Host;
-use super::entry::{Entry, Ownership, TEMPORARY, leads_nowhere, open};
+use super::entry::{Entry, Ownership, leads_nowhere, open, temporary_for};
 use super::local::tree;
 
 impl Host {
@@ -39,11 +39,8 @@ impl Host {
     pub fn write(&self, inside: &str, text: &str, ownership: Ownership) -> Result<()> {
         let write = || -> io::Result<()> {
             let path = self.locate(inside)?;
-            let directory = path.parent().unwrap_or(Path::new("/"));
-            fs::create_dir_all(directory)?;
-            let file = tempfile::Builder::new()
-                .prefix(TEMPORARY)
-                .tempfile_in(directory)?;
+            fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+            let file = temporary_for(&path)?;
             fs::write(file.path(), text)?;
             self.own(file.path(), ownership)?;
             file.persist(&path)?;

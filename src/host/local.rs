@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::entry::{Entry, FileKind};
+use super::entry::{self, Entry, FileKind, look_at};
 use crate::digest::Hashes;
 
 /// Whether something is at a path of this machine, links followed.
@@ -66,14 +66,6 @@ pub fn hashes(path: &Path) -> io::Result<Hashes> {
     Hashes::of_reader(fs::File::open(path)?, true)
 }
 
-/// The text of a file of this machine.
-///
-/// # Errors
-/// The file cannot be read, or is not UTF-8.
-pub fn text(path: &Path) -> Result<String> {
-    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
 /// Creates a directory of this machine and its parents.
 ///
 /// # Errors
@@ -118,6 +110,20 @@ pub fn secret(path: &Path) -> Result<Secret> {
         })
     };
     read().with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Opens a file of this machine to be read and written, and makes it if there is none.
+///
+/// # Errors
+/// The file cannot be opened.
+pub fn open_or_create(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
 }
 
 /// Writes a file of this machine that no other process reads at the same time.
@@ -229,31 +235,16 @@ pub fn tree(top: &Path) -> Result<Vec<Entry>> {
 pub fn walk(top: &Path, below: &Path, entries: &mut Vec<Entry>) -> Result<()> {
     let directory = top.join(below);
     let context = || format!("cannot read the directory {}", directory.display());
-    let mut names = Vec::new();
-    for entry in fs::read_dir(&directory).with_context(context)? {
-        names.push(entry.with_context(context)?.file_name());
-    }
-    names.sort();
-    for name in names {
+    for name in entry::entries(&directory).with_context(context)? {
         let path = below.join(name);
         let full = top.join(&path);
-        let context = || format!("cannot look at {}", full.display());
-        let metadata = full.symlink_metadata().with_context(context)?;
-        let kind = if metadata.is_dir() {
-            FileKind::Directory
-        } else if metadata.is_file() {
-            FileKind::File
-        } else if metadata.is_symlink() {
-            FileKind::Link(fs::read_link(&full).with_context(context)?)
-        } else {
-            FileKind::Other
-        };
-        let is_directory = kind == FileKind::Directory;
+        let found = look_at(&full).with_context(|| format!("cannot look at {}", full.display()))?;
+        let is_directory = found.kind == FileKind::Directory;
         entries.push(Entry {
             path: path.clone(),
-            kind,
-            mode: metadata.mode() & 0o7777,
-            size: metadata.len(),
+            kind: found.kind,
+            mode: found.mode,
+            size: found.size,
         });
         if is_directory {
             walk(top, &path, entries)?;

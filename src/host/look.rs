@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result};
 
 use super::Host;
-use super::entry::{FileFacts, FileKind, TEMPORARY, entries, leads_nowhere, look_at, open};
+use super::entry::{FileFacts, FileKind, TEMPORARY, entries, leads_nowhere, look_at, open, temporary_for};
 use crate::digest::{Hashes, Sha256, to_hexadecimal};
 
 impl Host {
@@ -85,9 +85,7 @@ impl Host {
         let install = || -> io::Result<Sha256> {
             let to = self.locate(inside)?;
             let mut source = File::open(from)?;
-            let mut target = tempfile::Builder::new()
-                .prefix(TEMPORARY)
-                .tempfile_in(to.parent().unwrap_or(Path::new("/")))?;
+            let mut target = temporary_for(&to)?;
             let sha256 = copy_and_digest(&mut source, target.as_file_mut())?;
             self.give_to_root(target.path())?;
             target.as_file().set_permissions(Permissions::from_mode(mode))?;

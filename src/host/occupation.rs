@@ -21,6 +21,7 @@ use rustix::io::{Errno, FdFlags};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::Host;
+use super::local::open_or_create;
 
 /// How long package tools of others may go on working.
 const MAX_WAIT: Duration = Duration::from_secs(600);
@@ -150,12 +151,7 @@ fn open(path: &Path) -> io::Result<File> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+    open_or_create(path)
 }
 
 /// True if `path` is a name of the open file.

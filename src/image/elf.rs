@@ -82,6 +82,22 @@ pub struct Elf {
     pub opens_libraries: bool,
 }
 
+impl Elf {
+    /// A file that needs nothing.
+    pub fn alone(machine: Machine, kind: ElfKind) -> Self {
+        Self {
+            machine,
+            kind,
+            interpreter: None,
+            soname: None,
+            needed: Vec::new(),
+            rpath: Vec::new(),
+            runpath: Vec::new(),
+            opens_libraries: false,
+        }
+    }
+}
+
 impl Host {
     /// The facts of the ELF file at a path inside the root. `None` if the path is not a regular file or the
     /// file is not an ELF file.
@@ -224,16 +240,7 @@ fn facts<H: FileHeader<Endian = Endianness>>(data: &ReadCache<File>) -> object::
     if let Ok(sections) = header.section_headers(endian, data)
         && sections.iter().any(has_no_code)
     {
-        return Ok(Elf {
-            machine,
-            kind: ElfKind::Object,
-            interpreter: None,
-            soname: None,
-            needed: Vec::new(),
-            rpath: Vec::new(),
-            runpath: Vec::new(),
-            opens_libraries: false,
-        });
+        return Ok(Elf::alone(machine, ElfKind::Object));
     }
     let segments = header.program_headers(endian, data)?;
     let mut interpreter = None;

@@ -212,14 +212,8 @@ fn opened(host: &Host, machine: Machine, declared: &Declared, unread: &mut Unrea
             None
         };
         let elf = Elf {
-            machine,
-            kind: ElfKind::Library,
-            interpreter: None,
-            soname: None,
             needed: vec![needed.unwrap_or_else(|| library.clone())],
-            rpath: Vec::new(),
-            runpath: Vec::new(),
-            opens_libraries: false,
+            ..Elf::alone(machine, ElfKind::Library)
         };
         asking.push((format!("{} (`packages.dlopen`)", wanted_by.join(", ")), elf));
     }
@@ -248,13 +242,13 @@ fn opened_by_name(
     host: &Host,
     dpkg: &Dpkg,
     (path, elf): (&String, &Elf),
-    name: &String,
+    name: &str,
     unread: &mut Unread,
 ) -> Result<Option<Named>> {
     // As if it were linked: dlopen searches in the same places.
     let asking = Elf {
         interpreter: None,
-        needed: vec![name.clone()],
+        needed: vec![name.to_owned()],
         ..elf.clone()
     };
     let closure = follow_readable(host, dpkg, [(path.clone(), asking)], unread)?;

@@ -279,7 +279,7 @@ impl Read<'_> {
     }
 
     fn unknown_kind(&self) -> Problem {
-        let kinds = KINDS.map(|kind| kind.name);
+        let kinds = KINDS.map(|(kind, _)| kind);
         let (span, message) = if self.kind.is_empty() {
             (self.document.value_at(""), "the manifest lacks `kind`".to_owned())
         } else {
@@ -305,36 +305,14 @@ impl Read<'_> {
     }
 }
 
-struct Kind {
-    name: &'static str,
-    schema: fn() -> Value,
-}
-
-const KINDS: [Kind; 6] = [
-    Kind {
-        name: "contrib",
-        schema: schema_of::<Contrib>,
-    },
-    Kind {
-        name: "extension",
-        schema: schema_of::<Extension>,
-    },
-    Kind {
-        name: "image",
-        schema: schema_of::<Image>,
-    },
-    Kind {
-        name: "patroni",
-        schema: schema_of::<Patroni>,
-    },
-    Kind {
-        name: "postgresql",
-        schema: schema_of::<Postgresql>,
-    },
-    Kind {
-        name: "python",
-        schema: schema_of::<Python>,
-    },
+/// The kinds of manifest, with the schema of each.
+const KINDS: [(&str, fn() -> Value); 6] = [
+    ("contrib", schema_of::<Contrib>),
+    ("extension", schema_of::<Extension>),
+    ("image", schema_of::<Image>),
+    ("patroni", schema_of::<Patroni>),
+    ("postgresql", schema_of::<Postgresql>),
+    ("python", schema_of::<Python>),
 ];
 
 fn schema_of<T: JsonSchema>() -> Value {
@@ -349,10 +327,10 @@ fn schemas() -> &'static Map<String, Value> {
     static SCHEMAS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
         KINDS
             .iter()
-            .map(|kind| {
-                let mut schema = (kind.schema)();
-                schema["properties"]["kind"] = json!({"const": kind.name});
-                (kind.name.to_owned(), schema)
+            .map(|(kind, schema)| {
+                let mut schema = schema();
+                schema["properties"]["kind"] = json!({"const": kind});
+                ((*kind).to_owned(), schema)
             })
             .collect()
     });
@@ -383,7 +361,7 @@ pub fn schema() -> Value {
         "title": "pgsetup manifest",
         "type": "object",
         "required": ["kind"],
-        "properties": {"kind": {"enum": KINDS.map(|kind| kind.name)}},
+        "properties": {"kind": {"enum": KINDS.map(|(kind, _)| kind)}},
         "allOf": branches,
         "$defs": definitions,
     })

@@ -80,3 +80,16 @@ pub struct Packages {
     #[serde(default)]
     pub programs: Vec<String>,
 }
+
+impl Packages {
+    /// These packages, and those of another list.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.build.extend(others.build);
+        self.runtime.extend(others.runtime);
+        self.dlopen.extend(others.dlopen);
+        self.dlopen_optional.extend(others.dlopen_optional);
+        self.programs.extend(others.programs);
+        self
+    }
+}

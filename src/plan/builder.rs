@@ -86,6 +86,13 @@ impl<'a> Builder<'a> {
         self.steps.len() - 1
     }
 
+    /// Writes a file.
+    pub(super) fn file(&mut self, path: &str, text: String, after: Id) -> Id {
+        let name = format!("write {path}");
+        let path = path.to_owned();
+        self.step(name, Lane::Files, 1, &[after], Action::WriteFile { path, text })
+    }
+
     pub(super) fn reason(&mut self, id: Id, why: impl Into<String>) {
         self.steps[id].why.push(why.into());
     }
@@ -178,23 +185,12 @@ impl<'a> Builder<'a> {
             .any(|(server, _)| server.origin == ServerSource::Apt)
         {
             // Otherwise Debian's package makes a cluster of its own when it is installed.
-            let (path, text) = (
-                "/etc/postgresql-common/createcluster.conf",
-                "create_main_cluster = false\n",
-            );
-            let write = Action::WriteFile {
-                path: path.to_owned(),
-                text: text.to_owned(),
-            };
-            ready.push(self.step(format!("write {path}"), Lane::Files, 1, &[record], write));
+            let path = "/etc/postgresql-common/createcluster.conf";
+            ready.push(self.file(path, "create_main_cluster = false\n".to_owned(), record));
         }
         if !self.resolved.prune.package_paths.is_empty() {
-            let path = layout::DPKG_CONFIGURATION;
-            let write = Action::WriteFile {
-                path: path.to_owned(),
-                text: dpkg_configuration(&self.resolved.prune.package_paths),
-            };
-            let write = self.step(format!("write {path}"), Lane::Files, 1, &[record], write);
+            let text = dpkg_configuration(&self.resolved.prune.package_paths);
+            let write = self.file(layout::DPKG_CONFIGURATION, text, record);
             self.reason(
                 write,
                 "dpkg unpacks no file of a package that the image's policy leaves out",

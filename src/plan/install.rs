@@ -38,12 +38,7 @@ impl Builder<'_> {
         }
         installed.extend(self.locale(&base));
         let text = configuration(&resolved.settings, &resolved.required_preload);
-        let write = Action::WriteFile {
-            path: resolved.configuration.clone(),
-            text,
-        };
-        let name = format!("write {}", resolved.configuration);
-        let configuration = self.step(name, Lane::Files, 1, &[directories], write);
+        let configuration = self.file(&resolved.configuration, text, directories);
         for setting in &resolved.settings {
             self.reason(
                 configuration,

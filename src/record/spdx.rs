@@ -15,31 +15,18 @@ const OWN_LICENCE: &str = "LicenseRef-";
 /// is written out.
 pub fn spdx(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Value {
     let image = "SPDXRef-Image";
-    let mut packages = vec![json!({
-        "SPDXID": image,
-        "name": receipt.image,
-        "versionInfo": version_of_image(receipt),
-        "primaryPackagePurpose": "CONTAINER",
-        "downloadLocation": "NOASSERTION",
-        "filesAnalyzed": false,
-        "licenseConcluded": "NOASSERTION",
-        "licenseDeclared": "NOASSERTION",
-        "copyrightText": "NOASSERTION",
-    })];
+    let container = json!({"primaryPackagePurpose": "CONTAINER"});
+    let mut packages = vec![package(
+        image,
+        &receipt.image,
+        &version_of_image(receipt),
+        container,
+    )];
     // Scanners know the distribution by this beginning of the identifier.
     let system = "SPDXRef-OperatingSystem";
     let (distribution, version) = operating_system(receipt);
-    packages.push(json!({
-        "SPDXID": system,
-        "name": distribution,
-        "versionInfo": version,
-        "primaryPackagePurpose": "OPERATING-SYSTEM",
-        "downloadLocation": "NOASSERTION",
-        "filesAnalyzed": false,
-        "licenseConcluded": "NOASSERTION",
-        "licenseDeclared": "NOASSERTION",
-        "copyrightText": "NOASSERTION",
-    }));
+    let purpose = json!({"primaryPackagePurpose": "OPERATING-SYSTEM"});
+    packages.push(package(system, distribution, version, purpose));
     let mut relationships = vec![
         relationship("SPDXRef-DOCUMENT", "DESCRIBES", image),
         relationship(image, "CONTAINS", system),
@@ -62,9 +49,9 @@ pub fn spdx(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Value {
             relationships.push(relationship(&id, "GENERATED_FROM", &source_id));
         }
     }
-    for package in receipt.packages() {
-        let id = spdx_id("Debian", &package.name);
-        packages.push(spdx_package(&id, package, receipt));
+    for debian in receipt.packages() {
+        let id = spdx_id("Debian", &debian.name);
+        packages.push(spdx_package(&id, debian, receipt));
         relationships.push(relationship(image, "CONTAINS", &id));
     }
     let mut document = json!({
@@ -115,23 +102,33 @@ fn own_licences(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Vec<Valu
     licences.into_values().collect()
 }
 
-/// A Debian package.
-fn spdx_package(id: &str, package: &PackageVersion, receipt: &Receipt) -> Value {
-    json!({
+/// A package with what `more` says of it.
+fn package(id: &str, name: &str, version: &str, more: Value) -> Value {
+    let mut package = json!({
         "SPDXID": id,
-        "name": package.name,
-        "versionInfo": package.version,
-        "supplier": "Organization: Debian",
-        // In the words of trivy, which reads them.
-        "sourceInfo": format!("built package from: {} {}", package.source, package.source_version()),
+        "name": name,
+        "versionInfo": version,
         "downloadLocation": "NOASSERTION",
         "filesAnalyzed": false,
         "licenseConcluded": "NOASSERTION",
-        // Debian has no machine-readable licence for every package; the text is in /usr/share/doc.
         "licenseDeclared": "NOASSERTION",
         "copyrightText": "NOASSERTION",
-        "externalRefs": [purl_reference(&debian_purl(receipt, package))],
-    })
+    });
+    if let (Value::Object(package), Value::Object(more)) = (&mut package, more) {
+        package.extend(more);
+    }
+    package
+}
+
+/// A Debian package. Its licence is in /usr/share/doc; Debian has no machine-readable one for every package.
+fn spdx_package(id: &str, debian: &PackageVersion, receipt: &Receipt) -> Value {
+    let more = json!({
+        "supplier": "Organization: Debian",
+        // In the words of trivy, which reads them.
+        "sourceInfo": format!("built package from: {} {}", debian.source, debian.source_version()),
+        "externalRefs": [purl_reference(&debian_purl(receipt, debian))],
+    });
+    package(id, &debian.name, &debian.version, more)
 }
 
 fn spdx_component(id: &str, component: &Component) -> Value {
@@ -139,41 +136,35 @@ fn spdx_component(id: &str, component: &Component) -> Value {
     references.extend(cpe(component).map(
         |cpe| json!({"referenceCategory": "SECURITY", "referenceType": "cpe23Type", "referenceLocator": cpe}),
     ));
-    let mut package = json!({
-        "SPDXID": id,
-        "name": component.name,
-        "versionInfo": component.version,
+    let mut more = json!({
         "downloadLocation": location(component.sources.first()),
-        "filesAnalyzed": false,
-        "licenseConcluded": "NOASSERTION",
         "licenseDeclared": component.license,
-        "copyrightText": "NOASSERTION",
         "externalRefs": references,
     });
     if !component.homepage.is_empty() {
-        package["homepage"] = json!(component.homepage);
+        more["homepage"] = json!(component.homepage);
     }
     // The archive's digest, for it is all that stands for a component which is many files here.
     if let Some(source) = component.sources.first() {
-        package["checksums"] = json!([{"algorithm": "SHA256", "checksumValue": source.sha256}]);
+        more["checksums"] = json!([{"algorithm": "SHA256", "checksumValue": source.sha256}]);
     }
-    package
+    package(id, &component.name, &component.version, more)
 }
 
 fn spdx_source(id: &str, component: &Component, source: &Source) -> Value {
-    json!({
-        "SPDXID": id,
-        "name": format!("{} source", component.name),
-        "versionInfo": component.version,
+    let more = json!({
         "packageFileName": file_name(source),
         "primaryPackagePurpose": "SOURCE",
         "downloadLocation": location(Some(source)),
-        "filesAnalyzed": false,
-        "licenseConcluded": "NOASSERTION",
         "licenseDeclared": component.license,
-        "copyrightText": "NOASSERTION",
         "checksums": [{"algorithm": "SHA256", "checksumValue": source.sha256}],
-    })
+    });
+    package(
+        id,
+        &format!("{} source", component.name),
+        &component.version,
+        more,
+    )
 }
 
 pub fn relationship(from: &str, kind: &str, to: &str) -> Value {

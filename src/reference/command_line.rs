@@ -9,7 +9,7 @@ use clap_mangen::roff::{Roff, roman};
 use super::environment;
 use crate::commands;
 use crate::failure::Cause;
-use crate::host::environment::VARIABLES;
+use crate::host::environment::variables;
 
 /// The command line, with the names that clap gives to its parts when it has read them all.
 fn built() -> Command {
@@ -259,7 +259,7 @@ fn tables() -> String {
     for (name, option) in environment::of_options() {
         item(&mut roff, &name, &format!("the value of {option}"));
     }
-    for variable in VARIABLES {
+    for variable in variables() {
         item(&mut roff, &variable.names.join(", "), variable.meaning);
     }
     roff.render()

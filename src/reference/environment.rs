@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use clap::Command;
 
 use crate::commands;
-use crate::host::environment::VARIABLES;
+use crate::host::environment::variables;
 
 /// The variables of the image, in columns that are separated by tabs: name, default, file, meaning. The first line has the
 /// heads. `tests/suite/reference.rs` compares the names with what the scripts read.
@@ -17,7 +17,7 @@ pub fn page() -> String {
     let mut text = super::page(
         "Environment variables",
         "A variable that is empty counts as not set. An option that is given wins over its variable.\n\n\
-         ## pgsetup\n\nThe sources are `src/cli.rs` and `src/host/environment.rs`.\n",
+         ## pgsetup\n\nThe sources are `src/cli.rs` and `src/host/variables.tsv`.\n",
     );
     let options = of_options().into_iter().map(|(name, option)| {
         [
@@ -26,7 +26,7 @@ pub fn page() -> String {
             String::new(),
         ]
     });
-    let others = VARIABLES.iter().map(|variable| {
+    let others = variables().map(|variable| {
         let names = variable.names.map_code();
         let passed = if variable.is_passed_on { "yes" } else { "" };
         [names, variable.meaning.to_owned(), passed.to_owned()]
@@ -59,7 +59,7 @@ trait MapCode {
     fn map_code(&self) -> String;
 }
 
-impl MapCode for &[&str] {
+impl MapCode for Vec<&str> {
     fn map_code(&self) -> String {
         let code: Vec<String> = self.iter().map(|name| format!("`{name}`")).collect();
         code.join(", ")

@@ -13,7 +13,7 @@ use crate::manifest::extension::{Extension as Written, Release, Test};
 use crate::manifest::image::{Image, Prune, Removal};
 use crate::manifest::postgresql::Postgresql as ServerManifest;
 use crate::manifest::problem::Problem;
-use crate::manifest::source::{Packages, Source as WrittenSource};
+use crate::manifest::source::Source as WrittenSource;
 use crate::manifest::{Located, Manifests};
 use crate::target::Architecture;
 
@@ -84,13 +84,7 @@ pub fn postgresql(
     // An older server only reads what it has written.
     if image.jit && older_major.is_none() {
         configure.extend(value.jit.configure);
-        packages.build.extend(value.jit.packages.build);
-        packages.runtime.extend(value.jit.packages.runtime);
-        packages.dlopen.extend(value.jit.packages.dlopen);
-        packages
-            .dlopen_optional
-            .extend(value.jit.packages.dlopen_optional);
-        packages.programs.extend(value.jit.packages.programs);
+        packages = packages.and(value.jit.packages);
         development.extend(value.jit.development);
     }
     Some(Postgresql {
@@ -290,7 +284,6 @@ pub fn patroni(
             sha256: file.sha256.parse().ok()?,
         });
     }
-    let both = |one: &[String], other: &[String]| [one, other].concat();
     Some(Patroni {
         component: Component {
             name: written.name.clone(),
@@ -301,16 +294,7 @@ pub fn patroni(
         },
         directory: written.directory.clone(),
         interpreter: python.value.interpreter.clone(),
-        packages: Packages {
-            build: both(&python.value.packages.build, &written.packages.build),
-            runtime: both(&python.value.packages.runtime, &written.packages.runtime),
-            dlopen: both(&python.value.packages.dlopen, &written.packages.dlopen),
-            dlopen_optional: both(
-                &python.value.packages.dlopen_optional,
-                &written.packages.dlopen_optional,
-            ),
-            programs: both(&python.value.packages.programs, &written.packages.programs),
-        },
+        packages: python.value.packages.clone().and(written.packages.clone()),
         distributions,
         imports: written.imports.clone(),
     })

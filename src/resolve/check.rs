@@ -12,7 +12,7 @@ use super::interpolate::{Variables, interpolate};
 use super::{id, jobs, value};
 use crate::digest::{Digest, NotADigest};
 use crate::manifest::build::{Build, NamedStep};
-use crate::manifest::extension::{Extension, SqlExtension};
+use crate::manifest::extension::{Conflict, Extension, SqlExtension};
 use crate::manifest::image::Image;
 use crate::manifest::postgresql::{Postgresql, ServerSource};
 use crate::manifest::problem::Problem;
@@ -36,11 +36,7 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
     unique(&manifests.patronis, |m| &m.name, &mut problems);
     unique(&manifests.extensions, |m| &m.name, &mut problems);
     for manifest in &manifests.images {
-        Checks {
-            manifest,
-            problems: &mut problems,
-        }
-        .image(&manifests.patronis);
+        Checks::of(manifest, &mut problems).image(&manifests.patronis);
     }
     for manifest in &manifests.postgresql {
         let variables = postgresql_variables(&manifest.value, Architecture::Amd64);
@@ -49,11 +45,7 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
         });
     }
     for manifest in &manifests.pythons {
-        Checks {
-            manifest,
-            problems: &mut problems,
-        }
-        .python();
+        Checks::of(manifest, &mut problems).python();
     }
     for manifest in &manifests.patronis {
         let pythons: Vec<&str> = manifests
@@ -61,11 +53,7 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
             .iter()
             .map(|python| python.value.name.as_str())
             .collect();
-        Checks {
-            manifest,
-            problems: &mut problems,
-        }
-        .patroni(&pythons);
+        Checks::of(manifest, &mut problems).patroni(&pythons);
     }
     for manifest in &manifests.extensions {
         for release in 0..manifest.value.releases.len() {
@@ -77,11 +65,7 @@ pub fn manifests(manifests: &Manifests) -> Vec<Problem> {
                 checks.extension(value, &names);
             });
         }
-        Checks {
-            manifest,
-            problems: &mut problems,
-        }
-        .majors();
+        Checks::of(manifest, &mut problems).majors();
     }
     circles(&manifests.extensions, &mut problems);
     problems
@@ -126,7 +110,7 @@ fn interpolated<T: Serialize + DeserializeOwned>(
 ) {
     let (value, unknown) = interpolate(manifest, variables);
     problems.extend(unknown);
-    check(&mut Checks { manifest, problems }, &value);
+    check(&mut Checks::of(manifest, problems), &value);
 }
 
 fn unique<T>(manifests: &[Located<T>], name: impl Fn(&T) -> &String, problems: &mut Vec<Problem>) {
@@ -188,16 +172,37 @@ struct Checks<'a, T> {
     problems: &'a mut Vec<Problem>,
 }
 
-impl<T> Checks<'_, T> {
+impl<'a, T> Checks<'a, T> {
+    fn of(manifest: &'a Located<T>, problems: &'a mut Vec<Problem>) -> Self {
+        Self { manifest, problems }
+    }
+
     fn at(&mut self, path: &str, result: Result<(), String>) {
         if let Err(wrong) = result {
             self.problems.push(self.manifest.problem(path, wrong));
         }
     }
 
-    fn at_with_help(&mut self, path: &str, message: String, help: String) {
+    fn wrong(&mut self, path: &str, message: impl Into<String>) {
+        self.problems.push(self.manifest.problem(path, message));
+    }
+
+    fn wrong_with_help(&mut self, path: &str, message: String, help: impl Into<String>) {
         self.problems
             .push(self.manifest.problem(path, message).help(help));
+    }
+
+    /// Checks each entry of the list at `path`.
+    fn each<I>(&mut self, path: &str, items: &[I], check: impl Fn(&I) -> Result<(), String>) {
+        for (position, item) in items.iter().enumerate() {
+            self.at(&format!("{path}[{position}]"), check(item));
+        }
+    }
+
+    fn directory(&mut self, path: &str, directory: Option<&String>) {
+        if let Some(directory) = directory {
+            self.at(&format!("{path}.directory"), value::relative_path(directory));
+        }
     }
 
     fn component(&mut self, version: &str, license: &str, homepage: &str) {
@@ -207,13 +212,13 @@ impl<T> Checks<'_, T> {
 
     fn license_and_homepage(&mut self, license: &str, homepage: &str) {
         if license.trim().is_empty() {
-            self.at(
+            self.wrong(
                 "license",
-                Err("`license` is empty; write an SPDX expression, such as `PostgreSQL`".to_owned()),
+                "`license` is empty; write an SPDX expression, such as `PostgreSQL`",
             );
         }
         if !homepage.starts_with("https://") && !homepage.starts_with("http://") {
-            self.at("homepage", Err(format!("`{homepage}` is not a web address")));
+            self.wrong("homepage", format!("`{homepage}` is not a web address"));
         }
     }
 
@@ -225,19 +230,15 @@ impl<T> Checks<'_, T> {
             ("dlopen", &packages.dlopen),
             ("dlopen_optional", &packages.dlopen_optional),
         ] {
-            for (position, name) in names.iter().enumerate() {
-                self.at(&format!("{path}.{list}[{position}]"), value::library(name));
-            }
+            self.each(&format!("{path}.{list}"), names, |name| value::library(name));
         }
-        for (position, name) in packages.programs.iter().enumerate() {
-            self.at(&format!("{path}.programs[{position}]"), value::program(name));
-        }
+        self.each(&format!("{path}.programs"), &packages.programs, |name| {
+            value::program(name)
+        });
     }
 
     fn package_names(&mut self, path: &str, names: &[String]) {
-        for (position, name) in names.iter().enumerate() {
-            self.at(&format!("{path}[{position}]"), value::package_name(name));
-        }
+        self.each(path, names, |name| value::package_name(name));
     }
 
     fn source(&mut self, path: &str, source: &Source) {
@@ -259,10 +260,7 @@ impl<T> Checks<'_, T> {
             .as_ref()
             .is_some_and(|reason| reason.trim().is_empty())
         {
-            self.at(
-                &format!("{path}.insecure"),
-                Err("`insecure` must say why".to_owned()),
-            );
+            self.wrong(&format!("{path}.insecure"), "`insecure` must say why");
         }
         for (position, mirror) in source.mirrors.iter().enumerate() {
             if let Some(address) = &mirror.url {
@@ -281,15 +279,14 @@ impl<T> Checks<'_, T> {
         let plain = address.strip_prefix("http://");
         if plain.is_some() && !insecure {
             let help = "write https, or say under `insecure` why http is good enough".to_owned();
-            self.at_with_help(path, format!("`{address}` is not encrypted"), help);
+            self.wrong_with_help(path, format!("`{address}` is not encrypted"), help);
             return;
         }
         let rest = address.strip_prefix("https://").or(plain).unwrap_or_default();
         let host = rest.split('/').next().unwrap_or_default();
         if host.is_empty() || !rest.contains('/') || rest.ends_with('/') || rest.contains(char::is_whitespace)
         {
-            let message = format!("`{address}` must be an https address of a file");
-            self.problems.push(self.manifest.problem(path, message));
+            self.wrong(path, format!("`{address}` must be an https address of a file"));
         }
     }
 
@@ -317,15 +314,21 @@ impl<T> Checks<'_, T> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("there are: {}", known.join(", ")),
             };
-            self.at_with_help(path, format!("there is no {what} `{name}`"), help);
+            self.wrong_with_help(path, format!("there is no {what} `{name}`"), help);
+        }
+    }
+
+    fn conflicts(&mut self, conflicts: &[Conflict], names: &[&str]) {
+        for (position, conflict) in conflicts.iter().enumerate() {
+            let path = format!("conflicts[{position}].extension");
+            self.known(&path, &conflict.extension, names, "extension");
         }
     }
 
     fn settings(&mut self, path: &str, settings: &BTreeMap<String, String>) {
         for (name, setting) in settings {
             let path = format!("{path}.{name}");
-            let result = value::setting_name(name);
-            if let Err(wrong) = result {
+            if let Err(wrong) = value::setting_name(name) {
                 self.problems.push(self.manifest.problem_with_key(&path, wrong));
             }
             self.at(&path, value::setting_value(setting));
@@ -344,7 +347,7 @@ impl<T> Checks<'_, T> {
     /// Arguments of `program`, or a command whose first argument is its program.
     fn arguments(&mut self, path: &str, program: Option<&str>, arguments: &[String]) {
         for (position, wrong) in jobs::problems(program, arguments) {
-            self.at_with_help(&format!("{path}[{position}]"), wrong, ONE_JOBSERVER.to_owned());
+            self.wrong_with_help(&format!("{path}[{position}]"), wrong, ONE_JOBSERVER);
         }
     }
 
@@ -355,7 +358,7 @@ impl<T> Checks<'_, T> {
                 let problem = self.manifest.problem_with_key(&path, wrong);
                 self.problems.push(problem.help(ONE_JOBSERVER));
             } else if let Some(wrong) = jobs::of_value(value) {
-                self.at_with_help(&path, wrong, ONE_JOBSERVER.to_owned());
+                self.wrong_with_help(&path, wrong, ONE_JOBSERVER);
             }
         }
     }
@@ -364,9 +367,7 @@ impl<T> Checks<'_, T> {
         if let Some(pgxs) = &build.pgxs {
             self.arguments(&format!("{path}.pgxs.make"), Some("make"), &pgxs.make);
             self.environment(&format!("{path}.pgxs.environment"), &pgxs.environment);
-            if let Some(directory) = &pgxs.directory {
-                self.at(&format!("{path}.pgxs.directory"), value::relative_path(directory));
-            }
+            self.directory(&format!("{path}.pgxs"), pgxs.directory.as_ref());
         }
         if let Some(autoconf) = &build.autoconf {
             self.arguments(&format!("{path}.autoconf.make"), Some("make"), &autoconf.make);
@@ -402,12 +403,7 @@ impl<T> Checks<'_, T> {
             self.ninja(&format!("{path}[{position}].run"), step, has_ninja_tree);
             self.arguments(&format!("{path}[{position}].run"), None, &step.run);
             self.environment(&format!("{path}[{position}].environment"), &step.environment);
-            if let Some(directory) = &step.directory {
-                self.at(
-                    &format!("{path}[{position}].directory"),
-                    value::relative_path(directory),
-                );
-            }
+            self.directory(&format!("{path}[{position}]"), step.directory.as_ref());
         }
     }
 
@@ -421,12 +417,12 @@ impl<T> Checks<'_, T> {
             {
                 let help =
                     "make it a step of its own, such as `run: [ninja, -C, build]`: that is told its jobs";
-                self.at_with_help(&path, wrong, help.to_owned());
+                self.wrong_with_help(&path, wrong, help.to_owned());
             }
             if has_ninja_tree && argument.split_whitespace().any(|word| word == "--build") {
                 let wrong = "`cmake --build` of a tree for ninja runs a job for each processor".to_owned();
                 let help = "write `run: [ninja, -C, build]`, which is told its jobs, or let cmake write makefiles: `-G, Unix Makefiles`";
-                self.at_with_help(&path, wrong, help.to_owned());
+                self.wrong_with_help(&path, wrong, help.to_owned());
             }
         }
     }
@@ -435,7 +431,7 @@ impl<T> Checks<'_, T> {
         for (position, provided) in provides.iter().enumerate() {
             if provided.name.is_empty() || provided.name.contains(['/', '"', '\'']) {
                 let message = format!("`{}` cannot be an SQL extension's name", provided.name);
-                self.at(&format!("{path}.provides[{position}].name"), Err(message));
+                self.wrong(&format!("{path}.provides[{position}].name"), message);
             }
         }
     }
@@ -450,9 +446,9 @@ impl Checks<'_, Image> {
         for (key, id) in [("uid", image.user.uid), ("gid", image.user.gid)] {
             // 0 is root, and 65534 is the user nobody.
             if id == 0 || id >= 65534 {
-                self.at(
+                self.wrong(
                     &format!("user.{key}"),
-                    Err(format!("`{id}` must be between 1 and 65533")),
+                    format!("`{id}` must be between 1 and 65533"),
                 );
             }
         }
@@ -464,16 +460,13 @@ impl Checks<'_, Image> {
         );
         self.settings("settings", &image.settings);
         self.packages("packages", &image.packages);
-        for (position, path) in image.prune.package_paths.iter().enumerate() {
+        self.each("prune.package_paths", &image.prune.package_paths, |path| {
             let fits = path.starts_with('/') && !path.contains(char::is_whitespace);
             let complaint = || {
                 format!("`{path}` is not an absolute path or a pattern of one, such as `/usr/share/man/*`")
             };
-            self.at(
-                &format!("prune.package_paths[{position}]"),
-                fits.then_some(()).ok_or_else(complaint),
-            );
-        }
+            fits.then_some(()).ok_or_else(complaint)
+        });
         for (position, directory) in image.directories.iter().enumerate() {
             let path = format!("directories[{position}]");
             self.at(
@@ -493,9 +486,9 @@ impl Checks<'_, Image> {
         self.pruned(patronis);
         for (position, name) in image.extensions.iter().enumerate() {
             if image.extensions[..position].contains(name) {
-                self.at(
+                self.wrong(
                     &format!("extensions[{position}]"),
-                    Err(format!("`{name}` is listed twice")),
+                    format!("`{name}` is listed twice"),
                 );
             }
         }
@@ -504,14 +497,7 @@ impl Checks<'_, Image> {
 
 impl Checks<'_, Postgresql> {
     fn postgresql(&mut self, manifest: &Postgresql, extensions: &[&str]) {
-        for (position, conflict) in manifest.conflicts.iter().enumerate() {
-            self.known(
-                &format!("conflicts[{position}].extension"),
-                &conflict.extension,
-                extensions,
-                "extension",
-            );
-        }
+        self.conflicts(&manifest.conflicts, extensions);
         self.component(&manifest.version, &manifest.license, &manifest.homepage);
         self.packages("packages", &manifest.packages);
         self.packages("jit.packages", &manifest.jit.packages);
@@ -519,20 +505,17 @@ impl Checks<'_, Postgresql> {
             self.upstream("upstream", upstream, &[manifest.major], extensions);
         }
         self.arguments("configure", None, &manifest.configure);
-        for (position, directory) in manifest.leave_out.iter().enumerate() {
-            self.at(&format!("leave_out[{position}]"), value::relative_path(directory));
-        }
+        self.each("leave_out", &manifest.leave_out, |path| {
+            value::relative_path(path)
+        });
         self.environment("environment", &manifest.environment);
         self.package_names("development", &manifest.development);
         self.package_names("jit.development", &manifest.jit.development);
         if !MAJORS.contains(&manifest.major) {
             let majors = MAJORS.map(|major| major.to_string()).join(", ");
-            self.at(
+            self.wrong(
                 "major",
-                Err(format!(
-                    "PostgreSQL {} is not supported: {majors}",
-                    manifest.major
-                )),
+                format!("PostgreSQL {} is not supported: {majors}", manifest.major),
             );
         }
         if manifest.version.split('.').next() != Some(manifest.major.to_string().as_str()) {
@@ -540,23 +523,23 @@ impl Checks<'_, Postgresql> {
                 "version `{}` is not of major {}",
                 manifest.version, manifest.major
             );
-            self.at("version", Err(message));
+            self.wrong("version", message);
         }
         match (manifest.source, &manifest.archive) {
             (ServerSource::Archive, Some(source)) => self.source("archive", source),
             (ServerSource::Archive, None) => {
-                self.at("source", Err("`source: archive` needs `archive`".to_owned()));
+                self.wrong("source", "`source: archive` needs `archive`");
             }
             (ServerSource::Apt, None) => {
                 if manifest.packages.runtime.is_empty() {
                     let message = "`source: apt` needs the server's packages in `packages.runtime`";
-                    self.at("source", Err(message.to_owned()));
+                    self.wrong("source", message);
                 }
             }
             (ServerSource::Apt, Some(_)) => {
-                self.at(
+                self.wrong(
                     "archive",
-                    Err("`source: apt` installs packages; it takes no `archive`".to_owned()),
+                    "`source: apt` installs packages; it takes no `archive`",
                 );
             }
         }
@@ -588,9 +571,9 @@ impl Checks<'_, Patroni> {
                 let path = format!("{path}.files[{position}]");
                 self.digest::<32>(&format!("{path}.sha256"), &file.sha256);
                 if file.file.contains('/') {
-                    self.at(
+                    self.wrong(
                         &format!("{path}.file"),
-                        Err(format!("`{}` must be a file name", file.file)),
+                        format!("`{}` must be a file name", file.file),
                     );
                 }
                 if let Some(architecture) = &file.architecture {
@@ -608,7 +591,7 @@ impl Checks<'_, Patroni> {
                 });
                 if matching.count() > 1 {
                     let message = format!("`{}` has two files for {architecture}", distribution.name);
-                    self.at(&format!("{path}.files"), Err(message));
+                    self.wrong(&format!("{path}.files"), message);
                 }
             }
         }
@@ -633,21 +616,11 @@ impl Checks<'_, Extension> {
         self.packages("packages", &extension.packages);
         self.build("build", &extension.build);
         self.settings("settings", &extension.settings);
-        for (position, name) in extension.architectures.iter().enumerate() {
-            self.at(
-                &format!("architectures[{position}]"),
-                name.parse::<Architecture>().map(drop),
-            );
-        }
+        self.each("architectures", &extension.architectures, |name| {
+            name.parse::<Architecture>().map(drop)
+        });
         self.names("requires", &extension.requires, names, "extension");
-        for (position, conflict) in extension.conflicts.iter().enumerate() {
-            self.known(
-                &format!("conflicts[{position}].extension"),
-                &conflict.extension,
-                names,
-                "extension",
-            );
-        }
+        self.conflicts(&extension.conflicts, names);
         if let Some(preload) = &extension.preload {
             self.names("preload.after", &preload.after, names, "extension");
         }
@@ -662,17 +635,14 @@ impl Checks<'_, Extension> {
                 let path = format!("releases[{position}].postgresql[{at}]");
                 if !MAJORS.contains(major) {
                     let majors = MAJORS.map(|major| major.to_string()).join(", ");
-                    self.at(
-                        &path,
-                        Err(format!("PostgreSQL {major} is not supported: {majors}")),
-                    );
+                    self.wrong(&path, format!("PostgreSQL {major} is not supported: {majors}"));
                 }
                 if let Some(version) = taken.insert(*major, release.version.clone()) {
                     let message = match version.as_str() {
                         "" => format!("PostgreSQL {major} is already in an earlier entry"),
                         version => format!("PostgreSQL {major} is already served by release {version}"),
                     };
-                    self.at(&path, Err(message));
+                    self.wrong(&path, message);
                 }
             }
         }
@@ -681,7 +651,7 @@ impl Checks<'_, Extension> {
                 let path = format!("unsupported[{position}].postgresql[{at}]");
                 if taken.contains_key(major) {
                     let message = format!("PostgreSQL {major} is in a release as well");
-                    self.at(&path, Err(message));
+                    self.wrong(&path, message);
                 }
             }
         }

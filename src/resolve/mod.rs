@@ -25,6 +25,7 @@ use crate::manifest::problem::{Problem, SourceText};
 use crate::manifest::source::Packages;
 use crate::target::Target;
 
+pub use assemble::source;
 pub use check::MAJORS;
 pub use value::name;
 

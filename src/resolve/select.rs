@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::assemble::{directories, extension, patroni, postgresql, previous, prune, settings};
 use super::{
-    Extension, Postgresql, Previous, Purpose, Resolved, Selection, command_line_problem, id, preload,
+    Extension, Patroni, Postgresql, Previous, Purpose, Resolved, Selection, Setting, command_line_problem,
+    id, preload,
 };
 use crate::manifest::extension::Extension as Written;
 use crate::manifest::image::Image;
@@ -20,91 +21,106 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         distribution: image.value.base.clone(),
         architecture: Architecture::of_this_program(),
     });
+    let architecture = target.architecture;
     of_base(image, &target, problems);
     let server = selected_server(manifests, image, selection, problems);
     let value = Image {
         jit: selection.jit || image.value.jit,
         ..image.value.clone()
     };
-    let postgresql = server.and_then(|server| postgresql(server, &value, None, target.architecture));
-    let major = postgresql.as_ref().map(|postgresql| postgresql.major);
-    let is_image = selection.purpose == Purpose::Image;
+    let postgresql = server.and_then(|server| postgresql(server, &value, None, architecture));
     let older = match server {
-        Some(server) if is_image => older_servers(manifests, image, selection, server, problems),
+        Some(server) if selection.purpose == Purpose::Image => {
+            older_servers(manifests, image, selection, server, problems)
+        }
         _ => Vec::new(),
     };
     let mut left_out = BTreeMap::new();
-    let chosen = match selection.purpose {
+    let mut chosen = match selection.purpose {
         Purpose::Test { all: true, .. } => {
+            let (server, postgresql) = (server?, postgresql.as_ref()?);
             let candidates = all(manifests, selection);
-            let postgresql = postgresql.as_ref()?;
-            fitting(
-                candidates,
-                server?,
-                postgresql,
-                target.architecture,
-                &mut left_out,
-            )
+            fitting(candidates, server, postgresql, architecture, &mut left_out)
         }
         _ => chosen(manifests, image, selection, &older, problems),
     };
-    let selected_names = chosen.iter().map(|one| one.manifest.value.name.clone());
-    let selected_names = selected_names.collect();
-    let chosen = match selection.purpose {
-        Purpose::Test { upstream, .. } => with_required(manifests, chosen, upstream),
-        Purpose::Image => chosen,
-    };
-    let selected: Vec<&Located<Written>> = chosen.iter().map(|chosen| chosen.manifest).collect();
-    let mut preload = preload::Preload::default();
+    let selected = chosen.iter().map(|one| one.manifest.value.name.clone()).collect();
+    if let Purpose::Test { upstream, .. } = selection.purpose {
+        chosen = with_required(manifests, chosen, upstream);
+    }
     if let Some(server) = server {
         against_server(server, &chosen, problems);
     }
-    if is_image {
-        together(manifests, &selected, major, problems);
-        preload = preload::merge(image, &image.value.extensions, &selected, problems);
-    }
+    let whole = match selection.purpose {
+        Purpose::Image => {
+            let major = postgresql.as_ref().map(|postgresql| postgresql.major);
+            whole(manifests, image, &chosen, (major, architecture), problems)
+        }
+        Purpose::Test { .. } => Some(Whole::default()),
+    };
     let extensions: Vec<Option<Extension>> = in_order(&chosen)
         .into_iter()
-        .map(|chosen| extension(chosen, postgresql.as_ref()?, target.architecture, problems))
+        .map(|chosen| extension(chosen, postgresql.as_ref()?, architecture, problems))
         .collect();
-    let previous: Vec<Option<Previous>> = older
+    let previous = older
         .into_iter()
-        .map(|server| previous(server, &value, selection, &chosen, target.architecture))
-        .collect();
-    let patroni = if image.value.patroni && is_image {
-        Some(patroni(manifests, image, target.architecture, problems)?)
-    } else {
-        None
-    };
-    let settings = if is_image {
-        settings(image, &selected, &preload, problems)
-    } else {
-        Vec::new()
-    };
+        .map(|server| previous(server, &value, selection, &chosen, architecture));
+    let previous: Option<Vec<Previous>> = previous.collect();
+    let whole = whole?;
     Some(Resolved {
         name: value.name.clone(),
         user: value.user.clone(),
         directories: directories(&value),
         locale: value.locale.clone(),
-        locales: if is_image {
-            value.locales.clone()
-        } else {
-            Vec::new()
-        },
+        locales: whole.locales,
         configuration: value.configuration.clone(),
-        preload: preload.server,
+        preload: whole.preload.server,
         required_preload: preload::required(&manifests.extensions),
-        settings,
+        settings: whole.settings,
         packages: value.packages.clone(),
         postgresql: postgresql?,
         extensions: extensions.into_iter().collect::<Option<_>>()?,
-        previous: previous.into_iter().collect::<Option<_>>()?,
-        selected: selected_names,
-        patroni,
+        previous: previous?,
+        selected,
+        patroni: whole.patroni,
         prune: prune(&value, selection.keep_build_packages),
         left_out,
         keep_build_packages: selection.keep_build_packages,
         target,
+    })
+}
+
+/// What an image has as a whole, and separate tests of its extensions do not need.
+#[derive(Default)]
+struct Whole {
+    locales: Vec<String>,
+    preload: preload::Preload,
+    settings: Vec<Setting>,
+    patroni: Option<Patroni>,
+}
+
+/// What the `chosen` extensions and Patroni make of the image, for a major and an architecture.
+fn whole(
+    manifests: &Manifests,
+    image: &Located<Image>,
+    chosen: &[Chosen<'_>],
+    (major, architecture): (Option<u16>, Architecture),
+    problems: &mut Vec<Problem>,
+) -> Option<Whole> {
+    let selected: Vec<&Located<Written>> = chosen.iter().map(|chosen| chosen.manifest).collect();
+    together(manifests, &selected, major, problems);
+    let preload = preload::merge(image, &image.value.extensions, &selected, problems);
+    let settings = settings(image, &selected, &preload, problems);
+    let patroni = if image.value.patroni {
+        Some(patroni(manifests, image, architecture, problems)?)
+    } else {
+        None
+    };
+    Some(Whole {
+        locales: image.value.locales.clone(),
+        preload,
+        settings,
+        patroni,
     })
 }
 

@@ -4,6 +4,11 @@
 
 use crate::manifest::build::NINJA;
 
+/// The result of a check that says on demand what is wrong.
+fn accept(is_right: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
+    is_right.then_some(()).ok_or_else(wrong)
+}
+
 /// Checks an absolute path without `.` and `..`, below one of `tops` if there are any.
 ///
 /// # Errors
@@ -31,13 +36,9 @@ pub fn absolute_path(text: &str, tops: &[&str]) -> Result<(), String> {
 /// Says why the text is not such a path.
 pub fn relative_path(text: &str) -> Result<(), String> {
     let clean = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if clean {
-        Ok(())
-    } else {
-        Err(format!(
-            "`{text}` must be a path inside the source tree, without `..`"
-        ))
-    }
+    accept(clean, || {
+        format!("`{text}` must be a path inside the source tree, without `..`")
+    })
 }
 
 /// Checks a name of a Debian package (Debian policy 5.6.1).
@@ -49,13 +50,9 @@ pub fn package_name(text: &str) -> Result<(), String> {
     let rest = text
         .chars()
         .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
-    if text.len() >= 2 && first && rest {
-        Ok(())
-    } else {
-        Err(format!(
-            "`{text}` cannot be a Debian package: lower case letters, digits, `+`, `-` and `.`"
-        ))
-    }
+    accept(text.len() >= 2 && first && rest, || {
+        format!("`{text}` cannot be a Debian package: lower case letters, digits, `+`, `-` and `.`")
+    })
 }
 
 /// Checks a library as `dlopen` takes it, or a path below a library directory.
@@ -65,13 +62,10 @@ pub fn package_name(text: &str) -> Result<(), String> {
 pub fn library(text: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_+-./".contains(c);
     let is_inside = !text.split('/').any(|part| part == "..");
-    if text.contains(".so") && text.chars().all(fits) && is_inside && !text.ends_with('/') {
-        Ok(())
-    } else {
-        Err(format!(
-            "`{text}` cannot be a shared library: `libNAME.so.1`, or a path that ends so"
-        ))
-    }
+    accept(
+        text.contains(".so") && text.chars().all(fits) && is_inside && !text.ends_with('/'),
+        || format!("`{text}` cannot be a shared library: `libNAME.so.1`, or a path that ends so"),
+    )
 }
 
 /// Checks a program that is looked up on PATH.
@@ -80,13 +74,9 @@ pub fn library(text: &str) -> Result<(), String> {
 /// Says why the text is not a program.
 pub fn program(text: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_+-.[".contains(c);
-    if !text.is_empty() && text.chars().all(fits) {
-        Ok(())
-    } else {
-        Err(format!(
-            "`{text}` cannot be a program: its name, without a directory"
-        ))
-    }
+    accept(!text.is_empty() && text.chars().all(fits), || {
+        format!("`{text}` cannot be a program: its name, without a directory")
+    })
 }
 
 /// Checks a manifest's own name.
@@ -95,13 +85,10 @@ pub fn program(text: &str) -> Result<(), String> {
 /// Says why the text is not such a name.
 pub fn name(text: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.".contains(c);
-    if !text.is_empty() && text.len() <= 63 && text.chars().all(fits) {
-        Ok(())
-    } else {
-        Err(format!(
-            "`{text}` cannot be a name: lower case letters, digits, `_`, `-` and `.`"
-        ))
-    }
+    accept(
+        !text.is_empty() && text.len() <= 63 && text.chars().all(fits),
+        || format!("`{text}` cannot be a name: lower case letters, digits, `_`, `-` and `.`"),
+    )
 }
 
 /// Checks a user name that Debian's useradd accepts.
@@ -113,11 +100,9 @@ pub fn user_name(text: &str) -> Result<(), String> {
     let rest = text
         .chars()
         .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c));
-    if first && rest && text.len() <= 32 {
-        Ok(())
-    } else {
-        Err(format!("`{text}` cannot be a user name"))
-    }
+    accept(first && rest && text.len() <= 32, || {
+        format!("`{text}` cannot be a user name")
+    })
 }
 
 /// Checks a version. It becomes a part of file names.
@@ -126,13 +111,10 @@ pub fn user_name(text: &str) -> Result<(), String> {
 /// Says why the text is not a version.
 pub fn version(text: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._+~-".contains(c);
-    if !text.is_empty() && text.chars().all(fits) && !text.starts_with(['.', '-']) {
-        Ok(())
-    } else {
-        Err(format!(
-            "`{text}` cannot be a version: letters, digits, `.`, `_`, `+`, `~` and `-`"
-        ))
-    }
+    accept(
+        !text.is_empty() && text.chars().all(fits) && !text.starts_with(['.', '-']),
+        || format!("`{text}` cannot be a version: letters, digits, `.`, `_`, `+`, `~` and `-`"),
+    )
 }
 
 /// Parses permissions in octal.
@@ -156,11 +138,9 @@ pub fn setting_name(text: &str) -> Result<(), String> {
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
     };
-    if text.split('.').count() <= 2 && text.split('.').all(part) {
-        Ok(())
-    } else {
-        Err(format!("`{text}` cannot be a PostgreSQL setting"))
-    }
+    accept(text.split('.').count() <= 2 && text.split('.').all(part), || {
+        format!("`{text}` cannot be a PostgreSQL setting")
+    })
 }
 
 /// Checks the value of a PostgreSQL setting, which is one line.
@@ -168,11 +148,8 @@ pub fn setting_name(text: &str) -> Result<(), String> {
 /// # Errors
 /// Says why the text is not such a value.
 pub fn setting_value(text: &str) -> Result<(), String> {
-    if text.contains(['\n', '\r', '\0']) {
-        Err("a setting's value must be one line".to_owned())
-    } else {
-        Ok(())
-    }
+    let is_one_line = !text.contains(['\n', '\r', '\0']);
+    accept(is_one_line, || "a setting's value must be one line".to_owned())
 }
 
 /// The words of a script for a shell.

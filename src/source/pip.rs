@@ -49,7 +49,7 @@ impl Configuration {
             let is_roots_home = name == "HOME" && host::is_root();
             host::variable(name).or_else(|| is_roots_home.then(|| "/root".to_owned()))
         };
-        let text = |path: &Path| path.is_file().then(|| host::local::text(path)).transpose();
+        let text = |path: &Path| path.is_file().then(|| host::local::read_text(path)).transpose();
         Self::of(&variable, &text)
     }
 

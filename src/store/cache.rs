@@ -16,7 +16,7 @@
 //! A process may be killed between any two system calls. A partial file is then left behind, unlocked by the
 //! kernel; the next process that wants the same source resumes it, and hashes it from its first byte.
 
-use std::fs::{self, File, FileTimes, OpenOptions, TryLockError};
+use std::fs::{self, File, FileTimes, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entries::{ENTRIES, REJECTED, entry_in};
 use crate::digest::{Hashes, Sha256};
+use crate::host::local::open_or_create;
 
 /// Age of a partial file after which it is considered abandoned.
 const ABANDONED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -49,7 +50,7 @@ impl Cache {
         for below in ["sha256", "tar", "partial", ENTRIES, REJECTED] {
             fs::create_dir_all(dir.join(below))?;
         }
-        let in_use = lock_file(dir)?;
+        let in_use = open_or_create(&dir.join("lock"))?;
         in_use.lock_shared()?;
         let cache = Self {
             dir: dir.to_owned(),
@@ -138,13 +139,7 @@ impl Cache {
     ) -> io::Result<Option<Partial<'_>>> {
         let path = self.dir.join("partial").join(digest.to_string());
         let mut file = loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)
-                .map_err(|error| no_file(&path, &error))?;
+            let file = open_or_create(&path).map_err(|error| no_file(&path, &error))?;
             if !is_locked(&file)? && !wait(&file)? {
                 return Ok(None);
             }
@@ -327,14 +322,7 @@ impl Partial<'_> {
     /// The file cannot be read, or the bytes cannot be written.
     pub fn fill(&mut self, path: &Path) -> io::Result<()> {
         self.restart()?;
-        let mut file = File::open(path)?;
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(()),
-                count => self.append(&buffer[..count])?,
-            }
-        }
+        io::copy(&mut File::open(path)?, self).map(drop)
     }
 
     /// The first bytes, at most `n`.
@@ -368,6 +356,16 @@ impl Partial<'_> {
             )?;
         }
         Ok(into)
+    }
+}
+
+impl Write for Partial<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.append(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -444,7 +442,7 @@ pub fn prune(dir: &Path, keep: Keep) -> io::Result<Option<Pruned>> {
     if !dir.join("sha256").is_dir() {
         return Ok(Some(pruned));
     }
-    let lock = lock_file(dir)?;
+    let lock = open_or_create(&dir.join("lock"))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
@@ -486,15 +484,6 @@ pub fn prune(dir: &Path, keep: Keep) -> io::Result<Option<Pruned>> {
         }
     }
     Ok(Some(pruned))
-}
-
-fn lock_file(dir: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(dir.join("lock"))
 }
 
 fn origin_path(partial: &Path) -> PathBuf {

@@ -26,7 +26,7 @@ use crate::archive::tree::{Limits, UnpackError};
 use crate::archive::unpack;
 use crate::artifact::{ArtifactEntry, Inputs, Key};
 use artifacts::{CachedArtifact, Right};
-use cache::{Cache, Partial};
+use cache::Cache;
 use remote::{Remote, Validators};
 
 /// Limits of a stage. They are those of a source, but links may lead out: they are checked when the stage is merged.
@@ -176,7 +176,7 @@ impl<'a> Store<'a> {
         let Pending { key, right } = pending;
         let context = || format!("cannot write the cache {}", self.cache.dir().display());
         let mut file = self.cache.pack_artifact(key).with_context(context)?;
-        pack(tree, io::BufWriter::with_capacity(256 * 1024, Into(&mut file)))?;
+        pack(tree, io::BufWriter::with_capacity(256 * 1024, &mut file))?;
         let entry = ArtifactEntry::new(key, component, file.hashes().sha256(), file.length(), libraries);
         let path = file.commit(None).with_context(context)?;
         self.cache.keep_artifact(&entry).with_context(context)?;
@@ -210,19 +210,5 @@ impl<'a> Store<'a> {
         self.reject(entry.key, &error.to_string())?;
         Err(error)
             .with_context(|| format!("{context}, which was removed from the cache; run again to build it"))
-    }
-}
-
-/// A partial file as something to write to.
-struct Into<'p, 'a>(&'p mut Partial<'a>);
-
-impl io::Write for Into<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.append(bytes)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

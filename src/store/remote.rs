@@ -96,7 +96,6 @@ struct Uploads {
 struct CacheServer {
     client: Client,
     base: String,
-    authorization: Option<HeaderValue>,
     budget: Duration,
     is_off: AtomicBool,
     takes_no_uploads: AtomicBool,
@@ -144,18 +143,20 @@ impl Remote {
             ca_bundles: options.ca_bundle.clone().into_iter().collect(),
             ..HttpOptions::default()
         };
+        let secret = options.secret.as_deref().map(authorization).transpose()?;
+        let secret = secret.map(|value| (header::AUTHORIZATION, value));
         let client = net::builder(&http_options)?
             .connect_timeout(options.budget.min(http_options.connect_timeout))
             // The caller stops waiting before that. This ends the thread that remains.
             .timeout(options.budget + Duration::from_secs(1))
             // A secret goes to the server it is for, and to no other.
             .redirect(redirect::Policy::none())
+            .default_headers(secret.into_iter().collect())
             .build()
             .context("cannot set up the artifact cache")?;
         let server = Arc::new(CacheServer {
             client,
             base: url.as_str().trim_end_matches('/').to_owned(),
-            authorization: options.secret.as_deref().map(authorization).transpose()?,
             budget: options.budget,
             is_off: AtomicBool::new(false),
             takes_no_uploads: AtomicBool::new(options.read_only),
@@ -423,10 +424,7 @@ impl CacheServer {
     /// Sends on what the server answers. Ends early if the receiver is gone.
     fn receive(&self, url: &str, pieces: &SyncSender<Piece>) {
         let send = |piece| pieces.send(piece).is_ok();
-        let mut request = self.client.get(url).header(header::ACCEPT_ENCODING, "identity");
-        if let Some(authorization) = &self.authorization {
-            request = request.header(header::AUTHORIZATION, authorization);
-        }
+        let request = self.client.get(url).header(header::ACCEPT_ENCODING, "identity");
         let mut response = match request.send() {
             Ok(response) => response,
             Err(error) => {
@@ -460,10 +458,7 @@ impl CacheServer {
 
     /// Whether the server has a result of this key. Any failure ends the uploads.
     fn has(&self, key: Key) -> Option<bool> {
-        let mut request = self.client.get(format!("{}/ac/{key}", self.base));
-        if let Some(authorization) = &self.authorization {
-            request = request.header(header::AUTHORIZATION, authorization);
-        }
+        let request = self.client.get(format!("{}/ac/{key}", self.base));
         match request.send().map(|response| response.status()) {
             Ok(StatusCode::OK) => Some(true),
             Ok(StatusCode::NOT_FOUND | StatusCode::GONE) => Some(false),
@@ -508,11 +503,7 @@ impl CacheServer {
                 return;
             }
             let request = self.client.put(format!("{}/{path}", self.base)).body(body);
-            let mut request = request.timeout(MAX_UPLOAD_TIME);
-            if let Some(authorization) = &self.authorization {
-                request = request.header(header::AUTHORIZATION, authorization);
-            }
-            match request.send() {
+            match request.timeout(MAX_UPLOAD_TIME).send() {
                 Ok(response) if response.status().is_success() => {}
                 Ok(response) if response.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                     let component = &entry.component;

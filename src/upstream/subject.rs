@@ -1,13 +1,13 @@
 //! Versions and archives in manifests: releases of extensions, and PostgreSQL itself.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::versions;
 use crate::manifest::Manifests;
 use crate::manifest::extension::SqlExtension;
 use crate::manifest::source::Source;
-use crate::source::{Address, SourceRequest};
+use crate::resolve;
+use crate::source::SourceRequest;
 use crate::target::Architecture;
 
 /// One version in one manifest.
@@ -113,33 +113,15 @@ impl Subject {
             .replace("${arch}", Architecture::of_this_program().name())
     }
 
-    /// The archive of `source`; `None` if its digest cannot be read.
+    /// The archive of `source`; `None` if a digest cannot be read.
     pub fn request(&self, source: &Source) -> Option<SourceRequest> {
-        let url = |text: &String| Address::Url {
-            url: self.interpolate(text, &self.version),
-            insecure: source.insecure.is_some(),
-        };
-        let mirrors = source
-            .mirrors
-            .iter()
-            .filter_map(|mirror| match (&mirror.url, &mirror.debian) {
-                (Some(text), _) => Some(url(text)),
-                (None, Some(path)) => Some(Address::Debian(self.interpolate(path, &self.version))),
-                (None, None) => None,
-            });
-        let accepted =
-            std::iter::once(&source.sha256).chain(source.accepted.iter().map(|other| &other.sha256));
-        Some(SourceRequest {
-            name: self.title(),
-            file_name: String::new(),
-            urls: std::iter::once(url(&source.url)).chain(mirrors).collect(),
-            accepted: accepted
-                .map(|digest| digest.parse())
-                .collect::<Result<_, _>>()
-                .ok()?,
-            sha512: BTreeMap::new(),
-            tar_sha256: source.tar_sha256.as_ref().and_then(|digest| digest.parse().ok()),
-            max_bytes: source.max_bytes,
-        })
+        let mut source = source.clone();
+        let mirrors = source.mirrors.iter_mut();
+        let addresses = mirrors.flat_map(|mirror| mirror.url.iter_mut().chain(&mut mirror.debian));
+        for address in addresses.chain([&mut source.url]) {
+            *address = self.interpolate(address, &self.version);
+        }
+        let resolved = resolve::source(&source, &self.title())?;
+        Some(SourceRequest::from(&resolved))
     }
 }

@@ -12,15 +12,11 @@ impl<T> Checks<'_, T> {
         let is_make = !upstream.targets.is_empty() || !upstream.make.is_empty();
         if is_make && !upstream.steps.is_empty() {
             let message = "`steps` are run instead of `make`, which then takes neither `targets` nor `make`";
-            self.at(&format!("{path}.steps"), Err(message.to_owned()));
+            self.wrong(&format!("{path}.steps"), message);
         }
-        if let Some(directory) = &upstream.directory {
-            self.at(&format!("{path}.directory"), value::relative_path(directory));
-        }
+        self.directory(path, upstream.directory.as_ref());
         self.steps(&format!("{path}.steps"), &upstream.steps);
-        for (position, name) in upstream.packages.iter().enumerate() {
-            self.at(&format!("{path}.packages[{position}]"), value::package_name(name));
-        }
+        self.package_names(&format!("{path}.packages"), &upstream.packages);
         self.names(
             &format!("{path}.requires"),
             &upstream.requires,
@@ -45,14 +41,14 @@ impl<T> Checks<'_, T> {
                     "the manifest is not for PostgreSQL {major}, only for {}",
                     majors.join(", ")
                 );
-                self.at(&format!("{path}[{position}]"), Err(message));
+                self.wrong(&format!("{path}[{position}]"), message);
             }
         }
     }
 
     fn says_something(&mut self, path: &str, text: &str) {
         if text.trim().is_empty() {
-            self.at(path, Err(format!("`{path}` is empty")));
+            self.wrong(path, format!("`{path}` is empty"));
         }
     }
 }
@@ -89,12 +85,12 @@ impl Checks<'_, Extension> {
                 (None, Some(error)) => self.says_something(&format!("{path}.error"), error),
                 (None, None) => {
                     let help = "write `expected: \"\"` where the query has no answer".to_owned();
-                    self.at_with_help(&path, format!("`{path}` lacks `expected` or `error`"), help);
+                    self.wrong_with_help(&path, format!("`{path}` lacks `expected` or `error`"), help);
                 }
                 (Some(_), Some(_)) => {
                     let message =
                         "a query that ends with an error has no answer: either `expected` or `error`";
-                    self.at(&format!("{path}.error"), Err(message.to_owned()));
+                    self.wrong(&format!("{path}.error"), message);
                 }
             }
         }
@@ -109,7 +105,7 @@ impl Checks<'_, Extension> {
         };
         if upgrade.postgresql.iter().any(is_release) {
             let message = format!("{} is the release that it would be updated to", upgrade.from);
-            self.at(&format!("{path}.from"), Err(message));
+            self.wrong(&format!("{path}.from"), message);
         }
         for (position, source) in upgrade.sources.iter().enumerate() {
             self.source(&format!("{path}.sources[{position}]"), source);
