@@ -72,6 +72,9 @@ pub struct SourceInput {
     pub accepted: Vec<String>,
     /// Leading path components that are left off.
     pub strip: u8,
+    /// Directory below the source tree that it is unpacked into, unless it is the tree itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub into: String,
 }
 
 /// The inputs of a component that the manifests decide.
@@ -148,8 +151,13 @@ impl Inputs {
         field("pgsetup's own recipes", &before.recipes, &self.recipes);
         field("component", &before.component, &self.component);
         field("target", &before.target, &self.target);
-        let source =
-            |source: &SourceInput| format!("{} (strip {})", source.accepted.join(" or "), source.strip);
+        let source = |source: &SourceInput| {
+            let into = match source.into.as_str() {
+                "" => String::new(),
+                into => format!(", into {into}"),
+            };
+            format!("{} (strip {}{into})", source.accepted.join(" or "), source.strip)
+        };
         let sources = |inputs: &Self| inputs.sources.iter().map(source).collect::<Vec<_>>();
         lines.extend(list_differences("source", &sources(before), &sources(self)));
         lines.extend(list_differences("command", &before.commands, &self.commands));
@@ -260,6 +268,7 @@ mod tests {
             sources: vec![SourceInput {
                 accepted: vec!["a".to_owned()],
                 strip: 1,
+                into: String::new(),
             }],
             commands: vec!["make".to_owned()],
             packages: BTreeMap::from([("gcc".to_owned(), "1".to_owned())]),
@@ -274,7 +283,7 @@ mod tests {
             (inputs().key(), inputs().differences(&before)),
             (before.key(), vec![])
         );
-        let changes: [(Change, &str); 10] = [
+        let changes: [(Change, &str); 11] = [
             (|i| i.version = 9, "version of the document: 2 -> 9"),
             (|i| i.recipes = 9, "pgsetup's own recipes: 2 -> 9"),
             (
@@ -286,6 +295,10 @@ mod tests {
                 "target: debian:bookworm/amd64 -> debian:bookworm/arm64",
             ),
             (|i| i.sources[0].strip = 2, "source 1: a (strip 1) -> a (strip 2)"),
+            (
+                |i| i.sources[0].into = "sub".to_owned(),
+                "source 1: a (strip 1) -> a (strip 1, into sub)",
+            ),
             (
                 |i| i.commands.push("make install".to_owned()),
                 "command 2: none -> make install",

@@ -6,6 +6,7 @@
     reason = "archives are files"
 )]
 
+pub mod graft;
 pub mod pack;
 pub mod symbols;
 mod tar;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::manifests::Files;
 use super::{resolved, setup};
+use crate::archive::graft::graft;
 use crate::archive::{tree, unpack};
 use crate::cli::{FetchArgs, Format};
 use crate::failure::{self, Cause, Failure, WithCause};
@@ -33,10 +34,19 @@ const PARTIAL: &str = ".partial";
 #[derive(Debug)]
 struct Item {
     wanted: SourceRequest,
-    /// How many leading path components unpacking strips; `None` for distributions, which are not unpacked.
-    strip: Option<u8>,
+    /// How it is unpacked; `None` for distributions, which are not.
+    unpacking: Option<Unpacking>,
     /// Its name in the directory.
     file: String,
+}
+
+/// How an archive is unpacked.
+#[derive(Debug)]
+struct Unpacking {
+    /// How many leading path components are left off.
+    strip: u8,
+    /// The directory that an archive after its component's first is unpacked into, below the tree of the first.
+    further: Option<String>,
 }
 
 /// What `fetch` did, for programs (`pgsetup schema downloads`).
@@ -163,7 +173,7 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
         vec![chosen]
     };
     let (mut items, mut seen, mut names) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    let mut add = |wanted: SourceRequest, strip: Option<u8>| {
+    let mut add = |wanted: SourceRequest, unpacking: Option<Unpacking>| {
         let Some(digest) = wanted
             .accepted
             .first()
@@ -176,11 +186,21 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
         if file.is_empty() || !names.insert(file.clone()) {
             file = format!("{}-{file}", &digest.to_string()[..12]);
         }
-        items.push(Item { wanted, strip, file });
+        items.push(Item {
+            wanted,
+            unpacking,
+            file,
+        });
     };
     for resolved in &selected {
-        for source in resolved.sources().flat_map(|(_, sources)| sources) {
-            add(SourceRequest::from(source), Some(source.strip));
+        for (_, sources) in resolved.sources() {
+            for (position, source) in sources.iter().enumerate() {
+                let unpacking = Unpacking {
+                    strip: source.strip,
+                    further: (position > 0).then(|| source.into.clone()),
+                };
+                add(SourceRequest::from(source), Some(unpacking));
+            }
         }
         for distribution in resolved.patroni.iter().flat_map(|patroni| &patroni.distributions) {
             add(SourceRequest::from(distribution), None);
@@ -246,6 +266,20 @@ fn obtain_all(
     });
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for (item, result) in items.iter().zip(results) {
+        // The first archive of a component makes the tree, so the others wait until all are there.
+        let result = result.and_then(|(row, path)| {
+            let Some(below) = &args.unpack else {
+                return Ok(row);
+            };
+            if let Some(Unpacking {
+                strip,
+                further: Some(into),
+            }) = &item.unpacking
+            {
+                add_to_tree(&path, &tree_of(item, below), into, *strip)?;
+            }
+            Ok(row)
+        });
         match result {
             Ok(row) => rows.push(row),
             Err(failure) => failures.push((item.wanted.name.clone(), failure)),
@@ -254,7 +288,13 @@ fn obtain_all(
     (rows, failures)
 }
 
-fn obtain(item: &Item, sources: &Sources, args: &FetchArgs, reporter: &Reporter) -> Result<Row, Failure> {
+/// Obtains one file. Returns its row, and where it is. The first archive of a component is unpacked.
+fn obtain(
+    item: &Item,
+    sources: &Sources,
+    args: &FetchArgs,
+    reporter: &Reporter,
+) -> Result<(Row, PathBuf), Failure> {
     let (name, begin) = (&item.wanted.name, host::instant());
     reporter.bar(name);
     let tell = |progress: Progress| match progress {
@@ -272,11 +312,11 @@ fn obtain(item: &Item, sources: &Sources, args: &FetchArgs, reporter: &Reporter)
     };
     let obtained = sources.obtain(&item.wanted, &tell).map_err(fetch::failure);
     let placed = obtained.and_then(|obtained| {
-        if let (Some(below), Some(strip)) = (&args.unpack, item.strip) {
-            unpack(&obtained.path, &below.join(name.replace(' ', "-")), strip)?;
+        if let (Some(below), Some(Unpacking { strip, further: None })) = (&args.unpack, &item.unpacking) {
+            unpack(&obtained.path, &tree_of(item, below), *strip)?;
         }
         let file = place(&obtained, &args.to, &item.file)?;
-        Ok(Row {
+        let row = Row {
             title: name.clone(),
             file,
             bytes: obtained.bytes,
@@ -285,10 +325,11 @@ fn obtain(item: &Item, sources: &Sources, args: &FetchArgs, reporter: &Reporter)
                 Origin::Vendor if obtained.path.starts_with(&args.to) => "already there".to_owned(),
                 _ => obtained.origin.to_string(),
             },
-        })
+        };
+        Ok((row, obtained.path))
     });
     match &placed {
-        Ok(row) => reporter.finished(
+        Ok((row, _)) => reporter.finished(
             name,
             begin.elapsed(),
             &format!("{} from {}", bytes(row.bytes), row.from),
@@ -296,6 +337,19 @@ fn obtain(item: &Item, sources: &Sources, args: &FetchArgs, reporter: &Reporter)
         Err(failure) => reporter.failed(name, begin.elapsed(), failure),
     }
     placed
+}
+
+/// The directory below `below` that the archives of an item's component are unpacked into.
+fn tree_of(item: &Item, below: &Path) -> PathBuf {
+    below.join(item.wanted.name.replace(' ', "-"))
+}
+
+/// Unpacks a further archive of a component into the tree of the first.
+fn add_to_tree(archive: &Path, tree: &Path, into: &str, strip: u8) -> Result<(), Failure> {
+    graft(archive, tree, Path::new(into), strip, &tree::Limits::default())
+        .map(drop)
+        .with_context(|| format!("cannot unpack {}", archive.display()))
+        .cause(Cause::Internal)
 }
 
 /// Unpacks a verified archive in place of what an earlier fetch unpacked there.

@@ -30,6 +30,9 @@ pub struct Source {
     /// Leading path components to leave off when unpacking; 1 where it is not given.
     #[serde(default = "one")]
     pub strip: u8,
+    /// Directory below the source tree that a further archive is unpacked into: that of a submodule, which upstream's
+    /// archive leaves empty. The tree itself where none is given.
+    pub into: Option<String>,
 }
 
 fn one() -> u8 {

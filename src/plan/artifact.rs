@@ -87,6 +87,7 @@ fn source(source: &Source) -> SourceInput {
             .chain(tar)
             .collect(),
         strip: source.strip,
+        into: source.into.clone(),
     }
 }
 
@@ -118,6 +119,7 @@ fn patroni(resolved: &Resolved, patroni: &Patroni, against: &Against<'_>) -> Rec
     let sources = patroni.distributions.iter().map(|distribution| SourceInput {
         accepted: vec![distribution.sha256.to_string()],
         strip: 0,
+        into: String::new(),
     });
     let inputs = inputs(
         resolved,

@@ -341,6 +341,7 @@ impl<'a> Builder<'a> {
         }
         let build = Build {
             sources: extension.sources.clone(),
+            directories: server.postgresql.directories(),
             commands: recipe::extension(extension, server.postgresql),
             ..self.build_of(&extension.component)
         };
@@ -359,6 +360,7 @@ impl<'a> Builder<'a> {
             part: Part::Whole,
             sources: Vec::new(),
             files: Vec::new(),
+            directories: Vec::new(),
             places: Vec::new(),
             commands: Vec::new(),
             prune: self.resolved.prune.clone(),

@@ -237,6 +237,8 @@ pub struct Build {
     pub sources: Vec<Source>,
     /// Files that are written for the commands: path and text.
     pub files: Vec<(String, String)>,
+    /// Directories of a real root that the stage begins with. Those in which nothing was installed are removed again.
+    pub directories: Vec<String>,
     /// Paths outside of the stage that the commands create and remove again.
     pub places: Vec<String>,
     /// The commands.

@@ -247,6 +247,7 @@ pub fn source(written: &WrittenSource, title: &str) -> Option<Source> {
         insecure: written.insecure.clone(),
         max_bytes: written.max_bytes,
         strip: written.strip,
+        into: written.into.clone().unwrap_or_default(),
     })
 }
 

@@ -245,6 +245,9 @@ impl<'a, T> Checks<'a, T> {
         let insecure = source.insecure.is_some();
         self.address(&format!("{path}.url"), &source.url, insecure);
         self.digests(path, &source.sha256, source.sha512.as_ref());
+        if let Some(directory) = &source.into {
+            self.at(&format!("{path}.into"), value::relative_path(directory));
+        }
         if let Some(digest) = &source.tar_sha256 {
             self.digest::<32>(&format!("{path}.tar_sha256"), digest);
         }
@@ -273,6 +276,23 @@ impl<'a, T> Checks<'a, T> {
                 );
             }
         }
+    }
+
+    /// The archives of one build. Only a further one can go into a directory of the first.
+    fn sources(&mut self, path: &str, sources: &[Source]) {
+        for (position, source) in sources.iter().enumerate() {
+            let path = format!("{path}.sources[{position}]");
+            self.source(&path, source);
+            if position == 0 && source.into.is_some() {
+                self.into_nothing(&path);
+            }
+        }
+    }
+
+    /// Refuses `into` where no earlier archive has made a tree.
+    fn into_nothing(&mut self, path: &str) {
+        let message = "the first archive makes the source tree; `into` is for further ones";
+        self.at(&format!("{path}.into"), Err(message.to_owned()));
     }
 
     fn address(&mut self, path: &str, address: &str, insecure: bool) {
@@ -526,7 +546,12 @@ impl Checks<'_, Postgresql> {
             self.wrong("version", message);
         }
         match (manifest.source, &manifest.archive) {
-            (ServerSource::Archive, Some(source)) => self.source("archive", source),
+            (ServerSource::Archive, Some(source)) => {
+                self.source("archive", source);
+                if source.into.is_some() {
+                    self.into_nothing("archive");
+                }
+            }
             (ServerSource::Archive, None) => {
                 self.wrong("source", "`source: archive` needs `archive`");
             }
@@ -605,9 +630,7 @@ impl Checks<'_, Extension> {
         if !extension.comes_with_postgresql() {
             self.at(&format!("{path}.version"), value::version(&release.version));
         }
-        for (position, source) in release.sources.iter().enumerate() {
-            self.source(&format!("{path}.sources[{position}]"), source);
-        }
+        self.sources(&path, &release.sources);
         self.provides(&path, &release.provides);
     }
 

@@ -282,6 +282,8 @@ pub struct Source {
     pub max_bytes: Option<u64>,
     /// Number of leading path components to remove.
     pub strip: u8,
+    /// Directory below the tree that it is unpacked into; empty for the tree itself.
+    pub into: String,
 }
 
 /// The server.
@@ -323,6 +325,24 @@ impl Postgresql {
     /// The directory of loadable libraries (`pg_config --pkglibdir`).
     pub fn library_directory(&self) -> String {
         format!("{}/lib", self.prefix())
+    }
+
+    /// The directories that this server's own files are in, and that a makefile of an extension may copy into without
+    /// making them: bindir, pkglibdir, the directories of extensions and of text search, and `pg_config --docdir`.
+    pub fn directories(&self) -> Vec<String> {
+        let share = self.share();
+        // Debian's packages are configured with another directory of documentation than what is compiled here.
+        let documentation = match self.origin {
+            ServerSource::Archive => format!("{}/share/doc", self.prefix()),
+            ServerSource::Apt => format!("/usr/share/doc/postgresql-doc-{}", self.major),
+        };
+        vec![
+            format!("{}/bin", self.prefix()),
+            self.library_directory(),
+            format!("{share}/extension"),
+            format!("{share}/tsearch_data"),
+            format!("{documentation}/extension"),
+        ]
     }
 
     /// The path of a program.

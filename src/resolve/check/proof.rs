@@ -107,9 +107,7 @@ impl Checks<'_, Extension> {
             let message = format!("{} is the release that it would be updated to", upgrade.from);
             self.wrong(&format!("{path}.from"), message);
         }
-        for (position, source) in upgrade.sources.iter().enumerate() {
-            self.source(&format!("{path}.sources[{position}]"), source);
-        }
+        self.sources(path, &upgrade.sources);
         self.provides(path, &upgrade.provides);
         if let Some(build) = &upgrade.build {
             self.build(&format!("{path}.build"), build);

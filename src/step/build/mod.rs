@@ -7,16 +7,19 @@ pub mod failed;
 pub mod hint;
 pub mod known;
 pub mod licence;
+pub mod stage;
 pub mod strip;
 pub mod tokens;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
 use super::context::{Context, Done};
 use super::install::files::ROOT_FILE;
+use crate::archive::graft::graft;
 use crate::archive::tree::Limits;
 use crate::archive::unpack;
 use crate::command::Command;
@@ -112,6 +115,7 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     // The second part adds to the stage of the first, unless that was installed already.
     if build.part != Part::Second || !host.exists(&stage) {
         host.empty_directory(&stage)?;
+        stage::begin(host, &stage, &build.directories)?;
     }
     let _token = context.tokens.of_build().cause(Cause::Internal)?;
     let source = layout::source(&build.component);
@@ -138,6 +142,7 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
             .map_err(|error| left_open(build, command, context, explained(error.into(), log, from), log))?;
         within_its_jobs(build, command, log, from)?;
     }
+    stage::end(host, &stage, &build.directories)?;
     let debug = build
         .prune
         .keep_debug_symbols
@@ -186,7 +191,7 @@ fn with_share<'c>(
 /// An archive was not fetched, is damaged, or has paths or sizes that are not allowed.
 pub fn unpack(directory: &str, archives: &[Source], context: &Context<'_>) -> Result<(), Failure> {
     let source = context.host.empty_directory(directory)?;
-    for archive in archives {
+    for (position, archive) in archives.iter().enumerate() {
         let path = {
             let fetched = lock(&context.state.archives);
             archive
@@ -195,7 +200,13 @@ pub fn unpack(directory: &str, archives: &[Source], context: &Context<'_>) -> Re
                 .find_map(|digest| fetched.get(digest).cloned())
         };
         let path = path.ok_or_else(|| anyhow::anyhow!("{} was not fetched", archive.title))?;
-        unpack::unpack(&path, &source, archive.strip, &Limits::default())
+        let (strip, limits) = (archive.strip, Limits::default());
+        let unpacked = if position == 0 {
+            unpack::unpack(&path, &source, strip, &limits)
+        } else {
+            graft(&path, &source, Path::new(&archive.into), strip, &limits)
+        };
+        unpacked
             .with_context(|| format!("cannot unpack {}", archive.title))
             .cause(Cause::Build)?;
     }
