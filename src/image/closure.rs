@@ -140,8 +140,8 @@ impl Closure {
         for name in file.elf.interpreter.iter().chain(&file.elf.needed) {
             let mut chain = file.chain.clone();
             chain.push(name.clone());
-            let (library, unfit) =
-                first_fit(file.candidates(name, &directories), file.elf.machine, machinery)?;
+            let (candidates, mut unfit) = (file.candidates(name, &directories), Vec::new());
+            let library = first_fit(candidates, file.elf.machine, machinery, &mut unfit)?;
             let Some((path, library)) = library else {
                 self.missing.insert(Missing {
                     name: name.clone(),
@@ -224,21 +224,21 @@ impl Ahead {
     }
 }
 
-/// The first library for this machine with its path, and what is at the paths before it for other machines.
+/// The first library for this machine with its path. `unfit` gets what is at the paths before it for other machines.
 fn first_fit(
     candidates: Vec<String>,
     machine: Machine,
     machinery: &mut Machinery<'_>,
-) -> Result<(Option<(String, Library)>, Vec<String>)> {
-    let mut unfit = Vec::new();
+    unfit: &mut Vec<String>,
+) -> Result<Option<(String, Library)>> {
     for path in candidates {
         match (machinery.look)(&path)? {
-            Some(library) if library.elf.machine == machine => return Ok((Some((path, library)), unfit)),
+            Some(library) if library.elf.machine == machine => return Ok(Some((path, library))),
             Some(library) => unfit.push(format!("{path} for {}", library.elf.machine)),
             None => {}
         }
     }
-    Ok((None, unfit))
+    Ok(None)
 }
 
 /// A directory of a search path, or a needed name with a slash, as ld.so expands it. What is empty or relative

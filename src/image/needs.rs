@@ -153,9 +153,9 @@ pub fn survey(host: &Host, inventory: &Inventory, declared: &Declared) -> Result
     let ours: BTreeSet<&str> = inventory.iter().map(|file| base_name(&file.path)).collect();
     let linked = linked_or_declared(&needs.closure, declared);
     for (path, elf) in &files {
-        let names = needs.unread.take(host, path, host.library_names(path));
+        let texts = needs.unread.take(host, path, host.library_names(path));
         let is_own = |name: &String| linked.contains(name) || elf.soname.as_ref() == Some(name);
-        for name in names.unwrap_or_default().into_iter().filter(|name| !is_own(name)) {
+        for name in texts.unwrap_or_default().into_iter().filter(|name| !is_own(name)) {
             if needs.named.contains_key(&name) {
                 continue;
             }

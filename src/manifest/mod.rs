@@ -305,8 +305,10 @@ impl Read<'_> {
     }
 }
 
-/// The kinds of manifest, with the schema of each.
-const KINDS: [(&str, fn() -> Value); 6] = [
+/// A kind of manifest with its schema.
+type Kind = (&'static str, fn() -> Value);
+
+const KINDS: [Kind; 6] = [
     ("contrib", schema_of::<Contrib>),
     ("extension", schema_of::<Extension>),
     ("image", schema_of::<Image>),

@@ -161,7 +161,9 @@ fn circles(extensions: &[Located<Extension>], problems: &mut Vec<Problem>) {
             let names: Vec<&str> = circle.map(|at| extensions[at].value.name.as_str()).collect();
             let message = format!("these require each other in a circle: {}", names.join(" -> "));
             problems.push(extensions[next].problem("requires", message));
-            path.iter().for_each(|(at, _)| finished[*at] = true);
+            for (at, _) in &path {
+                finished[*at] = true;
+            }
         }
     }
 }
