@@ -13,8 +13,9 @@
 # Sources and wheels are in one directory that both mount; both find the same warm package archive.
 #
 # usage: install.sh [PGSETUP]      the binary; dist/pgsetup where it is not given
-#   ROUNDS=3 VOLUME_ROUNDS=1 VENDOR=~/.cache/pgsetup/vendor BENCH_DIR=/var/tmp/pgsetup-bench BASE=debian:bookworm
-# Needs Docker. A round takes as long as two or three installations.
+#   ROUNDS=3 WARM_ROUNDS=1 VOLUME_ROUNDS=1 VENDOR=~/.cache/pgsetup/vendor BENCH_DIR=/var/tmp/pgsetup-bench BASE=debian:bookworm
+# WARM_ROUNDS is how often a round measures `warm` and `tests`, which are short; their denominator is setup.sh of the same
+# rounds. Needs Docker. A round takes as long as two or three installations.
 set -Eeuo pipefail
 
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -23,7 +24,7 @@ pgsetup="$(realpath "${1:-$directory/dist/pgsetup}")"
 docker="$("$directory/tools/docker.sh")"
 readonly pgsetup docker
 readonly base="${BASE:-debian:bookworm}" vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
-readonly rounds="${ROUNDS:-3}" volume_rounds="${VOLUME_ROUNDS:-1}"
+readonly rounds="${ROUNDS:-3}" warm_rounds="${WARM_ROUNDS:-1}" volume_rounds="${VOLUME_ROUNDS:-1}"
 readonly work="${BENCH_DIR:-/var/tmp/pgsetup-bench}"
 readonly container="pgsetup-bench-$$"
 sampler=""
@@ -174,7 +175,8 @@ report() {
   cat <<PAGE
 # Benchmarks
 
-Written by \`make bench\` (benches/install.sh); every figure is a median of $rounds rounds, interleaved; ${volume_rounds} for the last column.
+Written by \`make bench\` (benches/install.sh); every figure is a median of $rounds rounds, interleaved; ${volume_rounds} for the last column,
+and $((rounds * warm_rounds)) for the two rows in which nothing is compiled.
 
 Machine: $(nproc) processors ($model), $memory GB of memory, Linux $(uname -r), storage driver \
 $("$docker" info --format '{{.Driver}}'), base image $base.
@@ -205,7 +207,7 @@ PAGE
 }
 
 main() {
-  local round began ended
+  local round again began ended
   prepare
   # Fills the package archive; nothing of it is measured.
   within 'source <(sed -n "/^packages()/,/^}/p" /setup.sh) && packages' >/dev/null 2>&1 ||
@@ -223,8 +225,10 @@ main() {
     if ((round % 2 == 1)); then
       by_setup setup
     fi
-    by_pgsetup warm manifests
-    by_pgsetup tests manifests-tests
+    for ((again = 1; again <= warm_rounds; again++)); do
+      by_pgsetup warm manifests
+      by_pgsetup tests manifests-tests
+    done
     by_pgsetup bumped manifests-bumped
     if ((round <= volume_rounds)); then
       empty build

@@ -5,6 +5,7 @@
 //! Nothing is written here.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use glob::Pattern;
@@ -88,7 +89,7 @@ fn pattern(text: &str) -> Pattern {
 }
 
 /// The installed packages and their files.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Dpkg {
     /// Installed packages by name.
     pub packages: BTreeMap<String, Package>,
@@ -122,7 +123,15 @@ impl Host {
     ///
     /// # Errors
     /// A file of the database cannot be read.
-    pub fn dpkg(&self) -> Result<Dpkg> {
+    pub fn dpkg(&self) -> Result<Arc<Dpkg>> {
+        let [status, lists, diversions] =
+            ["status", "info", "diversions"].map(|name| format!("{DATABASE}/{name}"));
+        // dpkg writes a new file for every change, so the directory of the lists changes with each of them.
+        let files = [status.as_str(), &lists, &diversions, EXTENDED_STATES];
+        self.remembered(&files, || self.dpkg_now())
+    }
+
+    fn dpkg_now(&self) -> Result<Dpkg> {
         let status = self.read(&format!("{DATABASE}/status"))?.unwrap_or_default();
         let automatic = automatic(&self.read(EXTENDED_STATES)?.unwrap_or_default());
         let packages = parse_status(&status, &automatic);
@@ -276,7 +285,7 @@ impl Dpkg {
 }
 
 /// One entry of dpkg-divert: the file `from` of every package except `by` is installed at `to`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Diversion {
     from: String,
     to: String,

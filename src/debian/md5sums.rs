@@ -93,11 +93,17 @@ impl Host {
     /// # Errors
     /// The file cannot be read.
     pub fn md5(&self, inside: &str) -> Result<String> {
-        self.open(inside)
-            .and_then(md5)
-            .with_context(|| format!("cannot read {}", self.path(inside).display()))
+        let read = || {
+            let digest = self.open(inside).and_then(md5);
+            let digest = digest.with_context(|| format!("cannot read {}", self.path(inside).display()));
+            Ok(Digits(digest?))
+        };
+        Ok(self.remembered(&[inside], read)?.0.clone())
     }
 }
+
+/// The MD5 of a file, in hexadecimal digits.
+struct Digits(String);
 
 fn md5(reader: impl Read) -> io::Result<String> {
     let mut hash = Md5::new();

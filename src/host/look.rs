@@ -56,9 +56,11 @@ impl Host {
     /// # Errors
     /// The file cannot be read.
     pub fn sha256(&self, inside: &str) -> Result<Sha256> {
-        self.open(inside)
-            .and_then(Sha256::of_reader)
-            .with_context(|| format!("cannot read {}", self.path(inside).display()))
+        let read = || {
+            let digest = self.open(inside).and_then(Sha256::of_reader);
+            digest.with_context(|| format!("cannot read {}", self.path(inside).display()))
+        };
+        Ok(*self.remembered(&[inside], read)?)
     }
 
     /// The first `most` bytes of a file.
@@ -89,7 +91,8 @@ impl Host {
             let sha256 = copy_and_digest(&mut source, target.as_file_mut())?;
             self.give_to_root(target.path())?;
             target.as_file().set_permissions(Permissions::from_mode(mode))?;
-            target.persist(&to)?;
+            let installed = target.persist(&to)?;
+            self.remember_of(inside, &installed.metadata()?, sha256);
             Ok(sha256)
         };
         install().with_context(|| {
@@ -210,15 +213,20 @@ impl Host {
         Some(to_hexadecimal(&value[..length]))
     }
 
-    /// Visits everything below the root, parents before children, sorted by name. Mounts and the kernel's own trees are skipped.
-    /// A file that vanishes is skipped. A name that is not UTF-8 is visited with `\u{FFFD}` in it. Returns the directories and
+    /// Visits everything below the root, parents before children, sorted by name. Mounts, the kernel's own trees and the paths of
+    /// `except` are skipped. A file that vanishes is skipped. A name that is not UTF-8 is visited with `\u{FFFD}` in it. Returns the directories and
     /// files that this user may not read.
     ///
     /// # Errors
     /// `visit` fails, or a directory cannot be read for another reason.
-    pub fn walk(&self, visit: &mut dyn FnMut(&str, &FileFacts) -> Result<()>) -> Result<Vec<String>> {
+    pub fn walk(
+        &self,
+        except: &[&str],
+        visit: &mut dyn FnMut(&str, &FileFacts) -> Result<()>,
+    ) -> Result<Vec<String>> {
         let mut skipped = self.mount_points()?;
-        skipped.extend(["/dev", "/proc", "/sys"].map(str::to_owned));
+        let kernels = ["/dev", "/proc", "/sys"];
+        skipped.extend(kernels.iter().chain(except).map(|path| (*path).to_owned()));
         let mut unreadable = Vec::new();
         let mut ahead = vec![("/".to_owned(), self.path("/"))];
         while let Some((directory, path)) = ahead.pop() {
@@ -338,7 +346,7 @@ mod tests {
         fs::create_dir(&strange).unwrap();
         fs::write(strange.join("file"), "").unwrap();
         let mut seen = Vec::new();
-        let unreadable = host.walk(&mut |path, _| {
+        let unreadable = host.walk(&[], &mut |path, _| {
             seen.push(path.to_owned());
             if path == "/a" {
                 fs::remove_dir_all(host.path("a")).unwrap();

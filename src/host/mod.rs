@@ -18,6 +18,7 @@ pub mod fs;
 pub mod inside;
 pub mod local;
 pub mod look;
+pub mod memory;
 pub mod net;
 pub mod occupation;
 pub mod unread;
@@ -35,6 +36,7 @@ pub struct Host {
     root: PathBuf,
     processes: cmd::Processes,
     since: Instant,
+    memory: memory::Memory,
 }
 
 impl Host {
@@ -44,6 +46,7 @@ impl Host {
             root: root.to_owned(),
             processes: cmd::Processes::default(),
             since: Instant::now(),
+            memory: memory::Memory::default(),
         }
     }
 

@@ -1,31 +1,37 @@
-//! The packages of the machine before the installation, and their changes.
+//! The machine before the installation, and the changes of its packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-use super::{altered, rights, unpackaged};
+use super::altered;
+use super::everywhere::everywhere;
 use crate::debian::dpkg::Package;
 use crate::host::Host;
+use crate::layout;
 use crate::record::receipt::Receipt;
 
 /// Directories for temporary files.
 pub const TEMPORARY: [&str; 3] = ["/root", "/tmp", "/var/tmp"];
 
-/// The machine before the installation. Everything that it contains is kept.
+/// The packages of the machine before the installation, and its temporary files. All of them are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackagesBefore {
     /// Each package with its version and its mark.
     pub packages: BTreeMap<String, PackageState>,
     /// Content of the directories for temporary files.
     pub temporary: BTreeSet<String>,
+}
+
+/// The files of the machine before the installation, as far as they are not what its packages say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesBefore {
     /// Set-id files and world-writable files.
     pub privileged: BTreeSet<String>,
     /// Unpackaged programs and libraries.
     pub unpackaged: BTreeSet<String>,
     /// Files that differ from their packages: the path, and what is there.
-    #[serde(default)]
     pub altered: BTreeMap<String, String>,
 }
 
@@ -44,19 +50,7 @@ impl PackagesBefore {
     /// # Errors
     /// The package database or a file cannot be read.
     pub fn take(host: &Host, earlier: Option<&Receipt>) -> Result<Self> {
-        let dpkg = host.dpkg()?;
-        let unpackaged = match earlier {
-            Some(earlier) => earlier.base.unpackaged.iter().cloned().collect(),
-            None => unpackaged::unpackaged(host, &dpkg)?
-                .elf_files
-                .into_keys()
-                .collect(),
-        };
-        let altered = match earlier {
-            Some(earlier) => earlier.base.altered(),
-            None => altered::altered(host, &dpkg)?,
-        };
-        let is_of_base = |package: &Package| {
+        let is_of_base = |package: &&Package| {
             earlier.is_none_or(|earlier| {
                 earlier
                     .base
@@ -66,24 +60,45 @@ impl PackagesBefore {
             })
         };
         Ok(Self {
-            packages: dpkg
+            packages: host
+                .dpkg()?
                 .packages
-                .into_values()
+                .values()
                 .filter(is_of_base)
                 .map(|package| {
                     let state = PackageState {
-                        version: package.version,
+                        version: package.version.clone(),
                         automatic: package.automatic,
                     };
-                    (package.name, state)
+                    (package.name.clone(), state)
                 })
                 .collect(),
             temporary: temporary(host)?,
-            privileged: rights::privileged(host)?
-                .0
-                .into_iter()
-                .map(|one| one.path)
-                .collect(),
+        })
+    }
+}
+
+impl FilesBefore {
+    /// The current files. If there was an earlier installation, those that it began with.
+    ///
+    /// # Errors
+    /// The package database or a file cannot be read.
+    pub fn take(host: &Host, earlier: Option<&Receipt>) -> Result<Self> {
+        let dpkg = host.dpkg()?;
+        // Nothing of the base is in the working directory, which other steps fill.
+        let found = everywhere(host, &dpkg, &[layout::WORK])?;
+        let (unpackaged, altered) = match earlier {
+            Some(earlier) => {
+                let unpackaged = earlier.base.unpackaged.iter().cloned().collect();
+                (unpackaged, earlier.base.altered())
+            }
+            None => {
+                let unpackaged = found.unpackaged.elf_files.into_keys().collect();
+                (unpackaged, altered::altered(host, &dpkg)?)
+            }
+        };
+        Ok(Self {
+            privileged: found.privileged.into_iter().map(|one| one.path).collect(),
             unpackaged,
             altered,
         })

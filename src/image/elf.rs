@@ -105,11 +105,12 @@ impl Host {
     /// # Errors
     /// The file cannot be read, or begins like an ELF file and is damaged.
     pub fn elf(&self, inside: &str) -> Result<Option<Elf>> {
-        match self.open(inside) {
+        let facts = self.remembered(&[inside], || match self.open(inside) {
             Ok(file) => read(file, &self.path(inside)),
             Err(error) if leads_nowhere(&error) || error.kind() == ErrorKind::InvalidInput => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", self.path(inside).display())),
-        }
+        })?;
+        Ok((*facts).clone())
     }
 
     /// The identifier of the build that the linker wrote into the ELF file (`--build-id`), in hexadecimal digits.
@@ -132,11 +133,17 @@ impl Host {
     /// # Errors
     /// The file cannot be read.
     pub fn library_names(&self, inside: &str) -> Result<BTreeSet<String>> {
-        let bytes = self.open(inside).and_then(whole);
-        let bytes = bytes.with_context(|| format!("cannot read {}", self.path(inside).display()))?;
-        Ok(library_names(&bytes))
+        let read = || {
+            let bytes = self.open(inside).and_then(whole);
+            let bytes = bytes.with_context(|| format!("cannot read {}", self.path(inside).display()))?;
+            Ok(LibraryNames(library_names(&bytes)))
+        };
+        Ok(self.remembered(&[inside], read)?.0.clone())
     }
 }
+
+/// What [`Host::library_names`] remembers.
+struct LibraryNames(BTreeSet<String>);
 
 /// The names of libraries with which C strings in `bytes` end, with or without a directory before them.
 fn library_names(bytes: &[u8]) -> BTreeSet<String> {

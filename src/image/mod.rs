@@ -6,6 +6,7 @@ pub mod base;
 pub mod closure;
 pub mod elf;
 pub mod entry;
+pub mod everywhere;
 pub mod kind;
 pub mod needs;
 pub mod packages;

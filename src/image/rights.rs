@@ -1,38 +1,26 @@
 //! Rights beyond those of the owner: set-id bits, capabilities, and world-writable files.
 
-use anyhow::Result;
-
 use crate::host::Host;
-use crate::host::entry::{FileKind, is_below};
+use crate::host::entry::{FileFacts, FileKind, is_below};
 use crate::layout;
 use crate::record::receipt::{Privileged, octal};
 
-/// Every set-id and world-writable file of the machine. Second, the directories that this user may not read.
-///
-/// # Errors
-/// A file cannot be read.
-pub fn privileged(host: &Host) -> Result<(Vec<Privileged>, Vec<String>)> {
-    let mut privileged = Vec::new();
-    let unreadable = host.walk(&mut |path, found| {
-        let is_file = found.kind == FileKind::File;
-        let is_set_id = found.mode & 0o6000 != 0 && is_file;
-        // A socket is there while something runs, and who may speak to that decides for itself.
-        let may_be_open = is_file || found.kind == FileKind::Directory;
-        let is_open = found.mode & 0o002 != 0 && may_be_open && !is_temporary(path);
-        let is_program = is_file && found.mode & 0o111 != 0;
-        let capabilities = if is_program { host.capabilities(path) } else { None };
-        if is_set_id || is_open || capabilities.is_some() {
-            privileged.push(Privileged {
-                path: path.to_owned(),
-                mode: octal(found.mode),
-                uid: found.uid,
-                gid: found.gid,
-                capabilities,
-            });
-        }
-        Ok(())
-    })?;
-    Ok((privileged, unreadable))
+/// The special rights of what was found at a path; `None` if it has none.
+pub fn privilege(host: &Host, path: &str, found: &FileFacts) -> Option<Privileged> {
+    let is_file = found.kind == FileKind::File;
+    let is_set_id = found.mode & 0o6000 != 0 && is_file;
+    // A socket is there while something runs, and who may speak to that decides for itself.
+    let may_be_open = is_file || found.kind == FileKind::Directory;
+    let is_open = found.mode & 0o002 != 0 && may_be_open && !is_temporary(path);
+    let is_program = is_file && found.mode & 0o111 != 0;
+    let capabilities = if is_program { host.capabilities(path) } else { None };
+    (is_set_id || is_open || capabilities.is_some()).then(|| Privileged {
+        path: path.to_owned(),
+        mode: octal(found.mode),
+        uid: found.uid,
+        gid: found.gid,
+        capabilities,
+    })
 }
 
 /// Whether a path lies in a directory for what does not last, where everybody may let others write.
@@ -48,6 +36,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+    use crate::image::everywhere::everywhere;
 
     #[test]
     fn rights_are_seen_wherever_they_are_and_sockets_are_none() {
@@ -78,9 +67,9 @@ mod tests {
         let _socket = UnixListener::bind(host.path("/run/postgresql/.s.PGSQL.5432")).unwrap();
         mode("/run/postgresql/.s.PGSQL.5432", 0o777);
         mode("/tmp", 0o1777);
-        let (found, unreadable) = privileged(&host).unwrap();
-        assert_eq!(unreadable, Vec::<String>::new());
-        let paths: Vec<&str> = found.iter().map(|one| one.path.as_str()).collect();
+        let found = everywhere(&host, &host.dpkg().unwrap(), &[]).unwrap();
+        assert_eq!(found.unreadable, Vec::<String>::new());
+        let paths: Vec<&str> = found.privileged.iter().map(|one| one.path.as_str()).collect();
         assert_eq!(
             paths,
             [

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use object::elf::{self, FileHeader32, FileHeader64};
@@ -26,7 +27,11 @@ impl Host {
     ///
     /// # Errors
     /// The file cannot be read or is damaged.
-    pub fn symbols(&self, inside: &str) -> Result<Symbols> {
+    pub fn symbols(&self, inside: &str) -> Result<Arc<Symbols>> {
+        self.remembered(&[inside], || self.symbols_now(inside))
+    }
+
+    fn symbols_now(&self, inside: &str) -> Result<Symbols> {
         let context = || format!("cannot read the symbols of {}", self.path(inside).display());
         let file = self.open(inside);
         let data = ReadCache::new(file.with_context(context)?);

@@ -2,15 +2,14 @@
 //! libraries are searched for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::Result;
 
 use super::elf::{Elf, ElfKind};
 use super::{entry, programs};
 use crate::debian::dpkg::Dpkg;
+use crate::host::Host;
 use crate::host::entry::{FileFacts, FileKind, is_below};
-use crate::host::{self, Host};
 use crate::record::inventory::InstalledFile;
 use crate::record::receipt::IMAGE;
 
@@ -52,32 +51,44 @@ pub struct Unpackaged {
     pub searched: BTreeSet<String>,
 }
 
-/// Everything of the machine that can be run or loaded and that does not belong to a Debian package.
-///
-/// # Errors
-/// A file cannot be read.
-pub fn unpackaged(host: &Host, dpkg: &Dpkg) -> Result<Unpackaged> {
-    let own = host::own_program().filter(|_| host.is_system());
-    let mut unpackaged = Unpackaged::default();
-    host.walk(&mut |path, found| {
+impl Unpackaged {
+    /// Adds what was found at a path if it can be run or loaded and does not belong to a Debian package.
+    pub fn add(&mut self, host: &Host, dpkg: &Dpkg, path: &str, found: &FileFacts) {
         let is_temporary = TEMPORARY.iter().any(|place| is_below(path, place));
-        let is_own = own.as_deref() == Some(Path::new(path));
-        if found.kind == FileKind::Directory || is_temporary || is_own || dpkg.owner(path).is_some() {
-            return Ok(());
+        if found.kind == FileKind::Directory || is_temporary || dpkg.owner(path).is_some() {
+            return;
         }
         if is_searched(path, found) {
-            unpackaged.searched.insert(path.to_owned());
+            self.searched.insert(path.to_owned());
         }
         if found.kind == FileKind::File
             // What this user may not read, he may not load either.
             && let Ok(Some(elf)) = host.elf(path)
             && elf.kind != ElfKind::Object
         {
-            unpackaged.elf_files.insert(path.to_owned(), elf);
+            self.elf_files.insert(path.to_owned(), elf);
         }
-        Ok(())
-    })?;
-    Ok(unpackaged)
+    }
+
+    /// What the receipt records of it, without the files of components. Programs and libraries that the base did not have are
+    /// unowned, and are left out.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn record(
+        &self,
+        host: &Host,
+        base: &BTreeSet<String>,
+        is_known: impl Fn(&str) -> bool,
+    ) -> Result<Vec<InstalledFile>> {
+        let is_unowned = |path: &str| self.elf_files.contains_key(path) && !base.contains(path);
+        let paths: BTreeSet<&String> = self.searched.iter().chain(self.elf_files.keys()).collect();
+        let files = paths
+            .into_iter()
+            .filter(|path| !is_known(path) && !is_unowned(path))
+            .map(|path| entry::record(host, IMAGE, path));
+        files.filter_map(Result::transpose).collect()
+    }
 }
 
 /// Whether a search for a program or a library by name finds the path.
@@ -90,25 +101,4 @@ fn is_searched(path: &str, found: &FileFacts) -> bool {
         || is_link && is_below_one(&LIBRARIES)
         || is_below_one(&STEERING)
         || MODULES.iter().any(|start| path.starts_with(start))
-}
-
-/// What the receipt records of it, without the files of components. Programs and libraries that the base did not have are
-/// unowned, and are left out.
-///
-/// # Errors
-/// A file cannot be read.
-pub fn unpackaged_record(
-    host: &Host,
-    dpkg: &Dpkg,
-    base: &BTreeSet<String>,
-    is_known: impl Fn(&str) -> bool,
-) -> Result<Vec<InstalledFile>> {
-    let found = unpackaged(host, dpkg)?;
-    let is_unowned = |path: &str| found.elf_files.contains_key(path) && !base.contains(path);
-    let paths: BTreeSet<&String> = found.searched.iter().chain(found.elf_files.keys()).collect();
-    let files = paths
-        .into_iter()
-        .filter(|path| !is_known(path) && !is_unowned(path))
-        .map(|path| entry::record(host, IMAGE, path));
-    files.filter_map(Result::transpose).collect()
 }

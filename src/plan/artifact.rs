@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{python, recipe};
+use super::{locale, python, recipe};
 use crate::artifact::{Inputs, Key, Recipe, SourceInput};
 use crate::command::Command;
 use crate::layout;
@@ -14,7 +14,7 @@ use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved, Source
 /// The recipes of everything that is built. Each server comes before what is compiled against it, the image's own
 /// server first.
 pub fn recipes(resolved: &Resolved) -> Vec<Recipe> {
-    let mut recipes = Vec::new();
+    let mut recipes: Vec<Recipe> = locales(resolved).into_iter().collect();
     for (postgresql, extensions) in resolved.servers() {
         let server = server(resolved, postgresql);
         let against = Against {
@@ -38,18 +38,13 @@ struct Against<'a> {
     key: Option<Key>,
 }
 
-fn inputs(
-    resolved: &Resolved,
-    component: &Component,
-    sources: Vec<SourceInput>,
-    commands: &[Command],
-) -> Inputs {
+fn inputs(resolved: &Resolved, title: String, sources: Vec<SourceInput>, commands: &[Command]) -> Inputs {
     Inputs {
         sources,
         commands: commands.iter().map(Command::to_string).collect(),
         removed: removed(&resolved.prune),
         excluded: excluded(&resolved.prune),
-        ..Inputs::new(component.title(), resolved.target.to_string())
+        ..Inputs::new(title, resolved.target.to_string())
     }
 }
 
@@ -97,7 +92,7 @@ fn server(resolved: &Resolved, postgresql: &Postgresql) -> Option<Recipe> {
         slug: postgresql.component.slug(),
         inputs: inputs(
             resolved,
-            &postgresql.component,
+            postgresql.component.title(),
             vec![source(archive)],
             &recipe::postgresql(postgresql),
         ),
@@ -109,7 +104,7 @@ fn server(resolved: &Resolved, postgresql: &Postgresql) -> Option<Recipe> {
 fn extension(resolved: &Resolved, extension: &Extension, against: &Against<'_>) -> Recipe {
     let commands = recipe::extension(extension, against.postgresql);
     let sources = extension.sources.iter().map(source).collect();
-    let inputs = inputs(resolved, &extension.component, sources, &commands);
+    let inputs = inputs(resolved, extension.component.title(), sources, &commands);
     let packages = [&extension.packages.build[..], &against.packages()].concat();
     against.recipe(&extension.component, inputs, packages)
 }
@@ -123,7 +118,7 @@ fn patroni(resolved: &Resolved, patroni: &Patroni, against: &Against<'_>) -> Rec
     });
     let inputs = inputs(
         resolved,
-        &patroni.component,
+        patroni.component.title(),
         sources.collect(),
         &commands.concat(),
     );
@@ -132,6 +127,16 @@ fn patroni(resolved: &Resolved, patroni: &Patroni, against: &Against<'_>) -> Rec
         packages.extend(against.packages());
     }
     against.recipe(&patroni.component, inputs, packages)
+}
+
+fn locales(resolved: &Resolved) -> Option<Recipe> {
+    let (title, commands) = locale::build(resolved)?;
+    Some(Recipe {
+        slug: locale::SLUG.to_owned(),
+        inputs: inputs(resolved, title, Vec::new(), &commands),
+        packages: vec![locale::PACKAGE.to_owned()],
+        against: None,
+    })
 }
 
 impl Against<'_> {

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Build, Lane, PackageInstallation, Part, Phase, Plan, Step, WantedPackage, apt, artifact, python,
-    recipe,
+    Action, Build, Lane, PackageInstallation, Part, Phase, Plan, Step, WantedPackage, apt, artifact, locale,
+    python, recipe,
 };
 use crate::artifact::Recipe;
-use crate::command::Command;
 use crate::layout;
 use crate::manifest::postgresql::ServerSource;
 use crate::manifest::source::Packages;
-use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved};
+use crate::resolve::{Extension, Patroni, Postgresql, Resolved, Source};
 
 /// A growing plan.
 pub(super) struct Builder<'a> {
@@ -109,11 +108,23 @@ impl<'a> Builder<'a> {
         );
         self.reason(record, "what the base has stays, whatever is removed at the end");
 
+        // Until this is done, only apt's lists, the cache and the working directory may change.
+        let files = self.step(
+            "record the base's files",
+            Lane::Files,
+            2,
+            &[record],
+            Action::RecordBaseFiles,
+        );
+        self.reason(
+            files,
+            "what differs from its package, or has none, is the base's and not the installation's",
+        );
         let name = format!("create user {} ({}:{})", user.name, user.uid, user.gid);
-        let create_user = self.step(name, Lane::Files, 1, &[record], Action::CreateUser(user.clone()));
+        let create_user = self.step(name, Lane::Files, 1, &[files], Action::CreateUser(user.clone()));
         let look_up = self.artifacts(record);
         let sources: Vec<(String, Vec<Id>)> = self.fetches(look_up);
-        let tools = self.packages_installed(record, look_up, create_user);
+        let tools = self.packages_installed(files, look_up, create_user);
         Base {
             tools,
             look_up,
@@ -143,12 +154,17 @@ impl<'a> Builder<'a> {
         look_up
     }
 
-    /// Compiles the locales that the C library does not include. One step does, because they share one archive.
+    /// Builds and installs the locales that the C library does not include.
     pub(super) fn locale(&mut self, base: &Base) -> Option<Id> {
-        let (names, commands): (Vec<&str>, Vec<Command>) = compiled_locales(self.resolved).unzip();
-        let name = format!("compile locale {}", names.join(", "));
-        (!commands.is_empty())
-            .then(|| self.step(name, Lane::Cpu, 2, &[base.tools.all], Action::Run(commands)))
+        let (title, commands) = locale::build(self.resolved)?;
+        let unpacked = self.unpacked(locale::SLUG, &title, &[], 1, base);
+        let build = Build {
+            directories: vec![locale::DIRECTORY.to_owned()],
+            commands,
+            ..self.build_of(locale::SLUG.to_owned(), locale::SLUG.to_owned())
+        };
+        let (_, installed) = self.built(&title, 2, &[unpacked, base.tools.all], build);
+        Some(installed)
     }
 
     /// Fetches every archive, longest build first.
@@ -177,7 +193,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Installs the packages of the server's build first, so that it is configured while the others are installed.
-    fn packages_installed(&mut self, record: Id, look_up: Id, create_user: Id) -> Tools {
+    fn packages_installed(&mut self, files: Id, look_up: Id, create_user: Id) -> Tools {
         let resolved = self.resolved;
         let mut ready = vec![look_up, create_user];
         if resolved
@@ -186,11 +202,11 @@ impl<'a> Builder<'a> {
         {
             // Otherwise Debian's package makes a cluster of its own when it is installed.
             let path = "/etc/postgresql-common/createcluster.conf";
-            ready.push(self.file(path, "create_main_cluster = false\n".to_owned(), record));
+            ready.push(self.file(path, "create_main_cluster = false\n".to_owned(), files));
         }
         if !self.resolved.prune.package_paths.is_empty() {
             let text = dpkg_configuration(&self.resolved.prune.package_paths);
-            let write = self.file(layout::DPKG_CONFIGURATION, text, record);
+            let write = self.file(layout::DPKG_CONFIGURATION, text, files);
             self.reason(
                 write,
                 "dpkg unpacks no file of a package that the image's policy leaves out",
@@ -280,7 +296,7 @@ impl<'a> Builder<'a> {
 
     /// Builds and installs a server.
     pub(super) fn server<'p>(&mut self, postgresql: &'p Postgresql, base: &Base) -> ServerSteps<'p> {
-        let Base { tools, sources, .. } = base;
+        let tools = &base.tools;
         let Some(source) = &postgresql.source else {
             return ServerSteps {
                 postgresql,
@@ -290,27 +306,22 @@ impl<'a> Builder<'a> {
         };
         let recipe::ServerCommands { development, rest } = recipe::postgresql_parts(postgresql);
         let title = postgresql.component.title();
-        let slug = postgresql.component.slug();
-        let unpack = Action::Unpack {
-            component: slug.clone(),
-            sources: vec![source.clone()],
-        };
-        let unpacked = self.step(
-            format!("unpack {title}"),
-            Lane::Cpu,
+        let unpacked = self.unpacked(
+            &postgresql.component.slug(),
+            &title,
+            std::slice::from_ref(source),
             4,
-            &fetched(sources, &slug),
-            unpack,
+            base,
         );
         let first = Build {
             part: Part::First,
             commands: development,
-            ..self.build_of(&postgresql.component)
+            ..self.build_of(postgresql.component.slug(), postgresql.component.id())
         };
         let second = Build {
             part: Part::Second,
             commands: rest,
-            ..self.build_of(&postgresql.component)
+            ..self.build_of(postgresql.component.slug(), postgresql.component.id())
         };
         let what = format!("development files of {title}");
         let (built, development) = self.built(&what, 40, &[unpacked, tools.of_server], first);
@@ -333,32 +344,44 @@ impl<'a> Builder<'a> {
 
     /// Builds and installs an extension.
     pub(super) fn extension(&mut self, extension: &Extension, base: &Base, server: &ServerSteps<'_>) -> Id {
-        let Base { tools, sources, .. } = base;
         if extension.comes_with_postgresql() {
             let why = format!("{}; {}", extension.component.name, brings(extension));
             self.reason(server.all, why);
             return server.all;
         }
+        let (slug, title) = (extension.component.slug(), extension.component.title());
+        let unpacked = self.unpacked(&slug, &title, &extension.sources, 1, base);
         let build = Build {
-            sources: extension.sources.clone(),
             directories: server.postgresql.directories(),
             commands: recipe::extension(extension, server.postgresql),
-            ..self.build_of(&extension.component)
+            ..self.build_of(slug, extension.component.id())
         };
-        let mut needs = fetched(sources, &extension.component.slug());
-        needs.extend([tools.all, server.development]);
-        let (_, installed) = self.built(&extension.component.title(), weight(extension), &needs, build);
+        let needs = [unpacked, base.tools.all, server.development];
+        let (_, installed) = self.built(&title, weight(extension), &needs, build);
         self.reason(installed, format!("selected; {}", brings(extension)));
         installed
     }
 
-    /// A build of `component` without sources and commands.
-    fn build_of(&self, component: &Component) -> Build {
+    /// Unpacks what the build of a component begins with. An artifact needs no packages for that, and neither do archives.
+    fn unpacked(&mut self, slug: &str, title: &str, sources: &[Source], weight: u32, base: &Base) -> Id {
+        let own = base.sources.iter().filter(|(name, _)| name == slug);
+        let mut needs: Vec<Id> = own.flat_map(|(_, ids)| ids.iter().copied()).collect();
+        if needs.is_empty() {
+            needs.push(base.look_up);
+        }
+        let unpack = Action::Unpack {
+            component: slug.to_owned(),
+            sources: sources.to_vec(),
+        };
+        self.step(format!("unpack {title}"), Lane::Cpu, weight, &needs, unpack)
+    }
+
+    /// The build of a component without commands.
+    fn build_of(&self, slug: String, name: String) -> Build {
         Build {
-            component: component.slug(),
-            name: component.id(),
+            component: slug,
+            name,
             part: Part::Whole,
-            sources: Vec::new(),
             files: Vec::new(),
             directories: Vec::new(),
             places: Vec::new(),
@@ -396,12 +419,14 @@ impl<'a> Builder<'a> {
         let name = format!("fetch the archives {title} needs");
         let fetch = Action::FetchDistributions(archives);
         let archives = self.step(name, Lane::Net, 5, &[base.look_up], fetch);
+        let slug = patroni.component.slug();
+        let unpacked = self.unpacked(&slug, &title, &[], 1, base);
         let part = |part: Part, installation: python::Installation| Build {
             part,
             files: installation.files,
             places: vec![patroni.directory.clone()],
             commands: installation.commands,
-            ..self.build_of(&patroni.component)
+            ..self.build_of(slug.clone(), patroni.component.id())
         };
         let (first, second) = (part(Part::First, of_wheels), part(Part::Second, of_archives));
         let name = format!("build the environment of {title}");
@@ -409,7 +434,7 @@ impl<'a> Builder<'a> {
             name,
             Lane::Cpu,
             5,
-            &[base.tools.all, wheels],
+            &[base.tools.all, wheels, unpacked],
             Action::Build(first),
         );
         let (_, installed) = self.built(&title, 25, &[server.development, environment, archives], second);
@@ -452,12 +477,6 @@ fn weight(extension: &Extension) -> u32 {
     }
 }
 
-/// The steps that fetch a component.
-fn fetched(sources: &[(String, Vec<Id>)], slug: &str) -> Vec<Id> {
-    let own = sources.iter().filter(|(name, _)| name == slug);
-    own.flat_map(|(_, ids)| ids.iter().copied()).collect()
-}
-
 /// Every package of the image by name, with the components that want it. A package that is wanted at run time is not a
 /// build package.
 fn packages(resolved: &Resolved) -> Vec<WantedPackage> {
@@ -478,13 +497,13 @@ fn packages(resolved: &Resolved) -> Vec<WantedPackage> {
     for (who, packages) in resolved.packages() {
         add(packages, &who);
     }
-    if compiled_locales(resolved).next().is_some() {
+    if locale::build(resolved).is_some() {
         add(
             &Packages {
-                build: vec!["locales".to_owned()],
+                build: vec![locale::PACKAGE.to_owned()],
                 ..Packages::default()
             },
-            "locale",
+            locale::SLUG,
         );
     }
     let runtime: Vec<String> = wanted
@@ -501,25 +520,6 @@ fn packages(resolved: &Resolved) -> Vec<WantedPackage> {
             wanted_by,
         })
         .collect()
-}
-
-/// The image's locales that have to be compiled, each with its command.
-fn compiled_locales(resolved: &Resolved) -> impl Iterator<Item = (&str, Command)> {
-    let locales = std::iter::once(&resolved.locale).chain(&resolved.locales);
-    locales.filter_map(|locale| Some((locale.as_str(), compiled_locale(locale)?)))
-}
-
-/// The command that compiles a locale; `None` if the C library includes it. It writes a directory: the archive of all
-/// locales goes when the package `locales` is removed (its prerm).
-fn compiled_locale(locale: &str) -> Option<Command> {
-    if matches!(locale, "C" | "POSIX" | "C.UTF-8" | "C.utf8") {
-        return None;
-    }
-    let (name, charset) = locale.split_once('.').unwrap_or((locale, "UTF-8"));
-    Some(Command::new(
-        "localedef",
-        ["--no-archive", "--inputfile", name, "--charmap", charset, locale],
-    ))
 }
 
 /// The text of dpkg's configuration that excludes `paths`. If two lines match, dpkg obeys the last one.

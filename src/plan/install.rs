@@ -49,7 +49,7 @@ impl Builder<'_> {
         self.finish(&installed);
     }
 
-    /// The steps after everything is installed, one after the other.
+    /// The steps after everything is installed.
     fn finish(&mut self, installed: &[Id]) {
         let resolved = self.resolved;
         let policy = &resolved.prune;
@@ -93,6 +93,12 @@ impl Builder<'_> {
         let leftovers = Action::RemoveLeftovers(policy.clone());
         last = self.step("remove leftovers", Lane::Files, 1, &[last], leftovers);
         last = self.check_libraries(last);
+        let stock = Action::TakeStock(Box::new(resolved.clone()));
+        let stock = self.step("take stock of the image", Lane::Files, 3, &[last], stock);
+        self.reason(
+            stock,
+            "files are hashed while extensions are tested; the receipt is compared with the machine after that",
+        );
         for (postgresql, extensions) in resolved.servers() {
             let of = match postgresql.component.older_major {
                 None => String::new(),
@@ -103,10 +109,17 @@ impl Builder<'_> {
             last = self.step(name, Lane::Cpu, 10, &[last], try_out);
         }
         self.step(
+            "remove the throw-away cluster",
+            Lane::Cpu,
+            1,
+            &[last],
+            Action::RemoveCluster,
+        );
+        self.step(
             format!("write {}/receipt.json", layout::RECORDS),
             Lane::Files,
             1,
-            &[last],
+            &[stock, last],
             Action::WriteReceipt(Box::new(resolved.clone())),
         );
     }

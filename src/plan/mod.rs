@@ -10,6 +10,7 @@ mod cluster;
 pub mod dot;
 mod install;
 pub mod json;
+pub mod locale;
 mod python;
 mod recipe;
 mod test;
@@ -131,13 +132,15 @@ pub struct WantedPackage {
 pub enum Action {
     /// Records which packages the base has, so that they are kept at the end.
     RecordBase,
+    /// Records which files of the base are not what its packages say.
+    RecordBaseFiles,
     /// Creates the system user and its group.
     CreateUser(User),
     /// Creates directories with their owners and modes.
     CreateDirectories { directories: Vec<Directory>, user: User },
     /// Writes a file that root owns.
     WriteFile { path: String, text: String },
-    /// Runs commands as they are: apt, localedef.
+    /// Runs commands as they are.
     Run(Vec<Command>),
     /// Completes the keys of all recipes and looks up what need not be built. The command asks apt what it would
     /// install.
@@ -151,7 +154,8 @@ pub enum Action {
     Fetch { source: Source, component: String },
     /// Downloads and verifies Python distributions.
     FetchDistributions(DistributionFetch),
-    /// Unpacks the archives of a component into the tree of its build, unless the component need not be built.
+    /// Unpacks what the build of a component begins with: its artifact into its stage if that is at hand, and its archives into
+    /// the tree of its build otherwise. The first archive is the tree that is built; the others are unpacked into it.
     Unpack { component: String, sources: Vec<Source> },
     /// Compiles a component and installs it into its stage.
     Build(Build),
@@ -174,6 +178,8 @@ pub enum Action {
     CheckLibraries { declared: Declared },
     /// Starts a throw-away cluster, and creates and tests every extension in it.
     TryOut(Box<TryOut>),
+    /// Removes the throw-away cluster.
+    RemoveCluster,
     /// Initialises the throw-away cluster that others are copied from.
     InitialiseTemplate(Server),
     /// Tests one extension in a throw-away cluster of its own.
@@ -184,6 +190,8 @@ pub enum Action {
     TestUpgrade(Box<UpgradeTest>),
     /// Runs upstream's own tests against a throw-away cluster.
     TestUpstream(Box<UpstreamTest>),
+    /// Gathers what the receipt says of the machine.
+    TakeStock(Box<Resolved>),
     /// Writes the receipt.
     WriteReceipt(Box<Resolved>),
 }
@@ -218,7 +226,7 @@ impl PackageInstallation {
 pub enum Part {
     /// The whole build.
     Whole,
-    /// What can be built early, or what others are compiled against. Another step unpacks the archives.
+    /// What can be built early, or what others are compiled against.
     First,
     /// The rest, in the same tree. The first part may have been installed from the stage already.
     Second,
@@ -233,8 +241,6 @@ pub struct Build {
     pub name: String,
     /// Which part of it.
     pub part: Part,
-    /// Archives to unpack. The first one is the tree that is built; the others are unpacked into it.
-    pub sources: Vec<Source>,
     /// Files that are written for the commands: path and text.
     pub files: Vec<(String, String)>,
     /// Directories of a real root that the stage begins with. Those in which nothing was installed are removed again.

@@ -9,12 +9,13 @@ use anyhow::Result;
 
 use super::build::known::Artifacts;
 use super::build::tokens::Tokens;
+use super::receipt::stock::Stock;
 use super::recover::unfinished::{self, Note, Unfinished};
 use crate::archive::symbols::Archive;
 use crate::debian::dpkg::Package;
 use crate::digest::Sha256;
 use crate::host::Host;
-use crate::image::base::{PackagesBefore, Purged};
+use crate::image::base::{FilesBefore, PackagesBefore, Purged};
 use crate::image::needs::Needs;
 use crate::layout;
 use crate::lock::lock;
@@ -85,6 +86,8 @@ pub struct State<'a> {
     pub(super) archives: Mutex<BTreeMap<Sha256, PathBuf>>,
     pub(super) inventory: Mutex<Inventory>,
     pub(super) packages_before: OnceLock<PackagesBefore>,
+    pub(super) files_before: OnceLock<FilesBefore>,
+    pub(super) stock: OnceLock<Stock>,
     pub(super) needs_before: OnceLock<Needs>,
     pub(super) purged: OnceLock<Purged>,
     /// The archive of debug symbols.

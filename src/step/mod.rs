@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::failure::{Cause, Failure, WithCause};
 use crate::host::{Log, usage};
-use crate::image::base::PackagesBefore;
+use crate::image::base::{FilesBefore, PackagesBefore};
 use crate::layout;
 use crate::lock::lock;
 use crate::plan::{Action, Part, Step};
@@ -61,6 +61,15 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
             let _ = state.packages_before.set(before);
             note
         }
+        Action::RecordBaseFiles => {
+            let take = || FilesBefore::take(host, state.earlier.get());
+            let before = match state.unfinished.get() {
+                Some(unfinished) => unfinished.files(host, take)?,
+                None => take()?,
+            };
+            let _ = state.files_before.set(before);
+            String::new()
+        }
         Action::CreateUser(user) => {
             let note = user::create(host, user, &step.action.commands(), log)?;
             state.note(host, &Note::UserMade)?;
@@ -92,13 +101,10 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
         Action::FetchDistributions(fetch) => {
             return fetch::distributions(fetch, &step.name, context).map(Some);
         }
-        Action::Unpack { component, .. } if state.artifacts().is_at_hand(component) => {
-            return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));
-        }
         Action::Unpack { component, sources } => {
-            let _token = context.tokens.of_build().cause(Cause::Internal)?;
-            build::unpack(&layout::source(component), sources, context)?;
-            String::new()
+            return build::begin(component, sources, context)
+                .map(Some)
+                .map_err(reject);
         }
         Action::Build(build) => return build::build(build, context, log).map_err(reject),
         Action::Install { component, part } => install(component, *part, context).map_err(reject)?,
@@ -111,11 +117,13 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
         Action::KeepProgram => program::install(context)?,
         Action::Uninstall { component } => uninstall(component, context)?,
         Action::TryOut(try_out) => prove::image(try_out, context, log).map_err(reject)?,
+        Action::RemoveCluster => host.remove(&context.test_options.directory).map(done)?,
         Action::InitialiseTemplate(server) => prove::template(server, context, log)?,
         Action::TestExtension(test) => prove::extension(test, context, log)?,
         Action::PrepareUpgrade(test) => prove::prepare_upgrade(test, context, log)?,
         Action::TestUpgrade(test) => prove::finish_upgrade(test, context, log)?,
         Action::TestUpstream(test) => prove::upstream(test, context, log)?,
+        Action::TakeStock(resolved) => receipt::stock::take(resolved, context).map_err(reject)?,
         Action::WriteReceipt(resolved) => receipt::write(resolved, context).map_err(reject)?,
     };
     Ok(Some(note.into()))

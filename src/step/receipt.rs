@@ -1,6 +1,7 @@
 //! Writes the receipt and the bills of materials that are derived from it.
 
 pub mod assemble;
+pub mod stock;
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -11,14 +12,12 @@ use super::build::licence;
 use super::clean::{purge, times};
 use super::context::Context;
 use super::install::files::ROOT_FILE;
-use crate::debian::dpkg::Dpkg;
 use crate::failure::{Cause, Failure};
-use crate::host::entry::FileKind;
 use crate::host::{self, Host};
-use crate::image::base::PackagesBefore;
-use crate::image::{accounts, entry, packages, rights, unpackaged};
+use crate::image::base::{FilesBefore, PackagesBefore};
+use crate::image::{accounts, entry};
 use crate::record::inventory::{InstalledFile, Inventory};
-use crate::record::receipt::{Component, ComponentKind, DebugSymbols, IMAGE, Privileged, Receipt};
+use crate::record::receipt::{Component, ComponentKind, DebugSymbols, IMAGE, Receipt};
 use crate::record::{cyclonedx, spdx};
 use crate::report::bytes;
 use crate::resolve::Resolved;
@@ -29,13 +28,13 @@ use assemble::Facts;
 /// [`layout::RECORDS`]. This is the last step: the receipt describes the machine as it is now.
 ///
 /// # Errors
-/// A file has rights that neither the base, nor a Debian package, nor the manifest gave it. The machine differs from the
-/// receipt. A document cannot be written.
+/// The machine differs from the receipt. A document cannot be written.
 pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failure> {
     let (host, state) = (context.host, &context.state);
     let inventory = inventory(resolved, context)?;
-    let no_packages = PackagesBefore::default();
+    let (no_packages, no_files) = (PackagesBefore::default(), FilesBefore::default());
     let before = state.packages_before.get().unwrap_or(&no_packages);
+    let stock = state.stock.get().context("no stock was taken")?;
     let dpkg = host.dpkg()?;
     let nothing;
     let purged = if let Some(purged) = state.purged.get() {
@@ -44,11 +43,6 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
         nothing = purge::nothing(&dpkg, before)?;
         &nothing
     };
-    let (privileged, _) = rights::privileged(host)?;
-    unaccounted(host, &privileged, before, &dpkg, resolved)
-        .map_err(|error| Failure::new(Cause::Test, error))?;
-    let is_known = |path: &str| inventory.find(path).is_some();
-    let unpackaged = unpackaged::unpackaged_record(host, &dpkg, &before.unpackaged, is_known)?;
     let began = state.unfinished.get().map_or_else(host::now, |one| one.began);
     let created = times::image_time()?.unwrap_or(began);
     let receipt = assemble::build(
@@ -56,11 +50,12 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
         Facts {
             inventory: &inventory,
             before,
+            files_before: state.files_before.get().unwrap_or(&no_files),
             packages: &dpkg.packages,
             purged,
-            privileged,
-            unpackaged: &unpackaged,
-            package_record: packages::package_record(host, &dpkg)?,
+            privileged: stock.privileged.clone(),
+            unpackaged: &stock.unpackaged,
+            package_record: stock.package_record.clone(),
             account: accounts::account(host, &resolved.user.name)?,
             inputs: &state.artifacts().inputs(),
             debug_symbols: state.debug_symbols.get().map(|archive| DebugSymbols {
@@ -177,48 +172,6 @@ fn agrees(host: &Host) -> Result<(), Failure> {
         lines.concat()
     );
     Err(Failure::new(Cause::Test, message))
-}
-
-/// Fails if a set-id file, a file with capabilities or a world-writable path has no known origin. A package of the
-/// distribution may bring a world-writable directory, but not a program with more rights than those of the base.
-fn unaccounted(
-    host: &Host,
-    privileged: &[Privileged],
-    before: &PackagesBefore,
-    dpkg: &Dpkg,
-    resolved: &Resolved,
-) -> Result<(), String> {
-    let findings: Vec<String> = privileged
-        .iter()
-        .filter(|one| !before.privileged.contains(&one.path))
-        .filter(|one| {
-            let has_rights = one.capabilities.is_some()
-                || host
-                    .look(&one.path)
-                    .ok()
-                    .flatten()
-                    .is_some_and(|found| found.kind == FileKind::File && found.mode & 0o6000 != 0);
-            has_rights || dpkg.owner(&one.path).is_none()
-        })
-        .filter(|one| {
-            !resolved
-                .directories
-                .iter()
-                .any(|directory| directory.path == one.path)
-        })
-        .map(|one| {
-            let package = dpkg.owner(&one.path);
-            let package = package.map_or_else(String::new, |package| format!(", of the package {package}"));
-            format!("\n  {}: mode {}{package}", one.path, one.mode)
-        })
-        .collect();
-    if findings.is_empty() {
-        return Ok(());
-    }
-    Err(format!(
-        "files that are set-id, have capabilities or are writable by everyone, and that neither the base nor the manifest has:{}",
-        findings.concat()
-    ))
 }
 
 fn text(document: &serde_json::Value) -> Result<String> {

@@ -23,6 +23,7 @@ use crate::host::entry::{FileFacts, FileKind, is_forbidden, name_of};
 use crate::host::unread::{Unread, Unreadable};
 use crate::image::closure::Missing;
 use crate::image::elf::Elf;
+use crate::image::everywhere::everywhere;
 use crate::image::needs;
 use crate::record::receipt::{Directory, File, Receipt, octal};
 use crate::{control, layout, resolve};
@@ -45,15 +46,14 @@ pub fn verify(host: &Host) -> Result<Verification, Failure> {
         found: Verification::of(&receipt.image),
     };
     // If one of these ends early, the others run nevertheless.
-    let parts: [(&str, Part<'_>); 8] = [
+    let parts: [(&str, Part<'_>); 7] = [
         ("additional files", Verifier::additions),
-        ("unowned programs and libraries", Verifier::unowned_files),
+        ("unowned programs and libraries, and rights", Verifier::anywhere),
         ("what came later", Verifier::later),
         ("directories", Verifier::directories),
         ("packages", Verifier::packages),
         ("links, owners and modes of packages", Verifier::recorded),
         ("libraries", Verifier::libraries),
-        ("rights", Verifier::privileges),
     ];
     for (subject, part) in parts {
         let done = part(&mut verifier);
@@ -248,6 +248,14 @@ impl Verifier<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Compares what may be anywhere: special rights, and unowned programs and libraries.
+    fn anywhere(&mut self) -> Result<()> {
+        let dpkg = self.host.dpkg()?;
+        let found = everywhere(self.host, &dpkg, &[])?;
+        self.privileges(&found.privileged, &found.unreadable);
+        self.unowned_files(&dpkg, found.unpackaged)
     }
 
     /// Follows the libraries of ELF files that are not in the receipt.

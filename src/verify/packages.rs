@@ -31,7 +31,7 @@ impl Verifier<'_> {
                 self.differs(Aspect::Package, path, explanation);
             }
         }
-        let installed = dpkg.packages;
+        let installed = &dpkg.packages;
         let expected: BTreeMap<&str, &str> = self
             .receipt
             .packages()

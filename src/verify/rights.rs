@@ -2,11 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::Result;
-
 use super::Verifier;
 use super::document::Aspect;
-use crate::image::rights::privileged;
 use crate::record::receipt::{Privileged, octal};
 
 const SET_GROUP_ID: u32 = 0o2000;
@@ -23,11 +20,7 @@ pub(super) fn lost_group_only(mode: u32, expected: &str) -> bool {
 
 impl Verifier<'_> {
     /// Compares special rights with those of the receipt.
-    ///
-    /// # Errors
-    /// The tree cannot be read.
-    pub(super) fn privileges(&mut self) -> Result<()> {
-        let (found, unreadable) = privileged(self.host)?;
+    pub(super) fn privileges(&mut self, found: &[Privileged], unreadable: &[String]) {
         let known: BTreeMap<&str, &Privileged> = self
             .receipt
             .privileged
@@ -51,9 +44,8 @@ impl Verifier<'_> {
             }
         }
         for directory in unreadable {
-            self.unchecked(&directory, "cannot be read by this user");
+            self.unchecked(directory, "cannot be read by this user");
         }
-        Ok(())
     }
 }
 

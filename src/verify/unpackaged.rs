@@ -7,9 +7,10 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::Verifier;
+use crate::debian::dpkg::Dpkg;
 use crate::host::entry::{FileKind, is_below};
 use crate::image::elf::Elf;
-use crate::image::unpackaged::unpackaged;
+use crate::image::unpackaged::Unpackaged;
 
 /// Directories in which every entry has an owner.
 const OWNED: [&str; 2] = ["/", "/opt"];
@@ -21,10 +22,8 @@ impl Verifier<'_> {
     /// Reports unowned programs and libraries, and unowned files in search paths.
     ///
     /// # Errors
-    /// The tree or dpkg's database cannot be read.
-    pub(super) fn unowned_files(&mut self) -> Result<()> {
-        let dpkg = self.host.dpkg()?;
-        let found = unpackaged(self.host, &dpkg)?;
+    /// The tree cannot be read.
+    pub(super) fn unowned_files(&mut self, dpkg: &Dpkg, found: Unpackaged) -> Result<()> {
         let recorded = self.receipt.unpackaged.as_deref();
         let known: BTreeSet<&str> = self
             .receipt
@@ -57,7 +56,7 @@ impl Verifier<'_> {
                 }
             }
         }
-        self.follow(&dpkg, unowned_files)
+        self.follow(dpkg, unowned_files)
     }
 
     /// Whether a path is a link to a component's program of the same name, as a Dockerfile links psql into /usr/bin. Such a

@@ -95,6 +95,26 @@ fn an_installation_is_complete_and_matches_its_receipt() {
 }
 
 #[test]
+fn what_fails_beside_others_is_tested_again_alone() {
+    let machine = Machine::new();
+    machine.image(&["alpha", "beta"], "");
+    machine.extension("alpha", Recipe::new());
+    machine.extension("beta", Recipe::new());
+    std::fs::write(machine.path("trace/fails-once-alpha"), "").unwrap();
+    let ran = machine.install(&[]);
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    let told = "alpha 1.0: create: failed beside other extensions and passed alone: ERROR:  another session is in the \
+                way of alpha";
+    assert!(ran.err.contains(told), "{}", ran.err);
+    let created = |name: &str| {
+        let statement = format!("CREATE EXTENSION IF NOT EXISTS \"{name}\"");
+        machine.trace("sql").matches(&statement).count()
+    };
+    assert_eq!((created("alpha"), created("beta")), (2, 1));
+    verifies(&machine);
+}
+
+#[test]
 fn a_wrong_digest_is_shown_with_the_right_one() {
     let mut test = Test::new().extension("alpha", Recipe::new().acts(&[Act::FlippedBit]));
     let archive = test.archive("alpha");

@@ -142,6 +142,7 @@ pub fn look_up(
             key,
             state: Mutex::new(state),
             waited: AtomicBool::new(false),
+            restored: AtomicBool::new(false),
             inputs,
         };
         artifacts.known.insert(recipe.slug.clone(), known);
@@ -168,7 +169,7 @@ impl Future {
     /// # Errors
     /// apt does not know a package, or cannot be run.
     pub fn ask(host: &Host, simulation: &Command, log: &Log) -> Result<Self, Failure> {
-        let mut dpkg = host.dpkg()?;
+        let mut dpkg = (*host.dpkg()?).clone();
         let coming = dpkg::parse_simulation(&host.capture(simulation, log)?);
         let upgraded = coming.keys().filter(|name| dpkg.packages.contains_key(*name));
         let upgraded = upgraded.cloned().collect();

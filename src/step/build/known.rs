@@ -27,6 +27,8 @@ pub struct Known<'a> {
     pub(super) state: Mutex<State<'a>>,
     /// Whether this process has reported that it waits for another one.
     pub(super) waited: AtomicBool,
+    /// Whether its tree is in the stage.
+    pub(super) restored: AtomicBool,
 }
 
 /// The progress of an artifact.
@@ -65,6 +67,11 @@ impl<'a> Known<'a> {
     /// Records that another process builds it. Returns true the first time.
     pub fn is_first_wait(&self) -> bool {
         !self.waited.swap(true, Ordering::SeqCst)
+    }
+
+    /// Records that its tree is in the stage. Returns false if that was recorded before.
+    pub fn is_first_restore(&self) -> bool {
+        !self.restored.swap(true, Ordering::SeqCst)
     }
 
     /// Records that it is in the store.

@@ -34,10 +34,46 @@ use crate::lock::lock;
 use crate::plan::{Build, Part};
 use crate::report::bytes;
 use crate::resolve::Source;
+use crate::store::Artifact;
 use environment::VARIABLES;
 use failed::FailedBuild;
 use known::Known;
 use tokens::Tokens;
+
+/// Unpacks what a component's build begins with: its artifact if that is at hand, and its archives otherwise.
+///
+/// # Errors
+/// An archive or the artifact is damaged, or has paths or sizes that are not allowed.
+pub fn begin(component: &str, archives: &[Source], context: &Context<'_>) -> Result<Done, Failure> {
+    let _token = context.tokens.of_build().cause(Cause::Internal)?;
+    let known = context.state.artifacts().of(component);
+    if let Some((known, artifact)) = known.and_then(|known| Some((known, known.at_hand()?))) {
+        restore(component, known, &artifact, context)?;
+        return Ok(Done::cached(format!(
+            "the artifact, {}",
+            bytes(artifact.entry.bytes)
+        )));
+    }
+    if !archives.is_empty() {
+        unpack(&layout::source(component), archives, context)?;
+    }
+    Ok(String::new().into())
+}
+
+/// Fills the stage from the artifact, once.
+fn restore(
+    component: &str,
+    known: &Known<'_>,
+    artifact: &Artifact,
+    context: &Context<'_>,
+) -> anyhow::Result<()> {
+    if !known.is_first_restore() {
+        return Ok(());
+    }
+    context.host.remove(layout::stage(component))?;
+    let stage = context.host.reach(layout::stage(component))?;
+    context.store()?.restore(artifact, &stage)
+}
 
 /// Builds a component, or restores it from the store. A build holds one token of the jobserver, which is the job that a
 /// `make` runs without asking for a token. Returns `None` while another pgsetup builds the same artifact.
@@ -50,7 +86,7 @@ pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Option<D
     let known = artifacts
         .of(&build.component)
         .with_context(|| format!("{} was not looked up", build.name))?;
-    if build.part != Part::Second && known.at_hand().is_none() && !begin(build, known, context)? {
+    if build.part != Part::Second && known.at_hand().is_none() && !is_our_turn(build, known, context)? {
         return Ok(None);
     }
     let result = make(build, known, context, log);
@@ -66,9 +102,7 @@ fn make(build: &Build, known: &Known<'_>, context: &Context<'_>, log: &Log) -> R
     match (known.at_hand(), build.part) {
         (Some(_), Part::Second) => Ok(Done::cached("restored with the first part".to_owned())),
         (Some(artifact), _) => {
-            context.host.remove(layout::stage(&build.component))?;
-            let stage = context.host.reach(layout::stage(&build.component))?;
-            context.store()?.restore(&artifact, &stage)?;
+            restore(&build.component, known, &artifact, context)?;
             // The libraries of a server may be installed later, and the last tests cover them.
             if artifact.entry.fetched && build.part == Part::Whole {
                 has_its_libraries(build, context)
@@ -91,7 +125,7 @@ fn make(build: &Build, known: &Known<'_>, context: &Context<'_>, log: &Log) -> R
 
 /// Takes the right to build an artifact, unless it is in the store by now. Returns false while another process has that
 /// right.
-fn begin<'a>(build: &Build, known: &Known<'a>, context: &Context<'a>) -> Result<bool, Failure> {
+fn is_our_turn<'a>(build: &Build, known: &Known<'a>, context: &Context<'a>) -> Result<bool, Failure> {
     let Some(pending) = context.store()?.begin(known.key)? else {
         if known.is_first_wait() {
             let name = &build.name;
@@ -119,9 +153,6 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     }
     let _token = context.tokens.of_build().cause(Cause::Internal)?;
     let source = layout::source(&build.component);
-    if build.part == Part::Whole {
-        unpack(&source, &build.sources, context)?;
-    }
     // Before anything is compiled, because a build may create files with such names. Python distributions contain their own.
     if host.exists(&source) {
         licence::keep(host, &source, &stage, &build.name)?;
@@ -255,7 +286,8 @@ fn finish(build: &Build, known: &Known<'_>, context: &Context<'_>) -> Result<Str
 /// Fails if a restored file links a library that does not exist: the cache entry does not name every package.
 fn has_its_libraries(build: &Build, context: &Context<'_>) -> anyhow::Result<()> {
     let (host, stage) = (context.host, layout::stage(&build.component));
-    let linked = Linked::of(host, &host.dpkg()?, &stage, &is_installed(context))?;
+    let dpkg = host.dpkg()?;
+    let linked = Linked::of(host, &dpkg, &stage, &is_installed(context))?;
     ensure!(
         linked.missing.is_empty(),
         "{}: the artifact does not declare all that it needs:\n  {}",

@@ -57,7 +57,8 @@ pub fn remove_build_packages(
     log: &Log,
 ) -> Result<String, Failure> {
     let needs = needs::needs(context.host, &context.state.inventory(), declared)?;
-    let mut wanted: BTreeMap<String, String> = context.state.kept_earlier(&context.host.dpkg()?);
+    let dpkg = context.host.dpkg()?;
+    let mut wanted: BTreeMap<String, String> = context.state.kept_earlier(&dpkg);
     wanted.extend(needs.packages());
     for package in keep {
         wanted.insert(

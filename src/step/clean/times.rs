@@ -56,7 +56,7 @@ pub fn image_time() -> Result<Option<SystemTime>> {
 
 fn settle_to(host: &Host, since: SystemTime, time: SystemTime, inventory: &Inventory) -> Result<usize> {
     let mut count = 0;
-    host.walk(&mut |path, _| {
+    host.walk(&[], &mut |path, _| {
         let since = if LOCKS.contains(&path) {
             SystemTime::UNIX_EPOCH
         } else if inventory.find(path).is_some() {

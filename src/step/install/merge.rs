@@ -124,10 +124,11 @@ struct Stage<'a> {
 impl Stage<'_> {
     /// Everything that is wrong with the tree, a line each.
     fn findings(&self, installed: &Inventory, tree: &[Entry], links: Links) -> Result<Vec<String>> {
+        let dpkg = self.host.dpkg()?;
         let check = Check {
             stage: *self,
             installed,
-            dpkg: &self.host.dpkg()?,
+            dpkg: &dpkg,
             machine: machine(self.host)?,
             links,
         };

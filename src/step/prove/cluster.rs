@@ -3,7 +3,8 @@
 //! The server listens on a Unix socket in a private directory, trusts every connection there, and runs as the image's
 //! user. The tests themselves are in other files. After a stop, none of the server's processes is left.
 
-use std::cell::{Cell, OnceCell};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -13,6 +14,7 @@ use crate::failure::{Cause, Failure};
 use crate::host::cmd::{Background, CommandError};
 use crate::host::entry::Ownership;
 use crate::host::{self, Host, Log};
+use crate::lock::lock;
 use crate::plan::{Server, Settings};
 
 /// The least and the greatest time limit of the server's start. Between them, the limit of one SQL script applies.
@@ -45,7 +47,7 @@ pub struct Cluster<'a> {
     /// The time limit of one SQL script.
     limit: Duration,
     /// The server's log; empty until the first start.
-    server_log: OnceCell<Log>,
+    server_log: OnceLock<Log>,
 }
 
 impl<'a> Cluster<'a> {
@@ -57,7 +59,7 @@ impl<'a> Cluster<'a> {
             log,
             directory,
             limit,
-            server_log: OnceCell::new(),
+            server_log: OnceLock::new(),
         }
     }
 
@@ -146,22 +148,25 @@ impl<'a> Cluster<'a> {
             let path = self.host.reach(format!("{}/server.log", self.directory))?;
             let opened = Log::open(&path);
             let log = opened.map_err(|error| anyhow::anyhow!("cannot write the server's log: {error}"))?;
-            // A cluster belongs to one thread, so the cell is still empty.
+            // The thread that starts a cluster is one at a time, so the cell is still empty.
             let _ = self.server_log.set(log);
         }
-        let Some(log) = self.server_log.get() else {
+        let Some(server_log) = self.server_log.get() else {
             unreachable!("it was set above")
         };
-        let seen = log.length();
-        let server = self
-            .host
-            .start(&self.program("postgres", ["-D", &self.data()]), log, AT_ONCE)?;
+        let seen = server_log.length();
+        let postgres = self.program("postgres", ["-D", &self.data()]);
+        let process = ServerProcess {
+            process: self.host.start(&postgres, server_log, AT_ONCE)?,
+            log: server_log,
+            seen: Mutex::new(seen),
+            crash: Mutex::default(),
+            stuck: AtomicBool::new(false),
+        };
         let running = Running {
             cluster: self,
-            server,
-            log,
-            seen: Cell::new(seen),
-            stuck: Cell::new(false),
+            server: Arc::new(process),
+            log: self.log,
         };
         running.wait_until_ready()?;
         Ok(running)
@@ -199,18 +204,35 @@ impl<'a> Cluster<'a> {
     }
 }
 
-/// A running cluster.
+/// A running cluster, and a log for the sessions of one thread.
 pub struct Running<'a> {
     cluster: &'a Cluster<'a>,
-    server: Background<'a>,
+    server: Arc<ServerProcess<'a>>,
+    log: &'a Log,
+}
+
+/// The server of a running cluster.
+struct ServerProcess<'a> {
+    process: Background<'a>,
     log: &'a Log,
     /// How many bytes of the log were searched for crashes.
-    seen: Cell<u64>,
+    seen: Mutex<u64>,
+    /// The first crash.
+    crash: Mutex<Option<String>>,
     /// Whether a statement runs in it that cannot be cancelled.
-    stuck: Cell<bool>,
+    stuck: AtomicBool,
 }
 
 impl Running<'_> {
+    /// The same cluster for the sessions of another thread, with a log of their own.
+    pub fn with_log<'b>(&'b self, log: &'b Log) -> Running<'b> {
+        Running {
+            cluster: self.cluster,
+            server: Arc::clone(&self.server),
+            log,
+        }
+    }
+
     fn wait_until_ready(&self) -> Result<(), Failure> {
         let cluster = self.cluster;
         let ready = cluster.program("pg_isready", ["--quiet", "--host", &cluster.directory]);
@@ -220,7 +242,7 @@ impl Running<'_> {
             match cluster.host.run(&ready, cluster.log) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.interrupted => return Err(error.into()),
-                Err(_) if !self.server.is_running() => {
+                Err(_) if !self.server.process.is_running() => {
                     return Err(self.failure("the server does not start"));
                 }
                 Err(_) if host::instant() > until => {
@@ -267,16 +289,16 @@ impl Running<'_> {
             .input(sql);
         let answer = cluster
             .host
-            .capture_within(&psql, cluster.log, Some(limit + LAST_WORDS));
+            .capture_within(&psql, self.log, Some(limit + LAST_WORDS));
         let lost_connection = |error: &CommandError| {
             let is_lost = |line: &String| line.contains("connection") || line.contains("terminat");
             error.tail.iter().any(is_lost)
         };
         let until = host::instant() + MAX_CRASH_REPORT_WAIT;
-        let mut crash = self.crash();
+        let mut crash = self.new_crash();
         while crash.is_none() && answer.as_ref().is_err_and(lost_connection) && host::instant() < until {
             std::thread::sleep(Duration::from_millis(50));
-            crash = self.crash();
+            crash = self.new_crash();
         }
         if let Some(crash) = crash {
             // The postmaster restarts the server by itself.
@@ -290,7 +312,7 @@ impl Running<'_> {
             Ok(answer) => Ok(answer.trim_end().to_owned()),
             Err(error) if error.interrupted => Err(error.into()),
             Err(error) => {
-                self.stuck.set(error.timed_out);
+                self.server.stuck.fetch_or(error.timed_out, Ordering::SeqCst);
                 Err(Failure::new(Cause::Test, sql_error(&error, limit)))
             }
         }
@@ -298,13 +320,22 @@ impl Running<'_> {
 
     /// Whether a statement runs in it that cannot be cancelled. Then no more scripts can run.
     pub fn is_stuck(&self) -> bool {
-        self.stuck.get()
+        self.server.stuck.load(Ordering::SeqCst)
+    }
+
+    /// The first crash of the server since its start.
+    pub fn crash(&self) -> Option<String> {
+        lock(&self.server.crash).clone()
     }
 
     /// The crash that the server's log reports since the last call.
-    fn crash(&self) -> Option<String> {
-        let text = self.log.since(self.seen.get());
-        self.seen.set(self.log.length());
+    fn new_crash(&self) -> Option<String> {
+        let text = {
+            let mut seen = lock(&self.server.seen);
+            let text = self.server.log.since(*seen);
+            *seen = self.server.log.length();
+            text
+        };
         let line = text
             .lines()
             .find(|line| line.contains("was terminated by signal") || line.contains("PANIC:  "))?;
@@ -312,10 +343,12 @@ impl Running<'_> {
             .lines()
             .find_map(|line| line.split_once("Failed process was running: "));
         let line = line.split_once(":  ").map_or(line, |(_, line)| line);
-        Some(match process {
+        let crash = match process {
             Some((_, sql)) => format!("{line}; it was running: {sql}"),
             None => line.to_owned(),
-        })
+        };
+        lock(&self.server.crash).get_or_insert_with(|| crash.clone());
+        Some(crash)
     }
 
     /// A failure with the end of the server's log.
@@ -328,7 +361,7 @@ impl Running<'_> {
 
     /// The last lines of the server's log, indented, each after a line end.
     pub fn tail(&self) -> String {
-        let text = self.log.text();
+        let text = self.server.log.text();
         let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("+ ")).collect();
         lines[lines.len().saturating_sub(MAX_LOG_LINES)..]
             .iter()
@@ -342,7 +375,7 @@ impl Running<'_> {
     /// It did not stop cleanly. It is stopped nevertheless.
     pub fn stop(self) -> Result<(), Failure> {
         let result = self.end();
-        self.cluster.log.add_ran(self.log.take_ran());
+        self.cluster.log.add_ran(self.server.log.take_ran());
         result
     }
 
@@ -350,7 +383,7 @@ impl Running<'_> {
         // A stuck statement was reported already, and a fast shutdown would wait for it.
         let first = usize::from(self.is_stuck());
         for (signal, limit) in STOP_LIMITS.into_iter().skip(first) {
-            match self.server.end(signal, limit) {
+            match self.server.process.end(signal, limit) {
                 Some(true) if signal == Signal::INT => return Ok(()),
                 _ if self.is_stuck() => return Ok(()),
                 Some(_) => break,

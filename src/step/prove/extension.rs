@@ -203,8 +203,8 @@ fn indented(text: &str) -> String {
 /// # Errors
 /// The statement fails, or the version is not that of the manifest.
 pub fn create(running: &Running<'_>, database: &str, provided: &SqlExtension) -> Result<(), Failure> {
-    running.sql(database, &create_statement(provided))?;
-    version_is(running, database, provided)
+    let sql = format!("{};\n{}", create_statement(provided), version_query(provided));
+    has_version(&running.sql(database, &sql)?, provided)
 }
 
 fn create_statement(provided: &SqlExtension) -> String {
@@ -227,11 +227,15 @@ fn create_statement(provided: &SqlExtension) -> String {
 /// # Errors
 /// The query fails, or the versions differ.
 pub fn version_is(running: &Running<'_>, database: &str, provided: &SqlExtension) -> Result<(), Failure> {
-    let query = format!(
-        "SELECT extversion FROM pg_extension WHERE extname = {}",
-        literal(&provided.name)
-    );
-    let version = running.sql(database, &query)?;
+    has_version(&running.sql(database, &version_query(provided))?, provided)
+}
+
+fn version_query(provided: &SqlExtension) -> String {
+    let name = literal(&provided.name);
+    format!("SELECT extversion FROM pg_extension WHERE extname = {name}")
+}
+
+fn has_version(version: &str, provided: &SqlExtension) -> Result<(), Failure> {
     if version == provided.default_version {
         return Ok(());
     }

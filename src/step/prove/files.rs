@@ -148,18 +148,19 @@ fn symbols(
     let mut defined = BTreeSet::new();
     for (path, _) in &own {
         let symbols = host.symbols(path)?;
-        defined.extend(symbols.defined);
-        wanted.extend(symbols.wanted.into_iter().map(|name| (path.clone(), name)));
+        defined.extend(symbols.defined.iter().cloned());
+        wanted.extend(symbols.wanted.iter().map(|name| (path.clone(), name.clone())));
     }
     for path in beside {
         if host.elf(path)?.is_some() {
-            defined.extend(host.symbols(path)?.defined);
+            defined.extend(host.symbols(path)?.defined.iter().cloned());
         }
     }
-    let closure = needs::follow(host, &host.dpkg()?, own)?;
+    let dpkg = host.dpkg()?;
+    let closure = needs::follow(host, &dpkg, own)?;
     findings.extend(closure.missing.iter().map(ToString::to_string));
     for (_, real_path) in closure.found.keys() {
-        defined.extend(host.symbols(real_path)?.defined);
+        defined.extend(host.symbols(real_path)?.defined.iter().cloned());
     }
     for (path, symbol) in wanted {
         if !of_server.contains(&symbol) && !defined.contains(&symbol) {
@@ -184,12 +185,10 @@ fn of_server(context: &Context<'_>, server: &Server) -> anyhow::Result<Option<Ar
     let Some(elf) = host.elf(&program)? else {
         return Ok(None);
     };
-    let mut defined = host.symbols(&program)?.defined;
-    for (_, real_path) in needs::follow(host, &host.dpkg()?, [(program.clone(), elf)])?
-        .found
-        .keys()
-    {
-        defined.extend(host.symbols(real_path)?.defined);
+    let mut defined = host.symbols(&program)?.defined.clone();
+    let dpkg = host.dpkg()?;
+    for (_, real_path) in needs::follow(host, &dpkg, [(program.clone(), elf)])?.found.keys() {
+        defined.extend(host.symbols(real_path)?.defined.iter().cloned());
     }
     let defined = Arc::new(defined);
     lock(&context.state.server_symbols).insert(program, Arc::clone(&defined));

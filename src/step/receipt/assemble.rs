@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use crate::artifact::Inputs;
 use crate::debian::dpkg::Package;
 use crate::image::accounts::Account;
-use crate::image::base::{PackagesBefore, Purged};
+use crate::image::base::{FilesBefore, PackagesBefore, Purged};
+use crate::plan::locale;
 use crate::record::inventory::{InstalledFile, Inventory};
 use crate::record::receipt::{
-    Altered, Base, Component, ComponentKind, DebugSymbols, Declared, DeclaredName, Directory, File,
+    Altered, Base, Component, ComponentKind, DebugSymbols, Declared, DeclaredName, Directory, File, IMAGE,
     KeptPackage, OlderServer, PackageRecord, PackageVersion, Postgresql, Privileged, Receipt, SCHEMA_VERSION,
     Setting, Source, SqlExtension, UpgradedPackage, User, octal,
 };
@@ -22,6 +23,8 @@ pub struct Facts<'a> {
     pub inventory: &'a Inventory,
     /// The packages of the base.
     pub before: &'a PackagesBefore,
+    /// The files of the base.
+    pub files_before: &'a FilesBefore,
     /// The packages that are installed now.
     pub packages: &'a BTreeMap<String, Package>,
     /// The result of the purge.
@@ -74,8 +77,8 @@ pub fn build(resolved: &Resolved, facts: Facts<'_>) -> Receipt {
             version: facts.distribution_version,
             architecture: target.architecture.name().to_owned(),
             packages: base.map(package_version).collect(),
-            unpackaged: facts.before.unpackaged.iter().cloned().collect(),
-            altered: altered(facts.before),
+            unpackaged: facts.files_before.unpackaged.iter().cloned().collect(),
+            altered: altered(facts.files_before),
         },
         components: components(resolved, facts.inputs),
         packages_size: kept.iter().map(|kept| kept.size).sum(),
@@ -127,7 +130,7 @@ fn declared(declared: &resolve::Declared) -> Declared {
     }
 }
 
-fn altered(before: &PackagesBefore) -> Vec<Altered> {
+fn altered(before: &FilesBefore) -> Vec<Altered> {
     let one = |(path, found): (&String, &String)| Altered {
         path: path.clone(),
         found: found.clone(),
@@ -145,12 +148,14 @@ fn package_version(package: &Package) -> PackageVersion {
     }
 }
 
-/// The components' ids by slug. The inventory has slugs.
+/// The components' ids by slug. The inventory has slugs. Compiled locales are the image's.
 fn names(resolved: &Resolved) -> BTreeMap<String, String> {
     let names = resolved
         .components()
         .map(|component| (component.slug(), component.id()));
-    names.collect()
+    names
+        .chain([(locale::SLUG.to_owned(), IMAGE.to_owned())])
+        .collect()
 }
 
 fn file(installed: &InstalledFile, names: &BTreeMap<String, String>) -> File {
@@ -376,6 +381,7 @@ pub mod tests {
                 packages: BTreeMap::from([("libc6".to_owned(), state)]),
                 ..PackagesBefore::default()
             },
+            files_before: &FilesBefore::default(),
             packages: &packages,
             purged: &Purged {
                 kept: BTreeMap::from([("libicu72".to_owned(), kept)]),

@@ -140,7 +140,7 @@ pub fn selections(host: &Host, log: &Log, before: &BTreeMap<String, Condition>) 
 /// The root cannot be read, or a file cannot be removed.
 pub fn files(host: &Host, dpkg: &Dpkg) -> Result<(), Failure> {
     let mut paths = Vec::new();
-    host.walk(&mut |path, _| {
+    host.walk(&[], &mut |path, _| {
         let name = path.rsplit('/').next().unwrap_or_default();
         let is_unfinished =
             name.starts_with(TEMPORARY) || UNFINISHED_ENDINGS.iter().any(|ending| name.ends_with(ending));

@@ -18,13 +18,13 @@ use crate::host::durable::Original;
 use crate::host::entry::FileKind;
 use crate::host::occupation::Occupation;
 use crate::host::{Host, Log};
-use crate::image::base::PackagesBefore;
+use crate::image::base::{FilesBefore, PackagesBefore};
 use crate::layout::{self, UNFINISHED};
 use crate::record::receipt::Receipt;
 use crate::step::clean::times;
 
 /// The version of the record. A record of another version is rejected.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// A file that tools write and no package owns.
 const LOCALES: &str = "/usr/lib/locale/locale-archive";
 
@@ -70,6 +70,8 @@ pub struct Unfinished {
     /// Whether [`layout::WORK`] did not exist at that time.
     pub made_work: bool,
     found: Option<Record>,
+    /// The files of the base, if the killed run had recorded them.
+    found_files: Option<FilesBefore>,
     /// The packages that the killed run removed.
     pub removed: BTreeMap<String, Package>,
     _occupation: Occupation,
@@ -77,6 +79,12 @@ pub struct Unfinished {
 
 fn record() -> String {
     format!("{UNFINISHED}/base.json")
+}
+
+/// The record of the base's files. It takes longer than that of its packages, so it is a file of its own. Until it exists,
+/// only apt's lists, the cache and the working directory have changed.
+fn files() -> String {
+    format!("{UNFINISHED}/files.json")
 }
 
 fn notes() -> String {
@@ -114,6 +122,16 @@ impl Record {
             );
         }
         Ok(Some(record))
+    }
+
+    /// The files of the base, as far as they were recorded.
+    fn files(host: &Host) -> Result<Option<FilesBefore>> {
+        let text = host.read(&files())?;
+        let files = text.map(|text| serde_json::from_str(&text));
+        files.transpose().with_context(|| {
+            let place = host.path(self::files());
+            format!("{}: not what this pgsetup writes", place.display())
+        })
     }
 }
 
@@ -156,6 +174,7 @@ impl Unfinished {
         }
         repair::packages(host, &log, say)?;
         let mut removed = BTreeMap::new();
+        let found_files = found.as_ref().map(|_| Record::files(host)).transpose()?.flatten();
         if let Some(found) = &found {
             repair::selections(host, &log, &found.conditions)?;
             let notes = read_notes(host)?;
@@ -173,6 +192,7 @@ impl Unfinished {
             earlier: found.as_ref().map_or(earlier, |found| found.earlier.clone()),
             made_work: found.as_ref().map_or(made_work, |found| found.made_work),
             found,
+            found_files,
             removed,
             _occupation: occupation,
         })
@@ -211,8 +231,24 @@ impl Unfinished {
         let text =
             serde_json::to_string(&record).context("the record of the base cannot be written as JSON")?;
         host.remove(notes())?;
+        host.remove(self::files())?;
         host.write_durably(&self::record(), &text)?;
         Ok(record.before)
+    }
+
+    /// The files of the root before the installation: those of the record, or the result of `take`, which is recorded.
+    ///
+    /// # Errors
+    /// `take` fails, or the record cannot be written.
+    pub fn files(&self, host: &Host, take: impl FnOnce() -> Result<FilesBefore>) -> Result<FilesBefore> {
+        if let Some(found) = &self.found_files {
+            return Ok(found.clone());
+        }
+        let files = take()?;
+        let text =
+            serde_json::to_string(&files).context("the files of the base cannot be written as JSON")?;
+        host.write_durably(&self::files(), &text)?;
+        Ok(files)
     }
 }
 
@@ -314,6 +350,39 @@ fn remove_new(host: &Host, record: &Record, notes: &[Note]) -> Result<(), Failur
 mod tests {
     use super::*;
     use crate::step::context::State;
+
+    #[test]
+    fn files_of_the_base_are_recorded_once() {
+        let root = tempfile::tempdir().unwrap();
+        let host = Host::new(root.path());
+        std::fs::create_dir_all(host.path("/var/lib/dpkg")).unwrap();
+        std::fs::write(host.path("/var/lib/dpkg/status"), "").unwrap();
+        let begin = || Unfinished::begin(&host, std::time::SystemTime::now(), None, &|_| ()).unwrap();
+        let files = |name: &str| FilesBefore {
+            unpackaged: BTreeSet::from([name.to_owned()]),
+            ..FilesBefore::default()
+        };
+        let killed = begin();
+        killed.base(&host, || Ok(PackagesBefore::default())).unwrap();
+        drop(killed);
+        let second = begin();
+        assert_eq!(
+            second.files(&host, || Ok(files("/second"))).unwrap(),
+            files("/second")
+        );
+        drop(second);
+        let third = begin();
+        assert_eq!(
+            third.files(&host, || Ok(files("/third"))).unwrap(),
+            files("/second")
+        );
+        drop(third);
+        end(&host, std::time::SystemTime::now()).unwrap();
+        // What an ended installation has recorded is nothing to a new one.
+        let new = begin();
+        new.base(&host, || Ok(PackagesBefore::default())).unwrap();
+        assert_eq!(new.files(&host, || Ok(files("/new"))).unwrap(), files("/new"));
+    }
 
     #[test]
     fn trees_that_a_killed_build_created_outside_its_stage_are_removed() {

@@ -7,7 +7,12 @@ set -Eeuo pipefail
 readonly extensions="$ROOT/usr/share/postgresql/${BASH_REMATCH[1]}/extension"
 
 # usage: version NAME
+# A test may say that an extension fails once.
 version() {
+  if rm "$TRACE/fails-once-$1" 2>/dev/null; then
+    printf 'ERROR:  another session is in the way of %s\n' "$1" >&2
+    exit 3
+  fi
   local control="$extensions/$1.control"
   if [[ ! -e "$control" ]]; then
     printf 'ERROR:  extension "%s" is not available\n' "$1" >&2
@@ -20,10 +25,10 @@ main() {
   local sql
   sql="$(cat)"
   printf '%s\n' "$sql" >>"$TRACE/sql"
-  if [[ "$sql" =~ ^"CREATE EXTENSION IF NOT EXISTS "\"(.*)\" ]]; then
-    version "${BASH_REMATCH[1]}" >/dev/null
-  elif [[ "$sql" =~ extname\ =\ \'(.*)\' ]]; then
+  if [[ "$sql" =~ extname\ =\ \'(.*)\' ]]; then
     version "${BASH_REMATCH[1]}"
+  elif [[ "$sql" =~ ^"CREATE EXTENSION IF NOT EXISTS "\"(.*)\" ]]; then
+    version "${BASH_REMATCH[1]}" >/dev/null
   fi
 }
 
