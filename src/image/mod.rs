@@ -13,5 +13,6 @@ pub mod packages;
 pub mod programs;
 pub mod rights;
 pub mod scripts;
+pub mod stock;
 pub mod symbols;
 pub mod unpackaged;

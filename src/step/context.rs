@@ -9,7 +9,6 @@ use anyhow::Result;
 
 use super::build::known::Artifacts;
 use super::build::tokens::Tokens;
-use super::receipt::stock::Stock;
 use super::recover::unfinished::{self, Note, Unfinished};
 use crate::archive::symbols::Archive;
 use crate::debian::dpkg::Package;
@@ -17,6 +16,7 @@ use crate::digest::Sha256;
 use crate::host::Host;
 use crate::image::base::{FilesBefore, PackagesBefore, Purged};
 use crate::image::needs::Needs;
+use crate::image::stock::Stock;
 use crate::layout;
 use crate::lock::lock;
 use crate::record::inventory::Inventory;

@@ -10,25 +10,12 @@ use crate::debian::dpkg::Dpkg;
 use crate::failure::{Cause, Failure};
 use crate::host::Host;
 use crate::host::entry::FileKind;
+use crate::image::altered;
 use crate::image::base::FilesBefore;
-use crate::image::everywhere::everywhere;
-use crate::image::{altered, packages};
-use crate::layout;
-use crate::record::inventory::InstalledFile;
-use crate::record::receipt::{PackageRecord, Privileged};
+use crate::image::stock::Stock;
+use crate::record::receipt::Privileged;
 use crate::resolve::Resolved;
 use crate::step::context::Context;
-
-/// What was found on the machine.
-#[derive(Debug)]
-pub struct Stock {
-    /// Set-id files, files with capabilities, and world-writable paths.
-    pub privileged: Vec<Privileged>,
-    /// Files that belong neither to a component nor to a package.
-    pub unpackaged: Vec<InstalledFile>,
-    /// Facts about files of packages that dpkg does not record.
-    pub package_record: PackageRecord,
-}
 
 /// Takes stock of the machine.
 ///
@@ -39,17 +26,11 @@ pub fn take(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failur
     let nothing = FilesBefore::default();
     let before = state.files_before.get().unwrap_or(&nothing);
     let dpkg = host.dpkg()?;
-    // The throw-away cluster is in the working directory.
-    let found = everywhere(host, &dpkg, &[layout::WORK])?;
-    unaccounted(host, &found.privileged, before, &dpkg, resolved)
-        .map_err(|error| Failure::new(Cause::Test, error))?;
     let inventory = inventory(resolved, context)?;
     let is_known = |path: &str| inventory.find(path).is_some();
-    let stock = Stock {
-        unpackaged: found.unpackaged.record(host, &before.unpackaged, is_known)?,
-        privileged: found.privileged,
-        package_record: packages::package_record(host, &dpkg)?,
-    };
+    let stock = Stock::take(host, &dpkg, &before.unpackaged, is_known)?;
+    unaccounted(host, &stock.privileged, before, &dpkg, resolved)
+        .map_err(|error| Failure::new(Cause::Test, error))?;
     let _ = state.stock.set(stock);
     let packaged = host.packaged(&dpkg)?;
     // Only to have read them: what differs is reported after the tests.
