@@ -18,7 +18,7 @@ load_functions() {
   container_scripts="${container_entrypoint%/*}/scripts"
   [[ -r "$container_scripts/log.sh" ]] || container_scripts=/opt/container/entrypoint.d/scripts
   for name in log environment data_directory checks settings settings_checks credentials preload initdb initdb_checks init_scripts explain citus \
-    patroni_environment patroni_checks patroni_configuration patroni_hooks upgrade_check upgrade_run supervise; do
+    patroni_configuration patroni_checks patroni_hooks rotate_passwords upgrade_check upgrade_run supervise; do
     # shellcheck source=/dev/null
     source "$container_scripts/$name.sh"
   done
@@ -42,10 +42,11 @@ _main() {
     standalone) run_standalone "$@" ;;
     patroni) run_patroni "$@" ;;
     upgrade) run_upgrade "$@" ;;
+    rotation) run_rotation "$@" ;;
     standaloneyes) explain_standalone "$@" ;;
     patroniyes) explain_patroni "$@" ;;
     upgradeyes) explain_upgrade "$@" ;;
-    otheryes) explain_other "$@" ;;
+    rotationyes | otheryes) explain_other "$@" ;;
     *)
       make_volume_private
       run_command "$@"
@@ -54,20 +55,21 @@ _main() {
 }
 
 # usage: command_kind COMMAND [ARG...]
-# Prints standalone, patroni, upgrade or other, judging by words alone. "other" is exec'ed as it stands, and nothing is initialised for it.
+# Prints standalone, patroni, upgrade, rotation or other, judging by words alone. "other" is exec'ed as it stands, and nothing is initialised for it.
 command_kind() {
   local command="$1"
   shift
   case "$command" in
     postgres) ! _pg_want_help "$@" || command=other ;;
     patroni) ! patroni_only_reports "$@" || command=other ;;
-    upgrade) ;;
+    upgrade | rotate-passwords) ;;
     *) command=other ;;
   esac
   case "$command${PATRONI_SCOPE:+ with scope}" in
     postgres) printf 'standalone\n' ;;
     patroni* | 'postgres with scope') printf 'patroni\n' ;;
     upgrade*) printf 'upgrade\n' ;;
+    rotate-passwords*) printf 'rotation\n' ;;
     *) printf 'other\n' ;;
   esac
 }
@@ -196,7 +198,11 @@ run_patroni() {
     supervise_patroni patroni
   fi
   link_patronictl "$file"
-  supervise_patroni patroni "$file"
+  if [[ -n "$patroni_directory" ]]; then
+    # They are in a file there, which can be replaced while Patroni runs.
+    unset PATRONI_SUPERUSER_PASSWORD PATRONI_REPLICATION_PASSWORD PATRONI_REWIND_PASSWORD
+  fi
+  supervise_patroni patroni "${patroni_directory:-$file}"
 }
 
 # usage: run_upgrade upgrade [OPTION...]
@@ -226,6 +232,19 @@ run_upgrade() {
       return "$REPLY_STATUS"
       ;;
   esac
+}
+
+# usage: run_rotation rotate-passwords STEP [ARG...]
+# One step of a change of passwords, in a container whose member runs. cluster/rotate-passwords.sh calls them.
+run_rotation() {
+  collect_problems
+  check_password_files
+  read_environment
+  read_patroni_environment patroni
+  stop_on_problems
+  step_down "$@"
+  ensure_passwd_entry
+  rotation_step "${@:2}"
 }
 
 # usage: run_command COMMAND [ARG...]

@@ -7,12 +7,26 @@
 check_tls() {
   local variable
   for variable in POSTGRES_TLS_CERT_FILE POSTGRES_TLS_KEY_FILE POSTGRES_TLS_CA_FILE; do
-    [[ -z "${!variable:-}" || -r "${!variable}" ]] || problem "$variable is '${!variable}', which cannot be read by uid $(id -u)"
+    [[ -z "${!variable:-}" ]] || check_tls_file "$variable" "${!variable}"
   done
   case "${POSTGRES_TLS_CERT_FILE:+cert}${POSTGRES_TLS_KEY_FILE:+key}${POSTGRES_TLS_CA_FILE:+ca}" in
     '' | certkey | certkeyca) ;;
     *) problem "TLS needs both POSTGRES_TLS_CERT_FILE and POSTGRES_TLS_KEY_FILE" ;;
   esac
+}
+
+# usage: check_tls_file VARIABLE FILE
+# Certificates are read all the time, so root's are of no use even where a start as root has read its secrets.
+check_tls_file() {
+  local what="$1 is '$2', which"
+  if [[ -d "$2" ]]; then
+    problem "$what is a directory; an engine makes one where the file to mount does not exist"
+  elif [[ ! -e "$2" ]]; then
+    problem "$what cannot be read by uid $(id -u): it does not exist or is in a directory that uid $(id -u) cannot look into"
+  elif [[ ! -r "$2" ]]; then
+    problem "$what cannot be read by uid $(id -u): it belongs to $(stat --dereference --format='uid %u and gid %g (mode %a)' "$2").
+Give it to uid $(id -u), or to group $(id -g) with mode 640; on Kubernetes set \`fsGroup: $(id -g)\` and \`defaultMode: 0440\`."
+  fi
 }
 
 # usage: tls_copy DIRECTORY server|restapi
@@ -105,7 +119,7 @@ check_password() {
   elif [[ "$answer" == same ]]; then
     return 0
   elif [[ "$1" != POSTGRES_PASSWORD ]]; then
-    warn "$what, which stays as it is: set it to the password in use, with which the members of this cluster log in"
+    warn "$what, which stays as it is: set it to the password in use, with which the members of this cluster log in, or change that in all of them by cluster/rotate-passwords.sh"
   elif [[ "$POSTGRES_PASSWORD_SYNC" == off ]]; then
     warn "$what, which stays as it is: set POSTGRES_PASSWORD_SYNC=on to apply it"
   elif text="$(apply_password 2>&1)"; then
@@ -151,15 +165,17 @@ SQL
 }
 
 # usage: unlogged_sql
-# Prints what keeps the statements of a session out of the server's log and out of statistics, whatever is set for others.
+# Prints what keeps the statements of a session out of the server's log, of statistics and of what other sessions see, whatever is set for others.
 unlogged_sql() {
   cat <<'SQL'
+SET track_activities = off;
 SET log_statement = none;
 SET log_min_duration_statement = -1;
 SET log_min_duration_sample = -1;
 SET log_transaction_sample_rate = 0;
 SET log_min_error_statement = panic;
 SET pg_stat_statements.track_utility = off;
+SET auto_explain.log_min_duration = -1;
 SET pgaudit.log = none;
 SQL
 }

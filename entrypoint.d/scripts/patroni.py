@@ -5,6 +5,9 @@ check FILE [STORE...]   says what a patroni.yml of the user's lacks, one fault a
 rest-target FILE        prints where Patroni's REST interface can be asked from inside the container, "scheme host port", and then the files of its
                         certificate that FILE itself names, one a line
 release FILE            takes out of the store what a bootstrap that was killed has left there
+passwords FILE          writes FILE, which only its owner may read: the passwords in the environment of the roles that Patroni logs in with
+sources HOST...         prints the addresses of this machine from which connections to the hosts come
+value FILE KEY          prints what FILE has at KEY, such as postgresql.authentication.superuser.password, and no line feed
 
 FILE is a file, a directory of files, or "environment" for the text in PATRONI_CONFIGURATION; `release` takes an empty name for that. Reads as
 Patroni does: variables override a file, but not PATRONI_CONFIGURATION.
@@ -143,9 +146,53 @@ def release(name):
         time.sleep(5)
 
 
+def passwords(name):
+    roles = {}
+    for role in ("superuser", "replication", "rewind"):
+        password = os.environ.get(f"PATRONI_{role.upper()}_PASSWORD")
+        if password:
+            roles[role] = {"password": password}
+    new = f"{name}.new"
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
+        yaml.safe_dump({"postgresql": {"authentication": roles}}, file, default_style='"')
+    os.replace(new, name)
+    return 0
+
+
+def sources(hosts):
+    import socket
+
+    found = set()
+    for host in hosts:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, 5432, type=socket.SOCK_DGRAM):
+            with socket.socket(family, kind, protocol) as one:
+                try:
+                    # Of a datagram socket this chooses the route and sends nothing.
+                    one.connect(address)
+                except OSError:
+                    continue
+                found.add(one.getsockname()[0])
+    print(*sorted(address for address in found if not address.startswith("127.") and address != "::1"))
+    return 0
+
+
+def print_value(name, key):
+    for _, text in texts(name):
+        print(value(yaml.safe_load(text), key) or "", end="")
+    return 0
+
+
 def main():
     command, name, *others = sys.argv[1:]
-    return {"check": lambda: check(name, others), "rest-target": lambda: rest_target(name), "release": lambda: release(name)}[command]()
+    commands = {
+        "check": lambda: check(name, others),
+        "rest-target": lambda: rest_target(name),
+        "release": lambda: release(name),
+        "passwords": lambda: passwords(name),
+        "sources": lambda: sources([name, *others]),
+        "value": lambda: print_value(name, *others),
+    }
+    return commands[command]()
 
 
 sys.exit(main())

@@ -116,13 +116,21 @@ SQL
 }
 
 # usage: patroni_variable NAME
-# Sets REPLY to a variable that Patroni, whose child this shell is, was started with: it takes them out of what its children get.
+# Sets REPLY to a variable that Patroni, whose child this shell is, was started with: it takes them out of what its children get. A password that is not
+# among them is in the file of passwords, if that is what Patroni reads.
 patroni_variable() {
-  local entry
-  REPLY=''
+  local entry kind found=''
+  local -a command
   while IFS= read -r -d '' entry; do
-    [[ "$entry" != "$1="* ]] || REPLY="${entry#*=}"
+    [[ "$entry" != "$1="* ]] || found="${entry#*=}"
   done <"/proc/$PPID/environ"
+  mapfile -d '' -t command <"/proc/$PPID/cmdline"
+  generated_patroni_directory
+  if [[ -z "$found" && "$1" == *_PASSWORD && "${command[-1]}" == "$REPLY" ]]; then
+    kind="${1#PATRONI_}" kind="${kind%_PASSWORD}"
+    found="$(patroni_python value "$REPLY/2-passwords.yml" "postgresql.authentication.${kind,,}.password")"
+  fi
+  REPLY="$found"
 }
 
 # The user's hooks are the files in /etc/patroni/hooks that are named for the occasion. What each is called with is in Patroni's manual.

@@ -55,6 +55,8 @@ mod places;
 mod preload;
 #[path = "../contract/process.rs"]
 mod process;
+#[path = "../contract/rotation.rs"]
+mod rotation;
 #[path = "../contract/safety.rs"]
 mod safety;
 #[path = "../contract/start.rs"]
