@@ -52,8 +52,9 @@ check_user_script() {
 check_shell_script() {
   local line='' rest program
   IFS= read -r line <"$1" 2>/dev/null || true
-  if [[ "$line" == *$'\r' ]]; then
-    problem "$1 has the line ends of Windows (CRLF), with which it cannot run: convert it, by \`dos2unix\` or \`sed --in-place 's/\\r\$//'\`."
+  windows_line "$1" "$line"
+  if [[ -n "$REPLY" ]]; then
+    problem "$1 has the line ends of Windows (CRLF, first in line $REPLY), with which it cannot run: convert it, by \`dos2unix\` or \`sed --in-place 's/\\r\$//'\`."
     return 0
   fi
   if [[ ! -x "$1" && "$line" == $'\xef\xbb\xbf'* ]]; then
@@ -67,6 +68,22 @@ check_shell_script() {
   fi
   type -P -- "$program" >/dev/null ||
     problem "$1 is to be run by '$program', as its first line says, and this image does not have it: install it in an image of your own, or name another interpreter"
+}
+
+# usage: windows_line FILE FIRST_LINE
+# Sets REPLY to the number of the first line with the end of a Windows line, or to nothing. After the first line that is a mistake in a shell's script
+# only, and not in the text of a here-document, which may have to have them.
+windows_line() {
+  REPLY=1
+  [[ "$2" != *$'\r' ]] || return 0
+  REPLY=''
+  [[ "$2" != '#!'* || "$2" =~ ^'#!'.*(/|[[:space:]])(ba|da|k|z|)sh([[:space:]]|$) ]] || return 0
+  REPLY="$(LC_ALL=C awk '
+    end != "" { line = $0; if (strips) sub(/^\t+/, "", line); if (line == end) end = ""; next }
+    /\r$/ { print NR; exit }
+    match($0, /(^|[^<])<<-?[ \t]*[\\"\047]?[A-Za-z_][A-Za-z_0-9]*/) {
+      end = substr($0, RSTART, RLENGTH); strips = end ~ /<<-/; sub(/^.*<<-?[ \t]*[\\"\047]?/, "", end)
+    }' "$1")"
 }
 
 # usage: env_program ARGUMENTS

@@ -229,12 +229,16 @@ image_setting() {
   done <"$file"
 }
 
+# usage: is_on VALUE
+# As the server reads a switch (parse_bool in utils/adt/bool.c).
+is_on() { [[ "${1,,}" == @(on|1|t|tr|tru|true|y|ye|yes) ]]; }
+
 # usage: check_log_directory SETTINGS
 # Log files in a directory that the server cannot write to would stop it when it has been initialised already.
 check_log_directory() {
   local value origin
   IFS=$'\t' read -r value origin < <(effective_setting logging_collector "$1") || true
-  [[ "${value,,}" == @(on|true|yes|1) ]] || return 0
+  is_on "$value" || return 0
   IFS=$'\t' read -r value origin < <(effective_setting log_directory "$1") || return 0
   [[ "$value" == /* && "$value/" != "$PGDATA/"* ]] || return 0
   # The server makes the last directory of the path.

@@ -103,6 +103,30 @@ fn mistakes_in_mounted_files_are_found_before_initdb() {
 }
 
 #[test(line_30)]
+fn tls_key_that_only_root_may_read_is_named() {
+    needs_image();
+    let files = [
+        "--env=POSTGRES_TLS_CERT_FILE=/tls.crt",
+        "--env=POSTGRES_TLS_KEY_FILE=/tls.key",
+        "--env",
+        PASSWORD,
+    ];
+    // A start as root has read its secrets by then, but a key is read all the time.
+    for user in ["--user=postgres", "--user=root"] {
+        let container = Container::create(&[&[user], &files[..]].concat(), &[]);
+        container.copy("/tls.crt", 0o644, include_str!("tls.crt"));
+        container.copy("/tls.key", 0o600, include_str!("tls.key"));
+        let ran = container.run();
+        assert_eq!(ran.status, 1, "{ran:?}");
+        let problem = "POSTGRES_TLS_KEY_FILE is '/tls.key', which cannot be read by uid 999: it belongs to uid 0 and gid 0 (mode 600)";
+        assert!(
+            ran.err.contains(problem) && ran.err.contains("Give it to uid 999"),
+            "{ran:?}"
+        );
+    }
+}
+
+#[test(line_30)]
 fn mismatched_tls_files_are_found_before_initdb() {
     needs_image();
     let options = [

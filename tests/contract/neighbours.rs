@@ -100,7 +100,7 @@ fn scripts_that_cannot_run_are_found_before_initdb() {
     needs_image();
     let volume = Volume::new();
     let data = volume.as_data();
-    let scripts: [(&str, u32, &[u8], &str); 9] = [
+    let scripts: [(&str, u32, &[u8], &str); 10] = [
         (
             "a.sh",
             0o755,
@@ -108,6 +108,12 @@ fn scripts_that_cannot_run_are_found_before_initdb() {
             "a.sh has the line ends of Windows",
         ),
         ("b.sh", 0o644, b"true\r\n", "b.sh has the line ends of Windows"),
+        (
+            "bb.sh",
+            0o755,
+            b"#!/bin/bash\ncat >/dev/null <<-'END'\n\ta\r\n\tEND\ntrue\r\n",
+            "bb.sh has the line ends of Windows (CRLF, first in line 5)",
+        ),
         (
             "c.sh",
             0o755,
@@ -288,7 +294,7 @@ fn log_files_go_to_the_volume_or_are_refused() {
     let data = volume.as_data();
     let ran = Container::to_the_end(
         &[&data, "--env", PASSWORD],
-        &["-c", "logging_collector=on", "-c", "log_directory=/srv/log"],
+        &["-c", "logging_collector=tru", "-c", "log_directory=/srv/log"],
     );
     assert_eq!(ran.status, 1, "{ran:?}");
     assert!(
