@@ -68,7 +68,7 @@ pub fn judge_data(data: &Path, marker: &Marker) -> Result<Verdict, String> {
         )));
     }
     let Some(lock_file) = lock_file else {
-        return judge_without_lock_file(data);
+        return judge_without_lock_file(data, marker);
     };
     if let Marker::Free(entry) = marker
         && entry.is_of(&lock_file)
@@ -104,7 +104,7 @@ pub fn judge_data(data: &Path, marker: &Marker) -> Result<Verdict, String> {
 
 /// Judges a data directory that has no lock file. Another server may have taken it away: a second one that ended beside the first, or a user. A
 /// server that did not end in order, or has not ended, leaves that in the control file; only then the directory is looked through.
-fn judge_without_lock_file(data: &Path) -> Result<Verdict, String> {
+fn judge_without_lock_file(data: &Path, marker: &Marker) -> Result<Verdict, String> {
     if was_shut_down(data)? {
         return Ok(Verdict::Absent);
     }
@@ -113,8 +113,14 @@ fn judge_without_lock_file(data: &Path) -> Result<Verdict, String> {
             "a process outside of this container has {} open",
             file.display()
         )),
-        // A copy of a running server's directory has no lock file either, wherever it is.
-        Proof::Unused | Proof::Unknown(_) => Verdict::Absent,
+        Proof::Unused => Verdict::Absent,
+        // A copy of a running server's directory has no lock file either. It has this one, which a server renames when it starts.
+        Proof::Unknown(_) if data.join("backup_label").exists() => Verdict::Absent,
+        // Such as one that was shut down at once, which removes its lock file.
+        Proof::Unknown(_) if matches!(marker, Marker::Free(entry) if entry.is_of_last_start(data)) => {
+            Verdict::Absent
+        }
+        Proof::Unknown(why) => Verdict::Doubtful(format!("its last server did not end in order, and {why}")),
     })
 }
 
@@ -250,6 +256,29 @@ fn wait_until_settled(path: &Path, lock_file: &LockFile) {
     std::thread::sleep(settled.saturating_sub(age));
 }
 
+/// Reads a lock file. What cannot be read is not taken for absent or stale.
 fn read(path: &Path) -> Result<Option<LockFile>, String> {
-    LockFile::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    use std::io::ErrorKind;
+    use std::os::unix::fs::MetadataExt as _;
+    LockFile::read(path).map_err(|error| {
+        let path = path.display();
+        let advice = "Nothing was changed.";
+        match error.kind() {
+            ErrorKind::IsADirectory => format!(
+                "{path} is a directory, where PostgreSQL keeps the lock file of the server that runs. {advice}\n\
+                 Remove it if it is empty; else find out who has made it."
+            ),
+            ErrorKind::PermissionDenied => {
+                let owner = std::fs::metadata(path.to_string())
+                    .map(|found| format!("it belongs to uid {} (mode {:o})", found.uid(), found.mode() & 0o7777))
+                    .unwrap_or_else(|_| "it is in a directory that may not be looked into".to_owned());
+                format!(
+                    "{path} cannot be read by uid {}: {owner}. Whether its server still runs cannot be told. {advice}\n\
+                     Give it to the owner of the other files of the data directory.",
+                    rustix::process::geteuid().as_raw()
+                )
+            }
+            _ => format!("cannot read {path}: {error}. {advice}"),
+        }
+    })
 }

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::FlockOperation;
 use rustix::io::{Errno, FdFlags};
@@ -89,6 +89,20 @@ impl Entry {
         };
         // The clock has a resolution of a second in both.
         lock_file.pid == Some(pid) && (written.saturating_sub(1)..=written + MAX_DELAY).contains(&started)
+    }
+
+    /// Whether the server that this marker was written for is the last one that started: each writes `postmaster.opts` then. The times of files are
+    /// compared, because the clock of a file system may differ from that of this machine.
+    pub fn is_of_last_start(&self, data: &Path) -> bool {
+        let options = std::fs::metadata(data.join("postmaster.opts")).and_then(|found| found.modified());
+        let written = self.file.metadata().and_then(|found| found.modified());
+        self.pid.is_some()
+            && written.is_ok_and(|written| {
+                options.map_or_else(
+                    |error| error.kind() == io::ErrorKind::NotFound,
+                    |options| options <= written + Duration::from_secs(MAX_DELAY),
+                )
+            })
     }
 
     /// Writes the marker for a server that this process turns into, and leaves its lock to that server.

@@ -120,6 +120,68 @@ fn a_lock_file_stays_while_a_file_of_the_directory_is_open() {
 }
 
 #[test]
+fn a_lock_file_that_is_a_directory_is_left_alone() {
+    let data = cluster(b"");
+    let path = data.path().join("postmaster.pid");
+    std::fs::remove_file(&path).expect("it is removed");
+    std::fs::create_dir(&path).expect("a directory");
+    for command in ["check", "remove"] {
+        let refused = pgstart(data.path(), &["locks", command])
+            .env("POSTGRES_ON_STALE_LOCK", "remove")
+            .output()
+            .expect("it runs");
+        assert!(
+            !refused.status.success() && is_locked(&data),
+            "{}",
+            text(&refused)
+        );
+        assert!(
+            text(&refused).contains("postmaster.pid is a directory"),
+            "{}",
+            text(&refused)
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_seen_is_not_taken_for_unused() {
+    let data = cluster(b"");
+    std::fs::remove_file(data.path().join("postmaster.pid")).expect("it is removed");
+    let check = || {
+        let mut check = pgstart(data.path(), &["locks", "check"]);
+        let plain = check.output().expect("it runs");
+        let forced = check.env("POSTGRES_ON_STALE_LOCK", "remove").output();
+        (plain, forced.expect("it runs").status.success())
+    };
+    let (seen, _) = check();
+    assert!(seen.status.success(), "{}", text(&seen));
+    std::fs::create_dir(data.path().join("pg_tblspc")).expect("a directory");
+    std::os::unix::fs::symlink("/nowhere", data.path().join("pg_tblspc/1")).expect("a link");
+    let (hidden, forced) = check();
+    assert!(!hidden.status.success() && forced, "{}", text(&hidden));
+    for part in [
+        "although it has no lock file",
+        "/pg_tblspc/1 cannot be read",
+        "POSTGRES_ON_STALE_LOCK=remove",
+    ] {
+        assert!(text(&hidden).contains(part), "{part}: {}", text(&hidden));
+    }
+    // What this image's server left that was shut down at once, and what another one has left since.
+    let options = data.path().join("postmaster.opts");
+    std::fs::write(&options, "").expect("a file");
+    std::fs::write(data.path().join(".server-start"), "71\n1000\n").expect("a file");
+    let (own, _) = check();
+    assert!(own.status.success(), "{}", text(&own));
+    age(&data.path().join(".server-start"));
+    let (other, _) = check();
+    assert!(!other.status.success(), "{}", text(&other));
+    // A copy by pg_basebackup, from which no server has started yet.
+    std::fs::write(data.path().join("backup_label"), "").expect("a file");
+    let (copy, _) = check();
+    assert!(copy.status.success(), "{}", text(&copy));
+}
+
+#[test]
 fn a_word_of_the_users_that_is_none_is_refused() {
     let data = cluster(b"");
     let refused = keeps_lock(&data, Some("yes"));

@@ -157,6 +157,27 @@ fn socket_that_a_server_in_another_container_listens_on_is_not_taken() {
     beside.wait_for("pg_isready --quiet --host=127.0.0.1 --port=5433");
 }
 
+#[test(line_50)]
+fn lock_file_that_cannot_be_read_is_left_alone() {
+    needs_image();
+    let volume = cluster();
+    for (make, problem) in [
+        (
+            format!("mkdir {LOCK}"),
+            "postmaster.pid is a directory, where PostgreSQL keeps the lock file",
+        ),
+        (
+            format!("rmdir {LOCK}; echo 1 >{LOCK}; chmod 600 {LOCK}"),
+            "postmaster.pid cannot be read by uid 999: it belongs to uid 0 (mode 600)",
+        ),
+    ] {
+        volume.shell(&make);
+        let refused = Container::to_the_end(&[&volume.as_data()], &[]);
+        assert_eq!(refused.status, 1, "{refused:?}");
+        assert!(refused.err.contains(problem), "{refused:?}");
+    }
+}
+
 #[test(line_52)]
 fn user_may_say_that_a_lock_file_is_stale() {
     needs_image();
