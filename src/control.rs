@@ -41,6 +41,21 @@ fn until_quote(text: &str) -> String {
     value
 }
 
+/// The text of a script as `CREATE EXTENSION` reads it into a database in UTF-8: in the encoding that its control file names.
+/// Names of libraries are ASCII, so that any other encoding need not be told apart.
+///
+/// # Errors
+/// The position of the first byte that is not UTF-8, where that is the encoding.
+pub fn script(bytes: &[u8], encoding: Option<&str>) -> Result<String, usize> {
+    let plain = |name: &str| name.to_ascii_uppercase().replace(['-', '_'], "");
+    let is_utf8 = encoding.is_none_or(|name| matches!(plain(name).as_str(), "UTF8" | "UNICODE"));
+    if is_utf8 {
+        let text = std::str::from_utf8(bytes).map_err(|error| error.valid_up_to())?;
+        return Ok(text.to_owned());
+    }
+    Ok(bytes.iter().map(|byte| char::from(*byte)).collect())
+}
+
 /// One value of a control file.
 pub fn value(text: &str, name: &str) -> Option<String> {
     values(text).remove(name)
@@ -139,6 +154,20 @@ mod tests {
         );
         let twice = "default_version = '1.0'\ndefault_version = '1.1'\n";
         assert_eq!(value(twice, "default_version"), Some("1.1".into()));
+    }
+
+    #[test]
+    fn a_script_is_read_in_the_encoding_of_its_control_file() {
+        let latin = b"COMMENT ON EXTENSION x IS 'caf\xe9'; AS '$libdir/x'";
+        assert_eq!(script(latin, None), Err(31));
+        assert_eq!(script(latin, Some("utf-8")), Err(31));
+        let text = script(latin, Some("LATIN1")).unwrap();
+        assert!(text.contains("café"), "{text}");
+        assert_eq!(
+            libraries(&text, None).into_iter().collect::<Vec<_>>(),
+            ["$libdir/x"]
+        );
+        assert_eq!(script("é".as_bytes(), Some("UTF8")), Ok("é".to_owned()));
     }
 
     #[test]

@@ -166,7 +166,8 @@ impl From<anyhow::Error> for Failure {
 
 impl From<crate::host::CommandError> for Failure {
     fn from(error: crate::host::CommandError) -> Self {
-        let is_mismatch = error.tail.iter().any(|line| line.contains(MISMATCH_OF_PIP));
+        let is_mismatch = error.tail.iter().any(|line| line.contains(MISMATCH_OF_PIP))
+            || error.errors.mention(MISMATCH_OF_PIP);
         let cause = match (error.interrupted, is_mismatch) {
             (true, _) => Cause::Interrupted,
             (false, true) => Cause::Checksum,
@@ -235,6 +236,7 @@ mod tests {
             command: "pip".to_owned(),
             outcome: "exit status 1".to_owned(),
             tail: vec![line.to_owned(), "Got abc".to_owned()],
+            errors: crate::output::Errors::default(),
             log: None,
             interrupted: false,
             timed_out: false,

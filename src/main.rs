@@ -26,6 +26,7 @@
 //! | `image` | facts about a root: packages, libraries, scripts, rights; what needs what | change anything |
 //! | `verify` | compares an image with its receipt | change anything |
 //! | `archive` | unpacks sources and stages, packs stages | know what is in them |
+//! | `output` | the errors in what commands print, by the forms of programs | do IO |
 //! | `debian` | dpkg's and apt's databases and formats | write them |
 //! | `host` | the only door to processes, files, environment and network | print |
 //! | `reference` | the pages of `docs/reference`, compiled for tests only | be needed by anything |
@@ -60,6 +61,7 @@ mod image;
 mod layout;
 mod lock;
 mod manifest;
+mod output;
 mod plan;
 mod record;
 #[cfg(test)]

@@ -22,6 +22,7 @@ use rustix::process::{
 use super::{Host, environment, usage};
 use crate::command::Command;
 use crate::lock::lock;
+use crate::output::{self, Errors};
 use crate::timing::{Ran, Span};
 
 /// Variables that every command gets, so that tools use one language, do not ask questions and do not write byte code.
@@ -147,6 +148,8 @@ pub struct CommandError {
     pub outcome: String,
     /// The last lines of its output.
     pub tail: Vec<String>,
+    /// The errors in its output.
+    pub errors: Errors,
     /// Where all of its output is.
     pub log: Option<PathBuf>,
     /// True if pgsetup itself was told to stop.
@@ -159,8 +162,8 @@ impl std::error::Error for CommandError {}
 
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n  command: {}", self.outcome, self.command)?;
-        if !self.tail.is_empty() {
+        write!(f, "{}\n  command: {}{}", self.outcome, self.command, self.errors)?;
+        if !self.tail.is_empty() && self.errors.first.is_none() {
             write!(f, "\n  last lines of its output:")?;
             for line in &self.tail {
                 write!(f, "\n    {line}")?;
@@ -606,10 +609,16 @@ impl<'a> Attempt<'a> {
     }
 
     fn error(&self, outcome: String) -> CommandError {
+        let output = self.log.all_since(self.from).unwrap_or_default();
         CommandError {
             command: self.command.clone(),
             outcome,
-            tail: last_lines(&self.log.since(self.from)),
+            tail: last_lines(&output),
+            errors: output::errors(
+                output
+                    .strip_prefix(&format!("+ {}\n", self.command))
+                    .unwrap_or(&output),
+            ),
             log: Some(self.log.path.clone()),
             interrupted: false,
             timed_out: false,

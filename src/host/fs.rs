@@ -1,7 +1,7 @@
 //! Files inside a host's root. Every error names its path, once.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,33 @@ impl Host {
         let path = self.locate_target(inside);
         match path.and_then(open).and_then(io::read_to_string) {
             Ok(text) => Ok(Some(text)),
+            Err(error) if leads_nowhere(&error) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", self.path(inside).display())),
+        }
+    }
+
+    /// The text of a file in any encoding: what is not UTF-8 is replaced. `None` if the file does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read_lossy(&self, inside: &str) -> Result<Option<String>> {
+        Ok(self
+            .read_bytes(inside)?
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// The bytes of a file. `None` if it does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read_bytes(&self, inside: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.locate_target(inside);
+        let read = |mut file: fs::File| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map(|_| bytes)
+        };
+        match path.and_then(open).and_then(read) {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) if leads_nowhere(&error) => Ok(None),
             Err(error) => Err(error).with_context(|| format!("cannot read {}", self.path(inside).display())),
         }

@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::failure::{self, Failure};
+use crate::failure::{self, Cause, Failure};
 use crate::host;
 use crate::lock::lock;
-use crate::run::Incomplete;
+use crate::run::{FailedStep, Incomplete};
 
 /// How many names a list of steps shows.
 const MAX_NAMES: usize = 6;
@@ -135,13 +135,21 @@ impl Reporter {
         self.line(&format!("done   {step}  {}{note}", seconds(elapsed)));
     }
 
-    /// Shows that a step failed. The reasons follow at the end; of the steps that have one in common, the first is shown.
+    /// Shows that a step failed; of the steps that have their reason in common, the first is shown. The reason follows with
+    /// [`Reporter::explain`] or at the end.
     pub fn failed(&self, step: &str, elapsed: Duration, failure: &Failure) {
         self.ended(step);
         let line = format!("FAILED {step}  {}", seconds(elapsed));
         match &failure.shared {
             Some(shared) => self.line_once(&format!("FAILED: {}", shared.reason), &line),
             None => self.line(&line),
+        }
+    }
+
+    /// Prints why a step failed, unless others may fail for the same reason, which is told once at the end.
+    pub fn explain(&self, step: &str, failure: &Failure) {
+        if is_told_at_once(failure) {
+            self.line(&format!("\npgsetup: {step} failed: {failure}\n"));
         }
     }
 
@@ -155,9 +163,11 @@ impl Reporter {
         lock(&self.running)
     }
 
-    /// Prints every failed step with its reason, and the steps that were skipped because of them.
+    /// Prints the reasons that were not told when their steps failed, and the steps that were skipped because of all of them.
     pub fn failures(&self, unfinished: &Incomplete) {
-        for group in failure::groups(&unfinished.failed, |step| &step.failure) {
+        let groups = failure::groups(&unfinished.failed, |step| &step.failure);
+        let is_open = |group: &Vec<&FailedStep>| !is_told_at_once(&group[0].failure);
+        for group in groups.into_iter().filter(is_open) {
             let failures: Vec<&Failure> = group.iter().map(|step| &step.failure).collect();
             let explanation = failure::explanation(&failures);
             self.line(&match group.as_slice() {
@@ -182,6 +192,11 @@ impl Reporter {
     pub fn failure(&self, failure: &Failure) {
         self.line(&format!("pgsetup: {failure}"));
     }
+}
+
+/// Whether a failure is explained when it happens.
+fn is_told_at_once(failure: &Failure) -> bool {
+    failure.shared.is_none() && failure.cause != Cause::Interrupted
 }
 
 /// The first names, and how many more there are.

@@ -41,7 +41,7 @@ fn an_installation_ends_with_a_table_of_its_steps() {
 }
 
 #[test]
-fn a_failed_installation_ends_with_table_and_reason() {
+fn a_failed_installation_tells_the_reason_and_then_the_table() {
     let machine = Machine::new();
     machine.image(&["alpha"], "");
     machine.extension("alpha", Recipe::new().make(&["@sleep 0.6; false"]));
@@ -49,8 +49,9 @@ fn a_failed_installation_ends_with_table_and_reason() {
     assert_eq!(ran.status, 6, "{}", ran.err);
     let at = |text: &str| ran.err.find(text).unwrap_or_else(|| panic!("{}", ran.err));
     let [table, reason] = ["\n  step ", "\npgsetup: build alpha 1.0 failed: "].map(at);
-    assert!(table < reason, "{}", ran.err);
-    let table = &ran.err[table..reason];
+    let failed = at("\nFAILED build alpha 1.0");
+    assert!(failed < reason && reason < table, "{}", ran.err);
+    let table = &ran.err[table..];
     let build = table
         .lines()
         .find(|line| line.contains(" build alpha 1.0 "))

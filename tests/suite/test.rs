@@ -233,19 +233,20 @@ impl Deref for Tested {
     }
 }
 
-/// The text after the last step: from the first line that pgsetup itself begins, without the paragraphs about skipped
-/// steps.
+/// The paragraphs that pgsetup itself begins, without those about skipped steps, progress and the table.
 pub fn page(text: &str) -> String {
-    let from = text.find("\npgsetup: ").unwrap_or(0);
     let mut lines = Vec::new();
-    let mut is_left_out = false;
-    for line in text[from..].trim().lines() {
-        is_left_out = line.starts_with("pgsetup: skipped ") || is_left_out && line.starts_with("  ");
-        // An empty line precedes each such paragraph.
-        if is_left_out && lines.last() == Some(&"") {
-            lines.pop();
+    let mut is_told = !text.contains("\npgsetup: ");
+    for line in text.trim().lines() {
+        let is_progress = ["start  ", "done   ", "FAILED "]
+            .iter()
+            .any(|word| line.starts_with(word));
+        if line.starts_with("pgsetup: ") {
+            is_told = !line.starts_with("pgsetup: skipped ");
+        } else if line.is_empty() || is_progress {
+            is_told = false;
         }
-        if !is_left_out {
+        if is_told {
             lines.push(line);
         }
     }

@@ -15,6 +15,7 @@ use crate::host::cmd::{Background, CommandError};
 use crate::host::entry::Ownership;
 use crate::host::{self, Host, Log};
 use crate::lock::lock;
+use crate::output;
 use crate::plan::{Server, Settings};
 
 /// The least and the greatest time limit of the server's start. Between them, the limit of one SQL script applies.
@@ -362,7 +363,8 @@ impl Running<'_> {
     /// The last lines of the server's log, indented, each after a line end.
     pub fn tail(&self) -> String {
         let text = self.server.log.text();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("+ ")).collect();
+        let lines = output::log_lines(&text);
+        let lines: Vec<&String> = lines.iter().filter(|line| !line.starts_with("+ ")).collect();
         lines[lines.len().saturating_sub(MAX_LOG_LINES)..]
             .iter()
             .map(|line| format!("\n    {line}"))
@@ -400,16 +402,24 @@ fn sql_error(error: &CommandError, limit: Duration) -> String {
     if error.timed_out {
         return too_long() + ", and the server does not let it be cancelled";
     }
-    let lines = error
-        .tail
-        .iter()
+    // The error itself, and not the statement that follows it, which may be long.
+    let found = error.errors.first.iter().filter(|found| found.program == "psql");
+    let found: Vec<&String> = found.flat_map(|found| &found.lines).collect();
+    let shown = if found.is_empty() {
+        error.tail.iter().collect()
+    } else {
+        found
+    };
+    let lines = shown
+        .into_iter()
         .map(|line| line.strip_prefix("psql:<stdin>:").unwrap_or(line))
         .map(|line| match line.split_once(": ") {
             Some((number, rest)) if number.parse::<u32>().is_ok() => rest,
             _ => line,
         });
     let lines: Vec<&str> = lines.collect();
-    if lines.iter().any(|line| line.contains("due to statement timeout")) {
+    let timeout = "due to statement timeout";
+    if error.errors.mention(timeout) || lines.iter().any(|line| line.contains(timeout)) {
         return too_long();
     }
     if lines.is_empty() {

@@ -95,7 +95,7 @@ fn provided_libraries(
     let name = &provided.name;
     let directory = format!("{}/extension", server.share);
     let control = format!("{directory}/{name}.control");
-    let Some(text) = host.read(&control)? else {
+    let Some(text) = host.read_lossy(&control)? else {
         findings.insert(format!("{control} does not exist"));
         return Ok(BTreeSet::new());
     };
@@ -119,10 +119,18 @@ fn provided_libraries(
         return Ok(BTreeSet::new());
     };
     let module = control::value(&text, "module_pathname");
+    let encoding = control::value(&text, "encoding");
     let mut libraries = BTreeSet::new();
     for script in scripts {
-        let text = host.read(&format!("{directory}/{script}"))?.unwrap_or_default();
-        libraries.extend(control::libraries(&text, module.as_deref()));
+        let bytes = host
+            .read_bytes(&format!("{directory}/{script}"))?
+            .unwrap_or_default();
+        match control::script(&bytes, encoding.as_deref()) {
+            Ok(text) => libraries.extend(control::libraries(&text, module.as_deref())),
+            Err(at) => drop(findings.insert(format!(
+                "{directory}/{script}: byte {at} is not UTF-8, and {name}.control names no other `encoding`"
+            ))),
+        }
     }
     Ok(libraries)
 }
