@@ -39,6 +39,8 @@ pub struct Needs {
     pub programs: BTreeMap<String, Called>,
     /// Installed links into Debian packages: the link, and the package.
     pub links: BTreeMap<String, String>,
+    /// Files of the machine that are called like a missing library, where the dynamic linker does not look.
+    pub elsewhere: BTreeMap<String, String>,
     /// Links that lead nowhere.
     pub dangling: BTreeMap<String, String>,
     /// Scripts with the interpreter each asks for, and the package that has it, if one does.
@@ -136,6 +138,7 @@ pub fn survey(host: &Host, inventory: &Inventory, declared: &Declared) -> Result
         followed.extend(opened(host, machine, declared, &mut needs.unread));
     }
     needs.closure = follow_readable(host, &dpkg, followed, &mut needs.unread)?;
+    needs.elsewhere = elsewhere(&needs.closure, &dpkg, inventory);
     for (program, wanted_by) in &declared.programs {
         let path = on_path(host, program, inventory);
         let path = needs.unread.take(host, program, path).flatten();
@@ -168,6 +171,29 @@ pub fn survey(host: &Host, inventory: &Inventory, declared: &Declared) -> Result
         }
     }
     Ok(needs)
+}
+
+/// For each missing library, a file of that name that a component or a package has.
+fn elsewhere(closure: &Closure, dpkg: &Dpkg, inventory: &Inventory) -> BTreeMap<String, String> {
+    let missing: BTreeSet<&str> = closure
+        .missing
+        .iter()
+        .map(|missing| missing.name.as_str())
+        .collect();
+    if missing.is_empty() {
+        return BTreeMap::new();
+    }
+    let installed = inventory.iter().map(|file| file.path.as_str());
+    let paths = installed.chain(dpkg.files().map(|(path, _)| path));
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    for path in paths {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        // Of several, the first in order, so that a message does not change.
+        if missing.contains(name) && found.get(name).is_none_or(|other| path < other.as_str()) {
+            found.insert(name.to_owned(), path.to_owned());
+        }
+    }
+    found
 }
 
 /// Records what one installed path needs. Returns the facts of an ELF file, to follow its libraries.
@@ -311,8 +337,22 @@ fn library(host: &Host, path: &str, unread: &mut Unread) -> Option<Library> {
 /// Something that is needed is missing. The error names the file, the library, and the package that had it.
 pub fn check(before: &Needs, after: &Needs) -> Result<()> {
     let mut findings = BTreeSet::new();
+    let (mut astray, mut run_paths) = (BTreeSet::new(), BTreeSet::new());
     for missing in &after.closure.missing {
         let mut text = missing.to_string();
+        if let Some(path) = after.elsewhere.get(&missing.name) {
+            let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+            let file = missing.chain.0.iter().rev().nth(1).map_or("it", String::as_str);
+            let _ = write!(
+                text,
+                "; {path} has that name, but the dynamic linker does not look there"
+            );
+            run_paths.insert(format!(
+                "\nhint: link {file} with `-Wl,-rpath,{directory}`, which makes it a run path"
+            ));
+            astray.insert(text);
+            continue;
+        }
         match before.closure.package_of(&missing.name) {
             Some(package) => {
                 let _ = write!(text, "; the package {package} had it");
@@ -360,16 +400,17 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
         findings.insert(text);
     }
     let scripts = orphaned(before, after);
-    if findings.is_empty() && scripts.is_empty() {
+    if findings.is_empty() && astray.is_empty() && scripts.is_empty() {
         return Ok(());
     }
     let mut message = "installed files need what does not exist".to_owned();
-    for finding in findings.iter().chain(&scripts) {
+    for finding in findings.iter().chain(&astray).chain(&scripts) {
         let _ = write!(message, "\n  {finding}");
     }
     if !findings.is_empty() {
         message.push_str(LIBRARIES_HINT);
     }
+    message.extend(run_paths);
     if !scripts.is_empty() {
         message.push_str(scripts::HINT);
     }
@@ -566,6 +607,28 @@ pub mod tests {
                 "/lib/http.so opens libtensor.so.1; the package libtensor1 had it",
                 "/opt/bin/python3: leads to /usr/bin/python3, which does not exist; the package python3-minimal had it",
                 LIBRARIES_HINT.trim(),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_library_beside_the_searched_directories_wants_a_run_path() {
+        let mut after = Needs::default();
+        after.closure.missing.insert(Missing {
+            name: "libown.so.1".to_owned(),
+            chain: Chain(["/lib/own.so", "libown.so.1"].map(str::to_owned).to_vec()),
+            unfit: Vec::new(),
+        });
+        after
+            .elsewhere
+            .insert("libown.so.1".to_owned(), "/usr/lib/own/libown.so.1".to_owned());
+        let error = check(&Needs::default(), &after).unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().map(str::trim).collect();
+        assert_eq!(
+            lines[1..],
+            [
+                "/lib/own.so -> libown.so.1: not found; /usr/lib/own/libown.so.1 has that name, but the dynamic linker does not look there",
+                "hint: link /lib/own.so with `-Wl,-rpath,/usr/lib/own`, which makes it a run path",
             ]
         );
     }

@@ -1,6 +1,9 @@
-//! Hints about the cause of a failed build: the Debian package with a missing header, library or program, exhausted memory
-//! or disk, or an unsuitable compiler. A hint is given only if the cause is certain. It is derived from the output alone;
-//! nothing here reads the machine.
+//! Hints about the cause of a failed build: the Debian package with a missing header, library or program, a directory that a
+//! compiler or the dynamic linker is not told of, a git submodule that the archive lacks, exhausted memory or disk, or an
+//! unsuitable compiler.
+//!
+//! Hints are derived from the errors that ended the command, and from what the machine has: a package that is installed is
+//! never named. What is not certain begins with "perhaps".
 //!
 //! `hint/packages.tsv` has the packages that database extensions build with. For anything else, the hint only names what
 //! is missing.
@@ -9,32 +12,127 @@
 const PACKAGES: &str = include_str!("hint/packages.tsv");
 /// Headers of PostgreSQL's server that not every major version has.
 const SERVER_HEADERS: &str = include_str!("hint/postgresql.tsv");
-/// How many of the last lines of the output are read.
-const MAX_LINES: usize = 400;
 /// The hint about more jobs than there are tokens.
 pub const FORCED: &str = "a makefile says how many jobs run: override that by a variable of `make`, or take `-j` out of it in \
                       a step of `build.steps`";
 /// How many hints are given. Faults that follow from the first one do not help.
 const MAX_HINTS: usize = 3;
+/// Directories in which the compiler and the linker look without being told.
+const SEARCHED: [&str; 6] = [
+    "/usr/include",
+    "/usr/local/include",
+    "/usr/lib",
+    "/usr/local/lib",
+    "/usr/include/x86_64-linux-gnu",
+    "/usr/include/aarch64-linux-gnu",
+];
 
-/// The hints for an output, the first fault first.
-pub fn hints(output: &str) -> Vec<String> {
-    let lines: Vec<&str> = output.lines().collect();
+/// What a hint may know of the machine.
+pub struct Machine<'a> {
+    /// Whether a Debian package is installed.
+    pub has_package: &'a dyn Fn(&str) -> bool,
+    /// The paths of packages, components, the stage and the source tree that end with a slash and a name.
+    pub ending: &'a dyn Fn(&str) -> Vec<String>,
+    /// The git submodules that the archive lacks.
+    pub submodules: &'a [Submodule],
+}
+
+/// A git submodule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submodule {
+    /// Its directory in the source tree.
+    pub path: String,
+    /// Its repository.
+    pub url: String,
+}
+
+/// The submodules that `.gitmodules` names.
+pub fn submodules(text: &str) -> Vec<Submodule> {
+    let mut all: Vec<Submodule> = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("[submodule") {
+            all.push(Submodule {
+                path: String::new(),
+                url: String::new(),
+            });
+        } else if let (Some(last), Some((key, value))) = (all.last_mut(), line.split_once('=')) {
+            match key.trim() {
+                "path" => value.trim().clone_into(&mut last.path),
+                "url" => value.trim().clone_into(&mut last.url),
+                _ => {}
+            }
+        }
+    }
+    all.retain(|submodule| !submodule.path.is_empty());
+    all
+}
+
+/// The hints for the lines of errors, the first fault first.
+pub fn hints(lines: &[String], machine: &Machine<'_>) -> Vec<String> {
     let mut hints = Vec::new();
-    for line in &lines[lines.len().saturating_sub(MAX_LINES)..] {
-        let forced = forced_jobs(line).map(|_| FORCED.to_owned());
-        let hint = forced
+    for line in lines {
+        let hint = submodule(line, machine)
             .or_else(|| exhaustion(line))
             .or_else(|| wrong_compiler(line))
-            .or_else(|| missing(line));
+            .or_else(|| missing(line, machine));
         if let Some(hint) = hint
             && !hints.contains(&hint)
         {
             hints.push(hint);
         }
     }
+    // Every missing file may be the submodule's.
+    if hints.is_empty()
+        && lines
+            .iter()
+            .any(|line| OF_MISSING.iter().any(|text| line.contains(text)))
+    {
+        let of = |submodule: &Submodule| format!("perhaps {}", lacks(submodule));
+        hints.extend(machine.submodules.iter().map(of));
+    }
     hints.truncate(MAX_HINTS);
     hints
+}
+
+/// What errors about files say that do not exist.
+const OF_MISSING: [&str; 5] = [
+    "No such file or directory",
+    "No rule to make target",
+    "does not exist",
+    "not an existing directory",
+    "not found",
+];
+
+fn lacks(submodule: &Submodule) -> String {
+    let Submodule { path, url } = submodule;
+    format!(
+        "the archive lacks the git submodule `{path}` ({url}): name its archive as a further source, with `into: {path}`"
+    )
+}
+
+/// The hint about a submodule whose directory an error names.
+fn submodule(line: &str, machine: &Machine<'_>) -> Option<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let names = |path: &str| {
+        line.match_indices(path).any(|(at, _)| {
+            !line[..at].ends_with(is_part)
+                && !line[at + path.len()..].starts_with(|c: char| c != '.' && is_part(c))
+        })
+    };
+    // `#include "foo/x.h"` with the submodule `vendor/foo`.
+    let header = line.split_once("fatal error: ").map_or("", |(_, rest)| rest);
+    let named = machine.submodules.iter().find(|submodule| {
+        let name = submodule.path.rsplit('/').next().unwrap_or_default();
+        names(&submodule.path)
+            || header
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('/'))
+    })?;
+    OF_MISSING
+        .iter()
+        .chain(&["does not contain a CMakeLists.txt"])
+        .any(|text| line.contains(text) || line.contains("CMake"))
+        .then(|| lacks(named))
 }
 
 /// The line in which a `make` below a jobserver reports that its number of jobs was forced, by its command line or by
@@ -56,7 +154,8 @@ fn exhaustion(line: &str) -> Option<String> {
         return Some("the disk is full".to_owned());
     }
     // From GCC's driver, or from make.
-    let killed = line.contains("Killed signal terminated program") || line.ends_with("] Killed");
+    let killed =
+        has(&["Killed signal terminated program", "killed by signal 9"]) || line.ends_with("] Killed");
     let refused = has(&[
         "virtual memory exhausted",
         ": out of memory allocating ",
@@ -64,7 +163,7 @@ fn exhaustion(line: &str) -> Option<String> {
         ": Cannot allocate memory",
     ]);
     (killed || refused).then(|| {
-        "memory probably ran out: give the build more of it, or run fewer jobs at the same time (--jobs)"
+        "perhaps memory ran out: give the build more of it, or run fewer jobs at the same time (--jobs)"
             .to_owned()
     })
 }
@@ -92,61 +191,150 @@ fn wrong_compiler(line: &str) -> Option<String> {
 }
 
 /// The hint about a missing header, library, module or program.
-fn missing(line: &str) -> Option<String> {
+fn missing(line: &str, machine: &Machine<'_>) -> Option<String> {
     if let Some((_, header)) = line.split_once("fatal error: ") {
-        let header = header.strip_suffix(": No such file or directory")?;
-        return Some(missing_header(header));
+        let header = header
+            .strip_suffix(": No such file or directory")
+            .or_else(|| Some(header.strip_prefix('\'')?.strip_suffix("' file not found")?))?;
+        return missing_header(header, machine);
     }
-    if let Some((_, library)) = line.split_once("cannot find -l") {
-        let library = library.split(':').next()?.trim();
-        let what = format!("the linker needs lib{library}.so");
-        return Some(in_package(&what, &format!("-l{library}")));
+    let linked = line
+        .split_once("cannot find -l")
+        .or_else(|| line.split_once("unable to find library -l"));
+    if let Some((_, library)) = linked {
+        let library = library.split([':', ' ']).next()?.trim();
+        return missing_library(library, machine);
     }
-    // From pkg-config itself, or from its macro in configure scripts.
+    if let Some(library) = missing_shared_library(line) {
+        return run_path(library, machine);
+    }
+    // From pkg-config itself, or from its macro in configure scripts; then CMake's and meson's words.
     let module = between(line, "Package ", " was not found in the pkg-config search path")
-        .or_else(|| between(line, "No package '", "' found"));
+        .or_else(|| between(line, "No package '", "' found"))
+        .or_else(|| between(line, "ERROR: Dependency \"", "\" not found"));
     if let Some(module) = module {
         let module = module.trim_matches(['\'', ',']);
-        return Some(in_package(
-            &format!("pkg-config needs {module}.pc"),
+        let file = format!("{module}.pc");
+        if let Some(path) = (machine.ending)(&format!("pkgconfig/{file}")).first() {
+            let directory = parent(path);
+            return Some(format!(
+                "perhaps pkg-config does not look in {directory}, which has {file}: set PKG_CONFIG_PATH in the build's `environment`"
+            ));
+        }
+        return in_package(
+            &format!("pkg-config needs {file}"),
             &format!("pc:{module}"),
-        ));
+            machine,
+        );
     }
     let program = missing_program(line)?;
     // Only known programs: a script may call one of its own that Debian does not have.
     let (package, _) = package_of(&format!("run:{program}"))?;
+    if (machine.has_package)(package) {
+        return None;
+    }
     Some(format!(
         "{program} comes with Debian's {package}: name it in the manifest's `packages.build`"
     ))
 }
 
-fn missing_header(header: &str) -> String {
+/// The library that the dynamic linker does not find: `x: error while loading shared libraries: libx.so.1: cannot open …`.
+fn missing_shared_library(line: &str) -> Option<&str> {
+    let before = line.split_once(": cannot open shared object file")?.0;
+    before.rsplit_once(": ").map(|(_, library)| library)
+}
+
+/// The hint about a shared library that is not found at run time: a run path where it is on the machine.
+fn run_path(library: &str, machine: &Machine<'_>) -> Option<String> {
+    if let Some(path) = (machine.ending)(library).first() {
+        let directory = parent(path);
+        return Some(format!(
+            "{library} is in {directory}, where the dynamic linker does not look: link what needs it with `-Wl,-rpath,{directory}`"
+        ));
+    }
+    let name = library.strip_prefix("lib")?.split(".so").next()?;
+    in_package(
+        &format!("the dynamic linker needs {library}"),
+        &format!("-l{name}"),
+        machine,
+    )
+}
+
+fn missing_library(library: &str, machine: &Machine<'_>) -> Option<String> {
+    let file = format!("lib{library}.so");
+    let found = (machine.ending)(&file)
+        .into_iter()
+        .find(|path| !is_searched(&parent(path)));
+    if let Some(path) = found {
+        let directory = parent(&path);
+        return Some(format!(
+            "{file} is in {directory}, where the linker does not look: give it `-L{directory}`, and `-Wl,-rpath,{directory}` as run path"
+        ));
+    }
+    in_package(
+        &format!("the linker needs {file}"),
+        &format!("-l{library}"),
+        machine,
+    )
+}
+
+fn missing_header(header: &str, machine: &Machine<'_>) -> Option<String> {
     let mut server = rows(SERVER_HEADERS).filter_map(|row| row.split_once('\t'));
     if let Some((_, majors)) = server.find(|(name, _)| *name == header) {
         let majors: Vec<&str> = majors.split(' ').collect();
-        return format!(
+        return Some(format!(
             "`{header}` is a header of PostgreSQL {}, but not of every major: the sources do not support the installed \
              one",
             majors.join(" and ")
-        );
+        ));
     }
     if header == "postgres.h" {
-        return "`postgres.h` is PostgreSQL's own: the build did not take its path from pg_config".to_owned();
+        return Some(
+            "`postgres.h` is PostgreSQL's own: the build did not take its path from pg_config".to_owned(),
+        );
     }
-    in_package(&format!("`{header}`"), header)
+    let places = (machine.ending)(header);
+    let directories = places
+        .iter()
+        .map(|path| path[..path.len() - header.len()].trim_end_matches('/'));
+    if let Some(directory) = directories.into_iter().find(|directory| !is_searched(directory)) {
+        return Some(format!(
+            "`{header}` is in {directory}, where the compiler does not look: give it `-I{directory}`"
+        ));
+    }
+    if !places.is_empty() {
+        return None;
+    }
+    in_package(&format!("`{header}`"), header, machine)
 }
 
-/// A sentence about what is missing, with its package if that is known.
-fn in_package(what: &str, name: &str) -> String {
+/// Whether compiler and linker look in a directory; those of the machine's architecture are below `/usr/lib`.
+fn is_searched(directory: &str) -> bool {
+    SEARCHED.contains(&directory) || directory.starts_with("/usr/lib/") && directory.ends_with("-linux-gnu")
+}
+
+fn parent(path: &str) -> String {
+    path.rsplit_once('/')
+        .map_or("", |(directory, _)| directory)
+        .to_owned()
+}
+
+/// A sentence about what is missing, with its package if that is known. None if that package is installed: something else is
+/// wrong then.
+fn in_package(what: &str, name: &str, machine: &Machine<'_>) -> Option<String> {
     match package_of(name) {
-        Some((package, "-")) => {
-            format!("{what}, which is in Debian's {package}: name it in the manifest's `packages.build`")
-        }
-        Some((package, below)) => format!(
+        Some((package, _)) if (machine.has_package)(package) => None,
+        Some((package, "-")) => Some(format!(
+            "{what}, which is in Debian's {package}: name it in the manifest's `packages.build`"
+        )),
+        Some((package, below)) => Some(format!(
             "{what}, which is in Debian's {package}, below /usr/include/{below}: name the package in the manifest's \
              `packages.build`, and the directory to the compiler"
-        ),
-        None => format!("{what}, of a development package that is not in the manifest's `packages.build`"),
+        )),
+        None if !machine.submodules.is_empty() => None,
+        None => Some(format!(
+            "perhaps {what}, of a development package that is not in the manifest's `packages.build`"
+        )),
     }
 }
 
@@ -201,7 +389,7 @@ mod tests {
         ),
         (
             "needy.c:1:10: fatal error: nosuch/header.h: No such file or directory",
-            "`nosuch/header.h`, of a development package that is not in",
+            "perhaps `nosuch/header.h`, of a development package that is not in",
         ),
         (
             "vector.c:12:10: fatal error: varatt.h: No such file or directory",
@@ -221,7 +409,7 @@ mod tests {
         ),
         (
             "/usr/bin/ld: cannot find -lnosuch",
-            "the linker needs libnosuch.so, of a development package",
+            "perhaps the linker needs libnosuch.so, of a development package",
         ),
         (
             "Package libcurl was not found in the pkg-config search path.\nPerhaps you should add the directory containing \
@@ -256,16 +444,16 @@ mod tests {
         ),
         (
             "gcc: fatal error: Killed signal terminated program cc1\ncompilation terminated.",
-            "memory probably ran out",
+            "perhaps memory ran out",
         ),
-        ("make: *** [Makefile:7: all] Killed", "memory probably ran out"),
+        ("make: *** [Makefile:7: all] Killed", "perhaps memory ran out"),
         (
             "virtual memory exhausted: Cannot allocate memory",
-            "memory probably ran out",
+            "perhaps memory ran out",
         ),
         (
             "cc1plus: out of memory allocating 65536 bytes after a total of 12345 bytes",
-            "memory probably ran out",
+            "perhaps memory ran out",
         ),
         (
             "/tmp/ccXYZ.s: Fatal error: can't write 4096 bytes to section .text of a.o: 'No space left on device'",
@@ -275,16 +463,107 @@ mod tests {
         ("checking for library containing crypt... -lcrypt", ""),
     ];
 
+    fn lines(output: &str) -> Vec<String> {
+        output.lines().map(str::to_owned).collect()
+    }
+
+    /// The hints on a machine with these packages and files.
+    fn on(output: &str, packages: &[&str], files: &[&str], submodules: &[Submodule]) -> Vec<String> {
+        let machine = Machine {
+            has_package: &|name| packages.contains(&name),
+            ending: &|name| {
+                let end = format!("/{name}");
+                files
+                    .iter()
+                    .filter(|path| path.ends_with(&end))
+                    .map(|path| (*path).to_owned())
+                    .collect()
+            },
+            submodules,
+        };
+        hints(&lines(output), &machine)
+    }
+
     #[test]
     fn hints_are_given_only_for_certain_causes() {
         for (output, expected) in CASES {
-            let hints = hints(output);
+            let hints = on(output, &[], &[], &[]);
             if expected.is_empty() {
                 assert_eq!(hints, Vec::<String>::new(), "{output}");
             } else {
                 assert_eq!(hints.len(), 1, "{output}\n{hints:?}");
                 assert!(hints[0].starts_with(expected), "{output}\n{}", hints[0]);
             }
+        }
+    }
+
+    #[test]
+    fn a_package_that_is_installed_is_never_the_hint() {
+        for (output, packages, files, expected) in [
+            (
+                "x.c:1:1: fatal error: zlib.h: No such file or directory",
+                &["zlib1g-dev"][..],
+                &[][..],
+                "",
+            ),
+            ("/bin/sh: 1: git: not found", &["git"], &[], ""),
+            ("ld: cannot find -lssl", &["libssl-dev"], &[], ""),
+            ("No package 'libcurl' found", &["libcurl4-openssl-dev"], &[], ""),
+            (
+                "x.c:1:1: fatal error: libpq-fe.h: No such file or directory",
+                &["libpq-dev"],
+                &["/usr/include/postgresql/libpq-fe.h"],
+                "`libpq-fe.h` is in /usr/include/postgresql, where the compiler does not look",
+            ),
+            (
+                "/usr/bin/ld: cannot find -lown: No such file or directory",
+                &[],
+                &["/usr/lib/own/libown.so"],
+                "libown.so is in /usr/lib/own, where the linker does not look: give it `-L/usr/lib/own`, and `-Wl,-rpath,",
+            ),
+            (
+                "./gen: error while loading shared libraries: libown.so.1: cannot open shared object file: No such file or directory",
+                &[],
+                &["/usr/lib/own/libown.so.1"],
+                "libown.so.1 is in /usr/lib/own, where the dynamic linker does not look: link what needs it with `-Wl,-rpath,/usr/lib/own`",
+            ),
+        ] {
+            let hints = on(output, packages, files, &[]).join("\n");
+            assert!(
+                hints.starts_with(expected) && hints.is_empty() == expected.is_empty(),
+                "{output}\n{hints}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_submodule_that_the_archive_lacks_is_the_hint() {
+        let modules = "[submodule \"h3\"]\n\tpath = vendor/h3\n\turl = https://h/h3.git\n";
+        let modules = submodules(modules);
+        assert_eq!(modules.len(), 1);
+        let sure = "the archive lacks the git submodule `vendor/h3` (https://h/h3.git): name its archive";
+        for (output, expected) in [
+            ("make: *** vendor/h3: No such file or directory.  Stop.", sure),
+            (
+                "make: *** No rule to make target 'vendor/h3/lib/a.c', needed by 'all'.  Stop.",
+                sure,
+            ),
+            (
+                "x.c:1:1: fatal error: h3/h3api.h: No such file or directory",
+                sure,
+            ),
+            (
+                "CMake Error at CMakeLists.txt:3 (add_subdirectory):\n  The source directory\n    /s/vendor/h3\n  does not contain a CMakeLists.txt file.",
+                "",
+            ),
+            (
+                "x.c:1:1: fatal error: h3api.h: No such file or directory",
+                "perhaps the archive lacks the git submodule `vendor/h3`",
+            ),
+            ("x.c:1:1: error: expected ';'", ""),
+        ] {
+            let hints = on(output, &[], &[], &modules).join("\n");
+            assert!(hints.starts_with(expected), "{output}\n{hints}");
         }
     }
 
@@ -313,7 +592,7 @@ mod tests {
         let output = ["zlib.h", "lz4.h", "zlib.h", "zstd.h", "yaml.h"]
             .map(line)
             .concat();
-        let hints = hints(&output);
+        let hints = on(&output, &[], &[], &[]);
         assert_eq!(hints.len(), 3);
         assert!(
             hints[0].contains("zlib1g-dev") && hints[1].contains("liblz4-dev"),
