@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::failure::{Cause, Failure, WithCause};
+use crate::manifest::ManifestFile;
 use crate::{host, manifest};
 
 /// The default directory.
@@ -12,8 +13,8 @@ const DIRECTORY: &str = "manifests";
 /// The default file if there is no default directory.
 const IMAGE: &str = "image.yaml";
 
-/// Names and texts of manifests.
-pub type Files = Vec<(String, String)>;
+/// Manifests as they were found.
+pub type Files = Vec<ManifestFile>;
 
 /// The usage of a command, for the error about a first word that is not a path.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +67,7 @@ fn default() -> Option<&'static str> {
 /// Names and texts of the manifests that `given` selects.
 ///
 /// # Errors
-/// `given` does not exist, there is no default, or a manifest cannot be read.
+/// `given` does not exist or cannot be read, or there is no default.
 pub fn read(given: Option<&Path>, usage: Usage<'_>) -> Result<Files, Failure> {
     let place = match given {
         Some(place) => existing(place, usage)?,
@@ -100,15 +101,18 @@ fn below(place: &Path) -> Result<Files> {
     if host::local::is_directory(place) {
         return host::local::manifests(place);
     }
-    let chosen = host::local::manifest(place)?;
-    if !is_image(&chosen.1) {
+    let chosen = host::local::manifest(place);
+    if let (Some(fault), true) = (&chosen.fault, chosen.text.is_empty()) {
+        bail!("{}: {}", chosen.name, fault.message);
+    }
+    if !is_image(&chosen) {
         return Ok(vec![chosen]);
     }
     let mut files = host::local::manifests(place.parent().unwrap_or(Path::new("")))?;
-    files.retain(|(name, text)| *name == chosen.0 || !is_image(text));
+    files.retain(|file| file.name == chosen.name || !is_image(file));
     Ok(files)
 }
 
-fn is_image(text: &str) -> bool {
-    manifest::kind(text).as_deref() == Some("image")
+fn is_image(file: &ManifestFile) -> bool {
+    manifest::kind(&file.text).as_deref() == Some("image")
 }

@@ -13,7 +13,7 @@ use crate::cli::UpdateArgs;
 use crate::failure::{Cause, Failure, WithCause};
 use crate::host;
 use crate::manifest::source::Source;
-use crate::manifest::{self, nearest, problem};
+use crate::manifest::{self, ManifestFile, nearest, problem};
 use crate::report::Reporter;
 use crate::resolve::{self, Selection};
 use crate::upstream::changes;
@@ -46,6 +46,11 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
     };
     let (manifests, problems) = manifest::parse(&files);
     let subjects = subjects(&manifests);
+    if let Some(draft) = manifests.draft(name) {
+        reporter.line(problem::render(&draft.problems, reporter.is_styled()).trim_end());
+        let message = format!("the manifest `{name}` is still a draft");
+        return Err(Failure::new(Cause::Manifest, message));
+    }
     if !problems.is_empty() && subjects.iter().all(|subject| subject.name != *name) {
         reporter.line(problem::render(&problems, reporter.is_styled()).trim_end());
         let message = format!("a manifest `{name}` with an archive could not be read");
@@ -362,13 +367,8 @@ impl Release<'_> {
 }
 
 /// Checks that the edit adds no problem that the manifests did not have before.
-fn no_worse(
-    files: &[(String, String)],
-    file: &Path,
-    edited: &str,
-    reporter: &Reporter,
-) -> Result<(), Failure> {
-    let problems = |files: &[(String, String)]| {
+fn no_worse(files: &[ManifestFile], file: &Path, edited: &str, reporter: &Reporter) -> Result<(), Failure> {
+    let problems = |files: &[ManifestFile]| {
         let (manifests, mut problems) = manifest::parse(files);
         problems.extend(
             resolve::resolve(&manifests, &Selection::default())
@@ -378,19 +378,10 @@ fn no_worse(
         problems
     };
     let shown = file.display().to_string();
-    let after: Vec<(String, String)> = files
-        .iter()
-        .map(|(name, text)| {
-            (
-                name.clone(),
-                if *name == shown {
-                    edited.to_owned()
-                } else {
-                    text.clone()
-                },
-            )
-        })
-        .collect();
+    let mut after = files.to_vec();
+    for file in after.iter_mut().filter(|file| file.name == shown) {
+        edited.clone_into(&mut file.text);
+    }
     let before: Vec<(String, String)> = problems(files)
         .into_iter()
         .map(|p| (p.source.file.clone(), p.message))

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use super::entry::{self, Entry, FileKind, look_at};
 use crate::digest::Hashes;
+use crate::manifest::{Fault, ManifestFile};
 
 /// Whether something is at a path of this machine, links followed.
 pub fn exists(path: &Path) -> bool {
@@ -43,6 +44,16 @@ pub fn temporary_directory(above: Option<&Path>) -> io::Result<tempfile::TempDir
 /// The file does not exist or cannot be read.
 pub fn size(path: &Path) -> io::Result<u64> {
     Ok(fs::metadata(path)?.len())
+}
+
+/// The first bytes of a file of this machine, at most so many.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn head(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    fs::File::open(path)?.take(bytes).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 /// The names in a directory of this machine, sorted. Names that are not UTF-8 are left out.
@@ -253,12 +264,11 @@ pub fn walk(top: &Path, below: &Path, entries: &mut Vec<Entry>) -> Result<()> {
     Ok(())
 }
 
-/// The manifests below a directory, in the order of their names: name as shown, and text. A file that is reached twice is
-/// read once.
+/// The manifests below a directory, in the order of their names. A file that is reached twice is read once.
 ///
 /// # Errors
-/// The directory cannot be read or has no manifest, or a file that is named as one cannot be read.
-pub fn manifests(directory: &Path) -> Result<Vec<(String, String)>> {
+/// The directory cannot be read or has no manifest.
+pub fn manifests(directory: &Path) -> Result<Vec<ManifestFile>> {
     let opened = if directory.as_os_str().is_empty() {
         Path::new(".")
     } else {
@@ -274,7 +284,7 @@ pub fn manifests(directory: &Path) -> Result<Vec<(String, String)>> {
     let mut seen = BTreeSet::new();
     // What cannot be resolved cannot be read either, and reading says why.
     paths.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
-    paths.iter().map(|path| manifest(path)).collect()
+    Ok(paths.iter().map(|path| manifest(path)).collect())
 }
 
 /// Whether an entry of a directory is named as a manifest. Hidden files are editors' and version control's.
@@ -282,7 +292,7 @@ fn is_manifest(entry: &Entry) -> bool {
     let suffix = entry
         .path
         .extension()
-        .is_some_and(|suffix| suffix == "yaml" || suffix == "yml");
+        .is_some_and(|suffix| suffix.eq_ignore_ascii_case("yaml") || suffix.eq_ignore_ascii_case("yml"));
     let hidden = |part: Component<'_>| part.as_os_str().as_encoded_bytes().starts_with(b".");
     suffix && entry.kind != FileKind::Directory && !entry.path.components().any(hidden)
 }
@@ -290,32 +300,44 @@ fn is_manifest(entry: &Entry) -> bool {
 /// A manifest larger than this is a mistake: the longest real one has 10 kB.
 const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
 
-/// The name of a manifest as shown, and its text.
-///
-/// # Errors
-/// It is not a regular file, is too large, is not UTF-8, or cannot be read.
-pub fn manifest(path: &Path) -> Result<(String, String)> {
-    let context = || format!("cannot read {}", path.display());
+/// A manifest with its text, or with why it cannot be read: it is not a regular file, is too large, is not UTF-8, or may
+/// not be read.
+pub fn manifest(path: &Path) -> ManifestFile {
+    let mut file = ManifestFile {
+        name: path.display().to_string(),
+        text: String::new(),
+        fault: None,
+    };
+    match manifest_bytes(path) {
+        Err(message) => file.fault = Some(Fault { at: 0, message }),
+        Ok(bytes) => {
+            // Some editors put a byte order mark in front.
+            let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+            file.fault = std::str::from_utf8(bytes).err().map(|error| {
+                let at = error.valid_up_to();
+                let message = format!("byte {at} is not UTF-8 (0x{:02x})", bytes[at]);
+                Fault { at, message }
+            });
+            file.text = String::from_utf8_lossy(bytes).into_owned();
+        }
+    }
+    file
+}
+
+fn manifest_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |error: std::io::Error| format!("it cannot be read: {error}");
     // A fifo would be waited for, and a device has no end.
-    anyhow::ensure!(
-        fs::metadata(path).with_context(context)?.is_file(),
-        "{}: a manifest must be a regular file",
-        path.display()
-    );
+    if !fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err("a manifest must be a regular file".to_owned());
+    }
     let mut bytes = Vec::new();
-    let file = fs::File::open(path).with_context(context)?;
-    file.take(MAX_MANIFEST_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .with_context(context)?;
-    anyhow::ensure!(
-        bytes.len() as u64 <= MAX_MANIFEST_BYTES,
-        "{}: more than {MAX_MANIFEST_BYTES} bytes are too many for a manifest",
-        path.display()
-    );
-    let text = String::from_utf8(bytes)
-        .map_err(|error| anyhow::anyhow!("byte {} is not UTF-8", error.utf8_error().valid_up_to()))
-        .with_context(context)?;
-    // Some editors put a byte order mark in front.
-    let text = text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned);
-    Ok((path.display().to_string(), text))
+    let file = fs::File::open(path).map_err(cannot)?;
+    let read = file.take(MAX_MANIFEST_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(cannot)?;
+    if bytes.len() as u64 > MAX_MANIFEST_BYTES {
+        return Err(format!(
+            "more than {MAX_MANIFEST_BYTES} bytes are too many for a manifest"
+        ));
+    }
+    Ok(bytes)
 }

@@ -20,6 +20,8 @@ pub struct Mistake {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
+    /// Whether it is a value that is still to be filled in.
+    pub is_mark: bool,
     /// How the text can be read on in spite of it.
     pub repair: Option<Repair>,
 }
@@ -55,6 +57,7 @@ impl<'a> Walk<'a> {
             span: span.clone(),
             message,
             help,
+            is_mark: false,
             repair: None,
         });
     }
@@ -89,6 +92,10 @@ impl<'a> Walk<'a> {
             let what = mark.trim_start_matches(':').trim();
             let help = (!what.is_empty()).then(|| format!("write {what}"));
             self.mistake(&node.span, format!("`{path}` is still to be filled in"), help);
+            self.mistakes
+                .last_mut()
+                .into_iter()
+                .for_each(|mark| mark.is_mark = true);
             return;
         }
         if let Some(words) = choices(schema) {
@@ -176,7 +183,16 @@ impl<'a> Walk<'a> {
                 None if schema["additionalProperties"].is_object() => {
                     self.node(&entry.value, &schema["additionalProperties"], &below(key));
                 }
-                None => meant.extend(self.unknown_key(entry, properties, path)),
+                None => {
+                    // A key that is there as well cannot be what was meant.
+                    let is_free = |key: &&str| !entries.iter().any(|entry| entry.key == **key);
+                    if let Some(near) = self.unknown_key(entry, properties, path).filter(is_free) {
+                        let span = entry.key_span.clone();
+                        self.repaired_by(span, Some(near));
+                        meant.push(near);
+                        self.node(&entry.value, &schema["properties"][near], &below(near));
+                    }
+                }
             }
         }
         let required = schema["required"]
@@ -239,10 +255,7 @@ impl<'a> Walk<'a> {
             format!("unknown key `{}`{place}", entry.key),
             Some(help),
         );
-        match near {
-            Some(near) => self.repaired_by(entry.key_span.clone(), Some(near)),
-            None => self.repaired_by(entry.key_span.start..entry.value.span.end, None),
-        }
+        self.repaired_by(entry.key_span.start..entry.value.span.end, None);
         near
     }
 

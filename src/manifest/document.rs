@@ -7,11 +7,12 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 /// A node of the tree. Spans are byte ranges into the text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Node {
     /// Where the value stands.
     pub span: Range<usize>,
@@ -20,7 +21,7 @@ pub struct Node {
 }
 
 /// What a node holds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum NodeKind {
     /// A scalar with its text as written; `plain` is true when it was not quoted.
     Scalar { text: String, plain: bool },
@@ -31,7 +32,7 @@ pub enum NodeKind {
 }
 
 /// One `key: value` of a mapping.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct KeyValue {
     /// The key's text.
     pub key: String,
@@ -111,6 +112,16 @@ impl Document {
         Ok(Self { root, places })
     }
 
+    /// The document with other keys, each by the byte where it begins: what stands there instead, or nothing. Every place
+    /// stays that of the written text.
+    pub fn with_keys(&self, keys: &HashMap<usize, Option<&str>>) -> Rc<Self> {
+        let mut root = self.root.clone();
+        change_keys(&mut root, keys);
+        let mut places = HashMap::new();
+        index(&root, None, &mut String::new(), &mut places);
+        Rc::new(Self { root, places })
+    }
+
     /// The place of the value at `path` (such as `releases[0].version`); where the path does not exist, the
     /// place of the nearest thing around it.
     pub fn value_at(&self, path: &str) -> Range<usize> {
@@ -123,6 +134,33 @@ impl Document {
         place.key.clone().unwrap_or_else(|| place.value.clone())
     }
 
+    /// Every scalar with its path, in the order written.
+    pub fn texts(&self) -> Vec<(String, String)> {
+        fn walk(node: &Node, path: &str, texts: &mut Vec<(String, String)>) {
+            match &node.kind {
+                NodeKind::Scalar { text, .. } => texts.push((path.to_owned(), text.clone())),
+                NodeKind::List(items) => {
+                    for (position, item) in items.iter().enumerate() {
+                        walk(item, &format!("{path}[{position}]"), texts);
+                    }
+                }
+                NodeKind::Map(entries) => {
+                    for KeyValue { key, value, .. } in entries {
+                        let path = if path.is_empty() {
+                            key.clone()
+                        } else {
+                            format!("{path}.{key}")
+                        };
+                        walk(value, &path, texts);
+                    }
+                }
+            }
+        }
+        let mut texts = Vec::new();
+        walk(&self.root, "", &mut texts);
+        texts
+    }
+
     fn nearest(&self, path: &str) -> &Spans {
         let mut path = path;
         loop {
@@ -130,6 +168,22 @@ impl Document {
                 return place;
             }
             path = path.rfind(['.', '[']).map_or("", |end| &path[..end]);
+        }
+    }
+}
+
+fn change_keys(node: &mut Node, keys: &HashMap<usize, Option<&str>>) {
+    match &mut node.kind {
+        NodeKind::Scalar { .. } => {}
+        NodeKind::List(items) => items.iter_mut().for_each(|item| change_keys(item, keys)),
+        NodeKind::Map(entries) => {
+            entries.retain(|entry| keys.get(&entry.key_span.start) != Some(&None));
+            for entry in entries {
+                if let Some(Some(key)) = keys.get(&entry.key_span.start) {
+                    (*key).clone_into(&mut entry.key);
+                }
+                change_keys(&mut entry.value, keys);
+            }
         }
     }
 }

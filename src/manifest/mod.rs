@@ -13,10 +13,11 @@ pub mod pattern;
 pub mod postgresql;
 pub mod problem;
 pub mod python;
+pub mod secret;
 pub mod source;
 
 use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -39,7 +40,7 @@ pub struct Located<T> {
     /// The manifest.
     pub value: T,
     document: Rc<Document>,
-    source: Rc<SourceText>,
+    source: Arc<SourceText>,
     /// Where in its file it stands: empty, or the place in a list that holds several, such as `modules[3].`.
     place: String,
 }
@@ -59,16 +60,70 @@ impl<T> Located<T> {
 
     fn problem_at(&self, span: std::ops::Range<usize>, message: String) -> Problem {
         Problem {
-            source: Rc::clone(&self.source),
+            source: Arc::clone(&self.source),
             span,
             message,
             help: None,
         }
     }
 
+    /// Every text of the manifest with its path.
+    pub fn texts(&self) -> Vec<(String, String)> {
+        let mut texts = self.document.texts();
+        texts.retain_mut(|(path, _)| match path.strip_prefix(&self.place) {
+            Some(below) => {
+                *path = below.to_owned();
+                true
+            }
+            None => false,
+        });
+        texts
+    }
+
     /// The file's name as it is shown to the reader.
     pub fn file(&self) -> &str {
         &self.source.file
+    }
+}
+
+/// A file that was found where manifests are.
+#[derive(Debug, Clone)]
+pub struct ManifestFile {
+    /// Its path as it is shown to the reader.
+    pub name: String,
+    /// Its text, as far as it can be read.
+    pub text: String,
+    /// Why it cannot be read as a manifest.
+    pub fault: Option<Fault>,
+}
+
+/// Why a file cannot be read as a manifest.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// The byte of the text at which it was noticed.
+    pub at: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// An extension's manifest with values that are still to be filled in, as `pgsetup new` writes it. It is wrong only where it
+/// is selected.
+#[derive(Debug)]
+pub struct Draft {
+    /// Its name.
+    pub name: String,
+    /// The SQL extensions that it says it provides.
+    pub provides: Vec<String>,
+    /// What is left to fill in, and what else is wrong with it.
+    pub problems: Vec<Problem>,
+}
+
+impl Draft {
+    /// Its name, and why it is left out where everything is selected that can be.
+    pub fn left_out(&self) -> (String, String) {
+        let problem = self.problems.first().map(|problem| problem.message.as_str());
+        let why = format!("its manifest is a draft: {}", problem.unwrap_or_default());
+        (self.name.clone(), why)
     }
 }
 
@@ -85,6 +140,8 @@ pub struct Manifests {
     pub patronis: Vec<Located<Patroni>>,
     /// Extensions, and the modules that come with PostgreSQL.
     pub extensions: Vec<Located<Extension>>,
+    /// Extensions that are still drafts.
+    pub drafts: Vec<Draft>,
     /// Kind and name of manifests that have the wrong shape: they exist, and what names them is not wrong.
     unreadable: Vec<(String, String)>,
 }
@@ -99,23 +156,32 @@ pub fn kind(text: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The manifests in `files` (name and text), and the problems of those that have the wrong shape.
-pub fn parse(files: &[(String, String)]) -> (Manifests, Vec<Problem>) {
+/// The manifests in `files`, and the problems of those that have the wrong shape.
+pub fn parse(files: &[ManifestFile]) -> (Manifests, Vec<Problem>) {
     let mut manifests = Manifests::default();
     let mut problems = Vec::new();
-    for (file, text) in files {
-        let source = Rc::new(SourceText {
-            file: file.clone(),
+    for ManifestFile { name, text, fault } in files {
+        let source = Arc::new(SourceText {
+            file: name.clone(),
             text: text.clone(),
         });
+        let problem = |span, message: &str| Problem {
+            source: Arc::clone(&source),
+            span,
+            message: message.to_owned(),
+            help: None,
+        };
+        if let Some(Fault { at, message }) = fault {
+            manifests.add_unreadable(name, text);
+            problems.push(problem(*at..*at, message));
+            continue;
+        }
         match Document::parse(text) {
             Ok(document) => problems.extend(manifests.add(document, &source)),
-            Err(error) => problems.push(Problem {
-                source: Rc::clone(&source),
-                span: error.span,
-                message: error.message,
-                help: None,
-            }),
+            Err(error) => {
+                manifests.add_unreadable(name, text);
+                problems.push(problem(error.span, &error.message));
+            }
         }
     }
     (manifests, problems)
@@ -134,7 +200,12 @@ impl Manifests {
         self.unreadable.iter().any(|(its_kind, _)| its_kind == kind)
     }
 
-    /// The names of all extensions, also of those that could not be read.
+    /// The draft of an extension.
+    pub fn draft(&self, name: &str) -> Option<&Draft> {
+        self.drafts.iter().find(|draft| draft.name == name)
+    }
+
+    /// The names of all extensions, also of drafts and of those that could not be read.
     pub fn extension_names(&self) -> Vec<&str> {
         let readable = self
             .extensions
@@ -145,7 +216,35 @@ impl Manifests {
             .iter()
             .filter(|(kind, _)| kind == "extension")
             .map(|(_, name)| name.as_str());
-        readable.chain(others).collect()
+        let drafts = self.drafts.iter().map(|draft| draft.name.as_str());
+        readable.chain(others).chain(drafts).collect()
+    }
+
+    /// A file of which nothing more is known than lines such as `kind: extension`. Without any, it is called what its file
+    /// is called.
+    fn add_unreadable(&mut self, file: &str, text: &str) {
+        let line = |key: &str| {
+            let mut lines = text.lines();
+            let value = lines.find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+            value.map(|value| {
+                value
+                    .split(" #")
+                    .next()
+                    .unwrap_or_default()
+                    .trim()
+                    .trim_matches(['"', '\''])
+                    .to_owned()
+            })
+        };
+        let file = file.rsplit('/').next().unwrap_or(file);
+        let stem = || file.rsplit_once('.').map_or(file, |(stem, _)| stem).to_owned();
+        let name = line("name").unwrap_or_else(stem);
+        let kinds = match line("kind") {
+            Some(kind) => vec![kind],
+            None => vec![String::new(), "extension".to_owned(), "postgresql".to_owned()],
+        };
+        self.unreadable
+            .extend(kinds.into_iter().map(|kind| (kind, name.clone())));
     }
 
     fn count(&self) -> usize {
@@ -153,7 +252,7 @@ impl Manifests {
         servers + self.pythons.len() + self.patronis.len() + self.extensions.len()
     }
 
-    fn add(&mut self, document: Document, source: &Rc<SourceText>) -> Vec<Problem> {
+    fn add(&mut self, document: Document, source: &Arc<SourceText>) -> Vec<Problem> {
         let document = Rc::new(document);
         let kind = document
             .root
@@ -167,7 +266,7 @@ impl Manifests {
             kind: &kind,
         };
         let before = self.count();
-        let problems = match kind.as_str() {
+        let Found { problems, is_draft } = match kind.as_str() {
             "image" => read.append_to(&mut self.images),
             "postgresql" => read.append_to(&mut self.postgresql),
             "python" => read.append_to(&mut self.pythons),
@@ -175,26 +274,60 @@ impl Manifests {
             "extension" => read.append_to(&mut self.extensions),
             "contrib" => {
                 let mut files = Vec::new();
-                let problems = read.append_to::<Contrib>(&mut files);
+                let found = read.append_to::<Contrib>(&mut files);
                 let modules = files.into_iter().flat_map(modules_of);
                 self.extensions.extend(modules);
-                problems
+                found
             }
-            _ => vec![read.unknown_kind()],
+            _ => Found {
+                problems: vec![read.unknown_kind()],
+                is_draft: false,
+            },
         };
+        if is_draft && kind == "extension" {
+            self.drafts.push(Draft {
+                name: text_at(&document.root, "name"),
+                provides: provided(&document.root),
+                problems,
+            });
+            return Vec::new();
+        }
         if self.count() == before {
-            let modules = match document.root.value_of("modules").map(|list| &list.kind) {
-                Some(NodeKind::List(modules)) if kind == "contrib" => modules.as_slice(),
-                _ => &[],
+            let modules = if kind == "contrib" {
+                items(document.root.value_of("modules"))
+            } else {
+                &[]
             };
             let modules = modules.iter().map(|module| ("extension", module));
             for (kind, node) in modules.chain([(kind.as_str(), &document.root)]) {
-                let name = node.value_of("name").and_then(Node::text).unwrap_or_default();
-                self.unreadable.push((kind.to_owned(), name.to_owned()));
+                self.unreadable.push((kind.to_owned(), text_at(node, "name")));
             }
         }
         problems
     }
+}
+
+/// The text of `key`; empty without one.
+fn text_at(node: &Node, key: &str) -> String {
+    node.value_of(key)
+        .and_then(Node::text)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// The items of a list; none if it is not one.
+fn items(node: Option<&Node>) -> &[Node] {
+    match node.map(|node| &node.kind) {
+        Some(NodeKind::List(items)) => items,
+        _ => &[],
+    }
+}
+
+/// The SQL extensions that the manifest of an extension says it provides.
+fn provided(root: &Node) -> Vec<String> {
+    let releases = items(root.value_of("releases")).iter();
+    let provides = releases.flat_map(|release| items(release.value_of("provides")));
+    provides.map(|provided| text_at(provided, "name")).collect()
 }
 
 /// The modules of a file, each with its place there.
@@ -204,7 +337,7 @@ fn modules_of(file: Located<Contrib>) -> impl Iterator<Item = Located<Extension>
     modules.map(move |(position, value)| Located {
         value,
         document: Rc::clone(&document),
-        source: Rc::clone(&source),
+        source: Arc::clone(&source),
         place: format!("modules[{position}]."),
     })
 }
@@ -234,28 +367,39 @@ fn repaired(text: &str, mistakes: &[Mistake]) -> Option<String> {
 /// One document on its way to a typed manifest.
 struct Read<'a> {
     document: &'a Rc<Document>,
-    source: &'a Rc<SourceText>,
+    source: &'a Arc<SourceText>,
     kind: &'a str,
 }
 
+/// What was found wrong with a document.
+struct Found {
+    problems: Vec<Problem>,
+    /// Whether values are still to be filled in.
+    is_draft: bool,
+}
+
 impl Read<'_> {
-    fn append_to<T: DeserializeOwned>(&self, list: &mut Vec<Located<T>>) -> Vec<Problem> {
+    fn append_to<T: DeserializeOwned>(&self, list: &mut Vec<Located<T>>) -> Found {
         let schema = &schemas()[self.kind];
         let mistakes = check::check(&self.document.root, schema);
+        let is_draft = mistakes.iter().any(|mistake| mistake.is_mark);
         if !mistakes.is_empty() {
             // Read on, so that what else is wrong with it is found as well.
             let repaired = repaired(&self.source.text, &mistakes);
             if let Some(Ok(value)) = repaired.map(|text| serde_yaml::from_str::<T>(&text)) {
-                self.push(value, list);
+                let repairs = mistakes.iter().filter_map(|mistake| mistake.repair.as_ref());
+                let keys = repairs.map(|repair| (repair.span.start, repair.by.as_deref()));
+                self.push(value, list, self.document.with_keys(&keys.collect()));
             }
-            return mistakes
-                .into_iter()
+            let problems = mistakes.into_iter();
+            let problems = problems
                 .map(|m| self.problem(m.span, m.message, m.help))
                 .collect();
+            return Found { problems, is_draft };
         }
-        match serde_yaml::from_str::<T>(&self.source.text) {
+        let problems = match serde_yaml::from_str::<T>(&self.source.text) {
             Ok(value) => {
-                self.push(value, list);
+                self.push(value, list, Rc::clone(self.document));
                 Vec::new()
             }
             // The check above follows the same types, so this is what only the decoder can see.
@@ -265,11 +409,12 @@ impl Read<'_> {
                     .map_or(0, |place| place.index().min(self.source.text.len()));
                 vec![self.problem(at..at, error.to_string(), None)]
             }
-        }
+        };
+        Found { problems, is_draft }
     }
 
-    fn push<T>(&self, value: T, list: &mut Vec<Located<T>>) {
-        let (document, source) = (Rc::clone(self.document), Rc::clone(self.source));
+    fn push<T>(&self, value: T, list: &mut Vec<Located<T>>, document: Rc<Document>) {
+        let source = Arc::clone(self.source);
         list.push(Located {
             value,
             document,
@@ -297,7 +442,7 @@ impl Read<'_> {
 
     fn problem(&self, span: std::ops::Range<usize>, message: String, help: Option<String>) -> Problem {
         Problem {
-            source: Rc::clone(self.source),
+            source: Arc::clone(self.source),
             span,
             message,
             help,

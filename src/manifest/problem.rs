@@ -2,8 +2,9 @@
 //! it, and what to do.
 
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::Arc;
 
+use super::secret;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 /// A file's name and text, for pointing into it.
@@ -19,7 +20,7 @@ pub struct SourceText {
 #[derive(Debug, Clone)]
 pub struct Problem {
     /// The file it is in.
-    pub source: Rc<SourceText>,
+    pub source: Arc<SourceText>,
     /// The bytes it is about.
     pub span: Range<usize>,
     /// What is wrong, in one line.
@@ -80,7 +81,7 @@ fn group<'p>(problem: &'p Problem, starts: &[usize]) -> Group<'p> {
     let begin = starts[line];
     let end = text[begin..].find('\n').map_or(text.len(), |at| begin + at);
     let span = from - begin..problem.span.end.clamp(from, end) - begin;
-    let snippet = Snippet::source(&text[begin..end])
+    let snippet = Snippet::source(secret::masked(&text[begin..end]))
         .line_start(line + 1)
         .path(problem.source.file.as_str())
         .annotation(AnnotationKind::Primary.span(span));

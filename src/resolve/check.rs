@@ -18,7 +18,7 @@ use crate::manifest::postgresql::{Postgresql, ServerSource};
 use crate::manifest::problem::Problem;
 use crate::manifest::python::{Patroni, Python};
 use crate::manifest::source::{Packages, Source};
-use crate::manifest::{Located, Manifests, nearest};
+use crate::manifest::{Located, Manifests, nearest, secret};
 use crate::target::{Architecture, parse_distribution};
 
 /// What to do where a build would be told how many jobs it runs.
@@ -219,7 +219,9 @@ impl<'a, T> Checks<'a, T> {
                 "`license` is empty; write an SPDX expression, such as `PostgreSQL`",
             );
         }
-        if !homepage.starts_with("https://") && !homepage.starts_with("http://") {
+        if secret::find(homepage).is_some() {
+            self.holds_a_secret("homepage");
+        } else if !homepage.starts_with("https://") && !homepage.starts_with("http://") {
             self.wrong("homepage", format!("`{homepage}` is not a web address"));
         }
     }
@@ -297,7 +299,22 @@ impl<'a, T> Checks<'a, T> {
         self.at(&format!("{path}.into"), Err(message.to_owned()));
     }
 
+    /// Credentials at `path`. The message does not repeat them, and the line that is shown has them masked.
+    fn holds_a_secret(&mut self, path: &str) {
+        let help = "write the address without them: plans, receipts and bills of materials repeat it. What needs credentials is \
+                    fetched beforehand, into a directory for --vendor";
+        self.at_with_help(
+            path,
+            "an address must not have credentials".to_owned(),
+            help.to_owned(),
+        );
+    }
+
     fn address(&mut self, path: &str, address: &str, insecure: bool) {
+        if secret::find(address).is_some() {
+            self.holds_a_secret(path);
+            return;
+        }
         let plain = address.strip_prefix("http://");
         if plain.is_some() && !insecure {
             let help = "write https, or say under `insecure` why http is good enough".to_owned();
@@ -337,13 +354,6 @@ impl<'a, T> Checks<'a, T> {
                 None => format!("there are: {}", known.join(", ")),
             };
             self.wrong_with_help(path, format!("there is no {what} `{name}`"), help);
-        }
-    }
-
-    fn conflicts(&mut self, conflicts: &[Conflict], names: &[&str]) {
-        for (position, conflict) in conflicts.iter().enumerate() {
-            let path = format!("conflicts[{position}].extension");
-            self.known(&path, &conflict.extension, names, "extension");
         }
     }
 
@@ -519,7 +529,6 @@ impl Checks<'_, Image> {
 
 impl Checks<'_, Postgresql> {
     fn postgresql(&mut self, manifest: &Postgresql, extensions: &[&str]) {
-        self.conflicts(&manifest.conflicts, extensions);
         self.component(&manifest.version, &manifest.license, &manifest.homepage);
         self.packages("packages", &manifest.packages);
         self.packages("jit.packages", &manifest.jit.packages);
@@ -645,7 +654,6 @@ impl Checks<'_, Extension> {
             name.parse::<Architecture>().map(drop)
         });
         self.names("requires", &extension.requires, names, "extension");
-        self.conflicts(&extension.conflicts, names);
         if let Some(preload) = &extension.preload {
             self.names("preload.after", &preload.after, names, "extension");
         }

@@ -21,13 +21,16 @@ pub fn interpolate<T: Serialize + DeserializeOwned>(
         serde_json::to_value(&manifest.value).expect("a manifest is made of texts, numbers and lists");
     let mut problems = Vec::new();
     walk(&mut value, &mut String::new(), &mut |text, path| {
+        if let Some(wrong) = malformed(text, path, variables) {
+            let help = format!("the variables are: {}", braced(variables).join(", "));
+            problems.push(manifest.problem(path, wrong).help(help));
+        }
         let (replaced, unknown) = replace(text, variables);
         *text = replaced;
         for name in unknown {
-            let known: Vec<String> = variables.keys().map(|name| format!("${{{name}}}")).collect();
             let help = match nearest(&name, variables.keys().copied()) {
                 Some(near) => format!("did you mean `${{{near}}}`?"),
-                None => format!("the variables are: {}", known.join(", ")),
+                None => format!("the variables are: {}", braced(variables).join(", ")),
             };
             problems.push(
                 manifest
@@ -38,6 +41,58 @@ pub fn interpolate<T: Serialize + DeserializeOwned>(
     });
     let value = serde_json::from_value(value).expect("replacing text in a manifest keeps its shape");
     (value, problems)
+}
+
+fn braced(variables: &Variables) -> Vec<String> {
+    variables.keys().map(|name| format!("${{{name}}}")).collect()
+}
+
+/// Keys whose texts are for people or for PostgreSQL, where a `$` means something else.
+const FREE: [&str; 9] = [
+    "description",
+    "error",
+    "expected",
+    "query",
+    "reason",
+    "session",
+    "settings",
+    "setup",
+    "summary",
+];
+
+/// What looks like a variable in `text`, the value at `path`, and would stay as it is. An address has neither a `$` nor
+/// braces of its own. In scripts for a shell, `$version` may be a variable of the shell.
+fn malformed(text: &str, path: &str, variables: &Variables) -> Option<String> {
+    let has_key = |key: &str| path.split(['.', '[']).any(|part| part == key);
+    let is_script = path.contains(".run[") && text.contains(char::is_whitespace);
+    if is_script || FREE.iter().any(|key| has_key(key)) {
+        return None;
+    }
+    let rest = replace(text, variables).0;
+    let last = path.rsplit('.').next().unwrap_or(path);
+    if matches!(last, "url" | "debian" | "homepage") {
+        let at = rest.find(['$', '{', '}'])?;
+        let shown: String = rest[at..].chars().take_while(|c| !"/?#".contains(*c)).collect();
+        return Some(format!(
+            "`{shown}` is not a variable: one is written `${{version}}`"
+        ));
+    }
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    rest.match_indices('$').find_map(|(at, _)| {
+        let after = &rest[at + 1..];
+        if rest[..at].ends_with('$') {
+            return None;
+        }
+        let (name, what) = match after.strip_prefix('{') {
+            Some(open) => (open, "is not closed"),
+            None => (after, "has no braces"),
+        };
+        let name = &name[..name.find(|c| !is_word(c)).unwrap_or(name.len())];
+        let shown = format!("${}{name}", if after.starts_with('{') { "{" } else { "" });
+        variables
+            .contains_key(name)
+            .then(|| format!("`{shown}` {what}: a variable is written `${{{name}}}`"))
+    })
 }
 
 fn walk(value: &mut Value, path: &mut String, visit: &mut impl FnMut(&mut String, &str)) {
@@ -92,6 +147,52 @@ fn replace(text: &str, variables: &Variables) -> (String, Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_looks_like_a_variable_is_told_by_its_place() {
+        let variables = Variables::from([("version", "1.0".to_owned()), ("pg_config", "/p".to_owned())]);
+        for (text, path, wrong) in [
+            (
+                "https://h/x-$version.gz",
+                "releases[0].sources[0].url",
+                "`$version.gz` is not",
+            ),
+            (
+                "https://h/$(version)/x.gz",
+                "sources[0].mirrors[0].url",
+                "`$(version)` is not",
+            ),
+            ("https://h/x-{version}.gz", "archive.url", "`{version}.gz` is not"),
+            ("https://h/x-${version.gz", "archive.url", "`${version.gz` is not"),
+            ("pool/x_$version.gz", "mirrors[1].debian", "`$version.gz` is not"),
+            (
+                "VERSION=$version",
+                "build.pgxs.make[0]",
+                "`$version` has no braces",
+            ),
+            (
+                "--with-pg=${pg_config",
+                "build.autoconf.configure[0]",
+                "`${pg_config` is not closed",
+            ),
+            ("X=$(version)", "build.pgxs.make[0]", ""),
+            ("X=$$version", "build.pgxs.make[0]", ""),
+            ("$versions", "build.pgxs.make[0]", ""),
+            (
+                "for version in 1; do echo $version; done",
+                "build.steps[0].run[2]",
+                "",
+            ),
+            ("SELECT $version$x$version$", "tests[0].query", ""),
+            ("https://h/x-${version}.gz", "archive.url", ""),
+        ] {
+            let found = malformed(text, path, &variables).unwrap_or_default();
+            assert!(
+                found.starts_with(wrong) && found.is_empty() == wrong.is_empty(),
+                "{text}: {found}"
+            );
+        }
+    }
 
     #[test]
     fn known_variables_are_replaced_and_unknown_ones_are_named() {

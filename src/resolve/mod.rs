@@ -8,12 +8,13 @@ mod assemble;
 mod check;
 mod interpolate;
 mod jobs;
+mod packages;
 mod preload;
 mod select;
 mod value;
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::digest::{Sha256, Sha512};
 use crate::manifest::Manifests;
@@ -27,6 +28,7 @@ use crate::target::Target;
 
 pub use assemble::source;
 pub use check::MAJORS;
+pub use packages::NamedPackage;
 pub use value::name;
 
 /// What the command line chooses instead of the image manifest.
@@ -108,6 +110,8 @@ pub struct Resolved {
     pub left_out: BTreeMap<String, String>,
     /// Whether compilers, headers and other build packages are kept.
     pub keep_build_packages: bool,
+    /// The Debian packages that the selected manifests name, with their places.
+    pub named_packages: Vec<NamedPackage>,
 }
 
 /// What manifests say that is used at run time and that no ELF file tells: each name with the components that want
@@ -456,7 +460,7 @@ fn deduplicate(problems: &mut Vec<Problem>) {
 fn command_line_problem(option: &str, word: &str, message: impl Into<String>) -> Problem {
     let text = ["pgsetup …", option, word].join(" ").replace("  ", " ");
     let span = text.len() - word.len()..text.len();
-    let source = Rc::new(SourceText {
+    let source = Arc::new(SourceText {
         file: "command line".to_owned(),
         text,
     });

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::assemble::{directories, extension, patroni, postgresql, previous, prune, settings};
+use super::packages::{NamedPackage, named};
 use super::{
     Extension, Patroni, Postgresql, Previous, Purpose, Resolved, Selection, Setting, command_line_problem,
     id, preload,
 };
-use crate::manifest::extension::Extension as Written;
+use crate::manifest::extension::{Conflict, Extension as Written};
 use crate::manifest::image::Image;
 use crate::manifest::postgresql::Postgresql as ServerManifest;
 use crate::manifest::problem::{Problem, SourceText};
-use crate::manifest::{Located, Manifests, nearest};
+use crate::manifest::{Draft, Located, Manifests, nearest};
 use crate::target::{Architecture, Target, parse_distribution};
 
 /// The selected image. `None` if a problem keeps it from being put together. Every problem is in `problems`.
@@ -40,15 +41,17 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         Purpose::Test { all: true, .. } => {
             let (server, postgresql) = (server?, postgresql.as_ref()?);
             let candidates = all(manifests, selection);
+            left_out.extend(manifests.drafts.iter().map(Draft::left_out));
             fitting(candidates, server, postgresql, architecture, &mut left_out)
         }
         _ => chosen(manifests, image, selection, &older, problems),
     };
     let selected = chosen.iter().map(|one| one.manifest.value.name.clone()).collect();
     if let Purpose::Test { upstream, .. } = selection.purpose {
-        chosen = with_required(manifests, chosen, upstream);
+        chosen = with_required(manifests, chosen, upstream, problems);
     }
     if let Some(server) = server {
+        misspelt_conflicts(manifests, server, &server.value.conflicts, problems);
         against_server(server, &chosen, problems);
     }
     let whole = match selection.purpose {
@@ -66,6 +69,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         .into_iter()
         .map(|server| previous(server, &value, selection, &chosen, architecture));
     let previous: Option<Vec<Previous>> = previous.collect();
+    let extensions = extensions.into_iter().collect::<Option<Vec<Extension>>>();
     let whole = whole?;
     Some(Resolved {
         name: value.name.clone(),
@@ -79,7 +83,8 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         settings: whole.settings,
         packages: value.packages.clone(),
         postgresql: postgresql?,
-        extensions: extensions.into_iter().collect::<Option<_>>()?,
+        named_packages: named_packages(manifests, &chosen, extensions.as_deref(), previous.as_deref()),
+        extensions: extensions?,
         previous: previous?,
         selected,
         patroni: whole.patroni,
@@ -122,6 +127,32 @@ fn whole(
         settings,
         patroni,
     })
+}
+
+/// The Debian packages that manifests name: those of the image, of every server and of Patroni, and those of the selected
+/// extensions.
+fn named_packages(
+    manifests: &Manifests,
+    chosen: &[Chosen<'_>],
+    extensions: Option<&[Extension]>,
+    previous: Option<&[Previous]>,
+) -> Vec<NamedPackage> {
+    let images = manifests.images.iter().flat_map(|one| named(one, None));
+    let servers = manifests.postgresql.iter().flat_map(|one| named(one, None));
+    let pythons = manifests.pythons.iter().flat_map(|one| named(one, None));
+    let patronis = manifests.patronis.iter().flat_map(|one| named(one, None));
+    let older = previous.into_iter().flatten().flat_map(|one| &one.extensions);
+    let extensions = extensions.into_iter().flatten().chain(older);
+    let mut all: Vec<NamedPackage> = images.chain(servers).chain(pythons).chain(patronis).collect();
+    for extension in extensions {
+        let component = &extension.component;
+        let slug = (!extension.comes_with_postgresql()).then(|| component.slug());
+        let of_it = chosen
+            .iter()
+            .filter(|one| one.manifest.value.name == component.name);
+        all.extend(of_it.flat_map(|one| named(one.manifest, slug.as_deref())));
+    }
+    all
 }
 
 /// Packages are those of one distribution: on another they have other names, or are other versions.
@@ -319,8 +350,11 @@ pub fn chosen<'m>(
             .iter()
             .find(|extension| extension.value.name == name)
         else {
-            if !known.contains(&name) {
-                problems.push(unknown(&by, name, &known));
+            let is_wanted = !selection.without.iter().any(|without| without == name);
+            match manifests.draft(name) {
+                Some(draft) if is_wanted => problems.extend(draft.problems.iter().cloned()),
+                None if !known.contains(&name) => problems.push(unknown(&by, name, &known)),
+                _ => {}
             }
             continue;
         };
@@ -376,6 +410,7 @@ fn with_required<'m>(
     manifests: &'m Manifests,
     mut chosen: Vec<Chosen<'m>>,
     upstream: bool,
+    problems: &mut Vec<Problem>,
 ) -> Vec<Chosen<'m>> {
     let mut position = 0;
     while let Some(one) = chosen.get(position) {
@@ -384,6 +419,8 @@ fn with_required<'m>(
         let required = for_upstream.flat_map(|upstream| &upstream.requires);
         for name in value.requires.iter().chain(required) {
             let others = &manifests.extensions;
+            let draft = manifests.draft(name).into_iter();
+            problems.extend(draft.flat_map(|draft| draft.problems.iter().cloned()));
             // One that does not exist is a problem of its manifest.
             if let Some(manifest) = others.iter().find(|other| other.value.name == *name)
                 && !chosen.iter().any(|chosen| chosen.manifest.value.name == *name)
@@ -402,6 +439,24 @@ fn unknown(by: &By<'_>, name: &str, known: &[&str]) -> Problem {
     match nearest(name, known.iter().copied()) {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
         None => problem.help(format!("there are: {}", known.join(", "))),
+    }
+}
+
+/// Conflicts with a name that is nearly that of another extension: a misspelt one protects from nothing. Any other name may
+/// be of an extension that the directory does not have.
+fn misspelt_conflicts<T>(
+    manifests: &Manifests,
+    manifest: &Located<T>,
+    conflicts: &[Conflict],
+    problems: &mut Vec<Problem>,
+) {
+    let known = manifests.extension_names();
+    for (position, Conflict { extension, .. }) in conflicts.iter().enumerate() {
+        if let Some(near) = nearest(extension, known.iter().copied()).filter(|near| near != extension) {
+            let path = format!("conflicts[{position}].extension");
+            let problem = manifest.problem(&path, format!("there is no extension `{extension}`"));
+            problems.push(problem.help(format!("did you mean `{near}`?")));
+        }
     }
 }
 
@@ -451,6 +506,7 @@ fn together(
                 );
             }
         }
+        misspelt_conflicts(manifests, extension, &extension.value.conflicts, problems);
         for (position, conflict) in extension.value.conflicts.iter().enumerate() {
             if is_selected(&conflict.extension) {
                 let (name, other, reason) = (&extension.value.name, &conflict.extension, &conflict.reason);
