@@ -1,6 +1,6 @@
 //! The tree that an archive is unpacked to. Every name goes through [`Tree::place`]; symbolic links are made last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
@@ -127,6 +127,8 @@ pub(super) struct Tree {
     strip: usize,
     pub(super) limits: Limits,
     pub(super) nodes: BTreeMap<PathBuf, Node>,
+    /// The components that were left off, of everything that was placed.
+    tops: BTreeSet<Vec<u8>>,
     name_bytes: usize,
     bytes: u64,
     buffer: Vec<u8>,
@@ -157,6 +159,7 @@ impl Tree {
             strip: strip.into(),
             limits,
             nodes: BTreeMap::new(),
+            tops: BTreeSet::new(),
             name_bytes: 0,
             bytes: 0,
             buffer: vec![0; 64 * 1024],
@@ -325,6 +328,14 @@ impl Tree {
                 },
             ));
         }
+        let mut tops = self.tops.iter().map(|top| String::from_utf8_lossy(top));
+        if let (Some(first), Some(second)) = (tops.next(), tops.next()) {
+            let strip = self.strip;
+            let why = format!(
+                "`{first}` and `{second}` at its top would be mixed by `strip: {strip}`: write `strip: 0` to keep them apart"
+            );
+            return Err(rejected(b"", &why));
+        }
         for (path, node) in &self.nodes {
             if let Node::Link(target) = node
                 && !self.limits.links_out
@@ -419,7 +430,7 @@ impl Tree {
     }
 
     /// The path below the tree for a name. `None` if stripping leaves nothing.
-    fn place(&self, name: &[u8]) -> Result<Option<PathBuf>> {
+    fn place(&mut self, name: &[u8]) -> Result<Option<PathBuf>> {
         if name.is_empty() || name.contains(&0) {
             return Err(rejected(name, "is not a name"));
         }
@@ -430,13 +441,20 @@ impl Tree {
             return Err(rejected(name, "is an absolute path"));
         }
         let mut path = PathBuf::new();
+        let mut top = Vec::new();
         for (part, depth) in name_parts(name).zip(0..) {
             if part == b".." {
                 return Err(rejected(name, "leads out of the tree with `..`"));
             }
             if depth >= self.strip {
                 path.push(OsStr::from_bytes(part));
+            } else {
+                top.extend_from_slice(if depth == 0 { b"" } else { b"/" });
+                top.extend_from_slice(part);
             }
+        }
+        if !path.as_os_str().is_empty() && self.tops.len() < 2 {
+            self.tops.insert(top);
         }
         // Every parent of a name must be a directory, never a link.
         for above in path.ancestors().skip(1) {

@@ -14,7 +14,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::tar::{Limited, is_tar, unpack_tar};
+pub use super::tar::is_tar;
+use super::tar::{Limited, unpack_tar};
 use super::tree::{Limits, Node, Result, Tree, UnpackError, Unpacked, at};
 use crate::digest::Sha256;
 

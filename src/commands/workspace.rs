@@ -10,9 +10,11 @@ use crate::archive::unpack;
 use crate::cli::SourceArgs;
 use crate::digest::{Hashes, Sha256};
 use crate::failure::{Cause, Failure, WithCause};
+use crate::host::entry::FileKind;
 use crate::host::net::HttpOptions;
 use crate::host::{self, Host};
 use crate::report::Reporter;
+use crate::source::error::{MAX_READ_BYTES, nature};
 use crate::source::http::{self, Client, Request};
 use crate::source::{MAX_BYTES, SourceRequest, Sources, candidates};
 use crate::store::cache::Cache;
@@ -158,8 +160,11 @@ impl<'a> Workspace<'a> {
         let top = tree.path().join("top");
         if let Err(error) = unpack::unpack(archive, &top, strip, &Limits::default()) {
             let mut message = format!("{from} is not an archive that can be read: {error}");
+            let head = host::local::head(archive, MAX_READ_BYTES).unwrap_or_default();
             if let Some(title) = title(archive) {
                 message.push_str(&format!("\n  the server sent a web page: {title}"));
+            } else if let Some(says) = nature(&head, None, "").says() {
+                message.push_str(&format!("\n  {says}"));
             }
             return Err(Failure::new(Cause::Checksum, message));
         }
@@ -172,7 +177,12 @@ impl<'a> Workspace<'a> {
                 host::local::read_foreign(&top.join(path), survey::MAX_BYTES)?,
             ))
         });
-        Ok(survey::survey(&files.collect::<Vec<_>>()))
+        let mut survey = survey::survey(&files.collect::<Vec<_>>());
+        let all = entries.iter().filter(|entry| entry.kind != FileKind::Directory);
+        survey.paths = all
+            .filter_map(|entry| entry.path.to_str().map(str::to_owned))
+            .collect();
+        Ok(survey)
     }
 }
 

@@ -6,8 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Certificate;
 use reqwest::blocking::{Client as Inner, ClientBuilder};
+
+use crate::manifest::secret;
 
 /// How to download.
 #[derive(Debug, Clone)]
@@ -79,6 +84,50 @@ pub fn builder(options: &HttpOptions) -> Result<ClientBuilder> {
         .tcp_keepalive(Duration::from_secs(15))
         .pool_max_idle_per_host(options.per_host)
         .referer(false))
+}
+
+/// Which addresses are asked through a proxy: by the rules of the client itself, so that an error can name the proxy.
+#[derive(Debug)]
+pub struct Proxies(Matcher);
+
+impl Proxies {
+    /// The proxies of `options` and of the environment.
+    pub fn of(options: &HttpOptions) -> Self {
+        Self(match &options.proxy {
+            Some(proxy) => Matcher::builder().all(proxy.clone()).build(),
+            None => Matcher::from_env(),
+        })
+    }
+
+    /// The proxy for an address, without its credentials.
+    pub fn find(&self, url: &str) -> Option<String> {
+        let proxy = self.0.intercept(&url.parse().ok()?)?;
+        let text = proxy.uri().to_string();
+        Some(secret::masked(text.trim_end_matches('/')).into_owned())
+    }
+}
+
+/// The certificates that are compiled in and those of `bundle`, in PEM form: what other programs must be given to trust the
+/// same servers.
+///
+/// # Errors
+/// The bundle cannot be read.
+pub fn trusted(bundle: &Path) -> Result<String> {
+    let mut text = String::new();
+    for (_, more) in bundles(&[bundle.to_owned()])? {
+        text.push_str(more.trim_end());
+        text.push('\n');
+    }
+    for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        let encoded = STANDARD.encode(der);
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        for line in encoded.as_bytes().chunks(64) {
+            text.push_str(&String::from_utf8_lossy(line));
+            text.push('\n');
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+    }
+    Ok(text)
 }
 
 /// The additional certificates.

@@ -5,11 +5,14 @@ use std::fmt;
 
 use super::SourceRequest;
 use super::http::{Answer, Failure};
+use crate::archive::unpack::is_tar;
 use crate::digest::Sha256;
 use crate::store::cache::Partial;
 
 /// Bytes of a wrong file that are shown, if they are text.
 pub const MAX_SHOWN_BYTES: u64 = 160;
+/// Bytes of a wrong file that are read to find out what it is.
+pub const MAX_READ_BYTES: u64 = 64 * 1024;
 
 /// Why no place has a source.
 #[derive(Debug)]
@@ -59,34 +62,175 @@ pub struct Mismatch {
     pub(super) answer: Option<Answer>,
     /// The first bytes, if they are text.
     pub(super) head: Option<String>,
+    /// What the file is, if that can be told.
+    pub(super) nature: Nature,
+    /// The digest of the tar in it.
+    pub(super) tar: Option<Sha256>,
+    /// Whether the manifest names the digest of the tar, which is another one.
+    pub(super) has_other_tar: bool,
     /// True if the package index has it.
     pub(super) is_of_index: bool,
 }
 
+/// What a wrong file turns out to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Nature {
+    /// Something else than the file.
+    #[default]
+    Other,
+    /// Nothing.
+    Empty,
+    /// A pointer of Git LFS to the file.
+    LfsPointer,
+    /// A page that asks for a login, with its title.
+    Login(String),
+    /// Another page.
+    Page,
+    /// The tar, without the compression that its name tells of.
+    Decompressed,
+}
+
+impl Nature {
+    /// What arrived instead of the file, in one line, if that can be told.
+    pub fn says(&self) -> Option<String> {
+        Some(match self {
+            Self::Empty => "the file is empty".to_owned(),
+            Self::LfsPointer => "a pointer of Git LFS arrived instead of the file".to_owned(),
+            Self::Login(title) if title.is_empty() => "a login page arrived instead of the file".to_owned(),
+            Self::Login(title) => format!("a login page arrived instead of the file: {title}"),
+            Self::Page => "the server sent a web page instead of the file".to_owned(),
+            Self::Decompressed => "the tar arrived without its compression".to_owned(),
+            Self::Other => return None,
+        })
+    }
+}
+
 impl Mismatch {
-    pub(super) fn in_answer(mut self, answer: &Answer, partial: &Partial) -> Self {
+    pub(super) fn in_answer(mut self, answer: &Answer, partial: &Partial, file_name: &str) -> Self {
         self.bytes = Some(partial.length());
         self.answer = Some(answer.clone());
-        self.head = partial
-            .head(MAX_SHOWN_BYTES)
-            .ok()
-            .and_then(|bytes| shown_text(&bytes));
+        let head = partial.head(MAX_READ_BYTES).unwrap_or_default();
+        let shown = head
+            .len()
+            .min(usize::try_from(MAX_SHOWN_BYTES).unwrap_or(usize::MAX));
+        self.head = shown_text(&head[..shown]);
+        self.nature = nature(&head, Some(answer), file_name);
         self
     }
+}
 
-    pub(super) fn is_page(&self) -> bool {
-        let is_html = |text: &str| {
-            let text = text.trim_start().to_ascii_lowercase();
-            text.starts_with("<!doctype html") || text.starts_with("<html") || text.contains("<head")
+/// What the bytes at the beginning of a file tell of it. `file_name` is what the file should be.
+pub fn nature(head: &[u8], answer: Option<&Answer>, file_name: &str) -> Nature {
+    const COMPRESSED: [&str; 7] = [".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst"];
+    if head.is_empty() {
+        return Nature::Empty;
+    }
+    if head.starts_with(b"version https://git-lfs.github.com/spec/") {
+        return Nature::LfsPointer;
+    }
+    if is_tar(head) && COMPRESSED.iter().any(|suffix| file_name.ends_with(suffix)) {
+        return Nature::Decompressed;
+    }
+    let shown = head
+        .len()
+        .min(usize::try_from(MAX_SHOWN_BYTES).unwrap_or(usize::MAX));
+    if shown_text(&head[..shown]).is_none() {
+        return Nature::Other;
+    }
+    let text = String::from_utf8_lossy(head);
+    let lower = text.trim_start().to_ascii_lowercase();
+    let begins = &lower[..lower.char_indices().nth(512).map_or(lower.len(), |(at, _)| at)];
+    let is_html =
+        lower.starts_with("<!doctype html") || lower.starts_with("<html") || begins.contains("<head");
+    let type_is_html = answer.and_then(|answer| answer.content_type.as_ref());
+    if !is_html && !type_is_html.is_some_and(|kind| kind.contains("html")) {
+        return Nature::Other;
+    }
+    let title = lower.find("<title").and_then(|at| {
+        let rest = &text.trim_start()[at..];
+        rest.split_once('>')?
+            .1
+            .split('<')
+            .next()
+            .map(|title| title.split_whitespace().collect::<Vec<_>>().join(" "))
+    });
+    let title = title.unwrap_or_default();
+    let asks = ["type=\"password\"", "type='password'", "type=password"];
+    let words = [
+        "sign in",
+        "sign-in",
+        "log in",
+        "login",
+        "single sign-on",
+        "authentication",
+        "anmeld",
+    ];
+    let has = |texts: &[&str], text: &str| texts.iter().any(|word| text.contains(word));
+    let address = answer
+        .map(|answer| answer.final_url.to_ascii_lowercase())
+        .unwrap_or_default();
+    let is_login = has(&asks, &lower)
+        || has(&words, &title.to_ascii_lowercase())
+        || has(&["/login", "/signin", "/sign_in", "/sso", "/oauth"], &address);
+    if is_login {
+        Nature::Login(title)
+    } else {
+        Nature::Page
+    }
+}
+
+impl Mismatch {
+    /// What is wrong with the file, in one line.
+    fn summary(&self) -> String {
+        let says = self.nature.says();
+        says.unwrap_or_else(|| format!("the {} is not the expected one", self.algorithm))
+    }
+
+    /// What to do about a file that can be told to be another one.
+    fn hint(&self) -> Option<String> {
+        let text = match &self.nature {
+            Nature::Empty if self.answer.is_some() => "the server sent no byte of it: a mirror may have it",
+            Nature::Empty => "an interrupted copy leaves an empty file: copy it again",
+            Nature::LfsPointer => {
+                "the repository keeps the file in Git LFS, whose pointers are in archives and raw files: name the address of the file \
+                 itself, or that of a release"
+            }
+            Nature::Login(_) => {
+                "the address wants a login, and a manifest has none: name a public address, or fetch the file beforehand into a \
+                 directory for --vendor"
+            }
+            Nature::Page => {
+                "a proxy or a login page answered instead of the server; HTTPS_PROXY, --ca-bundle or a mirror may help"
+            }
+            Nature::Decompressed => {
+                let what = "a server or a proxy on the way has undone the compression";
+                return Some(match self.tar {
+                    Some(tar) => {
+                        format!("{what}; `tar_sha256: {tar}` accepts this tar, however it is compressed")
+                    }
+                    None => what.to_owned(),
+                });
+            }
+            Nature::Other => return None,
         };
-        let type_is_html = |answer: &Answer| {
-            answer
-                .content_type
-                .as_ref()
-                .is_some_and(|kind| kind.contains("html"))
-        };
-        self.head.as_deref().is_some_and(is_html)
-            || (self.head.is_some() && self.answer.as_ref().is_some_and(type_is_html))
+        Some(text.to_owned())
+    }
+
+    /// What may have changed a file that is an archive nevertheless.
+    fn changed(&self) -> String {
+        let accept = "If upstream confirms the new file, add its digest under `accepted` with the reason";
+        match self.tar {
+            _ if self.has_other_tar => {
+                format!(
+                    "its tar is another one than `tar_sha256` as well: the tag was moved, or the file was replaced. {accept}"
+                )
+            }
+            Some(tar) => format!(
+                "the tag may have been moved, or the archive compressed again. {accept}; where upstream compresses the same tar again \
+                 from time to time, `tar_sha256: {tar}` accepts that"
+            ),
+            None => format!("the tag may have been moved, or the archive compressed again. {accept}"),
+        }
     }
 }
 
@@ -125,10 +269,7 @@ impl Reason {
         match self {
             Self::Absent(why) => why.clone(),
             Self::Failed(failure) => failure.to_string(),
-            Self::Mismatch(mismatch) if mismatch.is_page() => {
-                "the server sent a web page instead of the file".to_owned()
-            }
-            Self::Mismatch(mismatch) => format!("the {} is not the expected one", mismatch.algorithm),
+            Self::Mismatch(mismatch) => mismatch.summary(),
         }
     }
 }
@@ -179,7 +320,38 @@ impl FetchError {
         }
     }
 
-    fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<String> {
+        self.special_hint()
+            .or_else(|| self.usual_hint().map(str::to_owned))
+    }
+
+    /// The hint of what arrived instead of the file.
+    fn special_hint(&self) -> Option<String> {
+        let mismatches = || {
+            self.tried.iter().filter_map(|tried| match &tried.reason {
+                Reason::Mismatch(mismatch) => Some(&**mismatch),
+                _ => None,
+            })
+        };
+        let is_of_proxy =
+            |tried: &Tried| matches!(&tried.reason, Reason::Failed(failure) if failure.is_of_proxy());
+        if let Some(hint) = mismatches().find_map(Mismatch::hint) {
+            return Some(hint);
+        }
+        if mismatches().any(|mismatch| mismatch.is_of_index) {
+            return None;
+        }
+        if let Some(changed) = mismatches().find(|mismatch| mismatch.answer.is_some()) {
+            return Some(changed.changed());
+        }
+        (mismatches().next().is_none() && self.tried.iter().any(is_of_proxy)).then(|| {
+            "the proxy is that of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, and for `debian:` mirrors that of apt; NO_PROXY names hosts \
+             that need none"
+                .to_owned()
+        })
+    }
+
+    fn usual_hint(&self) -> Option<&'static str> {
         let mismatches: Vec<&Mismatch> = self
             .tried
             .iter()
@@ -188,21 +360,10 @@ impl FetchError {
                 _ => None,
             })
             .collect();
-        if mismatches.iter().any(|mismatch| mismatch.is_page()) {
-            return Some(
-                "a proxy or a login page answered instead of the server; HTTPS_PROXY, --ca-bundle or a mirror may help",
-            );
-        }
         if mismatches.iter().any(|mismatch| mismatch.is_of_index) {
             return Some(
                 "an index never changes a file: compare the digest in the manifest with upstream's, and see which index \
                  pip is configured to use (`pip config list`)",
-            );
-        }
-        if mismatches.iter().any(|mismatch| mismatch.answer.is_some()) {
-            return Some(
-                "the tag may have been moved, or the archive compressed again. If upstream confirms the new file, add its \
-                 digest under `accepted` with the reason",
             );
         }
         if !mismatches.is_empty() {
@@ -260,12 +421,15 @@ impl fmt::Display for FetchError {
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { algorithm, bytes, .. } = self;
-        writeln!(f, "the {algorithm} is not the expected one")?;
+        let bytes = &self.bytes;
+        writeln!(f, "{}", self.summary())?;
         for digest in &self.expected {
             writeln!(f, "    expected {digest}")?;
         }
         writeln!(f, "    actual   {}", self.actual)?;
+        if let Some(tar) = self.tar {
+            writeln!(f, "    its tar  {tar}")?;
+        }
         if let Some(bytes) = bytes {
             write!(f, "    size     {bytes} bytes")?;
         }
@@ -311,5 +475,70 @@ impl FetchError {
             .map(|tried| format!("{}: {}", tried.place, tried.reason.summary()))
             .collect();
         reasons.join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_arrives_instead_of_a_file_is_told_apart() {
+        let mut tar = vec![0_u8; 1024];
+        tar[257..262].copy_from_slice(b"ustar");
+        let page = |title: &str, body: &str| {
+            format!("<!DOCTYPE html><html><head><title>{title}</title></head>{body}")
+        };
+        let login = page("GitLab", "<form><input type=\"password\"></form>");
+        for (head, expected) in [
+            (&b""[..], "the file is empty"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\n",
+                "a pointer of Git LFS arrived",
+            ),
+            (
+                page("Sign in \u{b7} GitLab", "").as_bytes(),
+                "a login page arrived instead of the file: Sign in",
+            ),
+            (
+                login.as_bytes(),
+                "a login page arrived instead of the file: GitLab",
+            ),
+            (page("Not here", "").as_bytes(), "the server sent a web page"),
+            (&tar, "the tar arrived without its compression"),
+            (b"\x1f\x8b\x08", ""),
+            (b"{\"message\": \"Not Found\"}", ""),
+        ] {
+            let says = nature(head, None, "x-1.0.tar.gz").says().unwrap_or_default();
+            assert!(
+                says.starts_with(expected) && says.is_empty() == expected.is_empty(),
+                "{says}"
+            );
+        }
+        assert_eq!(nature(&tar, None, "x-1.0.tar"), Nature::Other);
+    }
+
+    #[test]
+    fn an_archive_that_was_compressed_again_is_offered_tar_sha256() {
+        let tar = Sha256::of(b"tar");
+        let mismatch = Mismatch {
+            answer: Some(Answer::default()),
+            tar: Some(tar),
+            ..Mismatch::default()
+        };
+        assert!(
+            mismatch
+                .changed()
+                .ends_with(&format!("`tar_sha256: {tar}` accepts that"))
+        );
+        let moved = Mismatch {
+            has_other_tar: true,
+            ..mismatch
+        };
+        assert!(
+            moved
+                .changed()
+                .starts_with("its tar is another one than `tar_sha256` as well")
+        );
     }
 }

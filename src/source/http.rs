@@ -23,7 +23,7 @@ use reqwest::blocking::{Client as Inner, Response};
 use reqwest::header::{self, HeaderMap};
 use reqwest::{StatusCode, redirect};
 
-use crate::host::net::{HttpOptions, builder, cause, is_certificate};
+use crate::host::net::{HttpOptions, Proxies, builder, cause, is_certificate};
 use crate::lock::lock;
 use crate::store::cache::{Partial, PartialOrigin};
 
@@ -43,6 +43,7 @@ const MAX_CONNECTIONS: u32 = 40;
 pub struct Client {
     inner: Inner,
     options: HttpOptions,
+    proxies: Proxies,
     hosts: Hosts,
 }
 
@@ -115,6 +116,13 @@ pub enum Failure {
     Status(StatusCode, String),
     /// No connection: name, route, refusal, timeout.
     Connect(String),
+    /// No connection to the proxy or through it.
+    Proxy {
+        /// Its address.
+        proxy: String,
+        /// What happened.
+        why: String,
+    },
     /// The server's certificate is not trusted.
     Certificate(String),
     /// The server said nothing, or too little, for this long.
@@ -161,9 +169,22 @@ impl Failure {
                     || (status.is_server_error() && *status != StatusCode::NOT_IMPLEMENTED)
             }
             Self::Connect(why) => !is_unknown_name(why),
+            Self::Proxy { why, .. } => {
+                !is_unknown_name(why) && !why.contains("407") && !why.contains("authorization")
+            }
             Self::Stalled(_) | Self::Cut { .. } | Self::Protocol(_) => true,
             _ => false,
         }
+    }
+
+    /// True where the proxy is to blame.
+    pub fn is_of_proxy(&self) -> bool {
+        matches!(self, Self::Proxy { .. })
+    }
+
+    /// True where no server was reached.
+    fn is_unreached(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Proxy { .. })
     }
 
     /// True when this machine is to blame, so that no other address would fare better.
@@ -177,6 +198,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Status(status, url) => write!(f, "the server answered {status} ({url})"),
             Self::Connect(why) => write!(f, "no connection: {why}"),
+            Self::Proxy { proxy, why } => write!(f, "no connection through the proxy {proxy}: {why}"),
             Self::Certificate(why) => write!(
                 f,
                 "the server's certificate is not trusted: {why} (a company's own authority is added with --ca-bundle or SSL_CERT_FILE)"
@@ -221,6 +243,7 @@ impl Client {
         Ok(Self {
             inner: builder.build().context("cannot set up downloads")?,
             options: options.clone(),
+            proxies: Proxies::of(options),
             hosts: Hosts::default(),
         })
     }
@@ -269,9 +292,9 @@ impl Client {
             } else {
                 in_vain += 1;
             }
-            let dead = matches!(failure, Failure::Connect(_)) && self.hosts.is_unreachable(&host);
+            let dead = failure.is_unreached() && self.hosts.is_unreachable(&host);
             if !failure.may_pass() || dead || in_vain >= self.options.attempts {
-                if matches!(failure, Failure::Connect(_)) {
+                if failure.is_unreached() {
                     self.hosts.mark_unreachable(&host);
                 }
                 return Err(failure);
@@ -322,7 +345,7 @@ impl Client {
                 .header(header::RANGE, format!("bytes={}-", partial.length()))
                 .header(header::IF_RANGE, validator);
         }
-        let response = get.send().map_err(|error| self.failure(&error))?;
+        let response = get.send().map_err(|error| self.failure(&error, request.url))?;
         attempt.answer = answer(&response);
         attempt.retry_after = retry_after(response.headers());
         match response.status() {
@@ -357,7 +380,24 @@ impl Client {
                 let why = "the server has no more of it".to_owned();
                 return Err(Failure::Cut { done, total, why });
             }
-            status => return Err(Failure::Status(status, attempt.answer.final_url.clone())),
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                let proxy = self.proxies.find(&attempt.answer.final_url).unwrap_or_default();
+                let why = "it wants a user and a password (407 Proxy Authentication Required)".to_owned();
+                return Err(Failure::Proxy { proxy, why });
+            }
+            status => {
+                let url = &attempt.answer.final_url;
+                // Over plain http, such an answer may be the proxy's own.
+                let proxy = self
+                    .proxies
+                    .find(url)
+                    .filter(|_| status.is_server_error() && url.starts_with("http:"));
+                let proxy = proxy.map(|proxy| format!(", through the proxy {proxy}"));
+                return Err(Failure::Status(
+                    status,
+                    format!("{url}{}", proxy.unwrap_or_default()),
+                ));
+            }
         }
         check_room(request, partial, attempt.answer.length)?;
         self.receive(response, request, partial, attempt.answer.length, tell)
@@ -420,7 +460,7 @@ impl Client {
         Failure::Cut { done, total, why }
     }
 
-    fn failure(&self, error: &reqwest::Error) -> Failure {
+    fn failure(&self, error: &reqwest::Error, url: &str) -> Failure {
         let why = cause(error);
         if error.is_redirect() {
             return Failure::Redirect(why);
@@ -429,7 +469,11 @@ impl Client {
             return Failure::Certificate(why);
         }
         if error.is_connect() {
-            return Failure::Connect(why);
+            let url = error.url().map_or(url, Url::as_str);
+            return match self.proxies.find(url) {
+                Some(proxy) => Failure::Proxy { proxy, why },
+                None => Failure::Connect(why),
+            };
         }
         if error.is_timeout() {
             return Failure::Stalled(self.options.stall_timeout);

@@ -365,7 +365,7 @@ impl Sources {
                 Err(mismatch) => {
                     let reason = Reason::Mismatch(Box::new(Mismatch {
                         is_of_index: matches!(candidate.kind, Kind::Index(_)),
-                        ..mismatch.in_answer(&answer, partial)
+                        ..mismatch.in_answer(&answer, partial, &wanted.file_name)
                     }));
                     partial
                         .restart()
@@ -420,7 +420,12 @@ impl SourceRequest {
         {
             return Ok(Accepted { tar: Some(tar) });
         }
-        Err(Box::new(self.mismatch(&actual)))
+        let tar = unpack::tar_digest(partial.path()).ok();
+        Err(Box::new(Mismatch {
+            has_other_tar: tar.is_some() && self.tar_sha256.is_some(),
+            tar,
+            ..self.mismatch(&actual)
+        }))
     }
 
     fn mismatch(&self, actual: &Sha256) -> Mismatch {
@@ -600,6 +605,9 @@ impl Sources {
                 }
                 let mut mismatch = wanted.mismatch(&digest);
                 mismatch.bytes = Some(bytes);
+                let head = host::local::head(&file.path, error::MAX_READ_BYTES).unwrap_or_default();
+                mismatch.nature = error::nature(&head, None, &file.name);
+                mismatch.tar = unpack::tar_digest(&file.path).ok();
                 namesakes.push(Tried {
                     place: file.path.display().to_string(),
                     reason: Reason::Mismatch(Box::new(mismatch)),

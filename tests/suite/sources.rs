@@ -237,6 +237,48 @@ fn a_proxy_is_asked_and_hosts_without_one_are_not() {
 }
 
 #[test]
+fn a_proxy_that_fails_is_blamed_and_not_the_server() {
+    let (server, to) = (Server::start(), tempfile::tempdir().unwrap());
+    let one = content(1, 5000);
+    let url = "http://sources.invalid/one-1.tar.gz";
+    let proxy = server.put("/", b"", &[]);
+    server.put(url, b"", &[Act::Status(407, "")]);
+    let source = |url: &str| Source {
+        name: "one".to_owned(),
+        urls: vec![url.to_owned()],
+        content: &one,
+    };
+    let fetch = |url: &str, proxy: &str| -> Ran {
+        let selection = selection(&[source(url)]);
+        let mut fetch = fetch_command(selection.path(), to.path(), &[]);
+        let fetch = fetch
+            .env("http_proxy", proxy)
+            .env("https_proxy", proxy)
+            .env("no_proxy", "");
+        fetch.output().unwrap().into()
+    };
+    // Nothing listens on this port.
+    let dead = "http://me:secret@127.0.0.1:1";
+    for (url, proxy, says) in [
+        (url, proxy.as_str(), "it wants a user and a password (407"),
+        (
+            "https://sources.invalid/one-1.tar.gz",
+            dead,
+            "no connection through the proxy http://127.0.0.1:1: ",
+        ),
+    ] {
+        let ran = fetch(url, proxy);
+        assert_eq!(ran.status, 4, "{}", ran.err);
+        assert!(
+            ran.err.contains(says) && ran.err.contains("hint: the proxy is that of HTTPS_PROXY"),
+            "{}",
+            ran.err
+        );
+        assert!(!ran.err.contains("secret"), "{}", ran.err);
+    }
+}
+
+#[test]
 fn a_certificate_is_trusted_once_it_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let one = content(1, 5000);

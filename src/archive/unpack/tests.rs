@@ -656,3 +656,26 @@ fn looking_at_an_archive_judges_it_as_unpacking_does_and_writes_nothing() {
     let error = look(&good, Instant::now()).unwrap_err().to_string();
     assert!(error.contains("takes too long"), "{error}");
 }
+
+#[test]
+fn two_directories_at_the_top_are_not_mixed() {
+    let top = tempfile::tempdir().unwrap();
+    let archive = top.path().join("a.tar");
+    fs::write(&archive, tar(&[file("one/a"), file("two/b"), file("README")])).unwrap();
+    let unpacked = |strip| unpack(&archive, &top.path().join("tree"), strip, &Limits::default());
+    let error = unpacked(1).unwrap_err().to_string();
+    assert!(
+        error.contains("`one` and `two` at its top would be mixed by `strip: 1`: write `strip: 0`"),
+        "{error}"
+    );
+    assert!(!top.path().join("tree").exists());
+    unpacked(0).unwrap();
+    // A file beside the one directory has no place in the tree.
+    fs::write(
+        &archive,
+        tar(&[file("./one/a"), file("one/b/c"), file("package.xml")]),
+    )
+    .unwrap();
+    fs::remove_dir_all(top.path().join("tree")).unwrap();
+    unpacked(1).unwrap();
+}
