@@ -494,6 +494,10 @@ pub struct NewArgs {
     #[arg(value_name = "ARCHIVE")]
     pub archive: String,
 
+    /// Further archives, which are unpacked into the first one: those of its git submodules
+    #[arg(value_name = "FURTHER")]
+    pub further: Vec<String>,
+
     #[command(flatten)]
     pub sources: SourceArgs,
 }

@@ -8,10 +8,10 @@ use super::workspace::Workspace;
 use crate::cli::NewArgs;
 use crate::failure::{Cause, Failure, WithCause};
 use crate::host;
-use crate::manifest;
+use crate::manifest::{self, secret};
 use crate::report::Reporter;
 use crate::resolve;
-use crate::upstream::draft::{self, Known};
+use crate::upstream::draft::{self, Further, Known};
 
 /// Writes the manifest and lists what is left to decide.
 ///
@@ -31,6 +31,12 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
         let message = format!("{} already exists; pgsetup update changes it", file.display());
         return Err(Failure::new(Cause::Usage, message));
     }
+    let addresses = || std::iter::once(&args.archive).chain(&args.further);
+    if addresses().any(|address| secret::find(address).is_some()) {
+        let message =
+            "an address with credentials cannot be in a manifest: download the archive and name the file";
+        return Err(Failure::new(Cause::Usage, message));
+    }
     // The extensions that other manifests provide. It is fine if there are no other manifests.
     let files = host::local::manifests(&args.manifests).unwrap_or_default();
     let (manifests, _) = manifest::parse(&files);
@@ -44,6 +50,10 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
         {
             providers.insert(sql.name.clone(), extension.value.name.clone());
         }
+    }
+    for draft in &manifests.drafts {
+        let provides = draft.provides.iter().cloned();
+        providers.extend(provides.map(|sql| (sql, draft.name.clone())));
     }
     if manifests.extension_names().contains(&args.name.as_str()) {
         let message = format!(
@@ -61,12 +71,28 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
         Workspace::local(Path::new(&args.archive))?
     };
     let survey = workspace.survey(&archive.path, 1, &args.archive)?;
+    let mut further = Vec::new();
+    for address in &args.further {
+        let is_url = address.contains("://");
+        let archive = if is_url {
+            workspace.download(address, true)?
+        } else {
+            Workspace::local(Path::new(address))?
+        };
+        further.push(Further {
+            url: is_url.then(|| address.clone()),
+            file_name: address.rsplit('/').next().unwrap_or_default().to_owned(),
+            sha256: archive.hashes.sha256(),
+            has_one_top: workspace.survey(&archive.path, 0, address)?.has_one_top(),
+        });
+    }
     let draft = draft::draft(
         &Known {
             name: &args.name,
             url: is_url.then_some(args.archive.as_str()),
             file_name: args.archive.rsplit('/').next().unwrap_or_default(),
             sha256: archive.hashes.sha256(),
+            further: &further,
             providers: &providers,
         },
         &survey,

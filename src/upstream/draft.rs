@@ -21,8 +21,23 @@ pub struct Known<'a> {
     pub file_name: &'a str,
     /// The archive's SHA-256.
     pub sha256: Sha256,
+    /// Further archives, which are unpacked into directories of the first.
+    pub further: &'a [Further],
     /// The manifests that provide an extension, by its name in SQL.
     pub providers: &'a BTreeMap<String, String>,
+}
+
+/// An archive beside the first.
+#[derive(Debug)]
+pub struct Further {
+    /// Its address; `None` for a local file.
+    pub url: Option<String>,
+    /// Its file name.
+    pub file_name: String,
+    /// Its SHA-256.
+    pub sha256: Sha256,
+    /// Whether everything in it is below one directory.
+    pub has_one_top: bool,
 }
 
 /// A drafted manifest.
@@ -54,6 +69,28 @@ const LIBRARIES: [(&str, &str); 17] = [
     ("xml2", "libxml2-dev"),
     ("z", "zlib1g-dev"),
     ("zstd", "libzstd-dev"),
+];
+
+/// Packages of bookworm with what they provide: `-llibrary`, `pc:module`, `run:program`.
+const PACKAGES: &str = include_str!("../step/build/hint/packages.tsv");
+
+/// The package that provides a library, a module or a program.
+fn package_of(name: &str) -> Option<&'static str> {
+    let rows = PACKAGES.lines().filter(|row| !row.starts_with('#'));
+    rows.filter_map(|row| {
+        let mut columns = row.split('\t');
+        let (package, names) = (columns.next()?, columns.nth(1)?);
+        names.split(' ').any(|known| known == name).then_some(package)
+    })
+    .next()
+}
+
+/// Libraries of Windows, which a makefile names for that system only.
+const OF_WINDOWS: [&str; 30] = [
+    "advapi32", "bcrypt", "cfgmgr32", "comctl32", "comdlg32", "crypt32", "dbghelp", "dnsapi", "gdi32",
+    "imagehlp", "imm32", "iphlpapi", "kernel32", "mingw32", "mswsock", "msvcrt", "ncrypt", "netapi32",
+    "ntdll", "ole32", "oleaut32", "psapi", "rpcrt4", "secur32", "setupapi", "shell32", "shlwapi", "user32",
+    "ws2_32", "wsock32",
 ];
 
 /// Libraries of libc, the compiler, and PostgreSQL itself, which need no package.
@@ -143,11 +180,22 @@ impl Writer<'_> {
             "what it is for, in one line",
         );
         let by_text = survey.licence.as_ref().and_then(|licence| {
-            Some((
-                licence.spdx()?.to_owned(),
-                format!("recognised in {}", licence.path),
-            ))
+            let later = licence.family().filter(|_| survey.allows_later_versions);
+            let spdx = licence.spdx().map(str::to_owned);
+            let spdx = spdx.or_else(|| later.map(|family| format!("{family}-or-later")))?;
+            Some((spdx, format!("recognised in {}", licence.path)))
         });
+        let todo = match survey
+            .licence
+            .as_ref()
+            .and_then(|licence| Some((licence, licence.family()?)))
+        {
+            Some((licence, family)) if by_text.is_none() => format!(
+                "{family}-only or {family}-or-later; {} has the text, and no source says which",
+                licence.path
+            ),
+            _ => "the licence as SPDX names it".to_owned(),
+        };
         let by_name = meta.license.as_ref().and_then(|word| {
             let (_, spdx) = PGXN_LICENSES.iter().find(|(name, _)| name == word)?;
             Some(((*spdx).to_owned(), "META.json".to_owned()))
@@ -159,9 +207,9 @@ impl Writer<'_> {
                 "`license`: META.json says {name}, the text is that of {text}"
             ));
         }
-        let license = by_text.or(by_name);
+        let license = by_text.or_else(|| by_name.filter(|_| !todo.contains("-only or ")));
         let license = license.as_ref().map(|(spdx, from)| (spdx.clone(), from.as_str()));
-        self.value("", "license", license, "the licence as SPDX names it");
+        self.value("", "license", license, &todo);
         let page = self.known.url.and_then(repository);
         let homepage = page
             .map(|page| (page, ""))
@@ -173,13 +221,7 @@ impl Writer<'_> {
         let known = self.known;
         let in_url = version_in(known.url.unwrap_or(known.file_name));
         let in_meta = self.survey.meta.as_ref().and_then(|meta| meta.version.clone());
-        if let (Some(url), Some(meta)) = (&in_url, &in_meta)
-            && url != meta
-        {
-            self.decide(format!(
-                "`version`: the archive's name says {url}, META.json says {meta}"
-            ));
-        }
+        self.contradictions(in_url.as_deref(), in_meta.as_deref());
         let from_meta = in_url.is_none();
         let version = in_url.or(in_meta);
         self.line("\nreleases:");
@@ -221,7 +263,87 @@ impl Writer<'_> {
             );
         }
         self.decide("`sha256` was computed from this one archive: compare it with what upstream publishes");
+        self.further(version.as_deref());
         self.provides();
+    }
+
+    /// Versions that the archive, META.json and control files state, where they differ.
+    fn contradictions(&mut self, in_name: Option<&str>, in_meta: Option<&str>) {
+        let mut said: Vec<(String, String)> = Vec::new();
+        let mut add = |place: &str, version: Option<&str>| {
+            said.extend(version.map(|version| (place.to_owned(), version.to_owned())));
+        };
+        add("the archive's name", in_name);
+        add("META.json", in_meta);
+        for control in controls(self.survey) {
+            add(&control.path, control.default_version());
+        }
+        let is_other = |(_, version): &(String, String)| *version != said[0].1;
+        if said.iter().any(is_other) {
+            let said: Vec<String> = said
+                .iter()
+                .map(|(place, version)| format!("{place} says {version}"))
+                .collect();
+            self.decide(format!("`version`: {}", said.join(", ")));
+        }
+        let survey = self.survey;
+        for control in controls(survey) {
+            if let Some(version) = control
+                .default_version()
+                .filter(|version| !survey.has_version(&control.name, version))
+            {
+                self.decide(format!(
+                    "`provides`: no script of the archive leads to version {version} of {}, which {} names",
+                    control.name, control.path
+                ));
+            }
+        }
+    }
+
+    /// The further archives, and marks for those of submodules that are missing.
+    fn further(&mut self, version: Option<&str>) {
+        let mut missing: Vec<&(String, String)> = self.survey.missing_submodules().collect();
+        for archive in self.known.further {
+            let address = archive.url.as_deref().unwrap_or(&archive.file_name);
+            let of_archive = |submodule: &&(String, String)| {
+                let repository = submodule.1.trim_end_matches('/').trim_end_matches(".git");
+                let name = repository.rsplit('/').next().unwrap_or_default();
+                !name.is_empty()
+                    && address
+                        .split(['/', '_'])
+                        .any(|part| part == name || part.starts_with(&format!("{name}-")))
+            };
+            let position = missing
+                .iter()
+                .position(of_archive)
+                .or_else(|| (missing.len() == 1).then_some(0));
+            let into = position.map(|position| missing.remove(position).0.clone());
+            let url = archive.url.as_ref().map(|url| match version {
+                Some(version) => (url.replace(version, "${version}"), ""),
+                None => (url.clone(), ""),
+            });
+            self.value("      - ", "url", url, "where this archive is published");
+            self.line(format!("        sha256: {}", archive.sha256));
+            if !archive.has_one_top {
+                self.line("        strip: 0 # it has several entries at its top");
+            }
+            let from = into.map(|into| (into, ".gitmodules"));
+            self.value(
+                "        ",
+                "into",
+                from,
+                "the directory of the first archive that it belongs in",
+            );
+        }
+        for (path, url) in missing {
+            let todo = format!("an archive of {url} at the commit that upstream pins");
+            self.value("      - ", "url", None, &todo);
+            self.line(format!("        sha256: {}", marked("its SHA-256")));
+            self.line(format!(
+                "        into: {} # .gitmodules: the archive leaves it empty",
+                scalar(path)
+            ));
+        }
     }
 
     fn majors(&mut self) {
@@ -252,6 +374,17 @@ impl Writer<'_> {
 
     fn provides(&mut self) {
         let controls = controls(self.survey);
+        for control in self
+            .survey
+            .controls
+            .iter()
+            .filter(|control| !controls.contains(control))
+        {
+            self.decisions.push(format!(
+                "`provides`: {} has no script in the archive, so it is left out",
+                control.path
+            ));
+        }
         if controls.is_empty() {
             self.decide("`provides`: the archive has no control file, so this is probably a library that is only loaded");
             return;
@@ -364,17 +497,6 @@ impl Writer<'_> {
                 self.line(line);
             }
         }
-        for (name, value) in &makefile.variables {
-            if value.contains("-config ") || value.contains("-config)") || value.contains("pkg-config") {
-                let is_own = value.contains("pg_config") && !value.contains("pkg-config");
-                if !is_own {
-                    self.decide(format!(
-                        "`packages.build`: {} asks another program in {name}: {value}",
-                        makefile.path
-                    ));
-                }
-            }
-        }
     }
 
     fn packages(&mut self) {
@@ -385,15 +507,34 @@ impl Writer<'_> {
         if self.survey.has_cplusplus {
             add("g++", "C++".to_owned());
         }
-        let mut unknown = BTreeSet::new();
+        let (mut unknown, mut asked) = (BTreeSet::new(), BTreeSet::new());
         for makefile in &self.survey.makefiles {
             for library in makefile.libraries().difference(&BTreeSet::from(AT_HAND)) {
-                match LIBRARIES.iter().find(|(name, _)| name == library) {
-                    Some((_, package)) => add(package, format!("-l{library}")),
+                let known = LIBRARIES.iter().find(|(name, _)| name == library);
+                let package = known.map(|(_, package)| *package);
+                match package.or_else(|| package_of(&format!("-l{library}"))) {
+                    Some(package) => add(package, format!("-l{library}")),
                     None if *library == "stdc++" => add("g++", "-lstdc++".to_owned()),
-                    None => drop(unknown.insert((*library).to_owned())),
+                    None if OF_WINDOWS.contains(&library.to_ascii_lowercase().as_str()) => {}
+                    None => drop(unknown.insert(format!("lib{library}.so"))),
                 }
             }
+            for program in makefile.asked() {
+                let module = program.strip_prefix("pc:");
+                if module.is_some() {
+                    add("pkg-config", "its makefile asks it".to_owned());
+                }
+                let name = module.map_or_else(|| format!("run:{program}"), |module| format!("pc:{module}"));
+                match (package_of(&name), module) {
+                    (Some(package), Some(module)) => add(package, format!("{module}.pc")),
+                    (Some(package), None) => add(package, program.clone()),
+                    (None, Some(module)) => drop(unknown.insert(format!("{module}.pc"))),
+                    (None, None) => drop(asked.insert((program, makefile.path.clone()))),
+                }
+            }
+        }
+        for (program, path) in &asked {
+            unknown.insert(format!("{program}, which {path} asks"));
         }
         if packages.is_empty() && unknown.is_empty() {
             return;
@@ -404,7 +545,7 @@ impl Writer<'_> {
             self.line(format!("    - {package} # {}", why.join(", ")));
         }
         for library in unknown {
-            let todo = format!("the Debian package with lib{library}.so");
+            let todo = format!("the Debian package with {library}");
             self.line(format!("    - {}", marked(&todo)));
             self.decide(format!("`packages.build`: {todo}"));
         }
@@ -440,9 +581,12 @@ impl Writer<'_> {
 
     fn rest(&mut self) {
         if let Some(line) = self.survey.preloading.first() {
+            let mut own = controls(self.survey);
+            own.sort_by_key(|control| control.name != self.known.name);
+            let library = self.survey.library(own.first().copied());
+            let library = library.unwrap_or_else(|| self.known.name.to_owned());
             self.decide(format!(
-                "`preload`: its sources speak of shared_preload_libraries ({line}); if it must be loaded at server start: preload: {{ libraries: [{}] }}",
-                self.known.name
+                "`preload`: its sources speak of shared_preload_libraries ({line}); if it must be loaded at server start: preload: {{ libraries: [{library}] }}"
             ));
         }
         // These are comments, not marks: the extension installs without them, and only its author knows their purpose.
@@ -454,7 +598,14 @@ impl Writer<'_> {
 
 /// Control files of the extensions that SQL creates, each after those it requires.
 fn controls(survey: &Survey) -> Vec<&Control> {
-    let mut open: Vec<&Control> = survey.controls.iter().collect();
+    // One without a script is a placeholder, unless the build makes the scripts of all of them.
+    let has_script = |control: &&Control| survey.has_script(&control.name);
+    let is_any = survey.controls.iter().any(|control| has_script(&control));
+    let mut open: Vec<&Control> = survey
+        .controls
+        .iter()
+        .filter(|control| !is_any || has_script(control))
+        .collect();
     let mut ordered: Vec<&Control> = Vec::new();
     while !open.is_empty() {
         let is_ready = |control: &&Control| {
@@ -558,9 +709,143 @@ mod tests {
             url: Some(url),
             file_name: "x",
             sha256: Sha256::of(b""),
+            further: &[],
             providers: &providers,
         };
         draft(&known, &survey(&files))
+    }
+
+    #[test]
+    fn programs_that_are_asked_bring_their_packages_and_windows_brings_none() {
+        let makefile = "MODULE_big = $(NAME)\nNAME = ogr_fdw\nGDAL_CONFIG = gdal-config\nSHLIB_LINK := $(shell $(GDAL_CONFIG) --libs)\n\
+                        PG_CPPFLAGS = $(shell pkg-config --cflags libcurl) $(shell nosuch-config --x)\nSHLIB_LINK += -lws2_32\n\
+                        ifeq ($(PORTNAME), win32)\nSHLIB_LINK += -lforeign\nendif\ninclude $(PGXS)\n";
+        let draft = of(
+            "https://h/ogr-1.1.tar.gz",
+            &[
+                ("Makefile", makefile),
+                ("ogr_fdw.control", "default_version = '1.1'\n"),
+                ("template.control", "default_version = '0'\n"),
+                ("@NAME@.control.in", "default_version = '0'\n"),
+                ("ogr_fdw--1.1.sql", ""),
+                ("a.c", "elog(ERROR, \"add it to shared_preload_libraries\");\n"),
+            ],
+        );
+        assert!(
+            draft.text.contains("    - libgdal-dev # gdal-config\n"),
+            "{}",
+            draft.text
+        );
+        assert!(
+            draft.text.contains("    - libcurl4-openssl-dev # libcurl.pc\n"),
+            "{}",
+            draft.text
+        );
+        assert!(
+            draft
+                .text
+                .contains("TODO: the Debian package with nosuch-config, which Makefile asks"),
+            "{}",
+            draft.text
+        );
+        for absent in ["ws2_32", "foreign", "template", "@NAME@"] {
+            assert!(!draft.text.contains(absent), "{absent}: {}", draft.text);
+        }
+        let decisions = draft.decisions.join("\n");
+        assert!(
+            decisions.contains("preload: { libraries: [ogr_fdw] }"),
+            "{decisions}"
+        );
+        assert!(
+            decisions.contains("template.control has no script in the archive"),
+            "{decisions}"
+        );
+    }
+
+    #[test]
+    fn submodules_and_further_archives_have_their_places() {
+        let files = [
+            (
+                ".gitmodules",
+                "[submodule \"h3\"]\n\tpath = vendor/h3\n\turl = https://github.com/uber/h3.git\n[submodule \"m\"]\n\tpath = vendor/m\n\turl = https://h/m\n",
+            ),
+            ("Makefile", "include $(PGXS)\n"),
+        ];
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+            .collect();
+        let further = [Further {
+            url: Some("https://github.com/uber/h3/archive/refs/tags/v4.1.tar.gz".to_owned()),
+            file_name: "v4.1.tar.gz".to_owned(),
+            sha256: Sha256::of(b""),
+            has_one_top: true,
+        }];
+        let known = Known {
+            name: "x",
+            url: Some("https://h/x-1.0.tar.gz"),
+            file_name: "x",
+            sha256: Sha256::of(b""),
+            further: &further,
+            providers: &BTreeMap::new(),
+        };
+        let text = draft(&known, &survey(&files)).text;
+        assert!(
+            text.contains("      - url: https://github.com/uber/h3/archive/refs/tags/v4.1.tar.gz\n"),
+            "{text}"
+        );
+        assert!(text.contains("        into: vendor/h3 # .gitmodules\n"), "{text}");
+        assert!(
+            text.contains("TODO: an archive of https://h/m at the commit that upstream pins"),
+            "{text}"
+        );
+        assert!(
+            text.contains("        into: vendor/m # .gitmodules: the archive leaves it empty\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn versions_that_contradict_each_other_are_reported() {
+        let draft = of(
+            "https://h/x-1.2.tar.gz",
+            &[
+                ("x.control", "default_version = '1.3'\n"),
+                ("x--1.2.sql", ""),
+                ("META.json", r#"{"version": "1.1"}"#),
+            ],
+        );
+        let decisions = draft.decisions.join("\n");
+        assert!(
+            decisions
+                .contains("`version`: the archive's name says 1.2, META.json says 1.1, x.control says 1.3"),
+            "{decisions}"
+        );
+        assert!(
+            decisions.contains("no script of the archive leads to version 1.3 of x"),
+            "{decisions}"
+        );
+    }
+
+    #[test]
+    fn the_text_of_the_gpl_leaves_its_versions_to_the_sources() {
+        let gpl = "GNU GENERAL PUBLIC LICENSE\n  Version 3, 29 June 2007\n";
+        let only = of("https://h/x-1.0.tar.gz", &[("LICENSE", gpl)]);
+        assert!(
+            only.text
+                .contains("license: \"TODO: GPL-3.0-only or GPL-3.0-or-later; LICENSE has the text"),
+            "{}",
+            only.text
+        );
+        let source = "/* either version 3 of the License, or (at your option)\n * any later version. */\n";
+        let later = of("https://h/x-1.0.tar.gz", &[("doc/COPYING", gpl), ("x.c", source)]);
+        assert!(
+            later
+                .text
+                .contains("license: GPL-3.0-or-later # recognised in doc/COPYING"),
+            "{}",
+            later.text
+        );
     }
 
     #[test]

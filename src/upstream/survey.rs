@@ -26,6 +26,12 @@ pub struct Survey {
     pub preloading: Vec<String>,
     /// Whether there are C++ files.
     pub has_cplusplus: bool,
+    /// Whether a source says that a later version of its licence may be chosen.
+    pub allows_later_versions: bool,
+    /// Git submodules: directory and repository.
+    pub submodules: Vec<(String, String)>,
+    /// Every file of the archive.
+    pub paths: BTreeSet<String>,
 }
 
 /// A control file.
@@ -85,7 +91,9 @@ pub fn is_of_interest(path: &str) -> bool {
     is_control(path)
         || is_makefile(name)
         || is_source(suffix)
-        || (at_top && (is_build_file(name) || is_licence(name) || is_options(name) || name == "META.json"))
+        || is_licence_path(path)
+        || (at_top
+            && (is_build_file(name) || is_options(name) || matches!(name, "META.json" | ".gitmodules")))
 }
 
 fn is_control(path: &str) -> bool {
@@ -117,11 +125,27 @@ fn is_options(name: &str) -> bool {
     matches!(name, "meson_options.txt" | "meson.options")
 }
 
-fn is_licence(name: &str) -> bool {
+/// Whether a file may have the licence: at the top, or in a directory of licences or documents there.
+fn is_licence_path(path: &str) -> bool {
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
     let name = name.to_ascii_uppercase();
-    ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT"]
+    let is_named = ["LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "UNLICENSE", "LEGAL"]
         .iter()
-        .any(|word| name.starts_with(word))
+        .any(|word| name.starts_with(word));
+    match directory {
+        "" => is_named || name.starts_with("README"),
+        "LICENSES" | "licenses" | "LICENSE" => true,
+        "doc" | "docs" | "debian" => is_named,
+        _ => false,
+    }
+}
+
+/// How likely a file is to have the licence: less is better.
+fn licence_rank(path: &str) -> (usize, bool) {
+    (
+        path.matches('/').count(),
+        path.to_ascii_uppercase().starts_with("README"),
+    )
 }
 
 /// Surveys `files`: paths below the top of the archive, with their texts.
@@ -137,6 +161,7 @@ pub fn survey(files: &[(String, String)]) -> Survey {
             survey.makefiles.extend(makefile(path, text));
         } else if is_source(suffix) {
             survey.has_cplusplus |= suffix != "c";
+            survey.allows_later_versions |= says_any_later_version(text);
             let speaks = text
                 .lines()
                 .enumerate()
@@ -151,17 +176,134 @@ pub fn survey(files: &[(String, String)]) -> Survey {
             survey.options.extend(options(name, text));
         } else if at_top && is_options(name) {
             survey.options.extend(options(name, text));
-        } else if at_top && is_licence(name) && survey.licence.is_none() {
-            survey.licence = Some(Licence {
+        } else if path == ".gitmodules" {
+            survey.submodules = submodules(text);
+        } else if is_licence_path(path) {
+            let licence = Licence {
                 path: path.clone(),
                 text: text.clone(),
-            });
+            };
+            if is_readme(path) {
+                survey.allows_later_versions |= says_any_later_version(text);
+            }
+            // A text that is known is better than one that is only called so.
+            let rank = |one: &Licence| (one.family().is_none(), licence_rank(&one.path));
+            let is_better = survey
+                .licence
+                .as_ref()
+                .is_none_or(|other| rank(&licence) < rank(other));
+            let is_readable = !is_readme(path) || licence.family().is_some();
+            if is_better && is_readable {
+                survey.licence = Some(licence);
+            }
         }
     }
+    survey.paths.extend(files.iter().map(|(path, _)| path.clone()));
     survey
         .makefiles
         .sort_by_key(|makefile| (makefile.path.matches('/').count(), makefile.path.clone()));
     survey
+}
+
+fn is_readme(path: &str) -> bool {
+    path.to_ascii_uppercase().starts_with("README")
+}
+
+/// Whether the head of a source allows any later version of its licence, as the texts of the GPL suggest.
+fn says_any_later_version(text: &str) -> bool {
+    let head: String = text.chars().take(4096).collect();
+    let words: Vec<&str> = head
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(" ").to_ascii_lowercase().contains("any later version")
+}
+
+/// The submodules that `.gitmodules` names: directory and repository.
+fn submodules(text: &str) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("[submodule") {
+            all.push(Default::default());
+        } else if let (Some((path, url)), Some((key, value))) = (all.last_mut(), line.split_once('=')) {
+            match key.trim() {
+                "path" => value.trim().clone_into(path),
+                "url" => value.trim().clone_into(url),
+                _ => {}
+            }
+        }
+    }
+    all.retain(|(path, _)| !path.is_empty());
+    all
+}
+
+impl Survey {
+    /// Whether every file is below one directory.
+    pub fn has_one_top(&self) -> bool {
+        let tops: BTreeSet<Option<&str>> = self
+            .paths
+            .iter()
+            .map(|path| path.split_once('/').map(|(top, _)| top))
+            .collect();
+        tops.len() == 1 && !tops.contains(&None)
+    }
+
+    /// The submodules whose directories the archive leaves empty.
+    pub fn missing_submodules(&self) -> impl Iterator<Item = &(String, String)> {
+        let has_file = |directory: &str| {
+            self.paths
+                .iter()
+                .any(|path| path.starts_with(&format!("{directory}/")))
+        };
+        self.submodules.iter().filter(move |(path, _)| !has_file(path))
+    }
+
+    /// Whether the archive has a script that creates the extension, or one that a makefile makes it of.
+    pub fn has_script(&self, name: &str) -> bool {
+        self.paths.iter().any(|path| {
+            let file = path.rsplit('/').next().unwrap_or(path);
+            let file = file.trim_end_matches(".in").trim_end_matches(".m4");
+            let stem = file.strip_suffix(".sql");
+            stem.is_some_and(|stem| {
+                stem == name || stem.strip_prefix(name).is_some_and(|rest| rest.starts_with("--"))
+            })
+        })
+    }
+
+    /// Whether scripts of the archive lead to this version of an extension. True where none of its scripts has a version.
+    pub fn has_version(&self, name: &str, version: &str) -> bool {
+        let files: Vec<String> = self
+            .paths
+            .iter()
+            .map(|path| path.rsplit('/').next().unwrap_or(path).to_owned())
+            .filter(|file| file.starts_with(&format!("{name}--")))
+            .collect();
+        let is_made = self
+            .paths
+            .iter()
+            .any(|path| path.ends_with(&format!("{name}.sql")) || path.ends_with(".sql.in"));
+        files.is_empty() || is_made || control::scripts(name, version, &files).is_some()
+    }
+
+    /// The library of the extension, as its makefile or control file names it.
+    pub fn library(&self, control: Option<&Control>) -> Option<String> {
+        let makefiles = self.makefiles.iter();
+        let named = makefiles.filter_map(|makefile| {
+            let value = |name: &str| makefile.variables.get(name).map(|value| makefile.expanded(value));
+            let is_one = |value: &String| !value.is_empty() && !value.contains([' ', '$']);
+            value("MODULE_big")
+                .filter(is_one)
+                .or_else(|| value("MODULES").filter(is_one))
+        });
+        let of_control = || {
+            let path = control?.values.get("module_pathname")?;
+            Some(path.strip_prefix("$libdir/").unwrap_or(path).to_owned())
+        };
+        let named = named
+            .map(|name| name.rsplit('/').next().unwrap_or(&name).to_owned())
+            .next();
+        named.or_else(of_control)
+    }
 }
 
 fn control(path: &str, name: &str, text: &str) -> Option<Control> {
@@ -170,7 +312,9 @@ fn control(path: &str, name: &str, text: &str) -> Option<Control> {
         .unwrap_or(name)
         .strip_suffix(".control")?;
     // A secondary control file (name--1.0.control) describes one version only.
-    (!name.contains("--")).then(|| Control {
+    // A template's name is filled in by the build.
+    let is_template = name.contains(['@', '$', '%', '{', '<']);
+    (!name.contains("--") && !is_template).then(|| Control {
         path: path.to_owned(),
         name: name.to_owned(),
         values: control::values(text),
@@ -196,15 +340,41 @@ impl Control {
     }
 }
 
+/// What makefiles call other systems.
+const OTHER_SYSTEMS: [&str; 8] = [
+    "win32",
+    "WIN32",
+    "Windows_NT",
+    "mingw",
+    "MINGW",
+    "cygwin",
+    "arwin",
+    "solaris",
+];
+
 fn makefile(path: &str, text: &str) -> Option<Makefile> {
     let joined = text.replace("\\\r\n", " ").replace("\\\n", " ");
     let is_pgxs = ["$(PGXS)", "${PGXS}", "pgxs.mk"]
         .iter()
         .any(|word| joined.contains(word));
     let (mut variables, mut conditions) = (BTreeMap::<String, String>::new(), BTreeSet::new());
+    // For each open condition, whether its present branch is for another system than Linux.
+    let mut branches: Vec<bool> = Vec::new();
     for line in joined.lines() {
         let line = line.split(" #").next().unwrap_or_default();
         let statement = line.trim_start();
+        if statement.starts_with("if") {
+            let names_other = OTHER_SYSTEMS.iter().any(|word| statement.contains(word));
+            branches.push(names_other && !statement.starts_with("ifneq") && !statement.starts_with("ifndef"));
+        } else if statement.starts_with("else") {
+            let names_other = OTHER_SYSTEMS.iter().any(|word| statement.contains(word));
+            branches
+                .last_mut()
+                .into_iter()
+                .for_each(|branch| *branch = names_other);
+        } else if statement.starts_with("endif") {
+            branches.pop();
+        }
         if ["ifeq", "ifneq", "$(error"]
             .iter()
             .any(|word| statement.starts_with(word))
@@ -214,7 +384,7 @@ fn makefile(path: &str, text: &str) -> Option<Makefile> {
         {
             conditions.insert(statement.trim().to_owned());
         }
-        if line.starts_with('\t') || statement.starts_with('#') {
+        if line.starts_with('\t') || statement.starts_with('#') || branches.contains(&true) {
             continue;
         }
         if let Some((name, value)) = statement.split_once('=') {
@@ -246,6 +416,44 @@ impl Makefile {
     /// Its directory below the top; empty at the top.
     pub fn directory(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(directory, _)| directory)
+    }
+
+    /// A value with the variables of this makefile in it replaced, once.
+    pub fn expanded(&self, value: &str) -> String {
+        let mut expanded = value.to_owned();
+        for (name, value) in &self.variables {
+            for form in [format!("$({name})"), format!("${{{name}}}")] {
+                expanded = expanded.replace(&form, value);
+            }
+        }
+        expanded
+    }
+
+    /// The programs called `…-config` that it asks, except PostgreSQL's own and pkg-config; and the modules that pkg-config is
+    /// asked for, as `pc:module`.
+    pub fn asked(&self) -> BTreeSet<String> {
+        let mut asked = BTreeSet::new();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+        for value in self.variables.values() {
+            let words: Vec<&str> = value
+                .split(|c: char| !is_part(c))
+                .filter(|word| !word.is_empty())
+                .collect();
+            for (position, word) in words.iter().enumerate() {
+                if *word == "pkg-config" {
+                    let modules = words[position + 1..]
+                        .iter()
+                        .take_while(|word| !word.ends_with("-config"));
+                    let modules = modules.filter(|word| {
+                        !word.starts_with('-') && word.starts_with(|c: char| c.is_ascii_alphabetic())
+                    });
+                    asked.extend(modules.map(|module| format!("pc:{module}")));
+                } else if (word.ends_with("-config") || word.ends_with("_config")) && *word != "pg_config" {
+                    asked.insert((*word).to_owned());
+                }
+            }
+        }
+        asked
     }
 
     /// The libraries it links with: the names after `-l`.
@@ -368,10 +576,53 @@ fn options(name: &str, text: &str) -> Vec<String> {
     }
 }
 
+/// The licences of the GPL's family, each with words of its text's title. Other files say whether later versions are
+/// meant.
+const GNU: [(&str, &str); 6] = [
+    ("gnu affero general public license version 3", "AGPL-3.0"),
+    ("gnu lesser general public license version 3", "LGPL-3.0"),
+    ("gnu lesser general public license version 2.1", "LGPL-2.1"),
+    ("gnu library general public license version 2", "LGPL-2.0"),
+    ("gnu general public license version 3", "GPL-3.0"),
+    ("gnu general public license version 2", "GPL-2.0"),
+];
+
+/// Words of other licences, each with its SPDX name.
+const TEXTS: [(&str, &str); 11] = [
+    ("without a written agreement is hereby granted", "PostgreSQL"),
+    ("apache license version 2.0", "Apache-2.0"),
+    ("mozilla public license version 2.0", "MPL-2.0"),
+    ("mozilla public license, version 2.0", "MPL-2.0"),
+    ("boost software license - version 1.0", "BSL-1.0"),
+    (
+        "this is free and unencumbered software released into the public domain",
+        "Unlicense",
+    ),
+    ("cc0 1.0 universal", "CC0-1.0"),
+    ("eclipse public license - v 2.0", "EPL-2.0"),
+    (
+        "this software is provided 'as-is', without any express or implied warranty",
+        "Zlib",
+    ),
+    (
+        "permission to use, copy, modify, and/or distribute this software for any purpose with or without fee",
+        "ISC",
+    ),
+    (
+        "permission to use, copy, modify, and distribute this software for any purpose with or without fee",
+        "ISC",
+    ),
+];
+
 impl Licence {
-    /// The SPDX name, if the text identifies one licence. The GPL does not: other files say whether later versions are
-    /// meant.
+    /// The SPDX name, if the text identifies one licence. The GPL's does not: it has no word on later versions.
     pub fn spdx(&self) -> Option<&'static str> {
+        self.family()
+            .filter(|name| !GNU.iter().any(|(_, gnu)| gnu == name))
+    }
+
+    /// The licence that the text is of; `GPL-3.0` where `GPL-3.0-only` or `GPL-3.0-or-later` may be meant.
+    pub fn family(&self) -> Option<&'static str> {
         let words = self
             .text
             .split_whitespace()
@@ -379,31 +630,26 @@ impl Licence {
             .join(" ")
             .to_ascii_lowercase();
         let has = |text: &str| words.contains(text);
-        if has("without a written agreement is hereby granted") {
-            Some("PostgreSQL")
-        } else if has("apache license version 2.0") {
-            Some("Apache-2.0")
-        } else if has("mozilla public license version 2.0") {
-            Some("MPL-2.0")
-        } else if has("permission is hereby granted, free of charge")
-            && has("the software is provided \"as is\"")
-        {
-            Some("MIT")
-        } else if has(
-            "permission to use, copy, modify, and/or distribute this software for any purpose with or without fee",
-        ) {
-            Some("ISC")
-        } else if has("redistributions of source code must retain the above copyright") {
-            let clauses_of_names =
-                has("neither the name") || has("may not be used to endorse") || has("may be used to endorse");
-            let advertises = has("all advertising materials");
-            match (clauses_of_names, advertises) {
-                (_, true) => None,
-                (true, false) => Some("BSD-3-Clause"),
-                (false, false) => Some("BSD-2-Clause"),
-            }
-        } else {
-            None
+        // The title of the text, before the licences that it speaks of.
+        let head: String = words.chars().take(600).collect();
+        if let Some((_, name)) = GNU.iter().find(|(title, _)| head.contains(title)) {
+            return Some(name);
+        }
+        if let Some((_, name)) = TEXTS.iter().find(|(text, _)| has(text)) {
+            return Some(name);
+        }
+        if has("permission is hereby granted, free of charge") && has("the software is provided \"as is\"") {
+            return Some("MIT");
+        }
+        if !has("redistributions of source code must retain the above copyright") {
+            return None;
+        }
+        let clauses_of_names =
+            has("neither the name") || has("may not be used to endorse") || has("may be used to endorse");
+        match (clauses_of_names, has("all advertising materials")) {
+            (_, true) => None,
+            (true, false) => Some("BSD-3-Clause"),
+            (false, false) => Some("BSD-2-Clause"),
         }
     }
 }

@@ -499,7 +499,7 @@ fn an_archive_without_metadata_makes_a_manifest_of_marks() {
         .unwrap()
         .into();
     assert_eq!(ran.status, 0, "{}", ran.err);
-    let ran = crate::support::pgsetup(["plan", directory.path().to_str().unwrap()]);
+    let ran = crate::support::pgsetup(["plan", directory.path().to_str().unwrap(), "--with", "thing"]);
     assert_eq!(ran.status, 3);
     for path in [
         "summary",
