@@ -197,6 +197,9 @@ fn perform(
             store: Store::new(sources.cache(), remote),
         }),
         tokens: &tokens,
+        named_packages: &resolved.named_packages,
+        keep_going: args.keep_going,
+        ca_bundle: setup::ca_bundle(&args.sources, host)?,
         debug_symbols: &debug_symbols,
         test_options: TestOptions::default(),
         state: State::after(unfinished, resolved),
@@ -258,6 +261,7 @@ impl Progress<'_, '_> {
             }
             Event::Failed(id, span, failure) => {
                 self.reporter.failed(name(id), span.elapsed(), failure);
+                self.reporter.explain(name(id), failure);
                 self.ended(id, span, None);
             }
         }

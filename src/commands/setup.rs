@@ -9,13 +9,15 @@ use crate::debian::apt_sources::DebianArchive;
 use crate::failure::{self, Cause, Failure, WithCause};
 use crate::host::net::HttpOptions;
 use crate::host::{self, Host};
+use crate::layout;
 use crate::report::Reporter;
-use crate::resolve::Resolved;
+use crate::resolve::{Resolved, id};
 use crate::run::parallel;
 use crate::source::error::ErrorKind;
 use crate::source::http::Client;
 use crate::source::{Options, SourceRequest, Sources};
 use crate::step::fetch;
+use crate::step::install::files::ROOT_FILE;
 use crate::store::cache::Cache;
 use crate::store::remote::{self, Remote};
 use crate::target::{Architecture, Target, distribution_of};
@@ -108,7 +110,22 @@ pub fn sources(args: &SourceArgs, cache: &Path, host: &Host) -> Result<Sources, 
     })?)
 }
 
-/// The extensions whose sources are not available, with the reasons.
+/// Writes the certificates that downloads trust where builds can read them. Returns the path in the root; `None` if no file
+/// adds any.
+///
+/// # Errors
+/// The file cannot be read or written.
+pub fn ca_bundle(args: &SourceArgs, host: &Host) -> Result<Option<String>, Failure> {
+    let Some(bundle) = &args.ca_bundle else {
+        return Ok(None);
+    };
+    let path = format!("{}/certificates.pem", layout::WORK);
+    let text = host::net::trusted(bundle).cause(Cause::Usage)?;
+    host.write(&path, &text, ROOT_FILE)?;
+    Ok(Some(path))
+}
+
+/// The extensions whose sources are not available, and those that require them, with the reasons.
 ///
 /// # Errors
 /// A source has a wrong digest, which is an error and never a reason to leave the extension out.
@@ -148,6 +165,24 @@ pub fn unavailable(
             "left out {}: could not fetch sources: {reason}",
             names.join(", ")
         ));
+    }
+    for (_, extensions) in resolved.servers() {
+        // Extensions are in the order of their requirements.
+        for extension in extensions {
+            let component = &extension.component;
+            let missing = extension
+                .requires
+                .iter()
+                .map(|name| id(name, component.older_major));
+            let Some(missing) = missing.into_iter().find(|name| left_out.contains_key(name)) else {
+                continue;
+            };
+            if !left_out.contains_key(&component.id()) {
+                let reason = format!("it requires {missing}, whose source could not be fetched");
+                reporter.line(&format!("left out {}: {reason}", component.id()));
+                left_out.insert(component.id(), reason);
+            }
+        }
     }
     Ok(left_out)
 }

@@ -178,24 +178,13 @@ fn permitted(args: &TestArgs, host: &Host, resolved: &Resolved) -> Result<(), Fa
     Ok(())
 }
 
-/// The extensions whose sources are not available, and those that require them, with the reasons.
+/// The extensions whose sources are not available, and those that require them, with the reasons as sentences.
 fn unavailable(
     resolved: &Resolved,
     sources: &Sources,
     reporter: &Reporter,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut left_out = setup::unavailable(resolved, sources, reporter)?;
-    // Extensions are in the order of their requirements.
-    for extension in &resolved.extensions {
-        if let Some(name) = extension
-            .requires
-            .iter()
-            .find(|name| left_out.contains_key(*name))
-        {
-            let reason = format!("it requires {name}, whose source could not be fetched");
-            left_out.entry(extension.component.name.clone()).or_insert(reason);
-        }
-    }
     for (name, reason) in &mut left_out {
         if !reason.starts_with("it requires ") {
             *reason = format!("the source of {name} could not be fetched: {reason}");
@@ -240,6 +229,13 @@ fn perform(
             store: Store::new(sources.cache(), None),
         }),
         tokens: &tokens,
+        named_packages: &resolved.named_packages,
+        keep_going: true,
+        ca_bundle: if args.installed {
+            None
+        } else {
+            setup::ca_bundle(&args.sources, host)?
+        },
         // A test strips no symbols.
         debug_symbols: &args.cache.dir.join("debug-symbols"),
         test_options: options.clone(),
@@ -261,7 +257,10 @@ fn perform(
         |event| match event {
             Event::Started(id) => reporter.started(name(id)),
             Event::Finished(id, span, done) => reporter.finished(name(id), span.elapsed(), &done.note),
-            Event::Failed(id, span, failure) => reporter.failed(name(id), span.elapsed(), failure),
+            Event::Failed(id, span, failure) => {
+                reporter.failed(name(id), span.elapsed(), failure);
+                failed(&plan.steps[id], span.elapsed(), failure, resolved, &context);
+            }
         },
     );
     if interrupt.is_interrupted() {
@@ -277,7 +276,24 @@ fn perform(
     Ok(context.state.take_outcomes())
 }
 
-/// Turns failed steps into failed tests of their extensions.
+/// Reports a failed step at once: as a failed test of its extension, or for itself.
+fn failed(step: &Step, elapsed: Duration, failure: &Failure, resolved: &Resolved, context: &Context<'_>) {
+    let subject = owner(step, resolved).filter(|_| failure.cause != Cause::Interrupted);
+    // Where outcomes are printed at the end, this is the first word of it.
+    if subject.is_none() || !context.test_options.is_live {
+        context.reporter.explain(&step.name, failure);
+    }
+    if let Some(subject) = subject {
+        context.add_outcome(Outcome {
+            subject,
+            name: step.name.clone(),
+            verdict: Verdict::Failed(failure.to_string()),
+            elapsed,
+        });
+    }
+}
+
+/// Turns steps that were skipped because of failed ones into failed tests of their extensions.
 ///
 /// # Errors
 /// A failed step belongs to no single extension.
@@ -308,11 +324,6 @@ fn attribute(
             elapsed: Duration::ZERO,
         });
     };
-    for failed in &unfinished.failed {
-        if let Some(subject) = owner(&failed.name) {
-            add(subject, &failed.name, failed.failure.to_string());
-        }
-    }
     for untried in &unfinished.untried {
         for name in &untried.steps {
             let subject = owner(name).filter(|subject| {

@@ -220,7 +220,10 @@ pub fn leaves(resolved: &Resolved) -> Vec<String> {
         leaves.push(format!("pgsetup in {}", layout::PROGRAM));
     }
     for (name, reason) in &resolved.left_out {
-        leaves.push(format!("not {name}, whose source could not be fetched: {reason}"));
+        leaves.push(match reason.starts_with("it requires ") {
+            true => format!("not {name}: {reason}"),
+            false => format!("not {name}, whose source could not be fetched: {reason}"),
+        });
     }
     leaves.push(format!(
         "the record of it all in {}/receipt.json",

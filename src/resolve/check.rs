@@ -12,7 +12,7 @@ use super::interpolate::{Variables, interpolate};
 use super::{id, jobs, value};
 use crate::digest::{Digest, NotADigest};
 use crate::manifest::build::{Build, NamedStep};
-use crate::manifest::extension::{Conflict, Extension, SqlExtension};
+use crate::manifest::extension::{Extension, SqlExtension};
 use crate::manifest::image::Image;
 use crate::manifest::postgresql::{Postgresql, ServerSource};
 use crate::manifest::problem::Problem;

@@ -23,6 +23,7 @@ use crate::record::inventory::Inventory;
 use crate::record::receipt::Receipt;
 use crate::report::Reporter;
 use crate::report::outcome::Outcome;
+use crate::resolve::NamedPackage;
 use crate::run::timing::ResultOrigin;
 use crate::source::Sources;
 use crate::store::Store;
@@ -39,6 +40,12 @@ pub struct Context<'a> {
     pub providers: Option<Providers<'a>>,
     /// The job tokens that all builds share.
     pub tokens: &'a Tokens,
+    /// The Debian packages that manifests name, with their places.
+    pub named_packages: &'a [NamedPackage],
+    /// Whether what does not need a failed step goes on.
+    pub keep_going: bool,
+    /// A file in the root with the certificates that are trusted, for programs that a build calls.
+    pub ca_bundle: Option<String>,
     /// The directory outside the root for the archive of debug symbols.
     pub debug_symbols: &'a Path,
     /// How tests are run.
@@ -98,8 +105,19 @@ pub struct State<'a> {
     pub(super) unfinished: OnceLock<Unfinished>,
     pub(super) spent: Mutex<BTreeMap<String, Spent>>,
     pub(super) outcomes: Mutex<Vec<Outcome>>,
+    /// Packages that apt does not know, and the extensions that want them, with what is wrong with their manifests.
+    pub(super) unknown_packages: OnceLock<UnknownPackages>,
     /// The symbols that each server defines, by the path of its program.
     pub(super) server_symbols: Mutex<BTreeMap<String, Arc<BTreeSet<String>>>>,
+}
+
+/// Debian packages that apt does not know.
+#[derive(Debug, Default)]
+pub struct UnknownPackages {
+    /// Their names.
+    pub names: BTreeSet<String>,
+    /// The problems of the extensions that want them, by slug.
+    pub problems: BTreeMap<String, String>,
 }
 
 /// The resources that a step used, whether it failed or not.

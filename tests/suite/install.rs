@@ -254,13 +254,13 @@ fn a_failed_build_is_shown_with_command_output_and_log() {
     let head = "pgsetup: build alpha 1.0 failed: exit status 2\n\
                 \x20 command: cd /var/tmp/pgsetup/source/alpha-1.0 && PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config make \
                 PG_CONFIG=/usr/lib/postgresql/18/bin/pg_config USE_PGXS=1\n\
-                \x20 last lines of its output:\n\
-                \x20   11\n";
+                \x20 error (compiler):\n\
+                \x20   needy.c:1:10: fatal error: nosuch/header.h: No such file or directory\n";
     assert!(text.starts_with(head), "{text}\nshould begin\n{head}");
     for line in [
-        "    needy.c:1:10: fatal error: nosuch/header.h: No such file or directory",
+        "  failed: make: *** [Makefile:4: all] Error 1",
         "  log: [TEST]/root/var/tmp/pgsetup/log/build-alpha-1.0.log",
-        "  hint: `nosuch/header.h`, of a development package that is not in the manifest's `packages.build`",
+        "  hint: perhaps `nosuch/header.h`, of a development package that is not in the manifest's `packages.build`",
     ] {
         assert!(
             text.lines().any(|other| other == line),
@@ -465,16 +465,106 @@ fn a_build_killed_by_a_signal_is_shown_with_the_signal() {
 fn a_package_that_apt_cannot_find_is_named() {
     Test::new()
         .extension("alpha", Recipe::new().packages(&["nosuch"]))
-        .status(6)
+        .status(3)
         .stderr(
-            "pgsetup: look up artifacts failed: exit status 100\n\
-             \x20 command: apt-get install --simulate --quiet --no-install-recommends -- make nosuch\n\
-             \x20 last lines of its output:\n\
-             \x20   E: Unable to locate package nosuch\n\
-             \x20 log: [TEST]/root/var/tmp/pgsetup/log/look-up-artifacts.log\n\
+            "pgsetup: look up artifacts failed: apt does not know a package that a manifest names\n\
+             error: there is no Debian package `nosuch`\n\
+             \x20 --> [TEST]/manifests/alpha.yaml:15:20\n\
+             \x20  |\n\
+             15 | packages: {build: [\"nosuch\"]}\n\
+             \x20  |                    ^^^^^^^^\n\
+             1 problem in 1 file\n\
              pgsetup: not installed; failed: look up artifacts",
         )
         .run();
+}
+
+#[test]
+fn others_keep_going_without_a_package_that_is_unknown() {
+    let machine = Test::new()
+        .extension("alpha", Recipe::new().packages(&["nosuch", "libalpha-dev"]))
+        .extension("beta", Recipe::new().packages(&["libbeta-dev"]))
+        .args(&["--keep-going"])
+        .status(3)
+        .stderr_has("\npgsetup: build alpha 1.0 failed: apt does not know a package that a manifest names\n")
+        .stderr_has("[TEST]/manifests/alpha.yaml:15:20")
+        .stderr_has("\ndone   install beta 1.0")
+        .run();
+    let asked = machine.trace("apt-get");
+    assert!(asked.contains(" libbeta-dev"), "{asked}");
+    let installs = asked.lines().filter(|line| line.contains("install --yes"));
+    assert!(
+        installs.into_iter().all(|line| !line.contains("nosuch")),
+        "{asked}"
+    );
+}
+
+#[test]
+fn a_failure_is_explained_when_it_happens() {
+    let machine = Test::new()
+        .extension("alpha", Recipe::new().make(&["@echo alpha broke; exit 3"]))
+        .extension(
+            "beta",
+            Recipe::new().make(&["@until test -e $(TRACE)/never -o -e $(TRACE)/go; do sleep 0.02; done"]),
+        );
+    let mut child = machine
+        .command(&["--keep-going"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    for line in BufReader::new(child.stderr.take().unwrap()).lines() {
+        let line = line.unwrap();
+        // Beta ends only when alpha's failure has been explained.
+        if line.contains("alpha broke") {
+            std::fs::write(machine.path("trace/go"), "").unwrap();
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(6), "{said}");
+    assert!(said.contains("\ndone   build beta 1.0"), "{said}");
+    machine.is_quiet();
+}
+
+#[test]
+fn what_requires_an_unavailable_extension_is_left_out_as_well() {
+    let test = Test::new()
+        .extension("alpha", Recipe::new().acts(&[Act::Status(404, "")]))
+        .extension("beta", Recipe::new())
+        .extension("gamma", Recipe::new());
+    let path = test.path("manifests/beta.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, text + "requires: [alpha]\n").unwrap();
+    let why = "it requires alpha, whose source could not be fetched";
+    let machine = test
+        .args(&["--skip-unavailable"])
+        .stderr_has(format!("left out beta: {why}"))
+        .stderr_has(format!("\nnot beta: {why}"))
+        .run();
+    let control = |name: &str| machine.root(&format!("/usr/share/postgresql/18/extension/{name}.control"));
+    assert!(control("gamma").exists() && !control("alpha").exists() && !control("beta").exists());
+}
+
+#[test]
+fn pip_in_a_build_trusts_what_downloads_trust() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some((mut server, _)) = crate::sources::https_server(directory.path()) else {
+        crate::harness::skip("there is no openssl to make a certificate with");
+    };
+    let certificate = directory.path().join("certificate.pem");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let keep = "@cp $(ROOT)$$PIP_CERT $(TRACE)/trusted";
+    let machine = Test::new()
+        .extension("alpha", Recipe::new().make(&[keep]))
+        .args(&["--ca-bundle", certificate.to_str().unwrap()])
+        .run();
+    let trusted = machine.trace("trusted");
+    let own = std::fs::read_to_string(&certificate).unwrap();
+    assert!(trusted.starts_with(own.trim_end()), "{trusted}");
+    let count = trusted.matches("-----BEGIN CERTIFICATE-----").count();
+    assert!(count > 50, "the usual authorities are trusted as well: {count}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Result, anyhow, bail};
 
 use super::known::{Artifacts, Known, State};
+use super::unknown;
 use crate::artifact::{Inputs, Key, Recipe};
 use crate::command::Command;
 use crate::debian::dpkg::{self, Dpkg};
@@ -119,7 +120,7 @@ pub fn look_up(
     context: &Context<'_>,
     log: &Log,
 ) -> Result<String, Failure> {
-    let future = Future::ask(context.host, simulation, log)?;
+    let future = unknown::ask(simulation, context, log)?;
     let mut artifacts = Artifacts {
         upgraded: future.upgraded.clone(),
         ..Artifacts::default()
@@ -181,6 +182,15 @@ impl Future {
                 .extend(dpkg::parse_records(&records, dpkg.architecture.as_deref()));
         }
         Ok(Self { dpkg, upgraded })
+    }
+
+    /// Whether a package of this name is installed then, or one provides it.
+    pub fn has(&self, name: &str) -> bool {
+        let packages = &self.dpkg.packages;
+        packages.contains_key(name)
+            || packages
+                .values()
+                .any(|package| package.provides.iter().any(|one| one == name))
     }
 
     /// Every recipe with its complete inputs. A recipe has to come before those that are compiled against it.

@@ -10,6 +10,7 @@ pub mod licence;
 pub mod stage;
 pub mod strip;
 pub mod tokens;
+mod unknown;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,18 +26,20 @@ use crate::archive::unpack;
 use crate::command::Command;
 use crate::debian::dpkg::Dpkg;
 use crate::failure::{Cause, Failure, WithCause};
-use crate::host::cmd::CommandOptions;
+use crate::host::cmd::{CommandError, CommandOptions};
 use crate::host::entry::{FileKind, is_below, utf8};
 use crate::host::{Host, Log};
 use crate::image::needs;
 use crate::layout;
 use crate::lock::lock;
+use crate::output;
 use crate::plan::{Build, Part};
 use crate::report::bytes;
 use crate::resolve::Source;
 use crate::store::Artifact;
 use environment::VARIABLES;
 use failed::FailedBuild;
+use hint::Machine;
 use known::Known;
 use tokens::Tokens;
 
@@ -82,6 +85,10 @@ fn restore(
 /// A command failed, or used more jobs than it was given. The result links a library that no build package brings. The
 /// stage or the store cannot be read or written.
 pub fn build(build: &Build, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Failure> {
+    let unknown = context.state.unknown_packages.get();
+    if let Some(problem) = unknown.and_then(|unknown| unknown.problems.get(&build.component)) {
+        return Err(Failure::new(Cause::Manifest, problem));
+    }
     let artifacts = context.state.artifacts();
     let known = artifacts
         .of(&build.component)
@@ -161,16 +168,21 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
         host.write(path, text, ROOT_FILE)?;
     }
     context.state.note_trees(host, &build.places)?;
+    let mut variables = VARIABLES.to_vec();
+    // pip trusts nothing else than this file, so it has all certificates.
+    variables.extend(context.ca_bundle.as_deref().map(|file| ("PIP_CERT", file)));
     let settings = CommandOptions {
         jobserver: Some(context.tokens.client()),
-        variables: &VARIABLES,
+        variables: &variables,
         ..CommandOptions::default()
     };
     for command in &build.commands {
         let from = log.length();
         let (run, _share) = with_share(command, context.tokens).cause(Cause::Internal)?;
-        host.run_with(&run, log, settings)
-            .map_err(|error| left_open(build, command, context, explained(error.into(), log, from), log))?;
+        host.run_with(&run, log, settings).map_err(|error| {
+            let failure = explained(error, build, command, host);
+            left_open(build, command, context, failure, log)
+        })?;
         within_its_jobs(build, command, log, from)?;
     }
     stage::end(host, &stage, &build.directories)?;
@@ -435,14 +447,84 @@ fn left_open(
     }
 }
 
-/// Adds hints to a failed build from the output of its command, which begins at byte `from` of the log.
-fn explained(failure: Failure, log: &Log, from: u64) -> Failure {
+/// A failed command as the failure of a build, with the reason of a configure script and with hints.
+fn explained(error: CommandError, build: &Build, command: &Command, host: &Host) -> Failure {
+    let mut lines = error.errors.lines.clone();
+    lines.extend(error.errors.exited.iter().map(|exited| exited.said.clone()));
+    lines.push(error.outcome.clone());
+    let failure = Failure::from(error);
     if failure.cause != Cause::Build {
         return failure;
     }
-    let hints = hint::hints(&log.since(from));
-    let hints: String = hints.iter().map(|hint| format!("\n  hint: {hint}")).collect();
-    Failure::new(failure.cause, format_args!("{failure}{hints}"))
+    let reason = of_configure(&lines, build, command, host).unwrap_or_default();
+    let mut shown = String::new();
+    if !reason.is_empty() {
+        shown.push_str("\n  config.log:");
+        shown.extend(reason.iter().map(|line| format!("\n    {line}")));
+        lines.extend(reason);
+    }
+    let hints = hints(&lines, build, host).unwrap_or_default();
+    shown.extend(hints.iter().map(|hint| format!("\n  hint: {hint}")));
+    Failure::new(failure.cause, format_args!("{failure}{shown}"))
+}
+
+/// What the `config.log` of a configure script says of its error.
+fn of_configure(lines: &[String], build: &Build, command: &Command, host: &Host) -> Option<Vec<String>> {
+    const ERROR: &str = "configure: error: ";
+    let says = |line: &String| Some(line[line.find(ERROR)? + ERROR.len()..].to_owned());
+    let message = lines.iter().find_map(says)?;
+    // The script may run in a directory below.
+    let source = layout::source(&build.component);
+    let mut places = vec![command.directory.clone().unwrap_or_else(|| source.clone())];
+    let entries = host.tree(&source).unwrap_or_default().into_iter();
+    let logs = entries.filter(|entry| entry.path.ends_with("config.log"));
+    places.extend(logs.filter_map(|entry| Some(format!("{source}/{}", entry.path.parent()?.display()))));
+    places.into_iter().find_map(|place| {
+        let log = host.read_lossy(&format!("{place}/config.log")).ok()??;
+        output::of_configure(&log, &message)
+    })
+}
+
+/// The hints for the errors of a build, from what this machine has.
+fn hints(lines: &[String], build: &Build, host: &Host) -> anyhow::Result<Vec<String>> {
+    let dpkg = host.dpkg()?;
+    let source = layout::source(&build.component);
+    let modules = host
+        .read_lossy(&format!("{source}/.gitmodules"))?
+        .unwrap_or_default();
+    let mut submodules = hint::submodules(&modules);
+    submodules.retain(|submodule| {
+        let names = host.names(&format!("{source}/{}", submodule.path));
+        names.is_ok_and(|names| names.is_empty())
+    });
+    let below = |top: &str| -> Vec<String> {
+        let entries = host.tree(top).unwrap_or_default().into_iter();
+        entries
+            .map(|entry| format!("{top}/{}", entry.path.display()))
+            .collect()
+    };
+    let own = [below(&source), below(&layout::stage(&build.component))].concat();
+    let stage = layout::stage(&build.component);
+    let ending = |name: &str| {
+        let end = format!("/{name}");
+        let installed = dpkg.files().map(|(path, _)| path);
+        let own = own.iter().map(|path| path.strip_prefix(&stage).unwrap_or(path));
+        let mut found: Vec<String> = installed
+            .chain(own)
+            .filter(|path| path.ends_with(&end))
+            .map(str::to_owned)
+            .collect();
+        found.sort();
+        found
+    };
+    Ok(hint::hints(
+        lines,
+        &Machine {
+            has_package: &|name| dpkg.packages.contains_key(name),
+            ending: &ending,
+            submodules: &submodules,
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -533,21 +615,6 @@ mod tests {
             (RECIPES_VERSION, facts.as_str()),
             RECIPES,
             "a build is made in another way: raise artifact::RECIPES_VERSION, and write both here"
-        );
-    }
-
-    #[test]
-    fn hints_come_from_the_failed_command_only() {
-        let directory = tempfile::tempdir().unwrap();
-        let log = Log::open(&directory.path().join("log")).unwrap();
-        log.line("/bin/sh: 1: flex: not found").unwrap();
-        let from = log.length();
-        log.line("a.c:1:10: fatal error: zlib.h: No such file or directory")
-            .unwrap();
-        let failure = explained(Failure::new(Cause::Build, "failed"), &log, from).to_string();
-        assert!(
-            failure.contains("zlib1g-dev") && !failure.contains("flex"),
-            "{failure}"
         );
     }
 }

@@ -26,6 +26,10 @@ pub fn install(
         names.extend(artifacts.libraries());
         names.extend(artifacts.upgraded.iter().cloned());
     }
+    if let Some(unknown) = context.state.unknown_packages.get() {
+        // The builds that want them fail.
+        names.retain(|name| !unknown.names.contains(name));
+    }
     names.sort();
     names.dedup();
     if names.is_empty() {
