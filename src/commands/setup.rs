@@ -22,6 +22,8 @@ use crate::store::cache::Cache;
 use crate::store::remote::{self, Remote};
 use crate::target::{Architecture, Target, distribution_of};
 
+/// The file below the working directory with the certificates that builds trust.
+pub const CERTIFICATES: &str = "certificates.pem";
 /// How many sources are downloaded at the same time.
 pub const MAX_DOWNLOADS: usize = 6;
 
@@ -119,7 +121,7 @@ pub fn ca_bundle(args: &SourceArgs, host: &Host) -> Result<Option<String>, Failu
     let Some(bundle) = &args.ca_bundle else {
         return Ok(None);
     };
-    let path = format!("{}/certificates.pem", layout::WORK);
+    let path = format!("{}/{CERTIFICATES}", layout::WORK);
     let text = host::net::trusted(bundle).cause(Cause::Usage)?;
     host.write(&path, &text, ROOT_FILE)?;
     Ok(Some(path))

@@ -59,8 +59,8 @@ pub fn test(args: &TestArgs, reporter: &Reporter) -> Result<(), Failure> {
     stoppable.run(|| resolve_and_test(test))
 }
 
-/// Directories below the working directory that exist only while something is built or tested.
-const TREES: [&str; 3] = ["source", "stage", "upstream"];
+/// What is below the working directory only while something is built or tested.
+const TREES: [&str; 4] = ["source", "stage", "upstream", setup::CERTIFICATES];
 
 fn work(kind: &str) -> String {
     format!("{}/{kind}", layout::WORK)

@@ -27,7 +27,7 @@ impl Kind {
 }
 
 /// Parts of lines without which a line is not looked at any further. Most lines of a build have none of them.
-const MARKS: [&str; 24] = [
+const MARKS: [&str; 25] = [
     "rror",
     "RROR",
     "atal",
@@ -49,6 +49,7 @@ const MARKS: [&str; 24] = [
     "ignored)",
     "o space left",
     "failed",
+    "E: ",
     "memory exhausted",
     "Killed",
     "unable to",
@@ -368,6 +369,12 @@ fn others(line: &str) -> Option<Kind> {
         ])
     {
         return Some(Kind::Error("output"));
+    }
+    if begins(&["E: "]) {
+        return Some(Kind::Error("apt"));
+    }
+    if begins(&["dpkg: error"]) {
+        return Some(Kind::Error("dpkg"));
     }
     // pkg-config, and its macro in configure scripts.
     if begins(&["No package '"])

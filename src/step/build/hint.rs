@@ -69,9 +69,13 @@ pub fn submodules(text: &str) -> Vec<Submodule> {
 
 /// The hints for the lines of errors, the first fault first.
 pub fn hints(lines: &[String], machine: &Machine<'_>) -> Vec<String> {
+    let is_missing = lines
+        .iter()
+        .any(|line| OF_MISSING.iter().any(|text| line.contains(text)));
     let mut hints = Vec::new();
     for line in lines {
         let hint = submodule(line, machine)
+            .filter(|_| is_missing)
             .or_else(|| exhaustion(line))
             .or_else(|| wrong_compiler(line))
             .or_else(|| missing(line, machine));
@@ -82,11 +86,7 @@ pub fn hints(lines: &[String], machine: &Machine<'_>) -> Vec<String> {
         }
     }
     // Every missing file may be the submodule's.
-    if hints.is_empty()
-        && lines
-            .iter()
-            .any(|line| OF_MISSING.iter().any(|text| line.contains(text)))
-    {
+    if hints.is_empty() && is_missing {
         let of = |submodule: &Submodule| format!("perhaps {}", lacks(submodule));
         hints.extend(machine.submodules.iter().map(of));
     }
@@ -95,11 +95,12 @@ pub fn hints(lines: &[String], machine: &Machine<'_>) -> Vec<String> {
 }
 
 /// What errors about files say that do not exist.
-const OF_MISSING: [&str; 5] = [
+const OF_MISSING: [&str; 6] = [
     "No such file or directory",
     "No rule to make target",
     "does not exist",
     "not an existing directory",
+    "does not contain a CMakeLists.txt",
     "not found",
 ];
 
@@ -128,11 +129,7 @@ fn submodule(line: &str, machine: &Machine<'_>) -> Option<String> {
                 .strip_prefix(name)
                 .is_some_and(|rest| rest.starts_with('/'))
     })?;
-    OF_MISSING
-        .iter()
-        .chain(&["does not contain a CMakeLists.txt"])
-        .any(|text| line.contains(text) || line.contains("CMake"))
-        .then(|| lacks(named))
+    Some(lacks(named))
 }
 
 /// The line in which a `make` below a jobserver reports that its number of jobs was forced, by its command line or by
@@ -554,7 +551,7 @@ mod tests {
             ),
             (
                 "CMake Error at CMakeLists.txt:3 (add_subdirectory):\n  The source directory\n    /s/vendor/h3\n  does not contain a CMakeLists.txt file.",
-                "",
+                sure,
             ),
             (
                 "x.c:1:1: fatal error: h3api.h: No such file or directory",
