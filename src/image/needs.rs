@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
 
-use super::closure::{self, Closure, LdSoConf, Library, Machinery};
+use super::closure::{self, Closure, LdSoConf, Library, Machinery, Missing};
 use super::elf::{Elf, ElfKind, Machine};
 use super::programs::on_path;
 use super::scripts::{self, Interpreter};
@@ -174,7 +174,7 @@ pub fn survey(host: &Host, inventory: &Inventory, declared: &Declared) -> Result
 }
 
 /// For each missing library, a file of that name that a component or a package has.
-fn elsewhere(closure: &Closure, dpkg: &Dpkg, inventory: &Inventory) -> BTreeMap<String, String> {
+pub fn elsewhere(closure: &Closure, dpkg: &Dpkg, inventory: &Inventory) -> BTreeMap<String, String> {
     let missing: BTreeSet<&str> = closure
         .missing
         .iter()
@@ -331,26 +331,29 @@ fn library(host: &Host, path: &str, unread: &mut Unread) -> Option<Library> {
     Some(Library { real_path, elf })
 }
 
+/// What is wrong with a file whose library the machine has where the dynamic linker does not look, and what to do; `None` if it
+/// is nowhere.
+pub fn astray(missing: &Missing, elsewhere: &BTreeMap<String, String>) -> Option<String> {
+    let path = elsewhere.get(&missing.name)?;
+    let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let file = missing.chain.0.iter().rev().nth(1).map_or("it", String::as_str);
+    Some(format!(
+        "{missing}; {path} has that name, but the dynamic linker does not look there: link {file} with \
+         `-Wl,-rpath,{directory}`, which makes it a run path"
+    ))
+}
+
 /// Compares the needs before and after the purge.
 ///
 /// # Errors
 /// Something that is needed is missing. The error names the file, the library, and the package that had it.
 pub fn check(before: &Needs, after: &Needs) -> Result<()> {
     let mut findings = BTreeSet::new();
-    let (mut astray, mut run_paths) = (BTreeSet::new(), BTreeSet::new());
+    let mut found_astray = BTreeSet::new();
     for missing in &after.closure.missing {
         let mut text = missing.to_string();
-        if let Some(path) = after.elsewhere.get(&missing.name) {
-            let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
-            let file = missing.chain.0.iter().rev().nth(1).map_or("it", String::as_str);
-            let _ = write!(
-                text,
-                "; {path} has that name, but the dynamic linker does not look there"
-            );
-            run_paths.insert(format!(
-                "\nhint: link {file} with `-Wl,-rpath,{directory}`, which makes it a run path"
-            ));
-            astray.insert(text);
+        if let Some(finding) = astray(missing, &after.elsewhere) {
+            found_astray.insert(finding);
             continue;
         }
         match before.closure.package_of(&missing.name) {
@@ -400,17 +403,16 @@ pub fn check(before: &Needs, after: &Needs) -> Result<()> {
         findings.insert(text);
     }
     let scripts = orphaned(before, after);
-    if findings.is_empty() && astray.is_empty() && scripts.is_empty() {
+    if findings.is_empty() && found_astray.is_empty() && scripts.is_empty() {
         return Ok(());
     }
     let mut message = "installed files need what does not exist".to_owned();
-    for finding in findings.iter().chain(&astray).chain(&scripts) {
+    for finding in findings.iter().chain(&found_astray).chain(&scripts) {
         let _ = write!(message, "\n  {finding}");
     }
     if !findings.is_empty() {
         message.push_str(LIBRARIES_HINT);
     }
-    message.extend(run_paths);
     if !scripts.is_empty() {
         message.push_str(scripts::HINT);
     }
@@ -505,7 +507,7 @@ pub fn orphaned(before: &Needs, after: &Needs) -> Vec<String> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::image::closure::{Chain, Missing, Needed};
+    use crate::image::closure::{Chain, Needed};
 
     fn chain(names: &[&str]) -> Chain {
         Chain(names.iter().map(|name| (*name).to_owned()).collect())
@@ -627,8 +629,8 @@ pub mod tests {
         assert_eq!(
             lines[1..],
             [
-                "/lib/own.so -> libown.so.1: not found; /usr/lib/own/libown.so.1 has that name, but the dynamic linker does not look there",
-                "hint: link /lib/own.so with `-Wl,-rpath,/usr/lib/own`, which makes it a run path",
+                "/lib/own.so -> libown.so.1: not found; /usr/lib/own/libown.so.1 has that name, but the dynamic linker does not look \
+                 there: link /lib/own.so with `-Wl,-rpath,/usr/lib/own`, which makes it a run path"
             ]
         );
     }

@@ -109,7 +109,12 @@ pub fn errors(output: &str) -> Errors {
     };
     let last = fatal.len().saturating_sub(1);
     // An error within the lines of the first one is not another one.
-    let is_other = last > 0 && fatal[last] >= blocks[0].1 && shown(last).lines != shown(0).lines;
+    // Neither is what another compiler says of the same place.
+    let place = |position: usize| programs::place(lines[fatal[position]]);
+    let is_other = last > 0
+        && fatal[last] >= blocks[0].1
+        && shown(last).lines != shown(0).lines
+        && (place(0).is_none() || place(last) != place(0));
     let error_lines = blocks.iter().take(MAX_ERRORS);
     Errors {
         first: (!fatal.is_empty()).then(|| shown(0)),

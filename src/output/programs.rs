@@ -113,7 +113,7 @@ fn make(line: &str) -> Option<Kind> {
     };
     if let Some(message) = said.strip_prefix("*** ") {
         return Some(match message.strip_prefix('[') {
-            _ if message.starts_with("Waiting for unfinished jobs") => Kind::Other,
+            _ if message.starts_with("Waiting for ") || message.starts_with("Deleting ") => Kind::Other,
             Some(target) if target.contains("] ") => Kind::Exit,
             _ => Kind::Error("make"),
         });
@@ -395,7 +395,9 @@ fn others(line: &str) -> Option<Kind> {
         ": No such file or directory",
         ": Permission denied",
     ]);
-    (of_system || of_program).then_some(Kind::Perhaps("output"))
+    let shell = ["/bin/sh: ", "sh: ", "bash: ", "/bin/bash: ", "dash: "];
+    let program = if begins(&shell) { "shell" } else { "output" };
+    (of_system || of_program).then_some(Kind::Perhaps(program))
 }
 
 /// Whether a text is a place in a file: `dir/file.c:12` or `file.c:12:3`.
@@ -408,6 +410,12 @@ fn is_place(text: &str) -> bool {
         })
     };
     is_number(parts.next()) && parts.next().is_some_and(|rest| !rest.is_empty()) && !text.starts_with(' ')
+}
+
+/// The place in a file that a compiler's error begins with.
+pub fn place(line: &str) -> Option<&str> {
+    let (place, _) = line.split_once(": ")?;
+    is_place(place).then_some(place)
 }
 
 /// The last component of a path.

@@ -51,7 +51,7 @@ const CASES: &[Case] = &[
     Case {
         output: "/bin/sh: 1: flex: not found\nmake: *** [Makefile:9: scan.c] Error 127\n",
         first: "/bin/sh: 1: flex: not found",
-        program: "output",
+        program: "shell",
         ended: "make: *** [Makefile:9: scan.c] Error 127",
     },
     Case {
@@ -193,6 +193,17 @@ fn an_output_without_an_error_has_none() {
     ] {
         let found = errors(output);
         assert_eq!((found.first, found.exited), (None, None), "{output}");
+    }
+}
+
+#[test]
+fn what_follows_from_the_first_error_is_not_another_one() {
+    for output in [
+        "/bin/sh: 1: xxd: not found\nmake: *** [Makefile:12: gen] Error 127\nmake: *** Deleting file 'gen'\n",
+        "a.c:6:2: error: #error \"no\"\n    6 | #error \"no\"\n      |  ^~~~~\nclang -c a.c\na.c:6:2: error: \"no\"\n",
+        "a.c:1:1: error: one\nmake[1]: *** [Makefile:3: a.o] Error 1\nmake[1]: Leaving directory '/x'\nmake: *** [all] Error 2\n",
+    ] {
+        assert_eq!(errors(output).last, None, "{output}");
     }
 }
 

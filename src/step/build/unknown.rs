@@ -9,7 +9,6 @@ use super::artifacts::Future;
 use crate::command::Command;
 use crate::failure::{Cause, Failure, WithCause};
 use crate::host::Log;
-use crate::manifest::nearest;
 use crate::manifest::problem::{self, Problem};
 use crate::resolve::NamedPackage;
 use crate::step::context::{Context, UnknownPackages};
@@ -23,6 +22,8 @@ const COMPLAINTS: [(&str, &str); 4] = [
 ];
 /// How often apt is asked again: it may report some of the packages first.
 const MAX_QUESTIONS: usize = 4;
+/// How many letters of a name may be other ones in the name that was meant.
+const MAX_SLIPS: usize = 2;
 
 /// Asks apt what `simulation` would install.
 ///
@@ -88,6 +89,8 @@ fn note(names: &BTreeSet<String>, problems: Vec<(String, Problem)>, context: &Co
     for (slug, problem) in problems {
         of_each.entry(slug).or_default().push(problem);
     }
+    let all = of_each.values().flatten().cloned().collect();
+    context.reporter.line(&format!("\npgsetup: {}\n", wrong(all, context)));
     let text = |problems: Vec<Problem>| wrong(problems, context).to_string();
     let unknown = UnknownPackages {
         names: names.clone(),
@@ -123,7 +126,10 @@ fn problems(names: &BTreeSet<String>, context: &Context<'_>, log: &Log) -> Vec<(
     // Without the list there is only no proposal.
     let all = all.unwrap_or_default();
     let help = |named: &NamedPackage| {
-        let near = nearest(&named.package, all.lines().filter(|name| *name != named.package));
+        let near = all.lines().filter(|name| *name != named.package);
+        let near = near.map(|name| (strsim::damerau_levenshtein(name, &named.package), name)).min();
+        // Among so many names, only one that differs by a slip of the finger was meant.
+        let near = near.filter(|(distance, _)| *distance <= MAX_SLIPS).map(|(_, name)| name);
         match near {
             Some(near) => named.problem.clone().help(format!("did you mean `{near}`?")),
             None => named.problem.clone(),

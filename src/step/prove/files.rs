@@ -166,7 +166,9 @@ fn symbols(
     }
     let dpkg = host.dpkg()?;
     let closure = needs::follow(host, &dpkg, own)?;
-    findings.extend(closure.missing.iter().map(ToString::to_string));
+    let elsewhere = needs::elsewhere(&closure, &dpkg, &context.state.inventory());
+    let finding = |missing| needs::astray(missing, &elsewhere).unwrap_or_else(|| missing.to_string());
+    findings.extend(closure.missing.iter().map(finding));
     for (_, real_path) in closure.found.keys() {
         defined.extend(host.symbols(real_path)?.defined.iter().cloned());
     }
