@@ -1,4 +1,4 @@
-//! Credentials in addresses: a manifest is no place for them, because plans, receipts and bills of materials repeat it.
+//! Credentials in addresses: a manifest is not the place for them, because plans, receipts and bills of materials repeat it.
 
 use std::borrow::Cow;
 use std::ops::Range;

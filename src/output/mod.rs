@@ -147,7 +147,7 @@ fn plain(line: &str) -> String {
     plain.trim_end().to_owned()
 }
 
-/// What a command printed whose failure its caller ignores is no error.
+/// What a command printed whose failure its caller ignores is not an error.
 fn excuse(lines: &[&str], kinds: &mut [Kind]) {
     for at in 0..kinds.len() {
         if kinds[at] != Kind::Ignored {
