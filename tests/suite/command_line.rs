@@ -276,7 +276,9 @@ fn a_manifest_reached_twice_is_read_once() {
     let ran = pgsetup(["plan", directory.path().to_str().unwrap()]);
     assert_eq!(ran.status, 3);
     assert!(
-        ran.err.contains("gone.yaml: No such file or directory"),
+        ran.err
+            .contains("error: it cannot be read: No such file or directory")
+            && ran.err.contains("gone.yaml:1:1"),
         "{}",
         ran.err
     );
