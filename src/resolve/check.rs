@@ -303,7 +303,7 @@ impl<'a, T> Checks<'a, T> {
     fn holds_a_secret(&mut self, path: &str) {
         let help = "write the address without them: plans, receipts and bills of materials repeat it. What needs credentials is \
                     fetched beforehand, into a directory for --vendor";
-        self.at_with_help(
+        self.wrong_with_help(
             path,
             "an address must not have credentials".to_owned(),
             help.to_owned(),
