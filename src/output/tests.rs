@@ -1,3 +1,5 @@
+//! Outputs of programs, as they are in a build's log, and what is found in them.
+
 use super::*;
 
 /// Outputs, each with the error that is shown first, the kind of program, and how the command that ended it begins.

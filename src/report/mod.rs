@@ -149,7 +149,7 @@ impl Reporter {
     /// Prints why a step failed, unless others may fail for the same reason, which is told once at the end.
     pub fn explain(&self, step: &str, failure: &Failure) {
         if is_told_at_once(failure) {
-            self.line(&format!("\npgsetup: {step} failed: {failure}\n"));
+            self.line(&format!("\npgsetup: {}\n", explained(step, &failure.to_string())));
         }
     }
 
@@ -171,9 +171,7 @@ impl Reporter {
             let failures: Vec<&Failure> = group.iter().map(|step| &step.failure).collect();
             let explanation = failure::explanation(&failures);
             self.line(&match group.as_slice() {
-                [step] if !explanation.starts_with(&format!("could not {}", step.name)) => {
-                    format!("\npgsetup: {} failed: {explanation}", step.name)
-                }
+                [step] => format!("\npgsetup: {}", explained(&step.name, &explanation)),
                 _ => format!("\npgsetup: {explanation}"),
             });
         }
@@ -191,6 +189,15 @@ impl Reporter {
     /// Prints the explanation of a failure.
     pub fn failure(&self, failure: &Failure) {
         self.line(&format!("pgsetup: {failure}"));
+    }
+}
+
+/// The explanation of a failed step, which is named once.
+fn explained(step: &str, explanation: &str) -> String {
+    if explanation.starts_with(&format!("could not {step}")) {
+        explanation.to_owned()
+    } else {
+        format!("{step} failed: {explanation}")
     }
 }
 

@@ -484,8 +484,11 @@ mod tests {
 
     #[test]
     fn what_arrives_instead_of_a_file_is_told_apart() {
-        let mut tar = vec![0_u8; 1024];
-        tar[257..262].copy_from_slice(b"ustar");
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        builder.append_data(&mut header, "x-1.0/a", &b""[..]).unwrap();
+        let tar = builder.into_inner().unwrap();
         let page = |title: &str, body: &str| {
             format!("<!DOCTYPE html><html><head><title>{title}</title></head>{body}")
         };

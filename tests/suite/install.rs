@@ -469,9 +469,9 @@ fn a_package_that_apt_cannot_find_is_named() {
         .stderr(
             "pgsetup: look up artifacts failed: apt does not know a package that a manifest names\n\
              error: there is no Debian package `nosuch`\n\
-             \x20 --> [TEST]/manifests/alpha.yaml:15:20\n\
+             \x20 --> [TEST]/manifests/alpha.yaml:16:20\n\
              \x20  |\n\
-             15 | packages: {build: [\"nosuch\"]}\n\
+             16 | packages: {build: [\"nosuch\"]}\n\
              \x20  |                    ^^^^^^^^\n\
              1 problem in 1 file\n\
              pgsetup: not installed; failed: look up artifacts",
@@ -487,7 +487,7 @@ fn others_keep_going_without_a_package_that_is_unknown() {
         .args(&["--keep-going"])
         .status(3)
         .stderr_has("\npgsetup: build alpha 1.0 failed: apt does not know a package that a manifest names\n")
-        .stderr_has("[TEST]/manifests/alpha.yaml:15:20")
+        .stderr_has("[TEST]/manifests/alpha.yaml:16:20")
         .stderr_has("\ndone   install beta 1.0")
         .run();
     let asked = machine.trace("apt-get");

@@ -52,7 +52,7 @@ fn a_file_that_cannot_be_read_hides_no_other_problem() {
     let ran = pgsetup(["plan", path, "--with", "latin"]);
     assert_eq!(ran.status, 3, "{}", ran.err);
     for text in [
-        "error: byte 42 is not UTF-8 (0xe9)",
+        "error: byte 40 is not UTF-8 (0xe9)",
         "/latin.yaml:3:13",
         "error: a manifest must be a regular file",
         "error: more than 1048576 bytes are too many for a manifest",

@@ -151,8 +151,7 @@ fn exhaustion(line: &str) -> Option<String> {
         return Some("the disk is full".to_owned());
     }
     // From GCC's driver, or from make.
-    let killed =
-        has(&["Killed signal terminated program", "killed by signal 9"]) || line.ends_with("] Killed");
+    let killed = line.contains("Killed signal terminated program") || line.ends_with("] Killed");
     let refused = has(&[
         "virtual memory exhausted",
         ": out of memory allocating ",

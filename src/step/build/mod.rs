@@ -451,7 +451,6 @@ fn left_open(
 fn explained(error: CommandError, build: &Build, command: &Command, host: &Host) -> Failure {
     let mut lines = error.errors.lines.clone();
     lines.extend(error.errors.exited.iter().map(|exited| exited.said.clone()));
-    lines.push(error.outcome.clone());
     let failure = Failure::from(error);
     if failure.cause != Cause::Build {
         return failure;
