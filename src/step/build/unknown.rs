@@ -90,7 +90,9 @@ fn note(names: &BTreeSet<String>, problems: Vec<(String, Problem)>, context: &Co
         of_each.entry(slug).or_default().push(problem);
     }
     let all = of_each.values().flatten().cloned().collect();
-    context.reporter.line(&format!("\npgsetup: {}\n", wrong(all, context)));
+    context
+        .reporter
+        .line(&format!("\npgsetup: {}\n", wrong(all, context)));
     let text = |problems: Vec<Problem>| wrong(problems, context).to_string();
     let unknown = UnknownPackages {
         names: names.clone(),
@@ -127,9 +129,13 @@ fn problems(names: &BTreeSet<String>, context: &Context<'_>, log: &Log) -> Vec<(
     let all = all.unwrap_or_default();
     let help = |named: &NamedPackage| {
         let near = all.lines().filter(|name| *name != named.package);
-        let near = near.map(|name| (strsim::damerau_levenshtein(name, &named.package), name)).min();
+        let near = near
+            .map(|name| (strsim::damerau_levenshtein(name, &named.package), name))
+            .min();
         // Among so many names, only one that differs by a slip of the finger was meant.
-        let near = near.filter(|(distance, _)| *distance <= MAX_SLIPS).map(|(_, name)| name);
+        let near = near
+            .filter(|(distance, _)| *distance <= MAX_SLIPS)
+            .map(|(_, name)| name);
         match near {
             Some(near) => named.problem.clone().help(format!("did you mean `{near}`?")),
             None => named.problem.clone(),
