@@ -101,6 +101,7 @@ mod tests {
         for (name, target) in links {
             let mut header = tar::Header::new_gnu();
             header.set_entry_type(tar::EntryType::Symlink);
+            header.set_mode(0o777);
             header.set_size(0);
             builder.append_link(&mut header, name, target).unwrap();
         }

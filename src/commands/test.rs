@@ -239,7 +239,11 @@ fn perform(
         // A test strips no symbols.
         debug_symbols: &args.cache.dir.join("debug-symbols"),
         test_options: options.clone(),
-        state: State::default(),
+        state: if args.installed {
+            State::of_installed(host)?
+        } else {
+            State::default()
+        },
     };
     let interrupt = host.interrupt();
     let options = RunOptions {

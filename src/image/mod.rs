@@ -8,6 +8,7 @@ pub mod elf;
 pub mod entry;
 pub mod everywhere;
 pub mod kind;
+pub mod licence;
 pub mod needs;
 pub mod packages;
 pub mod programs;

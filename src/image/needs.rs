@@ -91,6 +91,19 @@ impl Needs {
         packages
     }
 
+    /// These needs as they will be when packages are removed. The packages that [`packages`](Self::packages) names are not
+    /// among those.
+    #[must_use]
+    pub fn without(&self, is_removed: &dyn Fn(&str) -> bool) -> Self {
+        let goes = |package: &Option<String>| package.as_deref().is_some_and(is_removed);
+        let mut after = self.clone();
+        after.named.retain(|_, named| !goes(&named.package));
+        for script in after.scripts.values_mut().filter(|script| goes(&script.package)) {
+            (script.path, script.package) = (None, None);
+        }
+        after
+    }
+
     /// Scripts whose interpreter is missing.
     pub fn scripts_without_interpreter(&self) -> impl Iterator<Item = (&String, &Interpreter)> {
         self.scripts

@@ -88,8 +88,8 @@ pub const HINT: &str = "\nhint: the package of a script's interpreter belongs in
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::needs::Needs;
     use crate::image::needs::tests::root;
+    use crate::image::needs::{Named, Needs};
     use crate::image::needs::{check, needs};
     use crate::resolve::Declared;
 
@@ -110,6 +110,31 @@ mod tests {
         let expected = "installed files need what does not exist\n  \
              /usr/lib/postgresql/18/bin/tidy is run by /usr/bin/perl5, which does not exist; the package perl had it";
         assert_eq!(error, format!("{expected}{HINT}"));
+    }
+
+    #[test]
+    fn what_a_package_will_take_with_it_is_found_before_it_is_removed() {
+        let mut now = Needs::default();
+        for (script, package) in [("/usr/bin/tidy", "perl"), ("/usr/bin/ask", "base")] {
+            let interpreter = Interpreter {
+                name: package.to_owned(),
+                path: Some(format!("/usr/bin/{package}")),
+                package: Some(package.to_owned()),
+            };
+            now.scripts.insert(script.to_owned(), interpreter);
+        }
+        let named = Named {
+            file: "/usr/lib/a.so".to_owned(),
+            package: Some("libx1".to_owned()),
+        };
+        now.named.insert("libx.so.1".to_owned(), named);
+        assert!(check(&now, &now.without(&|package| package == "gcc")).is_ok());
+        let after = now.without(&|package| ["perl", "libx1"].contains(&package));
+        let error = check(&now, &after).unwrap_err().to_string();
+        let expected = "installed files need what does not exist\n  \
+             /usr/lib/a.so opens libx.so.1; the package libx1 had it\n  \
+             /usr/bin/tidy is run by perl, which does not exist; the package perl had it";
+        assert!(error.starts_with(expected), "{error}");
     }
 
     #[test]

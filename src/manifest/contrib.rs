@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::build::Build;
-use super::extension::{Conflict, Extension, Preload, Release, SqlExtension, Test, Unsupported};
+use super::extension::{Conflict, Extension, KnownCheck, Preload, Release, SqlExtension, Test, Unsupported};
 use super::source::Packages;
 
 /// The modules that PostgreSQL's own archive brings.
@@ -60,6 +60,9 @@ pub struct Module {
     /// SQL that proves it does what it is for; run in a throw-away cluster.
     #[serde(default)]
     pub tests: Vec<Test>,
+    /// Built-in checks that fail here, each with the reason why that is right.
+    #[serde(default)]
+    pub known_failures: Vec<KnownCheck>,
 }
 
 /// A module in some PostgreSQL majors.
@@ -111,6 +114,7 @@ impl Module {
             settings: self.settings,
             test_settings: self.test_settings,
             tests: self.tests,
+            known_failures: self.known_failures,
             upgrades: Vec::new(),
             upstream: None,
         }

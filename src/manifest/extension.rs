@@ -53,6 +53,9 @@ pub struct Extension {
     /// SQL that proves it does what it is for; run in a throw-away cluster.
     #[serde(default)]
     pub tests: Vec<Test>,
+    /// Built-in checks that fail here, each with the reason why that is right.
+    #[serde(default)]
+    pub known_failures: Vec<KnownCheck>,
     /// Older versions from which a database is updated, to prove that this works.
     #[serde(default)]
     pub upgrades: Vec<Upgrade>,
@@ -159,6 +162,53 @@ pub enum PreloadScope {
     Server,
     /// When a session starts (`session_preload_libraries`).
     Session,
+}
+
+/// A built-in check that is known to fail. It is run nevertheless, and a failure does not count.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KnownCheck {
+    /// The check.
+    pub name: Check,
+    /// PostgreSQL majors on which it fails; every one where none is given.
+    #[serde(default)]
+    pub postgresql: Vec<u16>,
+    /// Why the failure is not a fault of the extension or of its manifest.
+    #[schemars(length(min = 1))]
+    pub reason: String,
+}
+
+/// The built-in checks that a manifest can excuse. Whether files exist, and whether what they need is there, cannot be
+/// excused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The server, the extension or a library that it links defines every symbol of its libraries.
+    Symbols,
+    /// Its licence texts are those of the licences in `license`.
+    License,
+    /// Its libraries can be loaded, of an extension that provides no SQL.
+    Load,
+    /// What it provides is created, with the version of the manifest.
+    Create,
+    /// What it provides is dropped.
+    Drop,
+    /// What was dropped is created again.
+    Recreate,
+}
+
+impl Check {
+    /// Its name in a manifest and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Symbols => "symbols",
+            Self::License => "license",
+            Self::Load => "load",
+            Self::Create => "create",
+            Self::Drop => "drop",
+            Self::Recreate => "recreate",
+        }
+    }
 }
 
 /// A statement with its expected answer, or the error that it must give.

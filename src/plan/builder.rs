@@ -96,6 +96,14 @@ impl<'a> Builder<'a> {
         self.steps[id].why.push(why.into());
     }
 
+    /// Says which checks of an extension may fail.
+    pub(super) fn excuses(&mut self, id: Id, extension: &Extension) {
+        for known in &extension.known_failures {
+            let (name, check) = (extension.component.id(), known.name.name());
+            self.reason(id, format!("{name}: `{check}` may fail: {}", known.reason));
+        }
+    }
+
     /// Creates the user and fetches archives and packages.
     pub(super) fn base(&mut self) -> Base {
         let user = &self.resolved.user;

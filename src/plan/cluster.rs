@@ -1,6 +1,6 @@
 //! Throw-away clusters: their programs, settings and preloaded libraries.
 
-use super::{Server, Settings, TryOut};
+use super::{Gate, Server, Settings, TryOut, WithoutLibraries};
 use crate::manifest::extension::PreloadScope;
 use crate::resolve::{Extension, Postgresql, Resolved};
 
@@ -24,7 +24,60 @@ pub fn try_out(resolved: &Resolved, postgresql: &Postgresql, extensions: &[Exten
         configuration: is_own.then(|| resolved.configuration.clone()),
         settings,
         extensions: extensions.to_vec(),
+        gate: Gate {
+            declared: resolved.declared(),
+            ..Gate::default()
+        },
+        unloaded: without_libraries(extensions),
     }
+}
+
+/// One start for all extensions whose errors show with the same libraries loaded.
+fn without_libraries(extensions: &[Extension]) -> Vec<WithoutLibraries> {
+    let mut starts: Vec<WithoutLibraries> = Vec::new();
+    for extension in extensions {
+        let required = extension.preload.as_ref().and_then(|one| one.required.as_ref());
+        if required.is_none() {
+            continue;
+        }
+        let needed = settings(extension, &required_by(extensions, extension), false);
+        let libraries = |settings: &Settings| {
+            let lists = ["shared_preload_libraries", "session_preload_libraries"];
+            lists.map(|name| settings.get(name).cloned())
+        };
+        let fits = |one: &&mut WithoutLibraries| libraries(&one.settings) == libraries(&needed);
+        let name = extension.component.name.clone();
+        if let Some(start) = starts.iter_mut().find(fits) {
+            start.settings.extend(needed);
+            start.extensions.push(name);
+        } else {
+            starts.push(WithoutLibraries {
+                settings: needed,
+                extensions: vec![name],
+            });
+        }
+    }
+    starts
+}
+
+/// All direct and indirect requirements of an extension, each after its own.
+pub fn required_by<'r>(extensions: &'r [Extension], extension: &Extension) -> Vec<&'r Extension> {
+    let mut names: Vec<&str> = extension.requires.iter().map(String::as_str).collect();
+    let mut position = 0;
+    while let Some(name) = names.get(position).copied() {
+        let mut others = extensions.iter();
+        if let Some(other) = others.find(|other| other.component.name == name) {
+            for name in &other.requires {
+                if !names.contains(&name.as_str()) {
+                    names.push(name);
+                }
+            }
+        }
+        position += 1;
+    }
+    // The resolved image has them in that order.
+    let is_required = |one: &&Extension| names.contains(&one.component.name.as_str());
+    extensions.iter().filter(is_required).collect()
 }
 
 /// The programs and directories for throw-away clusters of a server.

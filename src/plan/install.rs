@@ -107,6 +107,9 @@ impl Builder<'_> {
             let name = format!("try every extension{of} in a throw-away cluster");
             let try_out = Action::TryOut(Box::new(cluster::try_out(resolved, postgresql, extensions)));
             last = self.step(name, Lane::Cpu, 10, &[last], try_out);
+            for extension in extensions {
+                self.excuses(last, extension);
+            }
         }
         self.step(
             "remove the throw-away cluster",

@@ -22,7 +22,7 @@ use crate::artifact::Recipe;
 use crate::command::Command;
 use crate::manifest::extension::{KnownFailure, Required};
 use crate::manifest::image::{Prune, User};
-use crate::resolve::{Declared, Directory, Distribution, Extension, Resolved, Source};
+use crate::resolve::{Component, Declared, Directory, Distribution, Extension, Resolved, Source};
 use crate::target::Target;
 
 pub use install::{build, leaves};
@@ -295,6 +295,34 @@ pub struct TryOut {
     pub settings: Settings,
     /// The extensions with their tests.
     pub extensions: Vec<Extension>,
+    /// What their files are compared with.
+    pub gate: Gate,
+    /// The starts without the libraries of some of the extensions.
+    pub unloaded: Vec<WithoutLibraries>,
+}
+
+/// A start of the server without the libraries of some extensions, each of which fails with the error of its manifest.
+#[derive(Debug, Clone)]
+pub struct WithoutLibraries {
+    /// The settings.
+    pub settings: Settings,
+    /// The names of the extensions.
+    pub extensions: Vec<String>,
+}
+
+/// What the files of an extension may need.
+#[derive(Debug, Clone, Default)]
+pub struct Gate {
+    /// Whether the build packages are still there, and an image with this extension alone would have none of them.
+    pub removes: bool,
+    /// What manifests declare.
+    pub declared: Declared,
+    /// The packages that such an image keeps, whatever its files need.
+    pub keep: Vec<WantedPackage>,
+    /// The components that such an image has besides the extension.
+    pub beside: Vec<Component>,
+    /// The image's policy, which removes files before anything is looked for.
+    pub prune: Prune,
 }
 
 /// The test of one extension.
@@ -308,6 +336,8 @@ pub struct ExtensionTest {
     pub extension: Extension,
     /// Its requirements, and theirs.
     pub requires: Vec<Extension>,
+    /// What its files may need.
+    pub gate: Gate,
     /// The test without preloaded libraries, if the extension requires them.
     pub unloaded: Option<Unloaded>,
 }

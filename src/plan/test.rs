@@ -1,11 +1,15 @@
 //! Builds the plan of `pgsetup test`: what is installed for the tests, and the tests.
 
 use super::builder::{Base, Builder, Id, ServerSteps};
-use super::cluster::{server, settings};
-use super::{Action, ExtensionTest, Lane, Plan, Server, Unloaded, UpgradeTest, UpstreamTest, recipe};
+use super::cluster::{required_by, server, settings};
+use super::{
+    Action, ExtensionTest, Gate, Lane, Phase, Plan, Server, Unloaded, UpgradeTest, UpstreamTest,
+    WantedPackage, recipe,
+};
 use crate::layout;
 use crate::manifest::extension::Upstream;
-use crate::resolve::{Component, Extension, Resolved};
+use crate::manifest::source::Packages;
+use crate::resolve::{Component, Declared, Extension, Resolved};
 
 /// The time limit of upstream's tests in seconds, if the manifest does not set one.
 const MAX_UPSTREAM_SECONDS: u32 = 900;
@@ -46,7 +50,7 @@ pub fn tests(resolved: &Resolved, tests: &Tests) -> Plan {
     let template = builder.step("initialise a cluster", Lane::Cpu, 2, &ready, initialise);
     let mut installed: Vec<(&str, Id)> = Vec::new();
     for extension in &resolved.extensions {
-        let requires = required(resolved, extension);
+        let requires = required_by(&resolved.extensions, extension);
         let mut needs = vec![template];
         needs.extend(ids(
             &installed,
@@ -69,8 +73,11 @@ pub fn tests(resolved: &Resolved, tests: &Tests) -> Plan {
             continue;
         }
         let title = extension.component.title();
-        let test = Action::TestExtension(Box::new(extension_test(&server, extension, &requires)));
-        builder.step(format!("test {title}"), Lane::Cpu, 5, &needs, test);
+        let mut test = extension_test(&server, extension, &requires);
+        test.gate = gate(resolved, extension, &requires);
+        let test = Action::TestExtension(Box::new(test));
+        let test = builder.step(format!("test {title}"), Lane::Cpu, 5, &needs, test);
+        builder.excuses(test, extension);
         for (prepare, test) in prepared {
             let mut needs = needs.clone();
             needs.push(prepare);
@@ -241,6 +248,35 @@ fn upstream_test(component: &Component, server: &Server, mut upstream: Upstream,
     }
 }
 
+/// What the files of an extension may need in an image with this extension and its requirements alone.
+fn gate(resolved: &Resolved, extension: &Extension, requires: &[&Extension]) -> Gate {
+    let extensions = requires.iter().copied().chain([extension]);
+    let of_extensions = extensions.map(|one| (one.component.id(), &one.packages));
+    let server = &resolved.postgresql;
+    let all: Vec<(String, &Packages)> = [
+        ("image".to_owned(), &resolved.packages),
+        (server.component.id(), &server.packages),
+    ]
+    .into_iter()
+    .chain(of_extensions)
+    .collect();
+    let wanted = all.iter().flat_map(|(who, packages)| {
+        packages.runtime.iter().map(|name| WantedPackage {
+            name: name.clone(),
+            phase: Phase::Runtime,
+            wanted_by: vec![who.clone()],
+        })
+    });
+    let beside = requires.iter().map(|one| one.component.clone());
+    Gate {
+        removes: true,
+        keep: wanted.collect(),
+        beside: beside.chain([server.component.clone()]).collect(),
+        prune: resolved.prune.clone(),
+        declared: Declared::by(all),
+    }
+}
+
 fn extension_test(server: &Server, extension: &Extension, requires: &[&Extension]) -> ExtensionTest {
     let refusal = extension
         .preload
@@ -251,29 +287,10 @@ fn extension_test(server: &Server, extension: &Extension, requires: &[&Extension
         settings: settings(extension, requires, true),
         extension: extension.clone(),
         requires: requires.iter().map(|one| (*one).clone()).collect(),
+        gate: Gate::default(),
         unloaded: refusal.map(|required| Unloaded {
             settings: settings(extension, requires, false),
             required,
         }),
     }
-}
-
-/// All direct and indirect requirements of an extension, each after its own.
-fn required<'r>(resolved: &'r Resolved, extension: &Extension) -> Vec<&'r Extension> {
-    let mut names: Vec<&str> = extension.requires.iter().map(String::as_str).collect();
-    let mut position = 0;
-    while let Some(name) = names.get(position).copied() {
-        let mut others = resolved.extensions.iter();
-        if let Some(other) = others.find(|other| other.component.name == name) {
-            for name in &other.requires {
-                if !names.contains(&name.as_str()) {
-                    names.push(name);
-                }
-            }
-        }
-        position += 1;
-    }
-    // The resolved image has them in that order.
-    let is_required = |one: &&Extension| names.contains(&one.component.name.as_str());
-    resolved.extensions.iter().filter(is_required).collect()
 }

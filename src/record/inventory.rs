@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
+use crate::resolve::Component;
 
 /// A path that a component brought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,13 @@ pub struct InstalledFile {
     pub uid: u32,
     /// Group id.
     pub gid: u32,
+}
+
+impl InstalledFile {
+    /// Whether it belongs to `component`. An installation records the slug of a component, and a receipt its id.
+    pub fn is_of(&self, component: &Component) -> bool {
+        self.component == component.slug() || self.component == component.id()
+    }
 }
 
 /// What a path holds.

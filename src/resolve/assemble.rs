@@ -9,7 +9,7 @@ use super::{
     Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Previous, Selection, Setting,
     Source, id, preload, value,
 };
-use crate::manifest::extension::{Extension as Written, Release, Test};
+use crate::manifest::extension::{Extension as Written, KnownCheck, Release, Test};
 use crate::manifest::image::{Image, Prune, Removal};
 use crate::manifest::postgresql::Postgresql as ServerManifest;
 use crate::manifest::problem::Problem;
@@ -154,6 +154,7 @@ pub fn extension(
         settings: value.settings,
         test_settings: value.test_settings,
         tests: for_major(value.tests, major),
+        known_failures: known_failures(value.known_failures, major),
         upgrades: Vec::new(),
         upstream: value.upstream,
     };
@@ -207,6 +208,12 @@ pub fn older(
 pub fn for_major(mut tests: Vec<Test>, major: u16) -> Vec<Test> {
     tests.retain(|test| test.postgresql.is_empty() || test.postgresql.contains(&major));
     tests
+}
+
+/// The excuses that are for `major`.
+fn known_failures(mut known: Vec<KnownCheck>, major: u16) -> Vec<KnownCheck> {
+    known.retain(|one| one.postgresql.is_empty() || one.postgresql.contains(&major));
+    known
 }
 
 /// `None` if a digest is wrong, which the checks of every manifest have reported.

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::digest::{Sha256, Sha512};
 use crate::manifest::Manifests;
 use crate::manifest::build::Build;
-use crate::manifest::extension::{Preload, SqlExtension, Test, Upstream};
+use crate::manifest::extension::{KnownCheck, Preload, SqlExtension, Test, Upstream};
 use crate::manifest::image::{Prune, User};
 use crate::manifest::postgresql::ServerSource;
 use crate::manifest::problem::{Problem, SourceText};
@@ -389,6 +389,8 @@ pub struct Extension {
     pub test_settings: BTreeMap<String, String>,
     /// Its tests.
     pub tests: Vec<Test>,
+    /// Built-in checks that are known to fail on this major.
+    pub known_failures: Vec<KnownCheck>,
     /// Older versions from which it is updated: what was then, with the tests of the update.
     pub upgrades: Vec<Extension>,
     /// Upstream's own tests.

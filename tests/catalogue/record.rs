@@ -12,6 +12,8 @@ use libtest_mimic::Failed;
 use crate::manifest::{Catalogue, Extension};
 use crate::{Outcome, plan, project};
 
+/// The first line of `docs/results/not-run.tsv`: why a supported extension was not tested, when that was tried.
+const HEAD_OF_NOT_RUN: &str = "name\tpostgresql\tdate\treason";
 /// The majors that have a column.
 const MAJORS: [u16; 4] = [15, 16, 17, 18];
 /// The first line of the record.
@@ -33,9 +35,47 @@ struct Row {
     tests: String,
 }
 
-/// Records a test in place of an older one on the same major. Trials run at the same time.
+/// Trials run at the same time.
+static LOCK: Mutex<()> = Mutex::new(());
+
+/// Why extensions were not tested: date and reason, by name and major.
+type NotRun = BTreeMap<(String, u16), (String, String)>;
+
+/// Records why an extension could not be tested on a major.
+pub fn not_run(name: &str, major: u16, reason: &str) -> Outcome {
+    let _guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut rows = read_not_run()?;
+    let date = said_by("date", &["--utc", "+%F"])?;
+    rows.insert((name.to_owned(), major), (date, reason.to_owned()));
+    let mut text = format!("{HEAD_OF_NOT_RUN}\n");
+    for ((name, major), (date, reason)) in rows {
+        writeln!(text, "{name}\t{major}\t{date}\t{reason}")?;
+    }
+    Ok(std::fs::write(not_run_path(), text)?)
+}
+
+fn not_run_path() -> PathBuf {
+    project().join("docs/results/not-run.tsv")
+}
+
+fn read_not_run() -> Result<NotRun, Failed> {
+    let text = std::fs::read_to_string(not_run_path()).unwrap_or_default();
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [name, major, date, reason] = fields.try_into().ok()?;
+        Some((
+            (name.to_owned(), major.parse().ok()?),
+            (date.to_owned(), reason.to_owned()),
+        ))
+    };
+    let lines = text.lines().skip(1);
+    lines
+        .map(|line| row(line).ok_or_else(|| format!("docs/results/not-run.tsv: {line:?}").into()))
+        .collect()
+}
+
+/// Records a test in place of an older one on the same major.
 pub fn add(name: &str, subject: &plan::Subject, major: u16, tests: usize) -> Outcome {
-    static LOCK: Mutex<()> = Mutex::new(());
     let subject = subject.clone();
     let row = Row {
         name: name.to_owned(),
@@ -126,7 +166,7 @@ fn read() -> Result<BTreeMap<(String, u16), Row>, Failed> {
 /// The table agrees with the record and the manifests. A cell says tested only if the manifest would install today what
 /// was tested.
 pub fn table_is_right(catalogue: &Catalogue) -> Outcome {
-    let rows = read()?;
+    let (rows, not_run) = (read()?, read_not_run()?);
     let mut counts: BTreeMap<u16, [usize; 3]> = BTreeMap::new();
     let mut table = String::from("| extension |");
     for major in MAJORS {
@@ -137,12 +177,8 @@ pub fn table_is_right(catalogue: &Catalogue) -> Outcome {
         let kind = if extension.is_module() { ", contrib" } else { "" };
         write!(table, "| [{}]({}){kind} |", extension.name, extension.homepage)?;
         for major in MAJORS {
-            let (kind, cell) = cell(
-                catalogue,
-                extension,
-                major,
-                rows.get(&(extension.name.clone(), major)),
-            )?;
+            let key = (extension.name.clone(), major);
+            let (kind, cell) = cell(catalogue, extension, major, rows.get(&key), not_run.get(&key))?;
             counts.entry(major).or_default()[kind] += 1;
             write!(table, " {cell} |")?;
         }
@@ -152,7 +188,7 @@ pub fn table_is_right(catalogue: &Catalogue) -> Outcome {
         "# Extensions\n\nWritten by `make catalogue`. Edit the manifests instead.\n\n\
          - **tested**: built from the archive whose digest begins with these digits, on this server and day, and every test of its manifest passed. \
          A later change of the manifest, other than in comments, makes it *declared* again.\n\
-         - *declared*: upstream or the manifest says that it works. It was not tested here, mostly because the archive was not available.\n\
+         - *declared*: upstream or the manifest says that it works. It was not tested here, for the reason in the cell.\n\
          - no: not supported, with the reason.\n\n",
     );
     for (major, [tested, declared, no]) in counts {
@@ -174,6 +210,7 @@ fn cell(
     extension: &Extension,
     major: u16,
     row: Option<&Row>,
+    not_run: Option<&(String, String)>,
 ) -> Result<(usize, String), Failed> {
     if !extension.majors().contains(&major) {
         let reason = extension.why_not(major);
@@ -185,20 +222,20 @@ fn cell(
         })?;
         return Ok((2, format!("no: {reason}")));
     }
-    let declared = || {
-        (
-            1,
-            format!("*declared* {}", extension.version(major))
-                .trim_end()
-                .to_owned(),
-        )
+    let declared = |reason: &str| {
+        let version = extension.version(major);
+        let what = format!("*declared* {version}").trim_end().to_owned();
+        (1, format!("{what}: {reason}"))
     };
+    let reason = not_run.map(|(date, reason)| format!("{reason} ({date})"));
     let Some(row) = row else {
-        return Ok(declared());
+        let never = || "not run yet".to_owned();
+        return Ok(declared(&reason.unwrap_or_else(never)));
     };
     let subject = plan::subject(catalogue, extension, major)?;
     if !row.is_of(&subject) {
-        return Ok(declared());
+        let changed = || format!("its manifest has changed since the test of {}", row.date);
+        return Ok(declared(&reason.unwrap_or_else(changed)));
     }
     let Row {
         version,

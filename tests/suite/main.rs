@@ -31,6 +31,7 @@ mod machine;
 mod markdown;
 mod phrases;
 mod problems;
+mod proof;
 mod reference;
 mod remote;
 mod repository;

@@ -1,7 +1,9 @@
 //! Checks of how an extension proves itself: its tests, the error it gives unloaded, upgrades, upstream's tests.
 
+use std::collections::BTreeSet;
+
 use super::Checks;
-use crate::manifest::extension::{Extension, Test, Upgrade, Upstream};
+use crate::manifest::extension::{Check, Extension, KnownCheck, Release, Test, Upgrade, Upstream};
 use crate::resolve::value;
 
 impl<T> Checks<'_, T> {
@@ -63,6 +65,7 @@ impl Checks<'_, Extension> {
             .collect();
         self.settings("test_settings", &extension.test_settings);
         self.tests("tests", &extension.tests, &majors);
+        self.known_checks(extension, &majors);
         if let Some(required) = extension.preload.as_ref().and_then(|p| p.required.as_ref()) {
             self.says_something("preload.required.error", &required.error);
         }
@@ -71,6 +74,40 @@ impl Checks<'_, Extension> {
         }
         if let Some(upstream) = &extension.upstream {
             self.upstream("upstream", upstream, &majors, names);
+        }
+    }
+
+    /// Each built-in check is excused once for a major, and only where it is run.
+    fn known_checks(&mut self, extension: &Extension, majors: &[u16]) {
+        let provides = |release: &Release| !release.provides.is_empty();
+        let has_sql = extension.releases.iter().any(provides);
+        let mut seen: BTreeSet<(Check, u16)> = BTreeSet::new();
+        for (position, known) in extension.known_failures.iter().enumerate() {
+            let path = format!("known_failures[{position}]");
+            let KnownCheck {
+                name,
+                postgresql,
+                reason,
+            } = known;
+            self.says_something(&format!("{path}.reason"), reason);
+            self.served(&format!("{path}.postgresql"), postgresql, majors);
+            let is_run = match name {
+                Check::Symbols | Check::License => true,
+                Check::Load => !has_sql,
+                Check::Create | Check::Drop | Check::Recreate => has_sql,
+            };
+            if !is_run {
+                let message = format!("`{}` is not run here", name.name());
+                let help =
+                    "what provides SQL is created, dropped and created again; what provides none is loaded";
+                self.wrong_with_help(&format!("{path}.name"), message, help.to_owned());
+            }
+            let of = if postgresql.is_empty() { majors } else { postgresql };
+            let new = of.iter().filter(|major| seen.insert((*name, **major))).count();
+            if new < of.len() {
+                let message = format!("`{}` is excused twice", name.name());
+                self.at(&format!("{path}.name"), Err(message));
+            }
         }
     }
 

@@ -41,7 +41,7 @@ pub fn keep(host: &Host, source: &str, stage: &str, component: &str) -> Result<V
 }
 
 /// The directory of a component's licence texts.
-fn directory(component: &str) -> String {
+pub fn directory(component: &str) -> String {
     format!("/usr/share/doc/{component}")
 }
 
@@ -63,7 +63,7 @@ pub fn texts(host: &Host, inventory: &Inventory, component: &str) -> String {
 }
 
 /// The largest file in bytes that is read as a licence text.
-const MAX_BYTES: u64 = 1024 * 1024;
+pub const MAX_BYTES: u64 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -62,6 +62,17 @@ pub struct Pruned {
 /// # Errors
 /// A pattern of the policy is not valid, or a file cannot be removed.
 pub fn files(host: &Host, policy: &Prune, inventory: &mut Inventory) -> Result<Pruned> {
+    let paths = names(policy, inventory)?;
+    let mut pruned = Pruned::default();
+    pruned.take_from(host, inventory, &paths)?;
+    Ok(pruned)
+}
+
+/// The files of `inventory` that `policy` names.
+///
+/// # Errors
+/// A pattern of the policy is not valid.
+pub fn names(policy: &Prune, inventory: &Inventory) -> Result<Vec<String>> {
     let patterns = patterns(policy.paths.iter().map(String::as_str))?;
     let pruned = inventory.iter().filter(|file| {
         let by_kind = kind(&file.path).is_some_and(|kind| policy.remove.contains(&kind));
@@ -69,10 +80,7 @@ pub fn files(host: &Host, policy: &Prune, inventory: &mut Inventory) -> Result<P
         let is_build_link = policy.remove.contains(&Removal::Development) && is_linker_name(file);
         file.content != Content::Directory && (by_kind || by_path || is_build_link)
     });
-    let paths: Vec<String> = pruned.map(|file| file.path.clone()).collect();
-    let mut pruned = Pruned::default();
-    pruned.take_from(host, inventory, &paths)?;
-    Ok(pruned)
+    Ok(pruned.map(|file| file.path.clone()).collect())
 }
 
 /// Removes caches, lists and logs after the build packages were removed. Temporary files that `before` found stay, and so

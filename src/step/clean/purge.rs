@@ -68,7 +68,10 @@ pub fn purge(
 }
 
 /// Decides which packages stay and which are removed.
-fn decide(dpkg: &Dpkg, before: &PackagesBefore, keep: &BTreeMap<String, String>) -> Result<Purged> {
+///
+/// # Errors
+/// A package of the base or of `keep` is not installed, or an essential package would be removed.
+pub fn decide(dpkg: &Dpkg, before: &PackagesBefore, keep: &BTreeMap<String, String>) -> Result<Purged> {
     let gone: Vec<&str> = before
         .packages
         .keys()

@@ -1,9 +1,9 @@
-//! The tests of one extension: it is created, dropped and created again, the tests of its manifest run, and the server is
-//! started without the libraries that it requires.
+//! The test of one extension in a cluster of its own, and the SQL of its checks.
 
 use std::time::Duration;
 
 use super::cluster::{Cluster, Running};
+use super::proof::{self, Proof};
 use super::{Recorder, files, in_cluster};
 use crate::failure::{Cause, Failure};
 use crate::host::Log;
@@ -21,71 +21,56 @@ pub fn prove(test: &ExtensionTest, context: &Context<'_>, log: &Log) -> Result<S
     let component = &test.extension.component;
     let recorder = Recorder::new(context, component.title());
     let others: Vec<&Extension> = test.requires.iter().collect();
-    let is_whole = recorder.test("files and symbols", || {
-        files::check(context, &test.server, &test.extension, &others)
-    })?;
     in_cluster(
         &component.name,
         &test.server,
         log,
         recorder,
         |cluster, recorder| {
-            if !is_whole {
-                return Ok(());
+            let proof = Proof {
+                server: &test.server,
+                extension: &test.extension,
+                others: &others,
+                gate: &test.gate,
+                recorder,
+            };
+            if proof.at_rest()? {
+                in_its_cluster(test, &proof, cluster)?;
             }
-            cluster.copy(&context.test_options.template())?;
-            if let Some(unloaded) = &test.unloaded {
-                cluster.configure(None, &unloaded.settings)?;
-                recorder.test("without being preloaded it says so", || {
-                    let running = cluster.start()?;
-                    let result = fails_unloaded(&running, &test.extension, &unloaded.required);
-                    let result = with_log(&running, result);
-                    running.stop()?;
-                    result
-                })?;
-            }
-            loaded(test, cluster, recorder)
+            proof.at_the_end()
         },
     )
 }
 
-/// The tests with every required library loaded.
-fn loaded(test: &ExtensionTest, cluster: &Cluster<'_>, recorder: &Recorder<'_, '_>) -> Result<(), Failure> {
-    let extension = &test.extension;
-    cluster.configure(None, &test.settings)?;
-    let mut running = None;
-    let has_started = recorder.test("the server starts", || {
-        let started = cluster.start()?;
-        started.sql("postgres", &create_database(&extension.component.name))?;
-        running = Some(started);
-        Ok(())
-    })?;
-    let Some(running) = running.filter(|_| has_started) else {
-        return Ok(());
-    };
-    let database = extension.component.name.as_str();
-    for provided in &extension.provides {
-        let name = format!("create {} {}", provided.name, provided.default_version);
-        let created = recorder.test(&name, || with_log(&running, create(&running, database, provided)))?;
-        if !created {
-            return stop(running, recorder);
+/// The checks in a server, with and without the libraries that the extension requires.
+fn in_its_cluster(
+    test: &ExtensionTest,
+    proof: &Proof<'_, '_, '_>,
+    cluster: &Cluster<'_>,
+) -> Result<(), Failure> {
+    let recorder = proof.recorder;
+    cluster.copy(&proof.context().test_options.template())?;
+    if let Some(unloaded) = &test.unloaded {
+        cluster.configure(None, &unloaded.settings)?;
+        match cluster.start() {
+            Ok(running) => {
+                proof.unloaded(&running, &unloaded.required)?;
+                stop(running, recorder)?;
+            }
+            Err(failure) if failure.cause == Cause::Interrupted => return Err(failure),
+            Err(failure) => drop(recorder.test(proof::UNLOADED, || Err(failure))?),
         }
     }
-    for provided in extension.provides.iter().rev() {
-        recorder.test(&format!("drop {}", provided.name), || {
-            with_log(&running, drop_extension(&running, database, provided))
-        })?;
-    }
-    if !extension.provides.is_empty() {
-        recorder.test("create again", || {
-            let again = extension
-                .provides
-                .iter()
-                .try_for_each(|provided| create(&running, database, provided));
-            with_log(&running, again)
-        })?;
-    }
-    tests(&running, database, &extension.tests, &Part::All, recorder)?;
+    cluster.configure(None, &test.settings)?;
+    let mut running = None;
+    recorder.test("the server starts", || {
+        running = Some(cluster.start()?);
+        Ok(())
+    })?;
+    let Some(running) = running else {
+        return Ok(());
+    };
+    proof.in_server(&running)?;
     stop(running, recorder)
 }
 
@@ -247,7 +232,10 @@ fn has_version(version: &str, provided: &SqlExtension) -> Result<(), Failure> {
 }
 
 /// Drops an SQL extension on which no other depends.
-fn drop_extension(running: &Running<'_>, database: &str, provided: &SqlExtension) -> Result<(), Failure> {
+///
+/// # Errors
+/// The statement fails, or the extension is still there.
+pub fn drop_extension(running: &Running<'_>, database: &str, provided: &SqlExtension) -> Result<(), Failure> {
     running.sql(
         database,
         &format!("DROP EXTENSION IF EXISTS {}", identifier(&provided.name)),
@@ -265,8 +253,32 @@ fn drop_extension(running: &Running<'_>, database: &str, provided: &SqlExtension
     }
 }
 
+/// Loads every library of an extension that provides no SQL.
+///
+/// # Errors
+/// The server refuses to load one.
+pub fn load(running: &Running<'_>, proof: &Proof<'_, '_, '_>) -> Result<(), Failure> {
+    let database = proof.extension.component.name.as_str();
+    running.sql(database, &load_statements(proof)?).map(drop)
+}
+
+/// The statements that load the libraries of an extension that provides no SQL. Loading a library twice is no error.
+fn load_statements(proof: &Proof<'_, '_, '_>) -> Result<String, Failure> {
+    let libraries = files::libraries_to_load(proof.context(), proof.server, proof.extension)?;
+    let statements = libraries.iter().map(|path| format!("LOAD {};\n", literal(path)));
+    Ok(statements.collect())
+}
+
 /// Checks that the extension fails with the error of its manifest if its libraries are not loaded.
-fn fails_unloaded(running: &Running<'_>, extension: &Extension, required: &Required) -> Result<(), Failure> {
+///
+/// # Errors
+/// It works, or it fails with another error.
+pub fn fails_unloaded(
+    running: &Running<'_>,
+    proof: &Proof<'_, '_, '_>,
+    required: &Required,
+) -> Result<(), Failure> {
+    let extension = proof.extension;
     let database = extension.component.name.as_str();
     running.sql("postgres", &create_database(database))?;
     let mut sql: String = extension
@@ -274,10 +286,13 @@ fn fails_unloaded(running: &Running<'_>, extension: &Extension, required: &Requi
         .iter()
         .map(|provided| create_statement(provided) + ";\n")
         .collect();
-    let query = required.query.as_deref();
-    if let Some(query) = query {
-        running.sql(database, &sql)?;
-        query.clone_into(&mut sql);
+    match required.query.as_deref() {
+        None if extension.provides.is_empty() => sql = load_statements(proof)?,
+        None => {}
+        Some(query) => {
+            running.sql(database, &sql)?;
+            query.clone_into(&mut sql);
+        }
     }
     let result = running.sql(database, &sql);
     running.sql(

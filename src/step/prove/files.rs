@@ -16,31 +16,61 @@ use crate::plan::Server;
 use crate::resolve::Extension;
 use crate::step::context::Context;
 
-/// Checks the control files, scripts and libraries of `extension`. `others` are the extensions whose libraries are loaded
-/// as well.
+/// Checks that the control files, scripts and libraries of `extension` exist and say what the manifest says.
 ///
 /// # Errors
 /// One error has every finding.
-pub fn check(
+pub fn check(context: &Context<'_>, server: &Server, extension: &Extension) -> Result<(), Failure> {
+    let mut findings = BTreeSet::new();
+    let libraries = libraries(context, server, extension, &mut findings)?;
+    if extension.provides.is_empty() && libraries.is_empty() && findings.is_empty() {
+        findings.insert(format!(
+            "it provides no SQL extension, and it installed no module that the server can load in {}",
+            server.libraries
+        ));
+    }
+    failure_of(findings)
+}
+
+/// Checks that each library of `extension` can be loaded. `others` are the extensions whose libraries are loaded as well.
+///
+/// # Errors
+/// One error has every finding.
+pub fn check_symbols(
     context: &Context<'_>,
     server: &Server,
     extension: &Extension,
     others: &[&Extension],
 ) -> Result<(), Failure> {
-    let host = context.host;
-    let mut findings = BTreeSet::new();
-    let libraries = libraries(host, server, extension, &mut findings)?;
+    // What does not exist is reported by `check`, and of the others by their own tests.
+    let mut reported = BTreeSet::new();
+    let libraries = libraries(context, server, extension, &mut reported)?;
     let mut beside = BTreeSet::new();
     for other in others {
-        // Their own tests report their findings.
-        beside.extend(self::libraries(host, server, other, &mut BTreeSet::new())?);
+        beside.extend(self::libraries(context, server, other, &mut reported)?);
     }
+    let mut findings = BTreeSet::new();
     symbols(context, server, &libraries, &beside, &mut findings)?;
-    if findings.is_empty() {
-        return Ok(());
-    }
+    failure_of(findings)
+}
+
+/// The paths of the modules of an extension that provides no SQL.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn libraries_to_load(
+    context: &Context<'_>,
+    server: &Server,
+    extension: &Extension,
+) -> Result<BTreeSet<String>, Failure> {
+    Ok(libraries(context, server, extension, &mut BTreeSet::new())?)
+}
+
+fn failure_of(findings: BTreeSet<String>) -> Result<(), Failure> {
     let mut findings = findings.into_iter();
-    let mut message = findings.next().unwrap_or_default();
+    let Some(mut message) = findings.next() else {
+        return Ok(());
+    };
     for finding in findings {
         let _ = write!(message, "\n{finding}");
     }
@@ -49,11 +79,12 @@ pub fn check(
 
 /// The paths of the extension's libraries. Each one that does not exist is a finding.
 fn libraries(
-    host: &Host,
+    context: &Context<'_>,
     server: &Server,
     extension: &Extension,
     findings: &mut BTreeSet<String>,
 ) -> anyhow::Result<BTreeSet<String>> {
+    let host = context.host;
     let mut names: BTreeSet<(String, String)> = BTreeSet::new();
     for provided in &extension.provides {
         for library in provided_libraries(host, server, provided, findings)? {
@@ -82,7 +113,43 @@ fn libraries(
             None => drop(findings.insert(format!("{path}.so does not exist; {by} names it"))),
         }
     }
+    if extension.provides.is_empty() {
+        paths.extend(modules(context, server, extension)?);
+    }
     Ok(paths)
+}
+
+/// The symbol that `PG_MODULE_MAGIC` defines, without which the server loads nothing.
+const MAGIC: &str = "Pg_magic_func";
+
+/// The modules that an extension without SQL has installed: what the server can load, no matter what names it. Where no
+/// record says which files are its own, as of a module of PostgreSQL itself, the library of its name is.
+fn modules(
+    context: &Context<'_>,
+    server: &Server,
+    extension: &Extension,
+) -> anyhow::Result<BTreeSet<String>> {
+    let host = context.host;
+    let own = format!("{}/{}.so", server.libraries, extension.component.name);
+    let is_beside = |path: &String| {
+        path.rsplit_once('/')
+            .is_some_and(|(top, _)| top == server.libraries)
+    };
+    let mut candidates: Vec<String> = {
+        let inventory = context.state.inventory();
+        let files = inventory.iter().filter(|file| file.is_of(&extension.component));
+        files.map(|file| file.path.clone()).filter(is_beside).collect()
+    };
+    if candidates.is_empty() {
+        candidates.push(own);
+    }
+    let mut modules = BTreeSet::new();
+    for path in candidates {
+        if host.exists(&path) && host.elf(&path)?.is_some() && host.symbols(&path)?.defined.contains(MAGIC) {
+            modules.insert(path);
+        }
+    }
+    Ok(modules)
 }
 
 /// The libraries that the scripts of one SQL extension name, as written there.

@@ -4,8 +4,8 @@
 //! fails beside others is tested again alone, in a new cluster, and only that counts.
 
 use super::cluster::{Cluster, Running};
-use super::extension::{create, create_database, stop, tests, with_log};
-use super::{Part, Recorder, files};
+use super::extension::stop;
+use super::{Recorder, proof};
 use crate::failure::{Cause, Failure};
 use crate::host::{self, Log};
 use crate::layout;
@@ -96,18 +96,18 @@ impl Proof<'_, '_> {
         cluster: &Cluster<'_>,
     ) -> Result<Tested, Failure> {
         cluster.initialise()?;
+        let mut outcomes = self.without_libraries(extensions, cluster)?;
         cluster.configure(self.try_out.configuration.as_deref(), &self.try_out.settings)?;
         let running = cluster.start()?;
         let positions = 0..extensions.len();
         let (alone, together): (Vec<usize>, Vec<usize>) =
             positions.partition(|position| acts_on_the_server(&extensions[*position].tests));
-        let mut outcomes = vec![Vec::new(); extensions.len()];
         for (positions, workers) in [(together, workers), (alone, 1)] {
             let results = parallel::each(&positions, workers, |position| {
                 self.extension(extensions[*position], &running)
             });
             for (position, result) in positions.into_iter().zip(results) {
-                outcomes[position] = result?;
+                outcomes[position].extend(result?);
             }
         }
         let (crash, is_stuck) = (running.crash(), running.is_stuck());
@@ -143,20 +143,46 @@ impl Proof<'_, '_> {
         recorder: &Recorder<'_, '_>,
     ) -> Result<(), Failure> {
         let others: Vec<&Extension> = self.try_out.extensions.iter().collect();
-        let database = extension.component.name.as_str();
-        let is_there = recorder.test("files and symbols", || {
-            files::check(self.context, &self.try_out.server, extension, &others)
-        })?;
-        let created = is_there
-            && recorder.test("create", || {
-                running.sql("postgres", &create_database(database))?;
-                let each = |provided| create(running, database, provided);
-                with_log(running, extension.provides.iter().try_for_each(each))
-            })?;
-        if created {
-            tests(running, database, &extension.tests, &Part::All, recorder)?;
+        let proof = proof_of(self.try_out, extension, &others, recorder);
+        if proof.at_rest()? {
+            proof.in_server(running)?;
         }
         Ok(())
+    }
+
+    /// Tests that extensions fail with the errors of their manifests without their libraries. Returns the outcomes of
+    /// each.
+    fn without_libraries(
+        &self,
+        extensions: &[&Extension],
+        cluster: &Cluster<'_>,
+    ) -> Result<Vec<Vec<Outcome>>, Failure> {
+        let mut outcomes = vec![Vec::new(); extensions.len()];
+        for start in &self.try_out.unloaded {
+            let is_its = |position: &usize| {
+                let name = &extensions[*position].component.name;
+                start.extensions.contains(name)
+            };
+            let positions: Vec<usize> = (0..extensions.len()).filter(is_its).collect();
+            let Some(first) = positions.first().copied() else {
+                continue;
+            };
+            cluster.configure(None, &start.settings)?;
+            let running = cluster.start()?;
+            for position in positions {
+                let extension = extensions[position];
+                let required = extension.preload.as_ref().and_then(|one| one.required.as_ref());
+                let recorder = Recorder::new(self.context, extension.component.title());
+                let proof = proof_of(self.try_out, extension, &[], &recorder);
+                let result = required.map_or(Ok(()), |required| proof.unloaded(&running, required));
+                outcomes[position] = recorder.into_outcomes();
+                result?;
+            }
+            let recorder = Recorder::new(self.context, self.try_out.server.title.clone());
+            stop(running, &recorder)?;
+            outcomes[first].extend(recorder.into_outcomes());
+        }
+        Ok(outcomes)
     }
 
     /// Tests the extensions that failed beside others again, one after the other. A crash of the server that none of them
@@ -206,6 +232,21 @@ impl Proof<'_, '_> {
                 ));
             }
         }
+    }
+}
+
+fn proof_of<'a, 'r, 'c>(
+    try_out: &'a TryOut,
+    extension: &'a Extension,
+    others: &'a [&'a Extension],
+    recorder: &'a Recorder<'r, 'c>,
+) -> proof::Proof<'a, 'r, 'c> {
+    proof::Proof {
+        server: &try_out.server,
+        extension,
+        others,
+        gate: &try_out.gate,
+        recorder,
     }
 }
 

@@ -7,9 +7,13 @@
 pub mod cluster;
 mod extension;
 mod files;
+mod gate;
 mod image;
+mod licence;
+mod proof;
 mod upgrade;
 mod upstream;
+mod verify;
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -22,8 +26,9 @@ use crate::lock::lock;
 use crate::plan::Server;
 use crate::report::outcome::{Counts, Outcome, Verdict};
 use cluster::Cluster;
+use proof::Proof;
 
-pub use extension::{Part, prove as extension};
+pub use extension::prove as extension;
 pub use image::prove as image;
 pub use upgrade::{finish as finish_upgrade, prepare as prepare_upgrade};
 pub use upstream::prove as upstream;
@@ -50,15 +55,35 @@ impl<'a, 'c> Recorder<'a, 'c> {
     /// # Errors
     /// pgsetup was interrupted. Every other failure is an outcome.
     pub fn test(&self, name: &str, test: impl FnOnce() -> Result<(), Failure>) -> Result<bool, Failure> {
+        self.excusable(name, None, test)
+            .map(|passage| passage == Passage::Passed)
+    }
+
+    /// Runs one test, whose failure does not count if there is an `excuse`.
+    ///
+    /// # Errors
+    /// pgsetup was interrupted. Every other failure is an outcome.
+    pub fn excusable(
+        &self,
+        name: &str,
+        excuse: Option<&str>,
+        test: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<Passage, Failure> {
         let began = host::instant();
-        let verdict = match test() {
-            Ok(()) => Verdict::Passed,
-            Err(failure) if failure.cause == Cause::Interrupted => return Err(failure),
-            Err(failure) => Verdict::Failed(failure.to_string()),
+        let (verdict, passage) = match (test(), excuse.map(str::to_owned)) {
+            (Ok(()), None) => (Verdict::Passed, Passage::Passed),
+            (Ok(()), Some(reason)) => (Verdict::KnownFailurePassed(reason), Passage::Passed),
+            (Err(failure), _) if failure.cause == Cause::Interrupted => return Err(failure),
+            (Err(_), Some(reason)) => (Verdict::KnownFailure(reason), Passage::Excused),
+            (Err(failure), None) => (Verdict::Failed(failure.to_string()), Passage::Failed),
         };
-        let passed = verdict == Verdict::Passed;
         self.add(name, verdict, began.elapsed());
-        Ok(passed)
+        Ok(passage)
+    }
+
+    /// Records a test that is not run.
+    pub fn skip(&self, name: &str, why: &str) {
+        self.add(name, Verdict::Skipped(why.to_owned()), Duration::ZERO);
     }
 
     /// Records an outcome.
@@ -92,6 +117,17 @@ impl<'a, 'c> Recorder<'a, 'c> {
     fn hand_over(self) {
         lock(&self.context.state.outcomes).extend(self.outcomes.into_inner());
     }
+}
+
+/// How a test ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passage {
+    /// It passed.
+    Passed,
+    /// It failed, as its manifest says.
+    Excused,
+    /// It failed.
+    Failed,
 }
 
 impl Context<'_> {

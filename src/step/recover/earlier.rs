@@ -91,6 +91,18 @@ impl State<'_> {
         state
     }
 
+    /// The state of a machine on which everything is installed. Without a receipt, no file belongs to a component.
+    ///
+    /// # Errors
+    /// The receipt cannot be read.
+    pub fn of_installed(host: &Host) -> anyhow::Result<Self> {
+        let state = Self::default();
+        if let Some(receipt) = written(host)? {
+            *state.inventory() = receipt.inventory();
+        }
+        Ok(state)
+    }
+
     /// The packages that the earlier installation kept and that are still installed, with the reasons.
     pub fn kept_earlier(&self, dpkg: &Dpkg) -> BTreeMap<String, String> {
         let kept = self
