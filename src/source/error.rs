@@ -128,7 +128,7 @@ pub fn nature(head: &[u8], answer: Option<&Answer>, file_name: &str) -> Nature {
     if head.starts_with(b"version https://git-lfs.github.com/spec/") {
         return Nature::LfsPointer;
     }
-    if is_tar(head) && COMPRESSED.iter().any(|suffix| file_name.ends_with(suffix)) {
+    if head.get(..512).is_some_and(is_tar) && COMPRESSED.iter().any(|suffix| file_name.ends_with(suffix)) {
         return Nature::Decompressed;
     }
     let shown = head
