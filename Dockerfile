@@ -11,15 +11,21 @@ ARG PGSETUP=compiled
 
 FROM rust:1-bookworm AS compiled
 WORKDIR /source
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
 COPY pgstart pgstart
+# What the binary carries.
+COPY manifests manifests
+COPY entrypoint.d entrypoint.d
+COPY docs/results/extensions.md docs/results/extensions.md
 COPY tests/attribute tests/attribute
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/source/target \
     --mount=type=secret,id=ca-certificates,target=/run/ca-certificates.pem \
     if [ -s /run/ca-certificates.pem ]; then export CARGO_HTTP_CAINFO=/run/ca-certificates.pem; fi && \
     target="$(uname -m)-unknown-linux-gnu" && \
-    RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$target" --package pgsetup --package pgstart && \
+    export RUSTFLAGS="-C target-feature=+crt-static" && \
+    cargo build --locked --release --target "$target" --package pgstart && \
+    PGSETUP_PGSTART="/source/target/$target/release/pgstart" cargo build --locked --release --target "$target" --package pgsetup && \
     cp "target/$target/release/pgsetup" "target/$target/release/pgstart" /
 
 FROM scratch AS prebuilt

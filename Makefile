@@ -20,7 +20,8 @@ help: ## List what can be made
 .PHONY: pgsetup
 pgsetup: ## Compile the static binaries to dist/pgsetup and dist/pgstart
 	@tools/setup.sh compile
-	$(static) cargo build --locked --release --target $(target) --package pgsetup --package pgstart
+	$(static) cargo build --locked --release --target $(target) --package pgstart
+	PGSETUP_PGSTART=$(CURDIR)/target/$(target)/release/pgstart $(static) cargo build --locked --release --target $(target) --package pgsetup
 	install -D --target-directory=dist target/$(target)/release/pgsetup target/$(target)/release/pgstart
 
 # What is missing is found first, before anything is compiled.

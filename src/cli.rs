@@ -1,7 +1,7 @@
 //! The command line: types only.
 //!
-//! One grammar holds for every command: `pgsetup COMMAND [MANIFESTS] [NAME...] [OPTIONS]`. MANIFESTS is one word and always
-//! the first. What an option reads from the environment, clap says in its help.
+//! One grammar holds for every command that reads all manifests: `pgsetup COMMAND [MANIFESTS] [NAME...] [OPTIONS]`. MANIFESTS
+//! is one word and always the first. Commands whose words are only names take it by `--manifests`. What an option reads from the environment, clap says in its help.
 
 use std::path::PathBuf;
 
@@ -22,10 +22,32 @@ pub struct Cli {
 /// The command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write the files of a new image: image.yaml, a Dockerfile, .dockerignore and the schema for editors
+    Init(InitArgs),
+    /// List what can be selected: PostgreSQL, extensions, what was tested on which major
+    List(ListArgs),
+    /// List the extensions that have a word in their names or summaries
+    Search(SearchArgs),
+    /// Print what is known of an extension, and its manifest
+    Info(InfoArgs),
+    /// Add extensions to the image's manifest; comments and order stay
+    Add(NamesArgs),
+    /// Remove extensions from the image's manifest; comments and order stay
+    Remove(NamesArgs),
+    /// Write a manifest of the catalogue beside your own, to change it
+    Export(ExportArgs),
+    /// Report what this machine lacks, and for which commands
+    Doctor(DoctorArgs),
     /// Print what `install` would do, and why; changes nothing
     Plan(PlanArgs),
     /// Install what the manifests select, and remove what only building needs
     Install(InstallArgs),
+    /// Write what starts PostgreSQL in a container: /entrypoint.sh, its scripts and its program
+    Entrypoint {
+        /// Write below this directory instead of into the running system
+        #[arg(long, value_name = "DIR", default_value = "/")]
+        root: PathBuf,
+    },
     /// Download and verify what the manifests select, for `install --vendor DIR --offline`
     Fetch(FetchArgs),
     /// List or prune the cache of downloads and artifacts
@@ -40,6 +62,10 @@ pub enum Command {
     New(NewArgs),
     /// Compare a finished image with its receipt: files, packages, libraries, permissions, extensions
     Verify(VerifyArgs),
+    /// Print why a package, file, library, program or extension is in an image
+    Why(WhyArgs),
+    /// Print what changed between two images: versions, packages, settings, sizes
+    Diff(DiffArgs),
     /// Print the JSON schema of manifests or of a document that pgsetup writes
     Schema {
         /// The document
@@ -60,6 +86,21 @@ pub struct PlaceArgs {
     /// where there is no `manifests`]
     #[arg(value_name = "MANIFESTS")]
     pub manifests: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub catalogue: CatalogueArgs,
+}
+
+/// What completes the manifests.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CatalogueArgs {
+    /// Complete the manifests from this directory of manifests [default: the catalogue that pgsetup carries]
+    #[arg(long, value_name = "DIR")]
+    pub catalogue: Option<PathBuf>,
+
+    /// Complete the manifests from nothing: they are all there is
+    #[arg(long, conflicts_with = "catalogue")]
+    pub no_catalogue: bool,
 }
 
 /// Where the manifests are, and what is selected instead of what they select.
@@ -96,6 +137,127 @@ pub struct ManifestArgs {
     /// Keep compilers and headers, for an image in which others build
     #[arg(long)]
     pub keep_build_deps: bool,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "On a terminal, and without options, it asks. It overwrites no file.")]
+pub struct InitArgs {
+    /// The directory to write into; it is created
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+
+    /// The PostgreSQL manifest to install [default: the newest major]
+    #[arg(long, value_name = "NAME")]
+    pub pg: Option<String>,
+
+    /// Install these extensions; names, separated by commas or spaces
+    #[arg(long = "extension", value_name = "NAMES")]
+    pub extensions: Vec<String>,
+
+    /// The distribution to build on
+    #[arg(long, value_name = "DISTRIBUTION", default_value = "debian:bookworm")]
+    pub base: String,
+
+    /// Install Patroni as well
+    #[arg(long)]
+    pub patroni: bool,
+
+    /// The name of the image [default: the directory's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// Take pgsetup from this image, with its digest, instead of from a file beside the Dockerfile:
+    /// `registry/pgsetup:0.2.0@sha256:…`
+    #[arg(long = "from", value_name = "IMAGE")]
+    pub pgsetup: Option<String>,
+}
+
+/// Where the manifests are, of commands whose words are names.
+#[derive(Debug, Clone, Args)]
+pub struct NamePlaceArgs {
+    /// A directory of manifests, or the manifest of an image in such a directory [default: `manifests`, or `image.yaml`
+    /// where there is no `manifests`]
+    #[arg(long, value_name = "MANIFESTS")]
+    pub manifests: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub catalogue: CatalogueArgs,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+
+    /// The format of the list; `pgsetup schema available` describes the JSON document
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}
+
+/// Arguments of `search`.
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// A part of a name or of a summary
+    pub word: String,
+
+    #[command(flatten)]
+    pub place: NamePlaceArgs,
+
+    /// The format of the list; `pgsetup schema available` describes the JSON document
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}
+
+/// Arguments of `info`.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// An extension; or `postgresql-18` or `patroni`, for the manifest alone
+    pub name: String,
+
+    #[command(flatten)]
+    pub place: NamePlaceArgs,
+
+    /// The format; `pgsetup schema info` describes the JSON document
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+
+    /// The cache of artifacts, for the size
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PGSETUP_CACHE",
+        hide_env_values = true,
+        default_value = "/var/cache/pgsetup"
+    )]
+    pub cache: PathBuf,
+}
+
+/// Arguments of `add` and `remove`.
+#[derive(Debug, Args)]
+pub struct NamesArgs {
+    /// Extensions
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+
+    #[command(flatten)]
+    pub place: NamePlaceArgs,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Extensions, or `postgresql-18`, `patroni`; a module of PostgreSQL is exported with all others
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+
+    /// The directory to write below [default: that of the manifests]
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub place: NamePlaceArgs,
 }
 
 /// Arguments of `plan`.
@@ -228,6 +390,71 @@ pub struct VerifyArgs {
     pub format: Format,
 }
 
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 if nothing is missing, 1 if something is.")]
+pub struct DoctorArgs {
+    /// The cache whose disk is looked at
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PGSETUP_CACHE",
+        hide_env_values = true,
+        default_value = "/var/cache/pgsetup"
+    )]
+    pub cache: PathBuf,
+
+    #[command(flatten)]
+    pub sources: SourceArgs,
+
+    /// The format; `pgsetup schema doctor` describes the JSON document
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}
+
+/// Arguments of `why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// A Debian package, an absolute path, a library such as libicuuc.so.72, a program, or an extension
+    #[arg(value_name = "NAME")]
+    pub what: String,
+
+    /// The root directory of the image
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+
+    /// The image's receipt, instead of the image itself
+    #[arg(long, value_name = "FILE", conflicts_with = "root")]
+    pub receipt: Option<PathBuf>,
+
+    /// Explain what `plan` plans instead of what is installed
+    #[arg(long, conflicts_with_all = ["receipt", "root"])]
+    pub plan: bool,
+
+    #[command(flatten)]
+    pub place: NamePlaceArgs,
+
+    /// The format; `pgsetup schema why` describes the JSON document
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// A receipt, the root directory of an image, or an image of docker or podman
+    #[arg(value_name = "FROM")]
+    pub from: String,
+
+    /// The one to compare it with
+    #[arg(value_name = "TO")]
+    pub to: String,
+
+    /// The format; `pgsetup schema diff` describes the JSON document
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+}
+
 /// The format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -267,6 +494,16 @@ pub enum DocumentName {
     Cache,
     /// What `update --check --format json` prints
     Updates,
+    /// What `list --format json` and `search --format json` print
+    Available,
+    /// What `info --format json` prints
+    Info,
+    /// What `why --format json` prints
+    Why,
+    /// What `diff --format json` prints
+    Diff,
+    /// What `doctor --format json` prints
+    Doctor,
 }
 
 /// Arguments of `install`.

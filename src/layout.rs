@@ -17,6 +17,12 @@ pub const DPKG_CONFIGURATION: &str = "/etc/dpkg/dpkg.cfg.d/pgsetup";
 /// Where pgsetup itself is in an image that keeps it.
 pub const PROGRAM: &str = "/usr/local/bin/pgsetup";
 
+/// Where the entrypoint's scripts and its program are in an image.
+pub const CONTAINER: &str = "/opt/container";
+
+/// The entrypoint of an image.
+pub const ENTRYPOINT: &str = "/entrypoint.sh";
+
 /// Where Debian packages have what only people read (Debian policy 12); base images often do without.
 pub const DOCUMENTATION: [&str; 7] = [
     "/usr/share/doc",

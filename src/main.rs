@@ -10,6 +10,7 @@
 //! | module | what it is | may not |
 //! |---|---|---|
 //! | `cli` | command line types | do anything |
+//! | `catalogue` | the manifests that the binary carries | know what they mean |
 //! | `manifest` | YAML as written, with places; one file for each kind; patterns of paths | open files |
 //! | `target`, `digest`, `layout`, `command`, `timing`, `lock` | small values: machines, digests, paths, command lines, times | do IO |
 //! | `resolve` | manifests + target + selection -> `Resolved`, or every problem | do IO, know the time |
@@ -49,6 +50,7 @@
 
 mod archive;
 mod artifact;
+mod catalogue;
 mod cli;
 mod command;
 mod commands;

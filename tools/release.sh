@@ -63,11 +63,16 @@ compile() {
   if [[ -n "${2:-}" ]]; then
     local -x "CC_$name=$2" "CARGO_TARGET_${name^^}_LINKER=$2"
   fi
+  local -x CARGO_ENCODED_RUSTFLAGS
   CARGO_ENCODED_RUSTFLAGS="$(
     printf "%s$separator" -C target-feature=+crt-static "--remap-path-prefix=$(rustc --print sysroot)=rust" \
       "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo"
     printf '%s' "--remap-path-prefix=$PWD=."
-  )" cargo build --locked --release --package pgsetup --target "$target" --target-dir target/release-build
+  )"
+  local -a options=(--locked --release --target "$target" --target-dir target/release-build)
+  cargo build "${options[@]}" --package pgstart
+  # pgsetup carries it.
+  PGSETUP_PGSTART="$PWD/target/release-build/$target/release/pgstart" cargo build "${options[@]}" --package pgsetup
   install -D "target/release-build/$target/release/pgsetup" "$(binary "$1")"
 }
 

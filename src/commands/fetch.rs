@@ -19,7 +19,7 @@ use crate::archive::{tree, unpack};
 use crate::cli::{FetchArgs, Format};
 use crate::failure::{self, Cause, Failure, WithCause};
 use crate::host::{self, Host};
-use crate::manifest::{self, Manifests};
+use crate::manifest::Manifests;
 use crate::report::{Reporter, bytes, seconds};
 use crate::resolve::{self, Resolved, Selection};
 use crate::run::parallel;
@@ -212,7 +212,7 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
 /// The selection for every PostgreSQL manifest and architecture. An extension that does not support one of them is
 /// left out there, with a line that says so.
 fn all_targets(files: &Files, chosen: &Resolved, reporter: &Reporter) -> Vec<Resolved> {
-    let (manifests, _) = manifest::parse(files);
+    let (manifests, _) = files.parse();
     let extensions: Vec<String> = chosen
         .extensions
         .iter()

@@ -1,20 +1,42 @@
 //! The manifests that a command reads: its first word, MANIFESTS, or the default.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::catalogue::Catalogue;
+use crate::cli::{CatalogueArgs, NamePlaceArgs, PlaceArgs};
 use crate::failure::{Cause, Failure, WithCause};
-use crate::manifest::ManifestFile;
-use crate::{host, manifest};
+use crate::host;
+use crate::manifest::extension::{Extension, PreloadScope};
+use crate::manifest::problem::Problem;
+use crate::manifest::{self, Located, ManifestFile, Manifests};
 
 /// The default directory.
 const DIRECTORY: &str = "manifests";
 /// The default file if there is no default directory.
 const IMAGE: &str = "image.yaml";
 
-/// Manifests as they were found.
-pub type Files = Vec<ManifestFile>;
+/// The manifests that a command reads.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// Names and texts of the user's own.
+    pub own: Vec<ManifestFile>,
+    /// What completes them.
+    pub catalogue: Option<Catalogue>,
+}
+
+impl Files {
+    /// The manifests, completed from the catalogue, and what is wrong with their shape.
+    pub fn parse(&self) -> (Manifests, Vec<Problem>) {
+        let (mut manifests, mut problems) = manifest::parse(&self.own);
+        problems.extend(match &self.catalogue {
+            Some(catalogue) => manifests.complete(catalogue),
+            None => manifests.without_catalogue(),
+        });
+        (manifests, problems)
+    }
+}
 
 /// The usage of a command, for the error about a first word that is not a path.
 #[derive(Debug, Clone, Copy)]
@@ -64,22 +86,100 @@ fn default() -> Option<&'static str> {
     }
 }
 
-/// Names and texts of the manifests that `given` selects.
+/// The manifests that the command line names, with the catalogue that completes them.
 ///
 /// # Errors
-/// `given` does not exist or cannot be read, or there is no default.
-pub fn read(given: Option<&Path>, usage: Usage<'_>) -> Result<Files, Failure> {
-    let place = match given {
+/// The named place does not exist, there is no default, or a manifest cannot be read.
+pub fn read(args: &PlaceArgs, usage: Usage<'_>) -> Result<Files, Failure> {
+    let place = match &args.manifests {
         Some(place) => existing(place, usage)?,
         None => Path::new(default().ok_or_else(|| {
             let message = format!(
-                "there is neither a directory `{DIRECTORY}` nor a file `{IMAGE}` here; name the manifests: pgsetup {} MANIFESTS",
+                "there is neither a directory `{DIRECTORY}` nor a file `{IMAGE}` here; name the manifests: pgsetup {} \
+                 MANIFESTS\n  `pgsetup init` writes an {IMAGE} to begin with",
                 usage.command
             );
             Failure::new(Cause::Usage, message)
         })?),
     };
-    below(place).cause(Cause::Manifest)
+    Ok(Files {
+        own: below(place).cause(Cause::Manifest)?,
+        catalogue: catalogue(&args.catalogue)?,
+    })
+}
+
+/// As [`read`], for commands whose words are names: the manifests are named by an option.
+///
+/// # Errors
+/// As for [`read`].
+pub fn read_by_option(args: &NamePlaceArgs, command: &str) -> Result<Files, Failure> {
+    let place = PlaceArgs {
+        manifests: args.manifests.clone(),
+        catalogue: args.catalogue.clone(),
+    };
+    read(&place, Usage::of(command))
+}
+
+/// As [`read_by_option`], where the catalogue alone is enough.
+///
+/// # Errors
+/// A named place does not exist, or a manifest cannot be read.
+pub fn read_if_any(args: &NamePlaceArgs) -> Result<Files, Failure> {
+    if args.manifests.is_none() && default().is_none() {
+        return Ok(Files {
+            own: Vec::new(),
+            catalogue: catalogue(&args.catalogue)?,
+        });
+    }
+    read_by_option(args, "list")
+}
+
+/// The directory that the user's manifests are in, or would be in.
+pub fn directory_of(given: Option<&Path>) -> PathBuf {
+    let place = given.or(default().map(Path::new)).unwrap_or(Path::new("."));
+    if host::local::is_directory(place) {
+        return place.to_owned();
+    }
+    let above = place.parent().filter(|above| !above.as_os_str().is_empty());
+    above.unwrap_or(Path::new(".")).to_owned()
+}
+
+/// The catalogue that the command line selects.
+///
+/// # Errors
+/// The directory that it names cannot be read.
+pub fn catalogue(args: &CatalogueArgs) -> Result<Option<Catalogue>, Failure> {
+    if args.no_catalogue {
+        return Ok(None);
+    }
+    let Some(directory) = &args.catalogue else {
+        return Ok(Some(Catalogue::embedded()));
+    };
+    if !host::local::is_directory(directory) {
+        let message = format!("the catalogue {} is not a directory", directory.display());
+        return Err(Failure::new(Cause::Usage, message));
+    }
+    let files = host::local::manifests(directory).cause(Cause::Manifest)?;
+    if let Some(ManifestFile {
+        name,
+        fault: Some(fault),
+        ..
+    }) = files.iter().find(|file| file.fault.is_some())
+    {
+        return Err(Failure::new(
+            Cause::Manifest,
+            format_args!("{name}: {}", fault.message),
+        ));
+    }
+    let relative = |file: ManifestFile| {
+        let path = Path::new(&file.name).strip_prefix(directory);
+        (
+            path.map_or(file.name.clone(), |path| path.display().to_string()),
+            file.text,
+        )
+    };
+    let files = files.into_iter().map(relative).collect();
+    Ok(Some(Catalogue::new(&directory.display().to_string(), files)))
 }
 
 /// A word without a slash that is not a path is a name in the wrong place.
@@ -96,8 +196,8 @@ fn existing<'p>(place: &'p Path, usage: Usage<'_>) -> Result<&'p Path, Failure> 
 }
 
 /// The manifests of a directory, or those that belong to a file. The manifest of an image belongs with all others in
-/// its directory, except those of other images.
-fn below(place: &Path) -> Result<Files> {
+/// its directory, except those of other images, and except YAML that is not a manifest: a compose file, objects of Kubernetes.
+fn below(place: &Path) -> Result<Vec<ManifestFile>> {
     if host::local::is_directory(place) {
         return host::local::manifests(place);
     }
@@ -109,10 +209,64 @@ fn below(place: &Path) -> Result<Files> {
         return Ok(vec![chosen]);
     }
     let mut files = host::local::manifests(place.parent().unwrap_or(Path::new("")))?;
-    files.retain(|file| file.name == chosen.name || !is_image(file));
+    files.retain(|file| file.name == chosen.name || manifest::may_be_manifest(&file.text) && !is_image(file));
     Ok(files)
 }
 
 fn is_image(file: &ManifestFile) -> bool {
     manifest::kind(&file.text).as_deref() == Some("image")
+}
+
+/// Whether an extension does not work unless its libraries are loaded when the server starts.
+pub fn is_preload_required(manifests: &Manifests, name: &str) -> bool {
+    let is_it = |one: &&Located<Extension>| one.value.name == name;
+    let found = manifests.extensions.iter().find(is_it);
+    let preload = found.and_then(|one| one.value.preload.as_ref());
+    preload.is_some_and(|preload| preload.required.is_some() && preload.scope == PreloadScope::Server)
+}
+
+/// These extensions with all that they require, each once.
+pub fn with_required(manifests: &Manifests, names: &[String]) -> Vec<String> {
+    let mut all = names.to_vec();
+    let mut position = 0;
+    while let Some(name) = all.get(position) {
+        let found = manifests.extensions.iter().find(|one| one.value.name == *name);
+        let required = found.into_iter().flat_map(|one| &one.value.requires);
+        let missing: Vec<String> = required.filter(|one| !all.contains(one)).cloned().collect();
+        all.extend(missing);
+        position += 1;
+    }
+    all
+}
+
+/// The text of the manifest of a server (`18`, or `postgresql-18`) or of Patroni.
+pub fn other<'m>(manifests: &'m Manifests, name: &str) -> Option<&'m str> {
+    let server = name.strip_prefix("postgresql-").unwrap_or(name);
+    let servers = manifests.postgresql.iter();
+    let server = servers
+        .filter(|one| one.value.name == server)
+        .map(Located::text)
+        .next();
+    let patronis = manifests.patronis.iter();
+    server.or_else(|| {
+        patronis
+            .filter(|one| one.value.name == name)
+            .map(Located::text)
+            .next()
+    })
+}
+
+/// The file of the manifest of an extension, a server or Patroni.
+pub fn file_of<'m>(manifests: &'m Manifests, name: &str) -> Option<&'m str> {
+    let extensions = manifests.extensions.iter();
+    let extension = extensions
+        .filter(|one| one.value.name == name)
+        .map(Located::file)
+        .next();
+    let server = name.strip_prefix("postgresql-").unwrap_or(name);
+    let servers = manifests.postgresql.iter();
+    let server = servers.filter(|one| one.value.name == server).map(Located::file);
+    let patronis = manifests.patronis.iter();
+    let patroni = patronis.filter(|one| one.value.name == name).map(Located::file);
+    extension.or_else(|| server.chain(patroni).next())
 }

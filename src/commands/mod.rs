@@ -1,8 +1,13 @@
 //! The commands, one file each: from arguments to the last line of output.
 
+mod available;
 mod cache;
+mod doctor;
+mod entrypoint;
 mod explain;
+mod explaining;
 mod fetch;
+mod init;
 mod install;
 mod interrupt;
 mod manifests;
@@ -10,6 +15,7 @@ mod new;
 mod outdated;
 mod plan;
 mod schema;
+mod selecting;
 mod setup;
 mod shell;
 mod test;
@@ -26,6 +32,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::{Cli, Command, ManifestArgs};
 use crate::failure::{Cause, Failure, WithCause};
+use crate::manifest::problem::Problem;
 use crate::report::Reporter;
 use crate::resolve::{self, Purpose, Resolved, Selection};
 use crate::target::Target;
@@ -94,6 +101,17 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 /// The failure of the command, with the cause that gives the exit status.
 pub fn run(command: &Command, reporter: &Reporter) -> Result<(), Failure> {
     match command {
+        Command::Init(args) => init::init(args, reporter),
+        Command::Entrypoint { root } => entrypoint::entrypoint(root, reporter),
+        Command::List(args) => available::list(args, reporter),
+        Command::Search(args) => available::search(args, reporter),
+        Command::Info(args) => available::info(args, reporter),
+        Command::Add(args) => selecting::add(args, reporter),
+        Command::Remove(args) => selecting::remove(args, reporter),
+        Command::Export(args) => selecting::export(args, reporter),
+        Command::Doctor(args) => doctor::doctor(args, reporter),
+        Command::Why(args) => explaining::why(args, reporter),
+        Command::Diff(args) => explaining::diff(args, reporter),
         Command::Plan(args) => plan::plan(args, reporter),
         Command::Install(args) => install::install(args, reporter),
         Command::Fetch(args) => fetch::fetch(args, reporter),
@@ -120,7 +138,7 @@ fn print(reporter: &Reporter, text: &str) -> Result<(), Failure> {
 
 /// The manifests for a command that takes no word but MANIFESTS.
 fn files(args: &ManifestArgs, command: &str) -> Result<Files, Failure> {
-    manifests::read(args.place.manifests.as_deref(), Usage::of(command))
+    manifests::read(&args.place, Usage::of(command))
 }
 
 /// The image that the manifests and the command line select.
@@ -135,13 +153,24 @@ fn resolved(
 
 /// The image that the manifests and a selection resolve to.
 fn resolved_by(files: &Files, selection: &Selection, reporter: &Reporter) -> Result<Resolved, Failure> {
-    let (manifests, mut problems) = manifest::parse(files);
+    let (manifests, mut problems) = files.parse();
     match resolve::resolve(&manifests, selection) {
         Ok(resolved) if problems.is_empty() => return Ok(resolved),
         Ok(_) => {}
         Err(more) => problems.extend(more),
     }
-    reporter.line(manifest::problem::render(&problems, reporter.is_styled()).trim_end());
+    Err(told(&problems, reporter).expect_err("there are problems"))
+}
+
+/// Prints the problems of manifests.
+///
+/// # Errors
+/// There are problems.
+fn told(problems: &[Problem], reporter: &Reporter) -> Result<(), Failure> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    reporter.line(manifest::problem::render(problems, reporter.is_styled()).trim_end());
     Err(Failure::new(
         Cause::Manifest,
         "the manifests have problems; nothing was done",

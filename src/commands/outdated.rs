@@ -99,7 +99,7 @@ pub fn outdated(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
         option: None,
         words: args.name.as_slice(),
     };
-    let files = manifests::read(args.place.manifests.as_deref(), usage)?;
+    let files = manifests::read(&args.place, usage)?.own;
     let (manifests, _) = manifest::parse(&files);
     let wanted = |name: &str| args.name.as_ref().is_none_or(|wanted| wanted == name);
     let subjects: Vec<Subject> = subjects(&manifests)

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::{cache, command, fetch, outdated, print};
+use super::{available, cache, command, doctor, fetch, outdated, print};
 use crate::cli::DocumentName;
 use crate::failure::Failure;
-use crate::record::receipt;
+use crate::record::{diff, receipt, why};
 use crate::report::{Reporter, json};
 use crate::{manifest, plan, verify};
 
@@ -26,6 +26,11 @@ pub fn schema_of(document: DocumentName) -> Value {
         DocumentName::Tests => schemars::schema_for!(json::TestsDocument),
         DocumentName::Downloads => schemars::schema_for!(fetch::Downloads),
         DocumentName::Cache => schemars::schema_for!(cache::Cache),
+        DocumentName::Available => schemars::schema_for!(available::Available),
+        DocumentName::Info => schemars::schema_for!(available::Info),
+        DocumentName::Why => schemars::schema_for!(why::Why),
+        DocumentName::Diff => schemars::schema_for!(diff::Diff),
+        DocumentName::Doctor => schemars::schema_for!(doctor::Report),
         DocumentName::Updates => schemars::schema_for!(outdated::Updates),
     }
     .to_value()

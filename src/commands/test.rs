@@ -106,7 +106,7 @@ fn resolve_and_test(test: TestContext<'_>) -> Result<(), Failure> {
         option: None,
         words: &args.names,
     };
-    let files = manifests::read(args.place.manifests.as_deref(), usage)?;
+    let files = manifests::read(&args.place, usage)?;
     let names = &args.names;
     if !args.upstream && names.iter().any(|name| name == SERVER) {
         let message = "the server has only upstream's tests: pgsetup test MANIFESTS postgresql --upstream";

@@ -37,7 +37,7 @@ pub fn update(args: &UpdateArgs, reporter: &Reporter) -> Result<(), Failure> {
         option: None,
         words: &words,
     };
-    let files = manifests::read(args.place.manifests.as_deref(), usage)?;
+    let files = manifests::read(&args.place, usage)?.own;
     let Some(name) = &args.name else {
         return Err(Failure::new(
             Cause::Usage,

@@ -38,6 +38,15 @@ pub fn temporary_directory(above: Option<&Path>) -> io::Result<tempfile::TempDir
     }
 }
 
+/// The absolute path of something on this machine, links followed.
+///
+/// # Errors
+/// Nothing is there.
+pub fn canonical(path: &Path) -> Result<PathBuf> {
+    path.canonicalize()
+        .with_context(|| format!("cannot look at {}", path.display()))
+}
+
 /// The size in bytes of a file of this machine.
 ///
 /// # Errors
@@ -54,6 +63,12 @@ pub fn head(path: &Path, bytes: u64) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     fs::File::open(path)?.take(bytes).read_to_end(&mut head)?;
     Ok(head)
+}
+
+/// The bytes that this user may still write where a directory of this machine is. `None` if it does not exist.
+pub fn free_bytes(directory: &Path) -> Option<u64> {
+    let about = rustix::fs::statvfs(directory).ok()?;
+    Some(about.f_bavail * about.f_frsize)
 }
 
 /// The names in a directory of this machine, sorted. Names that are not UTF-8 are left out.
@@ -197,6 +212,19 @@ pub fn create_text(path: &Path, text: &str) -> Result<()> {
     let create = || -> io::Result<()> {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
         file.write_all(text.as_bytes())
+    };
+    create().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes a new file of this machine with these bytes and this mode.
+///
+/// # Errors
+/// The file exists already or cannot be written.
+pub fn create_file(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let create = || -> io::Result<()> {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(bytes)?;
+        file.set_permissions(fs::Permissions::from_mode(mode))
     };
     create().with_context(|| format!("cannot write {}", path.display()))
 }

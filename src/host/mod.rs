@@ -21,6 +21,7 @@ pub mod look;
 pub mod memory;
 pub mod net;
 pub mod occupation;
+pub mod terminal;
 pub mod unread;
 pub mod usage;
 

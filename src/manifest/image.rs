@@ -17,6 +17,9 @@ pub struct Image {
     pub name: String,
     /// The distribution it is built on, `debian:bookworm`.
     pub base: String,
+    /// How the machine is laid out where this manifest does not say it. Without it, `user`, `locale`, `configuration` and
+    /// `prune` must be given.
+    pub layout: Option<Layout>,
     /// The PostgreSQL manifest to install, by name.
     pub postgresql: String,
     /// PostgreSQL manifests of older majors, by name: their servers are installed as well, with those of the image's
@@ -38,8 +41,10 @@ pub struct Image {
     #[serde(default)]
     pub preload: Vec<String>,
     /// The system user that runs PostgreSQL.
+    #[serde(default)]
     pub user: User,
     /// The locale of new clusters. Another than `C.UTF-8` or `C` is compiled into the image.
+    #[serde(default)]
     pub locale: String,
     /// Further locales that are compiled into the image, for databases that name them.
     #[serde(default)]
@@ -48,6 +53,7 @@ pub struct Image {
     #[serde(default)]
     pub directories: Vec<Directory>,
     /// The file that holds the settings of this image, below /etc/postgresql.
+    #[serde(default)]
     pub configuration: String,
     /// PostgreSQL settings of the image.
     #[serde(default)]
@@ -56,11 +62,65 @@ pub struct Image {
     #[serde(default)]
     pub packages: Packages,
     /// What is removed when everything is installed.
+    #[serde(default)]
     pub prune: Prune,
 }
 
+/// How the machine is laid out where an image's manifest does not say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    /// As the catalogue's own image, in which the entrypoint runs: its user, locales, directories, settings, packages and what
+    /// it removes. A setting of the manifest replaces the one of the same name; packages, and what is removed, are added.
+    Standard,
+}
+
+/// The keys that a manifest without a layout must give.
+pub const LAID_OUT: [&str; 4] = ["user", "locale", "configuration", "prune"];
+
+impl Image {
+    /// Takes from `standard` what this manifest leaves out; `is_absent` tells of a key whether it does.
+    pub fn lay_out(&mut self, standard: &Self, is_absent: impl Fn(&str) -> bool) {
+        if is_absent("user") {
+            self.user.clone_from(&standard.user);
+        }
+        if is_absent("locale") {
+            self.locale.clone_from(&standard.locale);
+        }
+        if is_absent("locales") {
+            self.locales.clone_from(&standard.locales);
+        }
+        if is_absent("configuration") {
+            self.configuration.clone_from(&standard.configuration);
+        }
+        if is_absent("directories") {
+            self.directories.clone_from(&standard.directories);
+        }
+        for (name, value) in &standard.settings {
+            self.settings.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        let (own, others) = (&mut self.packages, &standard.packages);
+        add(&mut own.build, &others.build);
+        add(&mut own.runtime, &others.runtime);
+        add(&mut own.dlopen, &others.dlopen);
+        add(&mut own.dlopen_optional, &others.dlopen_optional);
+        add(&mut own.programs, &others.programs);
+        let (own, others) = (&mut self.prune, &standard.prune);
+        add(&mut own.remove, &others.remove);
+        add(&mut own.paths, &others.paths);
+        add(&mut own.package_paths, &others.package_paths);
+    }
+}
+
+/// Puts those of `others` in front that are not in `own`.
+fn add<T: Clone + PartialEq>(own: &mut Vec<T>, others: &[T]) {
+    let missing = others.iter().filter(|one| !own.contains(one));
+    let missing: Vec<T> = missing.cloned().collect();
+    own.splice(0..0, missing);
+}
+
 /// The system user.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// Name of the user and of its group.

@@ -16,20 +16,23 @@ pub mod python;
 pub mod secret;
 pub mod source;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::catalogue::{Catalogue, Edition};
 pub use check::nearest;
 use check::{Mistake, Repair};
 use contrib::Contrib;
 use document::{Document, Node, NodeKind};
 use extension::Extension;
-use image::Image;
+use image::{Image, LAID_OUT};
 use postgresql::Postgresql;
 use problem::{Problem, SourceText};
 use python::{Patroni, Python};
@@ -43,6 +46,8 @@ pub struct Located<T> {
     source: Arc<SourceText>,
     /// Where in its file it stands: empty, or the place in a list that holds several, such as `modules[3].`.
     place: String,
+    /// Whether it is the catalogue's and not the user's own.
+    pub is_of_catalogue: bool,
 }
 
 impl<T> Located<T> {
@@ -64,6 +69,19 @@ impl<T> Located<T> {
             span,
             message,
             help: None,
+        }
+    }
+
+    /// Its text: that of its file, or the entry of a list that holds several.
+    pub fn text(&self) -> &str {
+        let text = self.source.text.as_str();
+        match self.place.trim_end_matches('.') {
+            "" => text,
+            place => {
+                let span = self.document.value_at(place);
+                let start = text[..span.start].rfind('\n').map_or(0, |at| at + 1);
+                text.get(start..span.end).unwrap_or(text)
+            }
         }
     }
 
@@ -95,6 +113,17 @@ pub struct ManifestFile {
     pub text: String,
     /// Why it cannot be read as a manifest.
     pub fault: Option<Fault>,
+}
+
+impl ManifestFile {
+    /// A file that can be read.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+            fault: None,
+        }
+    }
 }
 
 /// Why a file cannot be read as a manifest.
@@ -140,10 +169,25 @@ pub struct Manifests {
     pub patronis: Vec<Located<Patroni>>,
     /// Extensions, and the modules that come with PostgreSQL.
     pub extensions: Vec<Located<Extension>>,
+    /// The catalogue that completes the user's own manifests.
+    pub catalogue: Option<Edition>,
+    /// What the user has another manifest of than the catalogue: its kind and name, and the user's file.
+    pub replaced: Vec<Replaced>,
     /// Extensions that are still drafts.
     pub drafts: Vec<Draft>,
     /// Kind and name of manifests that have the wrong shape: they exist, and what names them is not wrong.
     unreadable: Vec<(String, String)>,
+}
+
+/// A manifest of the user's that counts in place of the catalogue's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// `extension`, `postgresql`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The file of the user's.
+    pub file: String,
 }
 
 /// The kind that a manifest says it is of; `None` where it is not YAML or does not say it.
@@ -154,6 +198,16 @@ pub fn kind(text: &str) -> Option<String> {
         .value_of("kind")
         .and_then(Node::text)
         .map(str::to_owned)
+}
+
+/// False of YAML that is something else: it has no `kind`, or an `apiVersion` as well. What is not YAML may be a manifest with
+/// a mistake.
+pub fn may_be_manifest(text: &str) -> bool {
+    let Ok(document) = Document::parse(text) else {
+        return true;
+    };
+    let has = |key: &str| document.root.value_of(key).is_some();
+    has("kind") && !has("apiVersion")
 }
 
 /// The manifests in `files`, and the problems of those that have the wrong shape.
@@ -247,6 +301,94 @@ impl Manifests {
             .extend(kinds.into_iter().map(|kind| (kind, name.clone())));
     }
 
+    /// Completes these manifests from a catalogue: its manifests are added unless there is one of the same kind and name, and an
+    /// image of the standard layout takes from the catalogue's image what it leaves out. Returns what cannot be completed.
+    pub fn complete(&mut self, catalogue: &Catalogue) -> Vec<Problem> {
+        let texts: BTreeSet<&str> = self.texts().collect();
+        // What is the same is not read twice. The image of the catalogue is only read for its layout.
+        let has_layout = self.images.iter().any(|image| image.value.layout.is_some());
+        let is_wanted = |path: &str, text: &str| match path {
+            STANDARD_IMAGE => has_layout,
+            _ => !texts.contains(text),
+        };
+        let files = catalogue
+            .manifests
+            .iter()
+            .filter(|(path, text)| is_wanted(path, text));
+        let files: Vec<ManifestFile> = files
+            .map(|(path, text)| ManifestFile::new(Catalogue::shown(path), text.clone()))
+            .collect();
+        let (mut others, mut problems) = parse(&files);
+        // A draft of the user's counts as well.
+        others
+            .extensions
+            .retain(|other| self.draft(&other.value.name).is_none());
+        problems.extend(self.lay_out(others.images.first()));
+        self.catalogue = Some(catalogue.edition.clone());
+        // One that cannot be read is a problem of its own, and what names it is not wrong.
+        let mut merge = Merge {
+            replaced: &mut self.replaced,
+        };
+        merge.take(
+            &mut self.postgresql,
+            others.postgresql,
+            "postgresql",
+            |one: &Postgresql| &one.name,
+        );
+        merge.take(&mut self.pythons, others.pythons, "python", |one: &Python| {
+            &one.name
+        });
+        merge.take(
+            &mut self.extensions,
+            others.extensions,
+            "extension",
+            |one: &Extension| &one.name,
+        );
+        // An image has one Patroni, whatever it is called.
+        merge.take(&mut self.patronis, others.patronis, "patroni", |_| "patroni");
+        problems
+    }
+
+    /// Lays out the images that leave it to the standard.
+    fn lay_out(&mut self, standard: Option<&Located<Image>>) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let waiting = self
+            .images
+            .iter_mut()
+            .filter(|image| image.value.layout.is_some());
+        for image in waiting {
+            let Some(standard) = standard else {
+                problems.push(no_standard(image));
+                continue;
+            };
+            let document = Rc::clone(&image.document);
+            let is_absent = |key: &str| document.root.value_of(key).is_none();
+            image.value.lay_out(&standard.value, is_absent);
+        }
+        problems
+    }
+
+    /// A problem for each image that leaves its layout to a catalogue that there is not.
+    pub fn without_catalogue(&self) -> Vec<Problem> {
+        let waiting = self.images.iter().filter(|image| image.value.layout.is_some());
+        waiting.map(no_standard).collect()
+    }
+
+    /// The text of every file, some of them more than once.
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let images = self.images.iter().map(|one| &one.source);
+        let servers = self.postgresql.iter().map(|one| &one.source);
+        let pythons = self.pythons.iter().map(|one| &one.source);
+        let patronis = self.patronis.iter().map(|one| &one.source);
+        let extensions = self.extensions.iter().map(|one| &one.source);
+        let all = images
+            .chain(servers)
+            .chain(pythons)
+            .chain(patronis)
+            .chain(extensions);
+        all.map(|source| source.text.as_str())
+    }
+
     fn count(&self) -> usize {
         let servers = self.images.len() + self.postgresql.len();
         servers + self.pythons.len() + self.patronis.len() + self.extensions.len()
@@ -307,6 +449,54 @@ impl Manifests {
     }
 }
 
+/// The catalogue's image, whose layout is the standard.
+pub const STANDARD_IMAGE: &str = "image.yaml";
+
+fn no_standard(image: &Located<Image>) -> Problem {
+    let message = "the standard layout is that of the catalogue's image, and there is no such catalogue";
+    image
+        .problem("layout", message)
+        .help("leave --no-catalogue out, or write `user`, `locale`, `configuration` and `prune`")
+}
+
+/// Manifests of a catalogue on their way to the user's own.
+struct Merge<'a> {
+    replaced: &'a mut Vec<Replaced>,
+}
+
+impl Merge<'_> {
+    fn take<T: Serialize>(
+        &mut self,
+        own: &mut Vec<Located<T>>,
+        others: Vec<Located<T>>,
+        kind: &'static str,
+        name: impl Fn(&T) -> &str,
+    ) {
+        let count = own.len();
+        for mut other in others {
+            let its_name = name(&other.value);
+            let Some(same) = own[..count].iter().find(|one| name(&one.value) == its_name) else {
+                other.is_of_catalogue = true;
+                own.push(other);
+                continue;
+            };
+            if !means_the_same(&same.value, &other.value) {
+                self.replaced.push(Replaced {
+                    kind,
+                    name: its_name.to_owned(),
+                    file: same.file().to_owned(),
+                });
+            }
+        }
+    }
+}
+
+/// Whether two manifests differ in comments and spelling at most.
+fn means_the_same<T: Serialize>(one: &T, other: &T) -> bool {
+    let value = |manifest: &T| serde_json::to_value(manifest).ok();
+    value(one) == value(other)
+}
+
 /// The text of `key`; empty without one.
 fn text_at(node: &Node, key: &str) -> String {
     node.value_of(key)
@@ -339,6 +529,7 @@ fn modules_of(file: Located<Contrib>) -> impl Iterator<Item = Located<Extension>
         document: Rc::clone(&document),
         source: Arc::clone(&source),
         place: format!("modules[{position}]."),
+        is_of_catalogue: false,
     })
 }
 
@@ -380,7 +571,10 @@ struct Found {
 
 impl Read<'_> {
     fn append_to<T: DeserializeOwned>(&self, list: &mut Vec<Located<T>>) -> Found {
-        let schema = &schemas()[self.kind];
+        let schema = match self.document.root.value_of("layout") {
+            Some(_) if self.kind == "image" => laid_out(),
+            _ => &schemas()[self.kind],
+        };
         let mistakes = check::check(&self.document.root, schema);
         let is_draft = mistakes.iter().any(|mistake| mistake.is_mark);
         if !mistakes.is_empty() {
@@ -420,6 +614,7 @@ impl Read<'_> {
             document,
             source,
             place: String::new(),
+            is_of_catalogue: false,
         });
     }
 
@@ -477,11 +672,38 @@ fn schemas() -> &'static Map<String, Value> {
             .map(|(kind, schema)| {
                 let mut schema = schema();
                 schema["properties"]["kind"] = json!({"const": kind});
+                if *kind == "image" {
+                    require_layout(&mut schema);
+                }
                 ((*kind).to_owned(), schema)
             })
             .collect()
     });
     &SCHEMAS
+}
+
+/// Requires of an image what a layout would give.
+fn require_layout(schema: &mut Value) {
+    for key in LAID_OUT {
+        if let Some(property) = schema["properties"][key].as_object_mut() {
+            property.remove("default");
+        }
+        if let Some(required) = schema["required"].as_array_mut() {
+            required.push(key.into());
+        }
+    }
+}
+
+/// The schema of an image that has a layout.
+fn laid_out() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let mut schema = schemas()["image"].clone();
+        if let Some(required) = schema["required"].as_array_mut() {
+            required.retain(|key| !LAID_OUT.iter().any(|name| key == name));
+        }
+        schema
+    });
+    &SCHEMA
 }
 
 /// One JSON schema for all kinds of manifest, for editors: `# yaml-language-server: $schema=…`.
@@ -497,6 +719,10 @@ pub fn schema() -> Value {
             .as_object_mut()
             .expect("a schema is an object")
             .remove("$schema");
+        if kind == "image" {
+            schema["required"] = laid_out()["required"].clone();
+            schema["anyOf"] = json!([{"required": ["layout"]}, {"required": LAID_OUT}]);
+        }
         definitions.insert(kind.clone(), schema);
         branches.push(json!({
             "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},

@@ -58,6 +58,7 @@ impl<'a> Builder<'a> {
             packages: self.packages,
             recipes: self.recipes,
             leaves,
+            catalogue: self.resolved.catalogue.clone(),
         }
     }
 
@@ -353,7 +354,11 @@ impl<'a> Builder<'a> {
     /// Builds and installs an extension.
     pub(super) fn extension(&mut self, extension: &Extension, base: &Base, server: &ServerSteps<'_>) -> Id {
         if extension.comes_with_postgresql() {
-            let why = format!("{}; {}", extension.component.name, brings(extension));
+            let what = match self.required_by(extension) {
+                Some(by) => format!("{}, required by {by}", extension.component.name),
+                None => extension.component.name.clone(),
+            };
+            let why = format!("{what}; {}", brings(extension));
             self.reason(server.all, why);
             return server.all;
         }
@@ -366,8 +371,18 @@ impl<'a> Builder<'a> {
         };
         let needs = [unpacked, base.tools.all, server.development];
         let (_, installed) = self.built(&title, weight(extension), &needs, build);
-        self.reason(installed, format!("selected; {}", brings(extension)));
+        let why = match self.required_by(extension) {
+            Some(by) => format!("required by {by}"),
+            None => "selected".to_owned(),
+        };
+        self.reason(installed, format!("{why}; {}", brings(extension)));
         installed
+    }
+
+    /// What requires an extension that is not selected by its name.
+    fn required_by(&self, extension: &Extension) -> Option<String> {
+        let names = self.resolved.required_by(&extension.component.name);
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// Unpacks what the build of a component begins with. An artifact needs no packages for that, and neither do archives.

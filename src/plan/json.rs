@@ -3,6 +3,8 @@
 //! These types are the schema (`pgsetup schema plan`). A field is never renamed or given another meaning within
 //! a version; fields may be added.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -23,6 +25,9 @@ pub struct PlanDocument {
     pub image: String,
     /// Distribution and architecture, `debian:bookworm/amd64`.
     pub target: String,
+    /// What of it the catalogue's manifests say; absent where everything is said by the user's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<Catalogue>,
     /// What is downloaded.
     pub downloads: Vec<Download>,
     /// Debian packages with what wants them.
@@ -33,6 +38,19 @@ pub struct PlanDocument {
     pub steps: Vec<StepDocument>,
     /// What is in the image when it is done, for people.
     pub leaves: Vec<String>,
+}
+
+/// The catalogue that completes the user's manifests.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Catalogue {
+    /// Which one: `pgsetup 0.2.0`, or a directory.
+    pub name: String,
+    /// SHA-256 of its manifests.
+    pub sha256: String,
+    /// What is selected from it.
+    pub taken: Vec<String>,
+    /// What a manifest of the user's replaces: name and file.
+    pub replaced: BTreeMap<String, String>,
 }
 
 /// A file that is downloaded.
@@ -97,6 +115,12 @@ pub fn document(plan: &Plan) -> PlanDocument {
         schema_version: VERSION,
         image: plan.image.clone(),
         target: plan.target.to_string(),
+        catalogue: plan.catalogue.as_ref().map(|one| Catalogue {
+            name: one.edition.name.clone(),
+            sha256: one.edition.sha256.to_string(),
+            taken: one.taken.clone(),
+            replaced: one.replaced.clone(),
+        }),
         downloads: sources.chain(distributions).collect(),
         packages: plan
             .packages

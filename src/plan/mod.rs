@@ -22,7 +22,9 @@ use crate::artifact::Recipe;
 use crate::command::Command;
 use crate::manifest::extension::{KnownFailure, Required};
 use crate::manifest::image::{Prune, User};
-use crate::resolve::{Component, Declared, Directory, Distribution, Extension, Resolved, Source};
+use crate::resolve::{
+    CatalogueUse, Component, Declared, Directory, Distribution, Extension, Resolved, Source,
+};
 use crate::target::Target;
 
 pub use install::{build, leaves};
@@ -43,6 +45,8 @@ pub struct Plan {
     pub recipes: Vec<Recipe>,
     /// What the finished image contains, one line each.
     pub leaves: Vec<String>,
+    /// What of it the catalogue's manifests say.
+    pub catalogue: Option<CatalogueUse>,
 }
 
 impl Plan {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Phase, Plan};
-use crate::resolve::Place;
+use crate::resolve::{CatalogueUse, Place};
 
 /// Renders the plan as text. `verbose` adds every command line.
 pub fn render(plan: &Plan, verbose: bool) -> String {
@@ -14,6 +14,8 @@ pub fn render(plan: &Plan, verbose: bool) -> String {
 
 fn write_page(plan: &Plan, verbose: bool, page: &mut String) -> std::fmt::Result {
     writeln!(page, "{} for {}", plan.image, plan.target)?;
+
+    write_catalogue(plan, page)?;
 
     writeln!(page, "\nDownloads")?;
     write_downloads(plan, page)?;
@@ -31,6 +33,27 @@ fn write_page(plan: &Plan, verbose: bool, page: &mut String) -> std::fmt::Result
 
     writeln!(page, "\nLeft in the image")?;
     write_leaves(plan, page)
+}
+
+/// Where manifests come from, if not all from the user.
+fn write_catalogue(plan: &Plan, page: &mut String) -> std::fmt::Result {
+    let Some(CatalogueUse {
+        edition,
+        taken,
+        replaced,
+    }) = &plan.catalogue
+    else {
+        return Ok(());
+    };
+    writeln!(page, "\nCatalogue")?;
+    writeln!(page, "  of {}, sha256 {}", edition.name, edition.sha256)?;
+    if !taken.is_empty() {
+        writeln!(page, "  its manifests: {}", taken.join(", "))?;
+    }
+    for (name, file) in replaced {
+        writeln!(page, "  not its {name}: {file} replaces it")?;
+    }
+    Ok(())
 }
 
 fn write_downloads(plan: &Plan, page: &mut String) -> std::fmt::Result {

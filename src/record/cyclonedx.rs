@@ -50,7 +50,7 @@ pub fn cyclonedx(receipt: &Receipt) -> Value {
         references.push(purl);
     }
     dependencies.insert(0, json!({"ref": root, "dependsOn": references}));
-    json!({
+    let mut document = json!({
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -68,7 +68,12 @@ pub fn cyclonedx(receipt: &Receipt) -> Value {
         },
         "components": components,
         "dependencies": dependencies,
-    })
+    });
+    if let Some(catalogue) = &receipt.catalogue {
+        let value = format!("{}, sha256 {}", catalogue.name, catalogue.sha256);
+        document["metadata"]["properties"] = json!([{"name": "pgsetup:catalogue", "value": value}]);
+    }
+    document
 }
 
 fn cyclonedx_component(reference: &str, component: &Component) -> Value {

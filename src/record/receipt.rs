@@ -34,6 +34,9 @@ pub struct Receipt {
     /// Seconds since 1970: `SOURCE_DATE_EPOCH`, or where that was not set, when the installation began.
     #[serde(default)]
     pub created: u64,
+    /// The catalogue that completed the manifests. Absent where they were complete, and where an earlier pgsetup wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<Catalogue>,
     /// What it was installed onto.
     pub base: Base,
     /// What was compiled or installed besides Debian packages, the server first.
@@ -78,6 +81,21 @@ pub struct Receipt {
     /// What packages brought and dpkg does not record. Absent where an earlier pgsetup wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package_record: Option<PackageRecord>,
+}
+
+/// A catalogue of manifests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Catalogue {
+    /// Which one: `pgsetup 0.2.0`, or a directory.
+    pub name: String,
+    /// SHA-256 of its manifests.
+    #[schemars(with = "String")]
+    pub sha256: Sha256,
+    /// What was installed from its manifests.
+    pub taken: Vec<String>,
+    /// What was installed from a manifest that replaced one of it: name and file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replaced: BTreeMap<String, String>,
 }
 
 /// What packages brought and dpkg does not record, by path.
@@ -265,6 +283,9 @@ pub struct Component {
     /// The component it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<String>,
+    /// The extensions that require it, if the image does not select it by its own name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub required_by: Vec<String>,
 }
 
 impl Component {

@@ -68,6 +68,13 @@ pub fn spdx(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Value {
         "packages": packages,
         "relationships": relationships,
     });
+    if let Some(catalogue) = &receipt.catalogue {
+        let comment = format!(
+            "Manifests are from the catalogue of {}, sha256 {}",
+            catalogue.name, catalogue.sha256
+        );
+        document["creationInfo"]["comment"] = json!(comment);
+    }
     let licences = own_licences(receipt, texts);
     if !licences.is_empty() {
         document["hasExtractedLicensingInfos"] = json!(licences);

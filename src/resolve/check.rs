@@ -351,7 +351,7 @@ impl<'a, T> Checks<'a, T> {
         if !known.contains(&name) {
             let help = match nearest(name, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("there are: {}", known.join(", ")),
+                None => super::there_are(known),
             };
             self.wrong_with_help(path, format!("there is no {what} `{name}`"), help);
         }

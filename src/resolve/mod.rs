@@ -6,6 +6,7 @@
 
 mod assemble;
 mod check;
+mod completed;
 mod interpolate;
 mod jobs;
 mod packages;
@@ -16,6 +17,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::catalogue::Edition;
 use crate::digest::{Sha256, Sha512};
 use crate::manifest::Manifests;
 use crate::manifest::build::Build;
@@ -100,7 +102,7 @@ pub struct Resolved {
     pub extensions: Vec<Extension>,
     /// Servers of older majors with their extensions, the newest first, from which data is upgraded.
     pub previous: Vec<Previous>,
-    /// The names of those that were selected, and not only added because another one requires them.
+    /// The names of those that were selected by name, and not only because another one requires them.
     pub selected: Vec<String>,
     /// Patroni.
     pub patroni: Option<Patroni>,
@@ -112,6 +114,19 @@ pub struct Resolved {
     pub keep_build_packages: bool,
     /// The Debian packages that the selected manifests name, with their places.
     pub named_packages: Vec<NamedPackage>,
+    /// What the catalogue has to do with it; `None` where everything is the user's own and the same as there.
+    pub catalogue: Option<CatalogueUse>,
+}
+
+/// What of an image comes from the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogueUse {
+    /// Which catalogue.
+    pub edition: Edition,
+    /// What is selected from it.
+    pub taken: Vec<String>,
+    /// What is selected from a manifest of the user's that replaces one of the catalogue's: name and file.
+    pub replaced: BTreeMap<String, String>,
 }
 
 /// What manifests say that is used at run time and that no ELF file tells: each name with the components that want
@@ -179,6 +194,16 @@ impl Resolved {
             std::iter::once(&server.component).chain(extensions.iter().map(|one| &one.component))
         });
         servers.chain(self.patroni.iter().map(|patroni| &patroni.component))
+    }
+
+    /// The extensions that require this one, if it is not selected by its own name.
+    pub fn required_by(&self, name: &str) -> Vec<String> {
+        if self.selected.iter().any(|one| one == name) {
+            return Vec::new();
+        }
+        let others = self.extensions.iter();
+        let others = others.filter(|other| other.requires.iter().any(|one| one == name));
+        others.map(|other| other.component.name.clone()).collect()
     }
 
     /// What is used at run time and told by manifests only.
@@ -456,6 +481,17 @@ pub fn resolve(manifests: &Manifests, selection: &Selection) -> Result<Resolved,
 fn deduplicate(problems: &mut Vec<Problem>) {
     let mut seen = std::collections::BTreeSet::new();
     problems.retain(|p| seen.insert((p.source.file.clone(), p.span.start, p.span.end, p.message.clone())));
+}
+
+/// The most names that a list of what there is has.
+const MAX_NAMES: usize = 20;
+
+/// What there is in place of something that there is not.
+fn there_are(known: &[&str]) -> String {
+    if known.len() > MAX_NAMES {
+        return "`pgsetup list` shows what there is".to_owned();
+    }
+    format!("there are: {}", known.join(", "))
 }
 
 /// A problem with a word of the command line, shown like one in a file.

@@ -6,7 +6,7 @@ use super::assemble::{directories, extension, patroni, postgresql, previous, pru
 use super::packages::{NamedPackage, named};
 use super::{
     Extension, Patroni, Postgresql, Previous, Purpose, Resolved, Selection, Setting, command_line_problem,
-    id, preload,
+    completed, id, preload, there_are,
 };
 use crate::manifest::extension::{Conflict, Extension as Written};
 use crate::manifest::image::Image;
@@ -37,7 +37,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         _ => Vec::new(),
     };
     let mut left_out = BTreeMap::new();
-    let mut chosen = match selection.purpose {
+    let chosen = match selection.purpose {
         Purpose::Test { all: true, .. } => {
             let (server, postgresql) = (server?, postgresql.as_ref()?);
             let candidates = all(manifests, selection);
@@ -47,9 +47,11 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         _ => chosen(manifests, image, selection, &older, problems),
     };
     let selected = chosen.iter().map(|one| one.manifest.value.name.clone()).collect();
-    if let Purpose::Test { upstream, .. } = selection.purpose {
-        chosen = with_required(manifests, chosen, upstream, problems);
-    }
+    let (without, upstream): (&[String], bool) = match selection.purpose {
+        Purpose::Image => (&selection.without, false),
+        Purpose::Test { upstream, .. } => (&[], upstream),
+    };
+    let chosen = with_required(manifests, chosen, without, upstream, problems);
     if let Some(server) = server {
         misspelt_conflicts(manifests, server, &server.value.conflicts, problems);
         against_server(server, &chosen, problems);
@@ -71,6 +73,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
     let previous: Option<Vec<Previous>> = previous.collect();
     let extensions = extensions.into_iter().collect::<Option<Vec<Extension>>>();
     let whole = whole?;
+    let has_patroni = whole.patroni.is_some();
     Some(Resolved {
         name: value.name.clone(),
         user: value.user.clone(),
@@ -91,6 +94,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         prune: prune(&value, selection.keep_build_packages),
         left_out,
         keep_build_packages: selection.keep_build_packages,
+        catalogue: completed::catalogue_use(manifests, server, &chosen, has_patroni),
         target,
     })
 }
@@ -226,7 +230,8 @@ pub fn server<'m>(
     let known = &manifests.postgresql;
     let found = known.iter().find(|manifest| manifest.value.name == name);
     if found.is_none() && !manifests.has_unreadable("postgresql", name) {
-        let names: Vec<&str> = known.iter().map(|manifest| &manifest.value.name[..]).collect();
+        let mut names: Vec<&str> = known.iter().map(|manifest| &manifest.value.name[..]).collect();
+        names.sort_unstable();
         let message = format!("there is no PostgreSQL manifest `{name}`");
         problems.push(problem(message).help(format!("there are: {}", names.join(", "))));
     }
@@ -292,6 +297,8 @@ pub(super) struct Chosen<'m> {
 pub(super) enum By<'m> {
     Image(&'m Located<Image>, usize),
     Option(&'static str, &'m str),
+    /// An extension, by an entry of one of its lists of requirements.
+    Required(&'m Located<Written>, &'static str, usize),
 }
 
 impl By<'_> {
@@ -299,6 +306,9 @@ impl By<'_> {
         match self {
             Self::Image(image, position) => image.problem(&format!("extensions[{position}]"), message),
             Self::Option(option, word) => command_line_problem(option, word, message),
+            Self::Required(extension, list, position) => {
+                extension.problem(&format!("{list}[{position}]"), message)
+            }
         }
     }
 }
@@ -405,27 +415,32 @@ fn exclusion(one: &Located<Written>, other: &Located<Written>) -> Option<String>
     said_by(&one.value, &other.value).or_else(|| said_by(&other.value, &one.value))
 }
 
-/// `chosen` with all that they require, each once.
+/// `chosen` with all that they require and that is not left out by name, each once.
 fn with_required<'m>(
     manifests: &'m Manifests,
     mut chosen: Vec<Chosen<'m>>,
+    without: &[String],
     upstream: bool,
     problems: &mut Vec<Problem>,
 ) -> Vec<Chosen<'m>> {
     let mut position = 0;
     while let Some(one) = chosen.get(position) {
-        let value = &one.manifest.value;
-        let for_upstream = value.upstream.iter().filter(|_| upstream);
-        let required = for_upstream.flat_map(|upstream| &upstream.requires);
-        for name in value.requires.iter().chain(required) {
+        let extension = one.manifest;
+        let listed = |list: &'static str, names: &'m [String]| {
+            let names = names.iter().enumerate();
+            names.map(move |(at, name)| (name, By::Required(extension, list, at)))
+        };
+        let for_upstream = extension.value.upstream.iter().filter(|_| upstream);
+        let required = for_upstream.flat_map(|upstream| listed("upstream.requires", &upstream.requires));
+        for (name, by) in listed("requires", &extension.value.requires).chain(required) {
             let others = &manifests.extensions;
             let draft = manifests.draft(name).into_iter();
             problems.extend(draft.flat_map(|draft| draft.problems.iter().cloned()));
             // One that does not exist is a problem of its manifest.
             if let Some(manifest) = others.iter().find(|other| other.value.name == *name)
                 && !chosen.iter().any(|chosen| chosen.manifest.value.name == *name)
+                && !without.contains(name)
             {
-                let by = By::Option("--with", name);
                 chosen.push(Chosen { manifest, by });
             }
         }
@@ -438,7 +453,7 @@ fn unknown(by: &By<'_>, name: &str, known: &[&str]) -> Problem {
     let problem = by.problem(format!("there is no extension `{name}`"));
     match nearest(name, known.iter().copied()) {
         Some(near) => problem.help(format!("did you mean `{near}`?")),
-        None => problem.help(format!("there are: {}", known.join(", "))),
+        None => problem.help(there_are(known)),
     }
 }
 
@@ -496,14 +511,12 @@ fn together(
     for extension in selected {
         for (position, required) in extension.value.requires.iter().enumerate() {
             if known.contains(&required.as_str()) && !is_selected(required) {
-                let message = format!(
-                    "`{}` requires `{required}`, which is not selected",
-                    extension.value.name
-                );
+                let name = &extension.value.name;
+                let message = format!("`{name}` requires `{required}`, which is left out");
                 let problem = extension.problem(&format!("requires[{position}]"), message);
-                problems.push(
-                    problem.help("add it to the image's `extensions`, or to the command line with --with"),
-                );
+                problems.push(problem.help(format!(
+                    "leave out both (--without {required} --without {name}), or neither"
+                )));
             }
         }
         misspelt_conflicts(manifests, extension, &extension.value.conflicts, problems);

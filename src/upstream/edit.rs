@@ -3,6 +3,8 @@
 //! A value is replaced where it stands. The result is parsed again and compared with the original. An edit that would
 //! change anything else is not made.
 
+pub mod list;
+
 use std::ops::Range;
 
 use anyhow::{Context as _, Result, bail, ensure};

@@ -93,7 +93,7 @@ fn where_nothing_is_to_be_read_the_error_says_what_was_looked_for() {
             .iter()
             .take_while(|word| **word != "--root" && **word != "--to" && **word != "--offline");
         let shown = format!(
-            "pgsetup {} MANIFESTS\n",
+            "pgsetup {} MANIFESTS\n  `pgsetup init` writes an image.yaml to begin with\n",
             names.copied().collect::<Vec<_>>().join(" ")
         );
         assert!(
@@ -278,6 +278,12 @@ fn each_option_of_a_format_names_its_schema() {
         (&["fetch"], "downloads"),
         (&["cache", "list"], "cache"),
         (&["update"], "updates"),
+        (&["list"], "available"),
+        (&["search"], "available"),
+        (&["info"], "info"),
+        (&["why"], "why"),
+        (&["diff"], "diff"),
+        (&["doctor"], "doctor"),
     ] {
         let help = pgsetup(subcommand.iter().copied().chain(["--help"])).out;
         let words = help.split_whitespace().collect::<Vec<_>>().join(" ");

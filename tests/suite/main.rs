@@ -17,6 +17,7 @@ mod command_line;
 mod container;
 mod contract;
 mod documents;
+mod embedded;
 mod gate;
 mod grammar;
 mod guides;

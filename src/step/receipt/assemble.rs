@@ -10,9 +10,9 @@ use crate::image::base::{FilesBefore, PackagesBefore, Purged};
 use crate::plan::locale;
 use crate::record::inventory::{InstalledFile, Inventory};
 use crate::record::receipt::{
-    Altered, Base, Component, ComponentKind, DebugSymbols, Declared, DeclaredName, Directory, File, IMAGE,
-    KeptPackage, OlderServer, PackageRecord, PackageVersion, Postgresql, Privileged, Receipt, SCHEMA_VERSION,
-    Setting, Source, SqlExtension, UpgradedPackage, User, octal,
+    Altered, Base, Catalogue, Component, ComponentKind, DebugSymbols, Declared, DeclaredName, Directory,
+    File, IMAGE, KeptPackage, OlderServer, PackageRecord, PackageVersion, Postgresql, Privileged, Receipt,
+    SCHEMA_VERSION, Setting, Source, SqlExtension, UpgradedPackage, User, octal,
 };
 use crate::resolve::{self, Place, Resolved};
 
@@ -72,6 +72,7 @@ pub fn build(resolved: &Resolved, facts: Facts<'_>) -> Receipt {
         tool: concat!("pgsetup ", env!("CARGO_PKG_VERSION")).to_owned(),
         image: resolved.name.clone(),
         created: facts.created,
+        catalogue: resolved.catalogue.as_ref().map(catalogue),
         base: Base {
             distribution: target.distribution.clone(),
             version: facts.distribution_version,
@@ -110,6 +111,15 @@ pub fn build(resolved: &Resolved, facts: Facts<'_>) -> Receipt {
         unpackaged: Some(facts.unpackaged.iter().map(Into::into).collect()),
         documents: None,
         package_record: Some(facts.package_record),
+    }
+}
+
+fn catalogue(catalogue_use: &resolve::CatalogueUse) -> Catalogue {
+    Catalogue {
+        name: catalogue_use.edition.name.clone(),
+        sha256: catalogue_use.edition.sha256,
+        taken: catalogue_use.taken.clone(),
+        replaced: catalogue_use.replaced.clone(),
     }
 }
 
@@ -198,6 +208,7 @@ fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Com
         inputs: inputs.get(&component.slug()).cloned(),
         provides: Vec::new(),
         part_of: None,
+        required_by: Vec::new(),
     };
     let mut components = Vec::new();
     for (server, extensions) in resolved.servers() {
@@ -219,6 +230,7 @@ fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Com
             });
             components.push(Component {
                 provides: provides.collect(),
+                required_by: resolved.required_by(&extension.component.name),
                 ..component(&extension.component, ComponentKind::Extension, sources)
             });
         }
@@ -251,6 +263,7 @@ fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Com
         inputs: None,
         provides: Vec::new(),
         part_of: Some(patroni.component.name.clone()),
+        required_by: Vec::new(),
     }));
     components
 }
