@@ -215,7 +215,16 @@ impl Chain<'_> {
             return;
         }
         let image = self.receipt.image.clone();
-        self.push(Kind::Image, &image, reason);
+        let Some(names) = reason.strip_prefix("wanted by ") else {
+            self.push(Kind::Image, &image, reason);
+            return;
+        };
+        self.push(
+            Kind::Component,
+            names,
+            format!("the manifest of {names} names it"),
+        );
+        self.push(Kind::Image, &image, format!("the image {image} selects {names}"));
     }
 
     /// `FILE -> LIBRARY -> LIBRARY`: each needs the next one, and the package has the last one.

@@ -442,6 +442,7 @@ fn explained() -> serde_json::Value {
         "packages_kept",
         package("libnghttp2-14", "package libcurl4"),
     );
+    push(&mut receipt, "packages_kept", package("perl", "wanted by citus"));
     push(
         &mut receipt,
         "packages_kept",
@@ -477,6 +478,7 @@ fn why_leads_from_a_thing_to_what_the_image_selects() {
         "libnghttp2-14",
         "libc6",
         "bison",
+        "perl",
         "zstd",
         "citus",
         "citus-pg17",
