@@ -262,7 +262,7 @@ pub fn load(running: &Running<'_>, proof: &Proof<'_, '_, '_>) -> Result<(), Fail
     running.sql(database, &load_statements(proof)?).map(drop)
 }
 
-/// The statements that load the libraries of an extension that provides no SQL. Loading a library twice is no error.
+/// The statements that load the libraries of an extension that provides no SQL. A library can be loaded twice.
 fn load_statements(proof: &Proof<'_, '_, '_>) -> Result<String, Failure> {
     let libraries = files::libraries_to_load(proof.context(), proof.server, proof.extension)?;
     let statements = libraries.iter().map(|path| format!("LOAD {};\n", literal(path)));
