@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256;
 
-/// The version of [`Inputs`]. It is raised if a field is added or changes its meaning.
+/// The version of [`Inputs`]. It is raised if a field changes its meaning, or is added and not left out where it is empty.
 const INPUTS_VERSION: u32 = 2;
 /// The version of what pgsetup itself does to a build, as far as no command line shows it: how sources are unpacked,
 /// the environment of commands, what is stripped and how, which licences are kept, how a stage is packed. Raised
@@ -56,6 +56,9 @@ pub struct Inputs {
     /// Patterns of files that no package is unpacked with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded: Vec<String>,
+    /// Compiler flags beyond the architecture's baseline that the manifest declares.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpu_flags: Vec<String>,
     /// The key of the PostgreSQL that it is compiled against, where pgsetup compiled that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -102,6 +105,7 @@ impl Inputs {
             commands: Vec::new(),
             removed: Vec::new(),
             excluded: Vec::new(),
+            cpu_flags: Vec::new(),
             postgresql: None,
             packages: BTreeMap::new(),
         }
@@ -164,6 +168,7 @@ impl Inputs {
         for (what, old, new) in [
             ("removed from the stage", &before.removed, &self.removed),
             ("files that packages lack", &before.excluded, &self.excluded),
+            ("declared CPU flags", &before.cpu_flags, &self.cpu_flags),
         ] {
             if old != new {
                 lines.push(format!("{what}: {} -> {}", old.join(", "), new.join(", ")));
@@ -283,7 +288,7 @@ mod tests {
             (inputs().key(), inputs().differences(&before)),
             (before.key(), vec![])
         );
-        let changes: [(Change, &str); 11] = [
+        let changes: [(Change, &str); 12] = [
             (|i| i.version = 9, "version of the document: 2 -> 9"),
             (|i| i.recipes = 9, "pgsetup's own recipes: 2 -> 9"),
             (
@@ -310,6 +315,10 @@ mod tests {
             (
                 |i| i.excluded.push("/usr/include/*".to_owned()),
                 "files that packages lack:  -> /usr/include/*",
+            ),
+            (
+                |i| i.cpu_flags.push("-mavx2".to_owned()),
+                "declared CPU flags:  -> -mavx2",
             ),
             (
                 |i| i.postgresql = Some(Key(Sha256::of(b""))),

@@ -360,9 +360,39 @@ pub struct TestArgs {
     #[command(flatten)]
     pub jobs: JobArgs,
 
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
+
     /// Skip each extension whose sources are not available
     #[arg(long)]
     pub skip_unavailable: bool,
+}
+
+/// How builds are confined.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct SandboxArgs {
+    /// Confine the commands of builds to their own directories, without a network and without root's rights
+    #[arg(
+        id = "sandbox",
+        long = "sandbox",
+        value_enum,
+        value_name = "MODE",
+        env = "PGSETUP_SANDBOX",
+        hide_env_values = true,
+        default_value = "auto"
+    )]
+    pub mode: SandboxMode,
+}
+
+/// What is done where the kernel cannot confine builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SandboxMode {
+    /// Confine them as far as the kernel can, and compare the root before and after a build for the rest
+    Auto,
+    /// Refuse to run where the kernel cannot enforce all of it
+    Require,
+    /// Run them as root, unconfined
+    Off,
 }
 
 /// The format of test results.
@@ -532,6 +562,9 @@ pub struct InstallArgs {
 
     #[command(flatten)]
     pub jobs: JobArgs,
+
+    #[command(flatten)]
+    pub sandbox: SandboxArgs,
 
     /// Leave out each extension whose sources are not available, and list them at the end
     #[arg(long)]

@@ -26,6 +26,9 @@ pub struct Command {
     /// until it ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub told_jobs: bool,
+    /// Whether it is pgsetup's own and runs nothing of a component. It is not confined.
+    #[serde(skip)]
+    pub is_own: bool,
 }
 
 impl Command {
@@ -38,7 +41,15 @@ impl Command {
             directory: None,
             input: None,
             told_jobs: false,
+            is_own: false,
         }
+    }
+
+    /// Marks it as pgsetup's own.
+    #[must_use]
+    pub fn own(mut self) -> Self {
+        self.is_own = true;
+        self
     }
 
     /// Adds an argument.

@@ -44,6 +44,11 @@ pub fn upstream(slug: &str) -> String {
     format!("{WORK}/upstream/{slug}")
 }
 
+/// The directory of temporary files of a component's build.
+pub fn temporary(slug: &str) -> String {
+    format!("{WORK}/tmp/{slug}")
+}
+
 /// The staging tree (`DESTDIR`) of a component.
 pub fn stage(slug: &str) -> String {
     format!("{WORK}/stage/{slug}")

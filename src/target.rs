@@ -24,6 +24,60 @@ pub enum Architecture {
     Arm64,
 }
 
+/// Options of compilers for x86 that allow more than x86-64 has, without `-m`, AVX and AMX.
+const AMD64_EXTENSIONS: [&str; 50] = [
+    "3dnow",
+    "3dnowa",
+    "abm",
+    "adx",
+    "aes",
+    "bmi",
+    "bmi2",
+    "clflushopt",
+    "clwb",
+    "crc32",
+    "cx16",
+    "f16c",
+    "fma",
+    "fma4",
+    "fsgsbase",
+    "gfni",
+    "hle",
+    "kl",
+    "lwp",
+    "lzcnt",
+    "movbe",
+    "movdir64b",
+    "movdiri",
+    "pclmul",
+    "pku",
+    "popcnt",
+    "prfchw",
+    "rdpid",
+    "rdrnd",
+    "rdseed",
+    "rtm",
+    "sahf",
+    "serialize",
+    "sha",
+    "sha512",
+    "sm3",
+    "sm4",
+    "sse3",
+    "sse4",
+    "sse4.1",
+    "sse4.2",
+    "sse4a",
+    "ssse3",
+    "tbm",
+    "vaes",
+    "vpclmulqdq",
+    "waitpkg",
+    "xop",
+    "xsave",
+    "xsavec",
+];
+
 impl Architecture {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
@@ -34,6 +88,41 @@ impl Architecture {
             Self::Arm64
         } else {
             Self::Amd64
+        }
+    }
+
+    /// The instruction set that every processor of the architecture has, as compilers name it (Debian's wiki,
+    /// "ArchitectureSpecificsMemo").
+    pub fn baseline(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86-64",
+            Self::Arm64 => "armv8-a",
+        }
+    }
+
+    /// Whether a word of a compiler's command line asks for instructions that not every processor of the architecture has,
+    /// or names the processor of the building machine ("Machine-Dependent Options" in GCC's manual).
+    pub fn is_beyond_baseline(self, word: &str) -> bool {
+        if let Some((_, processor)) = word.split_once("target-cpu=") {
+            return processor != "generic" && processor != self.baseline();
+        }
+        let Some(option) = word.strip_prefix("-m") else {
+            return false;
+        };
+        match (self, option.split_once('=')) {
+            (_, Some(("tune", processor))) => processor == "native",
+            (Self::Amd64, Some(("cpu", processor))) => processor == "native",
+            (Self::Arm64, Some(("cpu", processor))) => !processor.starts_with("generic"),
+            (_, Some(("arch", set))) => {
+                let mut parts = set.split('+');
+                // Floating point and Advanced SIMD are in the baseline of arm64.
+                let is_more = |part: &str| !matches!(part, "fp" | "simd") && !part.starts_with("no");
+                parts.next() != Some(self.baseline()) || parts.any(is_more)
+            }
+            (Self::Amd64, None) => {
+                AMD64_EXTENSIONS.contains(&option) || option.starts_with("avx") || option.starts_with("amx-")
+            }
+            _ => false,
         }
     }
 
@@ -124,6 +213,34 @@ fn value<'t>(os_release: &'t str, key: &str) -> Option<&'t str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flags_beyond_the_baseline_are_told_from_others() {
+        for (architecture, beyond, within) in [
+            (
+                Architecture::Amd64,
+                "-march=native -mtune=native -mcpu=native -march=x86-64-v2 -march=haswell -march=x86-64+avx2 -msse3 -mssse3 \
+                 -msse4.1 -msse4.2 -mavx -mavx2 -mavx512vpopcntdq -mbmi2 -mfma -mpopcnt -mxsave -maes -mpclmul -mcrc32 \
+                 -mamx-tile target-cpu=native -Ctarget-cpu=x86-64-v3",
+                "-march=x86-64 -mtune=generic -msse2 -msse -mmmx -m64 -mno-avx -mno-avx512f -mfpmath=sse -O2 -MD -c \
+                 -moutline-atomics native target-cpu=x86-64",
+            ),
+            (
+                Architecture::Arm64,
+                "-march=native -mcpu=native -mcpu=neoverse-n1 -march=armv8.1-a -march=armv8-a+crc -march=armv8-a+crc+simd \
+                 -march=armv8-a+sve -march=armv9-a -mtune=native",
+                "-march=armv8-a -march=armv8-a+simd -march=armv8-a+nocrypto -mcpu=generic -mtune=neoverse-n1 \
+                 -moutline-atomics -mbranch-protection=standard",
+            ),
+        ] {
+            for (flags, expected) in [(beyond, true), (within, false)] {
+                for flag in flags.split_whitespace() {
+                    let found = architecture.is_beyond_baseline(flag);
+                    assert_eq!(found, expected, "{flag} on {architecture}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_target_reads_and_prints_the_same() {

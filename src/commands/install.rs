@@ -9,6 +9,7 @@ use super::setup::{self, remote, sources, target, unavailable};
 use super::trace_file::Trace;
 use crate::cli::InstallArgs;
 use crate::failure::{self, Cause, Failure, WithCause};
+use crate::host::sandbox::Sandbox;
 use crate::host::{self, Host};
 use crate::layout;
 use crate::plan::{self, Plan};
@@ -103,6 +104,7 @@ fn resolve_and_perform(
         resolved.left_out = left_out;
     }
     let plan = plan::build(&resolved);
+    let sandbox = setup::sandbox(args.sandbox, reporter)?;
     if args.sources.offline {
         all_at_hand(&plan, &sources, reporter)?;
     }
@@ -114,6 +116,7 @@ fn resolve_and_perform(
         host,
         sources: &sources,
         remote: remote.as_ref(),
+        sandbox: sandbox.as_ref(),
         trace,
         reporter,
     };
@@ -163,6 +166,7 @@ struct InstallContext<'a> {
     host: &'a Host,
     sources: &'a Sources,
     remote: Option<&'a Remote>,
+    sandbox: Option<&'a Sandbox>,
     trace: Option<&'a Trace>,
     reporter: &'a Reporter,
 }
@@ -179,6 +183,7 @@ fn perform(
         host,
         sources,
         remote,
+        sandbox,
         trace,
         reporter,
     } = install;
@@ -201,6 +206,7 @@ fn perform(
         keep_going: args.keep_going,
         ca_bundle: setup::ca_bundle(&args.sources, host)?,
         debug_symbols: &debug_symbols,
+        sandbox,
         test_options: TestOptions::default(),
         state: State::after(unfinished, resolved),
     };

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cli::{ArtifactCacheArgs, SourceArgs};
+use crate::cli::{ArtifactCacheArgs, SandboxArgs, SandboxMode, SourceArgs};
 use crate::debian::apt_sources::DebianArchive;
 use crate::failure::{self, Cause, Failure, WithCause};
 use crate::host::net::HttpOptions;
+use crate::host::sandbox::Sandbox;
 use crate::host::{self, Host};
 use crate::layout;
 use crate::report::Reporter;
@@ -125,6 +126,35 @@ pub fn ca_bundle(args: &SourceArgs, host: &Host) -> Result<Option<String>, Failu
     let text = host::net::trusted(bundle).cause(Cause::Usage)?;
     host.write(&path, &text, ROOT_FILE)?;
     Ok(Some(path))
+}
+
+/// What the kernel enforces on builds. Says once what it does not enforce.
+///
+/// # Errors
+/// Something is not enforced, and the command line requires all of it.
+pub fn sandbox(args: SandboxArgs, reporter: &Reporter) -> Result<Option<Sandbox>, Failure> {
+    if args.mode == SandboxMode::Off {
+        return Ok(None);
+    }
+    let sandbox = Sandbox::of_this_kernel();
+    let gaps = sandbox.gaps().join("; ");
+    match args.mode {
+        SandboxMode::Require if !gaps.is_empty() => {
+            let message = format!(
+                "the kernel cannot confine builds as --sandbox require demands: {gaps}\n  hint: Linux 6.12 can, where Landlock is \
+                 among its security modules (/sys/kernel/security/lsm); `--sandbox auto` compares the root before and after each \
+                 build instead"
+            );
+            Err(Failure::new(Cause::Permission, message))
+        }
+        _ if gaps.is_empty() => Ok(Some(sandbox)),
+        _ => {
+            reporter.line(&format!(
+                "the kernel does not confine builds completely: {gaps}; the root is compared before and after each build"
+            ));
+            Ok(Some(sandbox))
+        }
+    }
 }
 
 /// The extensions whose sources are not available, and those that require them, with the reasons.

@@ -60,7 +60,7 @@ pub fn test(args: &TestArgs, reporter: &Reporter) -> Result<(), Failure> {
 }
 
 /// What is below the working directory only while something is built or tested.
-const TREES: [&str; 4] = ["source", "stage", "upstream", setup::CERTIFICATES];
+const TREES: [&str; 5] = ["source", "stage", "tmp", "upstream", setup::CERTIFICATES];
 
 fn work(kind: &str) -> String {
     format!("{}/{kind}", layout::WORK)
@@ -219,6 +219,11 @@ fn perform(
         host.empty_contents(layout::WORK)?;
     }
     host.remove(&options.directory)?;
+    let sandbox = if args.installed {
+        None
+    } else {
+        setup::sandbox(args.sandbox, reporter)?
+    };
     let jobs = args.jobs.count.map_or_else(host::processors, usize::from);
     let tokens = Tokens::new(jobs).cause(Cause::Internal)?;
     let context = Context {
@@ -238,6 +243,7 @@ fn perform(
         },
         // A test strips no symbols.
         debug_symbols: &args.cache.dir.join("debug-symbols"),
+        sandbox: sandbox.as_ref(),
         test_options: options.clone(),
         state: if args.installed {
             State::of_installed(host)?

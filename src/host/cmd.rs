@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -15,10 +17,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Gid, Uid};
 use rustix::process::{
     Pid, Signal, getpid, kill_process, kill_process_group, set_child_subreaper, test_kill_process_group,
 };
 
+use super::sandbox::{self, Sandbox};
 use super::{Host, environment, usage};
 use crate::command::Command;
 use crate::lock::lock;
@@ -296,6 +300,30 @@ pub struct CommandOptions<'a> {
     pub time_limit: Option<Duration>,
     /// Variables that replace those of pgsetup. The command's own variables take precedence.
     pub variables: &'a [(&'a str, &'a str)],
+    /// What it may do; anything by default.
+    pub confined: Option<&'a Confined<'a>>,
+}
+
+/// The confinement of a command.
+#[derive(Debug)]
+pub struct Confined<'a> {
+    /// What the kernel enforces.
+    pub sandbox: &'a Sandbox,
+    /// Directories of this machine that it may write to.
+    pub writable: Vec<PathBuf>,
+    /// The user, and group, that it runs as, if that is not pgsetup's own.
+    pub user: Option<u32>,
+    /// Command lines of processes that it left running and that were killed.
+    pub left: Mutex<Vec<String>>,
+}
+
+impl Confined<'_> {
+    /// Kills what the command left running.
+    fn end(&self) {
+        if let Some(user) = self.user {
+            lock(&self.left).extend(sandbox::kill_left(user));
+        }
+    }
 }
 
 /// Every variable that a command has.
@@ -329,13 +357,50 @@ impl Host {
     ) -> Result<(), CommandError> {
         let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
+        let result = match settings.confined {
+            Some(Confined { user: Some(user), .. }) => self.run_as(*user, command, file, &attempt, settings),
+            _ => self.run_into(command, file, &attempt, settings),
+        };
+        result.map_err(|ended| attempt.failed(ended))
+    }
+
+    /// Runs a command with its output in `file`.
+    fn run_into(
+        &self,
+        command: &Command,
+        file: File,
+        attempt: &Attempt<'_>,
+        settings: CommandOptions<'_>,
+    ) -> Result<(), Ended> {
         let expression = self
             .expression(command, settings)
             .stderr_to_stdout()
             .stdout_file(file);
-        self.wait(&expression, settings.time_limit, &attempt)
-            .map(drop)
-            .map_err(|ended| attempt.failed(ended))
+        self.wait(&expression, settings, attempt).map(drop)
+    }
+
+    /// Runs a command as another user. Its output goes through a pipe of that user: `/dev/stderr` can be opened, and what
+    /// is in the log stays there.
+    fn run_as(
+        &self,
+        user: u32,
+        command: &Command,
+        mut file: File,
+        attempt: &Attempt<'_>,
+        settings: CommandOptions<'_>,
+    ) -> Result<(), Ended> {
+        let (mut reader, writer) = pipe_of(user).map_err(Ended::NotStarted)?;
+        std::thread::scope(|scope| {
+            let copy = scope.spawn(move || io::copy(&mut reader, &mut file));
+            let result = self.run_into(command, writer, attempt, settings);
+            // A process that is left would keep the pipe open.
+            settings.confined.inspect(|confined| confined.end());
+            let copied = copy.join();
+            match (result, copied) {
+                (Ok(()), Ok(Err(error))) => Err(Ended::NotStarted(error)),
+                (result, _) => result,
+            }
+        })
     }
 
     /// Runs `command` and returns its standard output. Its standard error goes to `log`.
@@ -358,12 +423,16 @@ impl Host {
     ) -> Result<String, CommandError> {
         let attempt = Attempt::new(self, command, log);
         let file = attempt.announce()?;
+        let settings = CommandOptions {
+            time_limit: limit,
+            ..CommandOptions::default()
+        };
         let expression = self
-            .expression(command, CommandOptions::default())
+            .expression(command, settings)
             .stdout_capture()
             .stderr_file(file);
         let output = self
-            .wait(&expression, limit, &attempt)
+            .wait(&expression, settings, &attempt)
             .map_err(|ended| attempt.failed(ended))?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -386,7 +455,7 @@ impl Host {
             .stderr_to_stdout()
             .stdout_file(file);
         let handle = self
-            .spawn(&expression, at_once)
+            .spawn(&expression, at_once, None)
             .map_err(|ended| attempt.failed(ended))?;
         Ok(Background {
             host: self,
@@ -399,8 +468,11 @@ impl Host {
 
     /// The command in this root: through `chroot` if the root is not `/`.
     fn expression(&self, command: &Command, settings: CommandOptions<'_>) -> duct::Expression {
-        let (words, directory) = self.in_root(command);
+        let user = settings.confined.and_then(|confined| confined.user);
+        let (words, directory) = self.in_root(command, user);
         let environment = variables(command, settings.variables);
+        // `chroot` does the same for the command itself, because only root can enter a root.
+        let user = user.filter(|_| self.is_system());
         let mut expression = duct::cmd(&words[0], &words[1..])
             .dir(directory)
             .full_env(environment);
@@ -411,6 +483,9 @@ impl Host {
         let jobserver = settings.jobserver.cloned();
         expression.unchecked().before_spawn(move |command| {
             command.process_group(0);
+            if let Some(user) = user {
+                command.uid(user).gid(user);
+            }
             if let Some(jobserver) = &jobserver {
                 jobserver.configure_make(command);
             }
@@ -418,8 +493,8 @@ impl Host {
         })
     }
 
-    /// The words that run `command` in this root, and the directory they run in.
-    fn in_root(&self, command: &Command) -> (Vec<String>, String) {
+    /// The words that run `command` in this root, as `user` if given, and the directory they run in.
+    fn in_root(&self, command: &Command, user: Option<u32>) -> (Vec<String>, String) {
         let inner = std::iter::once(command.program.clone()).chain(command.args.iter().cloned());
         if self.is_system() {
             let directory = command.directory.clone();
@@ -427,11 +502,11 @@ impl Host {
         }
         // Found on pgsetup's own PATH, because the command's PATH is for programs inside the root.
         let chroot = super::program("chroot");
-        let mut words = vec![
-            chroot.map_or_else(|| "chroot".to_owned(), |path| path.display().to_string()),
-            "--".to_owned(),
-            self.root.display().to_string(),
-        ];
+        let mut words = vec![chroot.map_or_else(|| "chroot".to_owned(), |path| path.display().to_string())];
+        if let Some(user) = user {
+            words.extend([format!("--userspec=+{user}:+{user}"), format!("--groups=+{user}")]);
+        }
+        words.extend(["--".to_owned(), self.root.display().to_string()]);
         if let Some(directory) = &command.directory {
             words.extend(["env".to_owned(), format!("--chdir={directory}"), "--".to_owned()]);
         }
@@ -442,7 +517,7 @@ impl Host {
     /// Becomes `command`, with this process's own input and output and the variables that a step's commands have.
     /// Returns only on failure.
     pub fn become_command(&self, command: &Command) -> anyhow::Error {
-        let (words, directory) = self.in_root(command);
+        let (words, directory) = self.in_root(command, None);
         let error = std::process::Command::new(&words[0])
             .args(&words[1..])
             .current_dir(&directory)
@@ -462,26 +537,47 @@ impl Host {
             .any(|directory| self.exists(Path::new(directory).join(program)))
     }
 
-    fn spawn(&self, expression: &duct::Expression, at_once: Signal) -> Result<duct::Handle, Ended> {
+    fn spawn(
+        &self,
+        expression: &duct::Expression,
+        at_once: Signal,
+        confined: Option<&Confined<'_>>,
+    ) -> Result<duct::Handle, Ended> {
         let running = &self.processes.0;
         // Locked while the process starts, so that a stop sees either no process or one that it can end.
         let mut groups = running.groups();
         if running.interrupted.load(Ordering::SeqCst) {
             return Err(Ended::Interrupted);
         }
-        let handle = expression.start().map_err(Ended::NotStarted)?;
+        let start = || expression.start();
+        let handle = match confined {
+            Some(confined) => confined.sandbox.confine(&self.writable(confined), start),
+            None => start(),
+        };
+        let handle = handle.map_err(Ended::NotStarted)?;
         groups.insert(group_of(&handle), at_once);
         Ok(handle)
+    }
+
+    /// What a confined command may write to: its directories, and the devices of its root.
+    fn writable(&self, confined: &Confined<'_>) -> Vec<PathBuf> {
+        let devices = sandbox::DEVICES.map(|device| self.path(device));
+        let is_device = |path: &PathBuf| {
+            let found = path.symlink_metadata();
+            found.is_ok_and(|found| found.file_type().is_char_device())
+        };
+        let devices = devices.into_iter().filter(is_device);
+        confined.writable.iter().cloned().chain(devices).collect()
     }
 
     fn wait(
         &self,
         expression: &duct::Expression,
-        limit: Option<Duration>,
+        settings: CommandOptions<'_>,
         attempt: &Attempt<'_>,
     ) -> Result<std::process::Output, Ended> {
-        let running = &self.processes.0;
-        let handle = self.spawn(expression, Signal::TERM)?;
+        let (running, limit) = (&self.processes.0, settings.time_limit);
+        let handle = self.spawn(expression, Signal::TERM, settings.confined)?;
         let group = group_of(&handle);
         let in_time = pid(group).is_none_or(|pid| usage::wait_for_end(pid, limit));
         // Processes that the command left in its group end with it.
@@ -543,6 +639,14 @@ impl Drop for Background<'_> {
         let _ = self.handle.wait();
         self.host.processes.0.groups().remove(&self.group);
     }
+}
+
+/// A pipe whose end for writing belongs to `user`.
+fn pipe_of(user: u32) -> io::Result<(io::PipeReader, File)> {
+    let (reader, writer) = io::pipe()?;
+    let (uid, gid) = (Uid::from_raw(user), Gid::from_raw(user));
+    rustix::fs::fchown(&writer, Some(uid), Some(gid))?;
+    Ok((reader, File::from(OwnedFd::from(writer))))
 }
 
 /// The process group of a command: every command leads one.

@@ -21,6 +21,8 @@ pub mod look;
 pub mod memory;
 pub mod net;
 pub mod occupation;
+pub mod owner;
+pub mod sandbox;
 pub mod terminal;
 pub mod unread;
 pub mod usage;

@@ -10,6 +10,7 @@ pub mod everywhere;
 pub mod kind;
 pub mod licence;
 pub mod needs;
+pub mod outside;
 pub mod packages;
 pub mod programs;
 pub mod rights;

@@ -1,10 +1,12 @@
 //! How a manifest says that a source tree is compiled. One key names the build system; what is in it are only
 //! the arguments that this project needs. Every recipe installs into a staging directory (`DESTDIR`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::target::Architecture;
 
 /// The build system, exactly one.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +24,34 @@ pub struct Build {
     /// Commands of one's own, run in order.
     #[schemars(length(min = 1))]
     pub steps: Option<Vec<NamedStep>>,
+}
+
+/// Compiler flags for instructions that not every processor of an architecture has. They are allowed where the sources
+/// choose such code at run time, by what the processor says.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CpuFlags {
+    /// The Debian architecture.
+    pub architecture: String,
+    /// The flags as the compiler is given them, for example `-msse4.2`.
+    #[schemars(length(min = 1))]
+    pub flags: Vec<String>,
+    /// Why the result works on every processor of the architecture.
+    #[schemars(length(min = 1))]
+    pub reason: String,
+}
+
+impl CpuFlags {
+    /// The flags that are declared for an architecture, sorted.
+    pub fn of(declared: &[Self], architecture: Architecture) -> Vec<String> {
+        let is_its = |one: &&Self| one.architecture == architecture.name();
+        let flags: BTreeSet<&String> = declared
+            .iter()
+            .filter(is_its)
+            .flat_map(|one| &one.flags)
+            .collect();
+        flags.into_iter().cloned().collect()
+    }
 }
 
 /// Arguments of a PGXS build.

@@ -106,6 +106,8 @@ impl Module {
             releases: releases.collect(),
             unsupported: self.unsupported,
             build: Build::default(),
+            cpu_flags: Vec::new(),
+            root: None,
             packages: Packages::default(),
             architectures: Vec::new(),
             requires: self.requires,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::build::{Build, NamedStep};
+use super::build::{Build, CpuFlags, NamedStep};
 use super::source::{Packages, Source};
 
 /// A PostgreSQL extension, or a library to load.
@@ -30,6 +30,12 @@ pub struct Extension {
     pub unsupported: Vec<Unsupported>,
     /// How it is compiled.
     pub build: Build,
+    /// Compiler flags beyond the baseline of an architecture.
+    #[serde(default)]
+    pub cpu_flags: Vec<CpuFlags>,
+    /// Why its build has to run as root, if it has to. Builds have a user of their own.
+    #[schemars(length(min = 1))]
+    pub root: Option<String>,
     /// Debian packages it needs.
     #[serde(default)]
     pub packages: Packages,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::build::CpuFlags;
 use super::extension::{Conflict, Upstream};
 use super::source::{Packages, Source};
 
@@ -40,6 +41,9 @@ pub struct Postgresql {
     /// Environment variables of the build.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// Compiler flags beyond the baseline of an architecture, for `source: archive`.
+    #[serde(default)]
+    pub cpu_flags: Vec<CpuFlags>,
     /// Extension manifests that do not work with it, though they support its major.
     #[serde(default)]
     pub conflicts: Vec<Conflict>,

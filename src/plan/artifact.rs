@@ -90,12 +90,15 @@ fn server(resolved: &Resolved, postgresql: &Postgresql) -> Option<Recipe> {
     let archive = postgresql.source.as_ref()?;
     Some(Recipe {
         slug: postgresql.component.slug(),
-        inputs: inputs(
-            resolved,
-            postgresql.component.title(),
-            vec![source(archive)],
-            &recipe::postgresql(postgresql),
-        ),
+        inputs: Inputs {
+            cpu_flags: postgresql.cpu_flags.clone(),
+            ..inputs(
+                resolved,
+                postgresql.component.title(),
+                vec![source(archive)],
+                &recipe::postgresql(postgresql),
+            )
+        },
         packages: postgresql.packages.build.clone(),
         against: None,
     })
@@ -104,7 +107,10 @@ fn server(resolved: &Resolved, postgresql: &Postgresql) -> Option<Recipe> {
 fn extension(resolved: &Resolved, extension: &Extension, against: &Against<'_>) -> Recipe {
     let commands = recipe::extension(extension, against.postgresql);
     let sources = extension.sources.iter().map(source).collect();
-    let inputs = inputs(resolved, extension.component.title(), sources, &commands);
+    let inputs = Inputs {
+        cpu_flags: extension.cpu_flags.clone(),
+        ..inputs(resolved, extension.component.title(), sources, &commands)
+    };
     let packages = [&extension.packages.build[..], &against.packages()].concat();
     against.recipe(&extension.component, inputs, packages)
 }

@@ -325,11 +325,13 @@ impl<'a> Builder<'a> {
         let first = Build {
             part: Part::First,
             commands: development,
+            cpu_flags: postgresql.cpu_flags.clone(),
             ..self.build_of(postgresql.component.slug(), postgresql.component.id())
         };
         let second = Build {
             part: Part::Second,
             commands: rest,
+            cpu_flags: postgresql.cpu_flags.clone(),
             ..self.build_of(postgresql.component.slug(), postgresql.component.id())
         };
         let what = format!("development files of {title}");
@@ -367,6 +369,8 @@ impl<'a> Builder<'a> {
         let build = Build {
             directories: server.postgresql.directories(),
             commands: recipe::extension(extension, server.postgresql),
+            needs_root: extension.needs_root,
+            cpu_flags: extension.cpu_flags.clone(),
             ..self.build_of(slug, extension.component.id())
         };
         let needs = [unpacked, base.tools.all, server.development];
@@ -408,6 +412,10 @@ impl<'a> Builder<'a> {
             files: Vec::new(),
             directories: Vec::new(),
             places: Vec::new(),
+            writable: Vec::new(),
+            needs_root: false,
+            cpu_flags: Vec::new(),
+            architecture: self.resolved.target.architecture,
             commands: Vec::new(),
             prune: self.resolved.prune.clone(),
         }
@@ -447,6 +455,7 @@ impl<'a> Builder<'a> {
         let part = |part: Part, installation: python::Installation| Build {
             part,
             files: installation.files,
+            writable: installation.writable,
             places: vec![patroni.directory.clone()],
             commands: installation.commands,
             ..self.build_of(slug.clone(), patroni.component.id())

@@ -25,7 +25,7 @@ use crate::manifest::image::{Prune, User};
 use crate::resolve::{
     CatalogueUse, Component, Declared, Directory, Distribution, Extension, Resolved, Source,
 };
-use crate::target::Target;
+use crate::target::{Architecture, Target};
 
 pub use install::{build, leaves};
 pub use test::{Tests, tests};
@@ -251,6 +251,14 @@ pub struct Build {
     pub directories: Vec<String>,
     /// Paths outside of the stage that the commands create and remove again.
     pub places: Vec<String>,
+    /// Directories that the commands write to, besides the source tree, the stage and the directory of temporary files.
+    pub writable: Vec<String>,
+    /// Whether the commands run as root.
+    pub needs_root: bool,
+    /// Compiler flags beyond the architecture's baseline that its manifest declares.
+    pub cpu_flags: Vec<String>,
+    /// The architecture that it is compiled for.
+    pub architecture: Architecture,
     /// The commands.
     pub commands: Vec<Command>,
     /// Kinds of files to strip from the stage.

@@ -75,6 +75,8 @@ const BUILT: &str = "built-wheels";
 /// A part of the installation of Patroni's environment.
 #[derive(Debug, Default)]
 pub struct Installation {
+    /// Directories besides its stage that its commands write to.
+    pub writable: Vec<String>,
     /// Files that are written for the commands: path and text.
     pub files: Vec<(String, String)>,
     /// The commands.
@@ -96,11 +98,11 @@ pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> [Installation
     let mut first = Installation {
         commands: vec![
             // An interrupted installation may have left the link.
-            Command::new("rm", ["--recursive", "--force", environment]),
-            Command::new(&patroni.interpreter, ["-m", "venv", "--without-pip", environment]),
-            Command::new("mkdir", ["--parents", above]),
-            Command::new("mv", [environment, &staged]),
-            Command::new("ln", ["--symbolic", &staged, environment]),
+            Command::new("rm", ["--recursive", "--force", environment]).own(),
+            Command::new(&patroni.interpreter, ["-m", "venv", "--without-pip", environment]).own(),
+            Command::new("mkdir", ["--parents", above]).own(),
+            Command::new("mv", [environment, &staged]).own(),
+            Command::new("ln", ["--symbolic", &staged, environment]).own(),
         ],
         ..Installation::default()
     };
@@ -139,6 +141,7 @@ pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> [Installation
             install(patroni, BUILT).args(names),
         ]);
         second.files.push((list, requirements(&archives)));
+        second.writable.push(below_work(BUILT));
     }
     if !patroni.imports.is_empty() {
         let imports: Vec<String> = patroni
@@ -151,7 +154,7 @@ pub fn installation(patroni: &Patroni, postgresql: &Postgresql) -> [Installation
             .commands
             .push(Command::new(&interpreter, ["-c", &imports.join("; ")]));
     }
-    second.commands.push(Command::new("rm", [environment]));
+    second.commands.push(Command::new("rm", [environment]).own());
     [first, second]
 }
 

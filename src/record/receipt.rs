@@ -81,6 +81,9 @@ pub struct Receipt {
     /// What packages brought and dpkg does not record. Absent where an earlier pgsetup wrote this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub package_record: Option<PackageRecord>,
+    /// What confined the builds: `landlock` and its version, or `none`. Absent where an earlier pgsetup wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
 }
 
 /// A catalogue of manifests.

@@ -9,6 +9,7 @@ use super::{
     Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Previous, Selection, Setting,
     Source, id, preload, value,
 };
+use crate::manifest::build::CpuFlags;
 use crate::manifest::extension::{Extension as Written, KnownCheck, Release, Test};
 use crate::manifest::image::{Image, Prune, Removal};
 use crate::manifest::postgresql::Postgresql as ServerManifest;
@@ -94,6 +95,7 @@ pub fn postgresql(
         source,
         configure,
         leave_out: value.leave_out,
+        cpu_flags: CpuFlags::of(&value.cpu_flags, architecture),
         environment: value.environment,
         upstream: value.upstream,
         packages,
@@ -147,6 +149,8 @@ pub fn extension(
         sources: sources.collect::<Option<_>>()?,
         component,
         build: value.build,
+        cpu_flags: CpuFlags::of(&value.cpu_flags, architecture),
+        needs_root: value.root.is_some(),
         packages: value.packages,
         provides: release.provides,
         requires: value.requires,

@@ -1,5 +1,6 @@
 //! Checks of every manifest by itself and of all of them together, selected or not.
 
+mod cpu_flags;
 mod proof;
 mod pruned;
 
@@ -540,6 +541,7 @@ impl Checks<'_, Postgresql> {
             value::relative_path(path)
         });
         self.environment("environment", &manifest.environment);
+        self.cpu_flags(&manifest.cpu_flags);
         self.package_names("development", &manifest.development);
         self.package_names("jit.development", &manifest.jit.development);
         if !MAJORS.contains(&manifest.major) {
@@ -649,6 +651,7 @@ impl Checks<'_, Extension> {
         self.license_and_homepage(&extension.license, &extension.homepage);
         self.packages("packages", &extension.packages);
         self.build("build", &extension.build);
+        self.cpu_flags(&extension.cpu_flags);
         self.settings("settings", &extension.settings);
         self.each("architectures", &extension.architectures, |name| {
             name.parse::<Architecture>().map(drop)

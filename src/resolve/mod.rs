@@ -332,6 +332,8 @@ pub struct Postgresql {
     pub leave_out: Vec<String>,
     /// Environment of the build.
     pub environment: BTreeMap<String, String>,
+    /// Compiler flags beyond the baseline of the target's architecture.
+    pub cpu_flags: Vec<String>,
     /// Its own regression tests.
     pub upstream: Option<Upstream>,
     /// Debian packages it needs.
@@ -400,6 +402,10 @@ pub struct Extension {
     pub sources: Vec<Source>,
     /// How.
     pub build: Build,
+    /// Compiler flags beyond the baseline of the target's architecture.
+    pub cpu_flags: Vec<String>,
+    /// Whether the build runs as root.
+    pub needs_root: bool,
     /// Debian packages it needs.
     pub packages: Packages,
     /// SQL extensions it brings.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -14,6 +14,7 @@ use crate::archive::symbols::Archive;
 use crate::debian::dpkg::Package;
 use crate::digest::Sha256;
 use crate::host::Host;
+use crate::host::sandbox::Sandbox;
 use crate::image::base::{FilesBefore, PackagesBefore, Purged};
 use crate::image::needs::Needs;
 use crate::image::stock::Stock;
@@ -48,6 +49,8 @@ pub struct Context<'a> {
     pub ca_bundle: Option<String>,
     /// The directory outside the root for the archive of debug symbols.
     pub debug_symbols: &'a Path,
+    /// What the kernel enforces on builds; `None` if the command line turned it off.
+    pub sandbox: Option<&'a Sandbox>,
     /// How tests are run.
     pub test_options: TestOptions,
     /// The results of the steps so far.
@@ -103,6 +106,10 @@ pub struct State<'a> {
     pub(super) earlier: OnceLock<Receipt>,
     /// The record that lets another run recover if this one is killed. A test of extensions keeps none.
     pub(super) unfinished: OnceLock<Unfinished>,
+    /// Held by whatever changes the root, and shared by the builds that are compared with it.
+    pub(super) root: RwLock<()>,
+    /// The slugs of the components that were built, whose places here are numbers of users.
+    builds: Mutex<Vec<String>>,
     pub(super) spent: Mutex<BTreeMap<String, Spent>>,
     pub(super) outcomes: Mutex<Vec<Outcome>>,
     /// Packages that apt does not know, and the extensions that want them, with what is wrong with their manifests.
@@ -133,6 +140,15 @@ impl State<'_> {
     /// Every path installed so far.
     pub fn inventory(&self) -> MutexGuard<'_, Inventory> {
         lock(&self.inventory)
+    }
+
+    /// The number of a component's build, which is the same for all of its parts.
+    pub(super) fn number_of_build(&self, slug: &str) -> usize {
+        let mut builds = lock(&self.builds);
+        builds.iter().position(|one| one == slug).unwrap_or_else(|| {
+            builds.push(slug.to_owned());
+            builds.len() - 1
+        })
     }
 
     /// Removes and returns the resources that the named step used.

@@ -12,6 +12,7 @@ pub mod prove;
 pub mod receipt;
 pub mod recover;
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::failure::{Cause, Failure, WithCause};
@@ -37,12 +38,25 @@ pub fn perform(step: &Step, context: &Context<'_>) -> Result<Option<Done>, Failu
     let log =
         Log::open(&path).map_err(|error| anyhow::anyhow!("cannot write {}: {error}", path.display()))?;
     let before = usage::of_this_thread();
+    let _changing = changes_root(&step.action)
+        .then(|| context.state.root.write().unwrap_or_else(PoisonError::into_inner));
     let result = act(step, context, &log);
     let commands = log.take_ran();
     let own = usage::of_this_thread().saturating_sub(before);
     let cpu = own + commands.iter().map(|ran| ran.cpu).sum::<Duration>();
     lock(&context.state.spent).insert(step.name.clone(), Spent { cpu, commands });
     result
+}
+
+/// Whether an action changes what is installed. Builds and tests have directories of their own.
+fn changes_root(action: &Action) -> bool {
+    match action {
+        Action::Fetch { .. } | Action::FetchDistributions(_) | Action::Unpack { .. } | Action::Build(_) => {
+            false
+        }
+        Action::TryOut(_) | Action::InitialiseTemplate(_) => false,
+        action => !action.is_test() && !matches!(action, Action::PrepareUpgrade(_)),
+    }
 }
 
 fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Failure> {

@@ -13,6 +13,7 @@ use super::clean::{purge, times};
 use super::context::Context;
 use super::install::files::ROOT_FILE;
 use crate::failure::{Cause, Failure};
+use crate::host::sandbox::{NONE, Sandbox};
 use crate::host::{self, Host};
 use crate::image::base::{FilesBefore, PackagesBefore};
 use crate::image::{accounts, entry};
@@ -70,6 +71,7 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
             distribution_version: target::version_of(&host.read("/etc/os-release")?.unwrap_or_default())
                 .unwrap_or_default(),
             created: seconds(created),
+            sandbox: context.sandbox.map_or_else(|| NONE.to_owned(), Sandbox::record),
         },
     );
     let mut receipt = match state.earlier.get() {

@@ -2,11 +2,14 @@
 //! is in the store already is restored from there.
 
 pub mod artifacts;
+pub mod compiled;
+pub mod confinement;
 pub mod environment;
 pub mod failed;
 pub mod hint;
 pub mod known;
 pub mod licence;
+pub mod refusal;
 pub mod stage;
 pub mod strip;
 pub mod tokens;
@@ -14,7 +17,7 @@ mod unknown;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
@@ -26,7 +29,7 @@ use crate::archive::unpack;
 use crate::command::Command;
 use crate::debian::dpkg::Dpkg;
 use crate::failure::{Cause, Failure, WithCause};
-use crate::host::cmd::{CommandError, CommandOptions};
+use crate::host::cmd::CommandError;
 use crate::host::entry::{FileKind, is_below, utf8};
 use crate::host::{Host, Log};
 use crate::image::needs;
@@ -37,6 +40,8 @@ use crate::plan::{Build, Part};
 use crate::report::bytes;
 use crate::resolve::Source;
 use crate::store::Artifact;
+use compiled::Compiled;
+use confinement::Confinement;
 use environment::VARIABLES;
 use failed::FailedBuild;
 use hint::Machine;
@@ -168,23 +173,7 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
         host.write(path, text, ROOT_FILE)?;
     }
     context.state.note_trees(host, &build.places)?;
-    let mut variables = VARIABLES.to_vec();
-    // pip trusts nothing else than this file, so it has all certificates.
-    variables.extend(context.ca_bundle.as_deref().map(|file| ("PIP_CERT", file)));
-    let settings = CommandOptions {
-        jobserver: Some(context.tokens.client()),
-        variables: &variables,
-        ..CommandOptions::default()
-    };
-    for command in &build.commands {
-        let from = log.length();
-        let (run, _share) = with_share(command, context.tokens).cause(Cause::Internal)?;
-        host.run_with(&run, log, settings).map_err(|error| {
-            let failure = explained(error, build, command, host);
-            left_open(build, command, context, failure, log)
-        })?;
-        within_its_jobs(build, command, log, from)?;
-    }
+    run(build, context, log)?;
     stage::end(host, &stage, &build.directories)?;
     let debug = build
         .prune
@@ -194,11 +183,53 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     Ok(stripped.after)
 }
 
+/// Runs the commands of a build, confined.
+fn run(build: &Build, context: &Context<'_>, log: &Log) -> Result<(), Failure> {
+    let mut confinement = Confinement::begin(build, context)?;
+    let mut compiled = Compiled::default();
+    let mut run = |command| run_one(build, command, &mut confinement, log, &mut compiled);
+    if let Err(failure) = build.commands.iter().try_for_each(&mut run) {
+        return Err(match confinement.changes() {
+            Ok(()) => failure,
+            Err(more) => Failure::new(failure.cause, format_args!("{failure}\n  {more}")),
+        });
+    }
+    confinement.end(log)?;
+    let note = compiled.check(context.host, &layout::source(&build.component), build)?;
+    if !note.is_empty() {
+        context.reporter.line(&format!("       {}{note}", build.name));
+    }
+    Ok(())
+}
+
+/// Runs one command of a build, and reads its output.
+fn run_one(
+    build: &Build,
+    command: &Command,
+    confinement: &mut Confinement<'_, '_>,
+    log: &Log,
+    compiled: &mut Compiled,
+) -> Result<(), Failure> {
+    let (context, from) = (confinement.context(), log.length());
+    let (run, _share) = with_share(command, context.tokens).cause(Cause::Internal)?;
+    confinement.prepare(command)?;
+    confinement.run(&run, log).map_err(|error| {
+        let failure = explained(error, build, command, context.host);
+        let refusals = confinement.refusals(&log.since(from));
+        let failure = Failure::new(failure.cause, format_args!("{failure}{refusals}"));
+        left_open(build, command, context, failure, log)
+    })?;
+    let output = log.all_since(from).cause(Cause::Internal)?;
+    within_its_jobs(build, command, log, &output)?;
+    confinement.report_refusals(&output);
+    compiled.output(build.architecture, &output);
+    Ok(())
+}
+
 /// Fails if a `make` of the command reported that its number of jobs was forced: then more jobs run than there are tokens.
 /// The cause is in the archive's makefiles, where no check of the manifest finds it.
-fn within_its_jobs(build: &Build, command: &Command, log: &Log, from: u64) -> Result<(), Failure> {
-    let output = log.all_since(from).cause(Cause::Internal)?;
-    let Some(line) = hint::forced_jobs(&output) else {
+fn within_its_jobs(build: &Build, command: &Command, log: &Log, output: &str) -> Result<(), Failure> {
+    let Some(line) = hint::forced_jobs(output) else {
         return Ok(());
     };
     let message = format!(
@@ -244,10 +275,20 @@ pub fn unpack(directory: &str, archives: &[Source], context: &Context<'_>) -> Re
         };
         let path = path.ok_or_else(|| anyhow::anyhow!("{} was not fetched", archive.title))?;
         let (strip, limits) = (archive.strip, Limits::default());
-        let unpacked = if position == 0 {
-            unpack::unpack(&path, &source, strip, &limits)
-        } else {
-            graft(&path, &source, Path::new(&archive.into), strip, &limits)
+        let unpack = || {
+            if position == 0 {
+                unpack::unpack(&path, &source, strip, &limits)
+            } else {
+                graft(&path, &source, Path::new(&archive.into), strip, &limits)
+            }
+        };
+        // A tree is made beside its place and moved there when it is whole.
+        let above: Vec<PathBuf> = source.parent().map(Path::to_owned).into_iter().collect();
+        let unpacked = match context.sandbox {
+            Some(sandbox) => sandbox
+                .confine(&above, || Ok(unpack()))
+                .context("cannot enter the sandbox")?,
+            None => unpack(),
         };
         unpacked
             .with_context(|| format!("cannot unpack {}", archive.title))

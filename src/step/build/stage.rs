@@ -40,7 +40,7 @@ pub fn end(host: &Host, stage: &str, directories: &[String]) -> Result<()> {
 }
 
 /// A path and every path above it but the root, the shortest first: `/usr`, `/usr/lib`.
-fn ancestors(path: &str) -> Vec<&str> {
+pub fn ancestors(path: &str) -> Vec<&str> {
     let ends = path.match_indices('/').map(|(position, _)| position).skip(1);
     ends.chain([path.len()]).map(|end| &path[..end]).collect()
 }

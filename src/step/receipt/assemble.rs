@@ -45,6 +45,8 @@ pub struct Facts<'a> {
     pub distribution_version: String,
     /// The time of the image in seconds since 1970.
     pub created: u64,
+    /// What confined the builds.
+    pub sandbox: String,
 }
 
 /// The receipt of an installation of `resolved`.
@@ -111,6 +113,7 @@ pub fn build(resolved: &Resolved, facts: Facts<'_>) -> Receipt {
         unpackaged: Some(facts.unpackaged.iter().map(Into::into).collect()),
         documents: None,
         package_record: Some(facts.package_record),
+        sandbox: Some(facts.sandbox),
     }
 }
 
@@ -403,6 +406,7 @@ pub mod tests {
             privileged: Vec::new(),
             unpackaged: &[],
             package_record: PackageRecord::default(),
+            sandbox: "landlock 7".to_owned(),
             account: None,
             inputs: &BTreeMap::new(),
             debug_symbols: None,
