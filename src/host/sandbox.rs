@@ -250,7 +250,7 @@ pub fn kill_left(user: u32) -> Vec<String> {
 }
 
 /// The living processes with this user id that descend from this process, with their command lines. Others may have the
-/// same id, because nobody registers it.
+/// same id, because no process registers it.
 fn descendants(user: u32) -> Vec<(Pid, String)> {
     let mut parents = BTreeMap::new();
     let mut of_user = Vec::new();
@@ -266,9 +266,9 @@ fn descendants(user: u32) -> Vec<(Pid, String)> {
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
         let parent = field("PPid:").and_then(|parent| parent.trim().parse::<i32>().ok());
         parents.insert(pid, parent.unwrap_or_default());
-        let is_dead = field("State:").is_none_or(|state| state.trim_start().starts_with(['Z', 'X']));
+        let has_ended = field("State:").is_none_or(|state| state.trim_start().starts_with(['Z', 'X']));
         let mut users = field("Uid:").unwrap_or_default().split_whitespace();
-        if !is_dead && users.any(|one| one.parse() == Ok(user)) {
+        if !has_ended && users.any(|one| one.parse() == Ok(user)) {
             let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
             of_user.push((pid, line.trim_end().to_owned()));

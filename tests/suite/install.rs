@@ -742,6 +742,9 @@ fn commands_get_only_proxies_of_the_callers_environment() {
         "TRACE",
         "SOURCE_DATE_EPOCH",
         "TMPDIR",
+        "PIP_VERBOSE",
+        "V",
+        "VERBOSE",
         "USE_PGXS",
     ];
     let strange: Vec<&&str> = names
