@@ -236,7 +236,7 @@ mod tests {
             command: "pip".to_owned(),
             outcome: "exit status 1".to_owned(),
             tail: vec![line.to_owned(), "Got abc".to_owned()],
-            errors: crate::output::Errors::default(),
+            errors: Box::default(),
             log: None,
             interrupted: false,
             timed_out: false,

@@ -92,7 +92,7 @@ impl Architecture {
     }
 
     /// The instruction set that every processor of the architecture has, as compilers name it (Debian's wiki,
-    /// "ArchitectureSpecificsMemo").
+    /// "`ArchitectureSpecificsMemo`").
     pub fn baseline(self) -> &'static str {
         match self {
             Self::Amd64 => "x86-64",
@@ -110,8 +110,7 @@ impl Architecture {
             return false;
         };
         match (self, option.split_once('=')) {
-            (_, Some(("tune", processor))) => processor == "native",
-            (Self::Amd64, Some(("cpu", processor))) => processor == "native",
+            (_, Some(("tune", processor))) | (Self::Amd64, Some(("cpu", processor))) => processor == "native",
             (Self::Arm64, Some(("cpu", processor))) => !processor.starts_with("generic"),
             (_, Some(("arch", set))) => {
                 let mut parts = set.split('+');

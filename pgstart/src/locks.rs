@@ -269,9 +269,7 @@ fn read(path: &Path) -> Result<Option<LockFile>, String> {
                  Remove it if it is empty; else find out who has made it."
             ),
             ErrorKind::PermissionDenied => {
-                let owner = std::fs::metadata(path.to_string())
-                    .map(|found| format!("it belongs to uid {} (mode {:o})", found.uid(), found.mode() & 0o7777))
-                    .unwrap_or_else(|_| "it is in a directory that may not be looked into".to_owned());
+                let owner = std::fs::metadata(path.to_string()).map_or_else(|_| "it is in a directory that may not be looked into".to_owned(), |found| format!("it belongs to uid {} (mode {:o})", found.uid(), found.mode() & 0o7777));
                 format!(
                     "{path} cannot be read by uid {}: {owner}. Whether its server still runs cannot be told. {advice}\n\
                      Give it to the owner of the other files of the data directory.",

@@ -52,8 +52,8 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
         }
     }
     for draft in &manifests.drafts {
-        let provides = draft.provides.iter().cloned();
-        providers.extend(provides.map(|sql| (sql, draft.name.clone())));
+        let drafted = draft.provides.iter().cloned();
+        providers.extend(drafted.map(|sql| (sql, draft.name.clone())));
     }
     if manifests.extension_names().contains(&args.name.as_str()) {
         let message = format!(

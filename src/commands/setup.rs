@@ -209,11 +209,11 @@ pub fn unavailable(
             let Some(missing) = missing.into_iter().find(|name| left_out.contains_key(name)) else {
                 continue;
             };
-            if !left_out.contains_key(&component.id()) {
+            left_out.entry(component.id()).or_insert_with(|| {
                 let reason = format!("it requires {missing}, whose source could not be fetched");
                 reporter.line(&format!("left out {}: {reason}", component.id()));
-                left_out.insert(component.id(), reason);
-            }
+                reason
+            });
         }
     }
     Ok(left_out)

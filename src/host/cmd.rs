@@ -153,7 +153,7 @@ pub struct CommandError {
     /// The last lines of its output.
     pub tail: Vec<String>,
     /// The errors in its output.
-    pub errors: Errors,
+    pub errors: Box<Errors>,
     /// Where all of its output is.
     pub log: Option<PathBuf>,
     /// True if pgsetup itself was told to stop.
@@ -718,11 +718,11 @@ impl<'a> Attempt<'a> {
             command: self.command.clone(),
             outcome,
             tail: last_lines(&output),
-            errors: output::errors(
+            errors: Box::new(output::errors(
                 output
                     .strip_prefix(&format!("+ {}\n", self.command))
                     .unwrap_or(&output),
-            ),
+            )),
             log: Some(self.log.path.clone()),
             interrupted: false,
             timed_out: false,

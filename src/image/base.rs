@@ -87,15 +87,12 @@ impl FilesBefore {
         let dpkg = host.dpkg()?;
         // Nothing of the base is in the working directory, which other steps fill.
         let found = everywhere(host, &dpkg, &[layout::WORK])?;
-        let (unpackaged, altered) = match earlier {
-            Some(earlier) => {
-                let unpackaged = earlier.base.unpackaged.iter().cloned().collect();
-                (unpackaged, earlier.base.altered())
-            }
-            None => {
-                let unpackaged = found.unpackaged.elf_files.into_keys().collect();
-                (unpackaged, altered::altered(host, &dpkg)?)
-            }
+        let (unpackaged, altered) = if let Some(earlier) = earlier {
+            let unpackaged = earlier.base.unpackaged.iter().cloned().collect();
+            (unpackaged, earlier.base.altered())
+        } else {
+            let unpackaged = found.unpackaged.elf_files.into_keys().collect();
+            (unpackaged, altered::altered(host, &dpkg)?)
         };
         Ok(Self {
             privileged: found.privileged.into_iter().map(|one| one.path).collect(),

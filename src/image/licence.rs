@@ -121,18 +121,15 @@ fn is_about_copyright(line: &str) -> bool {
     let line = line.trim_matches(|c: char| c.is_whitespace() || "*/#;-".contains(c));
     let line = line.strip_prefix("portions ").unwrap_or(line);
     let is_year = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
-    match line.strip_prefix("copyright") {
-        Some(rest) => {
-            let rest = rest.trim_start();
-            let marks = ["(c)", "©", "<", "[", "by ", ":"];
-            is_year(rest) || marks.iter().any(|mark| rest.starts_with(mark))
-        }
-        None => {
-            let has_year = line.contains(|c: char| c.is_ascii_digit());
-            line.starts_with('©')
-                || line.starts_with("(c)") && has_year
-                || line.starts_with("all rights reserved")
-        }
+    if let Some(rest) = line.strip_prefix("copyright") {
+        let rest = rest.trim_start();
+        let marks = ["(c)", "©", "<", "[", "by ", ":"];
+        is_year(rest) || marks.iter().any(|mark| rest.starts_with(mark))
+    } else {
+        let has_year = line.contains(|c: char| c.is_ascii_digit());
+        line.starts_with('©')
+            || line.starts_with("(c)") && has_year
+            || line.starts_with("all rights reserved")
     }
 }
 

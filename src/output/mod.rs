@@ -162,7 +162,7 @@ fn excuse(lines: &[&str], kinds: &mut [Kind]) {
     }
 }
 
-/// Lines of a traceback or of a page of CMake are not errors of their own.
+/// Lines of a traceback or of a page of `CMake` are not errors of their own.
 fn inside_blocks(lines: &[&str], kinds: &mut [Kind]) {
     let mut at = 0;
     while at < kinds.len() {

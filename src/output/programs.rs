@@ -1,4 +1,4 @@
-//! The forms in which programs report errors: compilers and linkers, make, ninja, CMake, meson, cargo and rustc, pip,
+//! The forms in which programs report errors: compilers and linkers, make, ninja, `CMake`, meson, cargo and rustc, pip,
 //! Python, Perl, psql and PostgreSQL's log, configure and autotools, patch, the shell.
 
 /// What a line of output is.

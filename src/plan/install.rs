@@ -223,9 +223,10 @@ pub fn leaves(resolved: &Resolved) -> Vec<String> {
         leaves.push(format!("pgsetup in {}", layout::PROGRAM));
     }
     for (name, reason) in &resolved.left_out {
-        leaves.push(match reason.starts_with("it requires ") {
-            true => format!("not {name}: {reason}"),
-            false => format!("not {name}, whose source could not be fetched: {reason}"),
+        leaves.push(if reason.starts_with("it requires ") {
+            format!("not {name}: {reason}")
+        } else {
+            format!("not {name}, whose source could not be fetched: {reason}")
         });
     }
     leaves.push(format!(

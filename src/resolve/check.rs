@@ -289,13 +289,13 @@ impl<'a, T> Checks<'a, T> {
             let path = format!("{path}.sources[{position}]");
             self.source(&path, source);
             if position == 0 && source.into.is_some() {
-                self.into_nothing(&path);
+                self.no_tree_to_extract_into(&path);
             }
         }
     }
 
     /// Refuses `into` where no earlier archive has made a tree.
-    fn into_nothing(&mut self, path: &str) {
+    fn no_tree_to_extract_into(&mut self, path: &str) {
         let message = "the first archive makes the source tree; `into` is for further ones";
         self.at(&format!("{path}.into"), Err(message.to_owned()));
     }
@@ -562,7 +562,7 @@ impl Checks<'_, Postgresql> {
             (ServerSource::Archive, Some(source)) => {
                 self.source("archive", source);
                 if source.into.is_some() {
-                    self.into_nothing("archive");
+                    self.no_tree_to_extract_into("archive");
                 }
             }
             (ServerSource::Archive, None) => {

@@ -51,10 +51,12 @@ pub fn perform(step: &Step, context: &Context<'_>) -> Result<Option<Done>, Failu
 /// Whether an action changes what is installed. Builds and tests have directories of their own.
 fn changes_root(action: &Action) -> bool {
     match action {
-        Action::Fetch { .. } | Action::FetchDistributions(_) | Action::Unpack { .. } | Action::Build(_) => {
-            false
-        }
-        Action::TryOut(_) | Action::InitialiseTemplate(_) => false,
+        Action::Fetch { .. }
+        | Action::FetchDistributions(_)
+        | Action::Unpack { .. }
+        | Action::Build(_)
+        | Action::TryOut(_)
+        | Action::InitialiseTemplate(_) => false,
         action => !action.is_test() && !matches!(action, Action::PrepareUpgrade(_)),
     }
 }

@@ -76,13 +76,12 @@ const PACKAGES: &str = include_str!("../step/build/hint/packages.tsv");
 
 /// The package that provides a library, a module or a program.
 fn package_of(name: &str) -> Option<&'static str> {
-    let rows = PACKAGES.lines().filter(|row| !row.starts_with('#'));
-    rows.filter_map(|row| {
+    let mut rows = PACKAGES.lines().filter(|row| !row.starts_with('#'));
+    rows.find_map(|row| {
         let mut columns = row.split('\t');
         let (package, names) = (columns.next()?, columns.nth(1)?);
         names.split(' ').any(|known| known == name).then_some(package)
     })
-    .next()
 }
 
 /// Libraries of Windows, which a makefile names for that system only.

@@ -535,8 +535,8 @@ fn what_requires_an_unavailable_extension_is_left_out_as_well() {
         .extension("beta", Recipe::new())
         .extension("gamma", Recipe::new());
     let path = test.path("manifests/beta.yaml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(path, text + "requires: [alpha]\n").unwrap();
+    let manifest = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, manifest + "requires: [alpha]\n").unwrap();
     let why = "it requires alpha, whose source could not be fetched";
     let machine = test
         .args(&["--skip-unavailable"])

@@ -44,8 +44,8 @@ fn with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 fn a_file_that_cannot_be_read_hides_no_other_problem() {
     let directory = with(&[
         ("latin.yaml", b"kind: extension\nname: latin\nsummary: caf\xe9\n"),
-        ("large.yml", &[b' '; 1024 * 1024 + 1]),
-        ("other.YAML", b"kind: extenson\n"),
+        ("large.yml", &vec![b' '; 1024 * 1024 + 1]),
+        ("other.YAML", b"kind: extensio\n"),
     ]);
     std::os::unix::fs::symlink("/dev/null", directory.path().join("device.yaml")).unwrap();
     let path = directory.path().to_str().unwrap();

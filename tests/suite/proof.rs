@@ -44,10 +44,10 @@ const FAULTY: [(&str, &str, &str); 5] = [
 /// Those of them that fail before anything is started.
 const AT_THE_GATE: [&str; 2] = ["borrowed_interpreter", "no_interpreter"];
 
-const TEST: &str = r#"
+const TEST: &str = r"
 part test pgsetup test /proof/manifests --all --vendor /proof/vendor --offline --format tap
 part upstream pgsetup test /proof/manifests own_targets own_steps --upstream --vendor /proof/vendor --offline --format tap
-"#;
+";
 
 const INSTALL: &str = r#"
 install() { pgsetup install /proof/manifests --vendor /proof/vendor --offline --extensions "$1"; }

@@ -2,7 +2,7 @@
 //! processor of the architecture has.
 //!
 //! `make` prints command lines. Build systems that print none leave them in files of the source tree: `compile_commands.json`
-//! (Meson, CMake), `build.ninja` (Ninja) and `flags.make` (CMake).
+//! (Meson, `CMake`), `build.ninja` (Ninja) and `flags.make` (`CMake`).
 
 use std::collections::BTreeMap;
 

@@ -23,7 +23,7 @@ use crate::layout;
 use crate::lock::lock;
 use crate::plan::Build;
 
-/// Variables by which build systems show the compilers' command lines: automake's, CMake's and pip's.
+/// Variables by which build systems show the compilers' command lines: automake's, `CMake`'s and pip's.
 const SHOWN: [(&str, &str); 3] = [("PIP_VERBOSE", "1"), ("V", "1"), ("VERBOSE", "1")];
 /// Directories of a stage that pgsetup itself writes into. A link in their place would lead it out of the stage.
 const DIRECTORIES: [&str; 6] = ["/etc", "/opt", "/usr", "/usr/lib", "/usr/share", "/usr/share/doc"];

@@ -122,14 +122,14 @@ fn submodule(line: &str, machine: &Machine<'_>) -> Option<String> {
     };
     // `#include "foo/x.h"` with the submodule `vendor/foo`.
     let header = line.split_once("fatal error: ").map_or("", |(_, rest)| rest);
-    let named = machine.submodules.iter().find(|submodule| {
+    let missing = machine.submodules.iter().find(|submodule| {
         let name = submodule.path.rsplit('/').next().unwrap_or_default();
         names(&submodule.path)
             || header
                 .strip_prefix(name)
                 .is_some_and(|rest| rest.starts_with('/'))
     })?;
-    Some(lacks(named))
+    Some(lacks(missing))
 }
 
 /// The line in which a `make` below a jobserver reports that its number of jobs was forced, by its command line or by
@@ -191,7 +191,7 @@ fn missing(line: &str, machine: &Machine<'_>) -> Option<String> {
     if let Some((_, header)) = line.split_once("fatal error: ") {
         let header = header
             .strip_suffix(": No such file or directory")
-            .or_else(|| Some(header.strip_prefix('\'')?.strip_suffix("' file not found")?))?;
+            .or_else(|| header.strip_prefix('\'')?.strip_suffix("' file not found"))?;
         return missing_header(header, machine);
     }
     let linked = line

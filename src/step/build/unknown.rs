@@ -58,12 +58,12 @@ pub fn ask(simulation: &Command, context: &Context<'_>, log: &Log) -> Result<Fut
         };
         let problems = problems(&names, context, log);
         let is_of_extension = |name: &String| {
-            let mut named = context
+            let mut places = context
                 .named_packages
                 .iter()
                 .filter(|named| named.package == *name)
                 .peekable();
-            named.peek().is_some() && named.all(|named| named.slug.is_some())
+            places.peek().is_some() && places.all(|named| named.slug.is_some())
         };
         if !context.keep_going || !names.iter().all(is_of_extension) {
             return Err(match problems.as_slice() {
@@ -141,11 +141,11 @@ fn problems(names: &BTreeSet<String>, context: &Context<'_>, log: &Log) -> Vec<(
             None => named.problem.clone(),
         }
     };
-    let named = context
+    let places = context
         .named_packages
         .iter()
         .filter(|named| names.contains(&named.package));
-    named
+    places
         .map(|named| (named.slug.clone().unwrap_or_default(), help(named)))
         .collect()
 }

@@ -284,8 +284,8 @@ fn acts_on_the_server(tests: &[Test]) -> bool {
         })
     };
     let all = |test: &Test| {
-        let texts = [&test.setup, &test.session].into_iter().flatten();
-        texts.chain([&test.query]).any(acts)
+        let before = [&test.setup, &test.session].into_iter().flatten();
+        before.chain([&test.query]).any(acts)
     };
     tests.iter().any(all)
 }

@@ -54,7 +54,7 @@ fn contradictions(declared: &str, recognised: &[(&String, Vec<&str>)]) -> Result
     let is_wrong = |found: &&str| !declares(declared, found);
     let lines: Vec<String> = recognised
         .iter()
-        .filter(|(_, found)| found.iter().all(|one| is_wrong(&one)))
+        .filter(|(_, found)| found.iter().all(&is_wrong))
         .map(|(name, found)| format!("{name} of its archive is the text of {}", found.join(" and ")))
         .collect();
     if lines.is_empty() {

@@ -247,7 +247,7 @@ mod tests {
             command: "make".to_owned(),
             outcome: "exit status 2".to_owned(),
             tail: Vec::new(),
-            errors: crate::output::Errors::default(),
+            errors: Box::default(),
             log: None,
             interrupted: false,
             timed_out: false,
