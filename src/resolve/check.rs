@@ -652,6 +652,9 @@ impl Checks<'_, Extension> {
         self.packages("packages", &extension.packages);
         self.build("build", &extension.build);
         self.cpu_flags(&extension.cpu_flags);
+        if let Some(reason) = &extension.root {
+            self.says_something("root", reason);
+        }
         self.settings("settings", &extension.settings);
         self.each("architectures", &extension.architectures, |name| {
             name.parse::<Architecture>().map(drop)

@@ -107,7 +107,7 @@ const CASES: [Case; 9] = [
 ];
 
 /// An archive with these files, and its digest.
-fn archive(directory: &Path, name: &str, files: &[(&str, &str)]) -> String {
+pub fn archive(directory: &Path, name: &str, files: &[(&str, &str)]) -> String {
     let tree = directory.join("trees").join(format!("{name}-1.0"));
     std::fs::create_dir_all(&tree).unwrap();
     for (file, text) in files {
@@ -167,8 +167,8 @@ fn extension(directory: &Path, case: &Case) {
     std::fs::write(directory.join(format!("manifests/{name}.yaml")), manifest).unwrap();
 }
 
-/// The image, and the manifest of the small server.
-fn image(directory: &Path) {
+/// The manifest of the small server, and its archive.
+pub fn server(directory: &Path) {
     let makefile = "world-bin:\n\tgcc -g -o postgres it.c\ninstall-world-bin:\n\
                     \tinstall -D postgres $(DESTDIR)/usr/lib/postgresql/18/bin/postgres\n";
     // What extensions need is built first, by targets of PostgreSQL's own makefiles.
@@ -192,6 +192,11 @@ fn image(directory: &Path) {
          archive: {{url: 'https://example.org/postgresql.tar.gz', sha256: {digest}}}\n\
          packages: {{build: [gcc, libc6-dev, make]}}\n"
     );
+    std::fs::write(directory.join("manifests/server.yaml"), server).unwrap();
+}
+
+/// The image's manifest.
+fn image(directory: &Path) {
     let names: Vec<&str> = CASES.iter().map(|case| case.name).collect();
     let image = format!(
         "kind: image\nname: gate\nbase: debian:bookworm\npostgresql: '18'\nextensions: [{}]\n\
@@ -199,7 +204,6 @@ fn image(directory: &Path) {
          configuration: /etc/postgresql/image.conf\nprune: {{remove: [debug-symbols], keep_debug_symbols: true, package_paths: [/usr/share/doc/*]}}\n",
         names.join(", ")
     );
-    std::fs::write(directory.join("manifests/server.yaml"), server).unwrap();
     std::fs::write(directory.join("manifests/image.yaml"), image).unwrap();
 }
 
@@ -233,6 +237,7 @@ fn install(program: &Path, base: &str) -> Installation {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     std::fs::create_dir(path.join("manifests")).unwrap();
+    server(path);
     image(path);
     for case in &CASES {
         extension(path, case);
@@ -336,8 +341,8 @@ fn a_debugger_finds_symbols_kept_outside_the_image() {
     assert!(!String::from_utf8_lossy(&alone.stdout).contains("it.c"));
 }
 
-/// A container, removed when it is dropped.
-struct Removed<'a>(&'a str);
+/// A container that is removed with the value.
+pub struct Removed<'a>(pub &'a str);
 
 impl Drop for Removed<'_> {
     fn drop(&mut self) {

@@ -18,6 +18,7 @@ mod container;
 mod contract;
 mod documents;
 mod embedded;
+mod escapes;
 mod gate;
 mod grammar;
 mod guides;

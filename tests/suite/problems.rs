@@ -56,7 +56,7 @@ fn a_file_that_cannot_be_read_hides_no_other_problem() {
         "/latin.yaml:3:13",
         "error: a manifest must be a regular file",
         "error: more than 1048576 bytes are too many for a manifest",
-        "error: `kind` cannot be `extenson`",
+        "error: `kind` cannot be `extensio`",
         "/other.YAML:1:7",
         "4 problems in 4 files",
     ] {

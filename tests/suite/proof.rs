@@ -354,7 +354,21 @@ fn tests_of_upstream_run_as_the_manifest_says() {
 }
 
 /// Keys that no manifest here uses, with the test that exercises each.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 14] = [
+    ("cpu_flags", "a_makefile_changes_nothing_outside_of_its_build"),
+    (
+        "cpu_flags.architecture",
+        "a_makefile_changes_nothing_outside_of_its_build",
+    ),
+    (
+        "cpu_flags.flags",
+        "a_makefile_changes_nothing_outside_of_its_build",
+    ),
+    (
+        "cpu_flags.reason",
+        "a_makefile_changes_nothing_outside_of_its_build",
+    ),
+    ("root", "problems_are_reported_all_at_once_and_word_for_word"),
     (
         "architectures",
         "problems_are_reported_all_at_once_and_word_for_word",

@@ -10,6 +10,7 @@ impl<T> Checks<'_, T> {
         let mut seen = Vec::new();
         for (position, entry) in declared.iter().enumerate() {
             let path = format!("cpu_flags[{position}]");
+            self.says_something(&format!("{path}.reason"), &entry.reason);
             let architecture = match entry.architecture.parse::<Architecture>() {
                 Ok(architecture) => architecture,
                 Err(unknown) => {

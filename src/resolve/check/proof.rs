@@ -48,7 +48,7 @@ impl<T> Checks<'_, T> {
         }
     }
 
-    fn says_something(&mut self, path: &str, text: &str) {
+    pub(super) fn says_something(&mut self, path: &str, text: &str) {
         if text.trim().is_empty() {
             self.wrong(path, format!("`{path}` is empty"));
         }

@@ -198,15 +198,17 @@ impl<'a, 'c> Confinement<'a, 'c> {
             findings.extend(host.take_tree(&stage)?);
         }
         findings.extend(links(host, &stage, &self.build.directories)?);
-        if !findings.is_empty() {
-            let message = format!(
-                "{name}: what was built cannot be installed\n  {}",
-                findings.join("\n  ")
-            );
-            return Err(Failure::new(Cause::Build, message));
-        }
         host.remove(layout::temporary(&self.build.component))?;
-        self.changes()
+        if findings.is_empty() {
+            return self.changes();
+        }
+        let message = format!(
+            "{name}: what was built cannot be installed\n  {}",
+            findings.join("\n  ")
+        );
+        let changed = self.changes().err().map(|failure| format!("\n  {failure}"));
+        let message = format!("{message}{}", changed.unwrap_or_default());
+        Err(Failure::new(Cause::Build, message))
     }
 
     /// Fails if the build changed what is installed. What is new is removed.

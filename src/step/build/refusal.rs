@@ -108,12 +108,7 @@ pub fn refusals(output: &str, own: &[String]) -> Vec<Refusal> {
             line: line.trim().to_owned(),
             command,
         };
-        let is_same = |one: &Refusal| match &refusal.what {
-            Some(_) => (one.kind, &one.what) == (kind, &refusal.what),
-            None => one.line == refusal.line,
-        };
-        let is_known = found.iter().any(is_same);
-        if !is_known {
+        if !found.contains(&refusal) {
             found.push(refusal);
         }
     }
