@@ -47,12 +47,17 @@ pub fn needs_store() -> &'static str {
     store.as_ref().unwrap_or_else(|why| skip(why))
 }
 
+/// Whether the image under test has Citus.
+pub fn has_citus() -> bool {
+    static PRESENT: OnceLock<bool> = OnceLock::new();
+    let script = ["bash", "-c", "ls /usr/lib/postgresql/*/lib/citus.so"];
+    *PRESENT.get_or_init(|| Container::to_the_end(&[], &script).status == 0)
+}
+
 /// Citus in the image under test.
 pub fn needs_citus() {
-    static PRESENT: OnceLock<bool> = OnceLock::new();
     needs_image();
-    let script = ["bash", "-c", "ls /usr/lib/postgresql/*/lib/citus.so"];
-    if !PRESENT.get_or_init(|| Container::to_the_end(&[], &script).status == 0) {
+    if !has_citus() {
         skip("the image has no Citus");
     }
 }
