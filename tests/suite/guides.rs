@@ -228,11 +228,6 @@ fn follow(can: Needs, image: &str) -> usize {
     let pages = pages();
     let (mut ran, mut failed) = (0, 0);
     for page in pages.iter().filter(|page| is_guide(page)) {
-        if can > Needs::Nothing && page.path.ends_with("patroni-and-citus.md") && !has_citus() {
-            report("docs/guides/patroni-and-citus.md is not followed: the image has no Citus")
-                .expect("a test runs");
-            continue;
-        }
         let mut reader = Reader::new(page, can, image);
         reader.follow();
         ran += reader.ran;
@@ -254,6 +249,9 @@ fn commands_without_an_image_print_what_the_guides_show() {
 #[test]
 fn commands_with_the_image_print_what_the_guides_show() {
     let image = image().unwrap_or_else(|why| skip(&why));
+    if !has_citus() {
+        skip("the guides show the whole image, and this one has no Citus");
+    }
     let can = match std::env::var("PGSETUP_GUIDES").as_deref() {
         Ok("all") => Needs::Network,
         _ => Needs::Image,
