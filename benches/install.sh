@@ -3,6 +3,7 @@
 # engineer writes by hand. Rounds are interleaved; printed, and written to docs/results/benchmarks.md, are medians and ratios.
 #
 #   cold     pgsetup with an empty cache
+#   open     the same with --sandbox off: what confining the builds costs
 #   warm     the same again: nothing has changed, the cache is there
 #   tests    one test of a manifest has changed
 #   bumped   one small extension (topn) is compiled with another flag
@@ -13,7 +14,7 @@
 # Sources and wheels are in one directory that both mount; both find the same warm package archive.
 #
 # usage: install.sh [PGSETUP]      the binary; dist/pgsetup where it is not given
-#   ROUNDS=3 WARM_ROUNDS=1 VOLUME_ROUNDS=1 VENDOR=~/.cache/pgsetup/vendor BENCH_DIR=/var/tmp/pgsetup-bench BASE=debian:bookworm
+#   ROUNDS=3 WARM_ROUNDS=1 OPEN_ROUNDS=3 VOLUME_ROUNDS=1 VENDOR=~/.cache/pgsetup/vendor BENCH_DIR=/var/tmp/pgsetup-bench BASE=debian:bookworm
 # WARM_ROUNDS is how often a round measures `warm` and `tests`, which are short; their denominator is setup.sh of the same
 # rounds. Needs Docker. A round takes as long as two or three installations.
 set -Eeuo pipefail
@@ -25,6 +26,7 @@ docker="$("$directory/tools/docker.sh")"
 readonly pgsetup docker
 readonly base="${BASE:-debian:bookworm}" vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
 readonly rounds="${ROUNDS:-3}" warm_rounds="${WARM_ROUNDS:-1}" volume_rounds="${VOLUME_ROUNDS:-1}"
+readonly open_rounds="${OPEN_ROUNDS:-3}"
 readonly work="${BENCH_DIR:-/var/tmp/pgsetup-bench}"
 readonly container="pgsetup-bench-$$"
 sampler=""
@@ -124,10 +126,10 @@ by_setup() {
     "$(awk '$1 == "phase" && $3 == "compiled" { print $2 }' "$work/results/$1.log")"
 }
 
-# usage: by_pgsetup NAME MANIFESTS
+# usage: by_pgsetup NAME MANIFESTS [OPTION...]
 by_pgsetup() {
   empty build
-  timed "$1" "pgsetup install /manifests --vendor /sources --trace /results/$1.json" \
+  timed "$1" "pgsetup install /manifests --vendor /sources --trace /results/$1.json ${*:3}" \
     --volume "$work/$2:/manifests:ro" --volume "$work/cache:/var/cache/pgsetup" --volume "$work/build:/var/tmp/pgsetup"
 }
 
@@ -201,6 +203,11 @@ $(row 'one small extension compiled with another flag' bumped)
 
 Use of the processors while compiling (100 % is all of them): pgsetup $(median cold-busy) %, setup.sh $(median setup-busy) %.
 PAGE
+  if ((open_rounds > 0)); then
+    awk -v confined="$(median cold)" -v open="$(median open)" 'BEGIN {
+      printf "\nWith --sandbox off, the cold installation takes %.1f s: confining the builds costs %+.1f %%.\n", open, 100 * (confined / open - 1)
+    }'
+  fi
   if ((volume_rounds > 0)); then
     printf '\nsetup.sh on a volume takes %s s, with processors busy to %s %%.\n' "$(median volume)" "$(median volume-busy)"
   fi
@@ -218,6 +225,10 @@ main() {
     if ((round % 2 == 0)); then
       by_setup setup
     fi
+    if ((round <= open_rounds && round % 2 == 0)); then
+      empty cache
+      by_pgsetup open manifests --sandbox off
+    fi
     empty cache
     by_pgsetup cold manifests
     read -r began ended < <(compiling "$work/results/cold.json" "$(cut --delimiter=' ' --fields=1 "$work/results/span")")
@@ -230,6 +241,10 @@ main() {
       by_pgsetup tests manifests-tests
     done
     by_pgsetup bumped manifests-bumped
+    if ((round <= open_rounds && round % 2 == 1)); then
+      empty cache
+      by_pgsetup open manifests --sandbox off
+    fi
     if ((round <= volume_rounds)); then
       empty build
       by_setup volume --volume "$work/build:/usr/src"
