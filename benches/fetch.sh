@@ -5,7 +5,7 @@
 #
 # usage: fetch.sh [PGSETUP] [MANIFESTS]      the binary and the directory of manifests; dist/pgsetup and manifests
 # ROUNDS: how often each of the two fetches (default: 5). VENDOR: archives that the network does not have here
-# (default: ~/.cache/pgsetup/vendor, if it exists). Needs curl.
+# (default: ~/.cache/pgsetup/vendor, if it exists). The last line is kept in BENCH_DIR, for install.sh's page. Needs curl.
 set -Eeuo pipefail
 
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -14,6 +14,7 @@ readonly pgsetup="${1:-$directory/dist/pgsetup}"
 readonly manifests="${2:-$directory/manifests}"
 readonly rounds="${ROUNDS:-5}"
 readonly vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
+readonly kept="${BENCH_DIR:-/var/tmp/pgsetup-bench}/fetch"
 
 # shellcheck source=benches/measure.sh
 source "$directory/benches/measure.sh"
@@ -64,11 +65,12 @@ main() {
   fi
   write_downloads
   race "$rounds"
+  mkdir --parents "$(dirname "$kept")"
   awk -v own="$(median <"$work/pgsetup-seconds")" -v shell="$(median <"$work/shell-seconds")" \
     -v files="$(wc -l <"$work/sums")" 'BEGIN {
       printf "fetch of %d files: pgsetup %.2f s, curl and sha256sum %.2f s, ratio %.2f\n", files, own, shell, own / shell
       exit !(own <= shell)
-    }'
+    }' | tee "$kept"
 }
 
 main "$@"

@@ -155,6 +155,12 @@ median() {
     END { print NR % 2 ? values[(NR + 1) / 2] : (values[NR / 2] + values[NR / 2 + 1]) / 2 }'
 }
 
+# usage: each NAME     the figure of each round
+each() { paste --serial --delimiters=, "$work/results/$1" | sed 's/,/, /g'; }
+
+# usage: rounded NAME     the median, to a tenth
+rounded() { printf "%.1f" "$(median "$1")"; }
+
 # usage: volume     the median of setup.sh on a volume, if it was measured
 volume() {
   ((volume_rounds == 0)) || median volume
@@ -177,8 +183,8 @@ report() {
   cat <<PAGE
 # Benchmarks
 
-Written by \`make bench\` (benches/install.sh); every figure is a median of $rounds rounds, interleaved; ${volume_rounds} for the last column,
-and $((rounds * warm_rounds)) for the two rows in which nothing is compiled.
+Written by \`make bench\` (benches/install.sh); every figure is a median of $rounds rounds, interleaved;
+$((rounds * warm_rounds)) for the two rows in which nothing is compiled, and $volume_rounds for the last column.
 
 Machine: $(nproc) processors ($model), $memory GB of memory, Linux $(uname -r), storage driver \
 $("$docker" info --format '{{.Driver}}'), base image $base.
@@ -204,9 +210,11 @@ $(row 'one small extension compiled with another flag' bumped)
 Use of the processors while compiling (100 % is all of them): pgsetup $(median cold-busy) %, setup.sh $(median setup-busy) %.
 PAGE
   if ((open_rounds > 0)); then
-    awk -v confined="$(median cold)" -v open="$(median open)" 'BEGIN {
-      printf "\nWith --sandbox off, the cold installation takes %.1f s: confining the builds costs %+.1f %%.\n", open, 100 * (confined / open - 1)
-    }'
+    printf '\nWhat confining the builds costs: cold %s s (%s), with --sandbox off %s s (%s).\n' \
+      "$(rounded cold)" "$(each cold)" "$(rounded open)" "$(each open)"
+  fi
+  if [[ -s "$work/fetch" ]]; then
+    printf '\nFetching from the network with an empty cache (benches/fetch.sh): %s.\n' "$(<"$work/fetch")"
   fi
   if ((volume_rounds > 0)); then
     printf '\nsetup.sh on a volume takes %s s, with processors busy to %s %%.\n' "$(median volume)" "$(median volume-busy)"
