@@ -8,6 +8,7 @@
 
 pub mod graft;
 pub mod pack;
+pub mod submodules;
 pub mod symbols;
 mod tar;
 pub mod tree;

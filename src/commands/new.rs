@@ -11,7 +11,7 @@ use crate::host;
 use crate::manifest::{self, secret};
 use crate::report::Reporter;
 use crate::resolve;
-use crate::upstream::draft::{self, Further, Known};
+use crate::upstream::draft::{self, DraftFacts, Further};
 
 /// Writes the manifest and lists what is left to decide.
 ///
@@ -87,7 +87,7 @@ pub fn new(args: &NewArgs, reporter: &Reporter) -> Result<(), Failure> {
         });
     }
     let draft = draft::draft(
-        &Known {
+        &DraftFacts {
             name: &args.name,
             url: is_url.then_some(args.archive.as_str()),
             file_name: args.archive.rsplit('/').next().unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 pub mod apt_sources;
 pub mod deb822;
+pub mod development;
 pub mod dpkg;
 pub mod md5sums;
 pub mod states;

@@ -395,9 +395,9 @@ impl Host {
             let result = self.run_into(command, writer, attempt, settings);
             // A process that is left would keep the pipe open.
             settings.confined.inspect(|confined| confined.end());
-            let copied = copy.join();
-            match (result, copied) {
-                (Ok(()), Ok(Err(error))) => Err(Ended::NotStarted(error)),
+            match (result, copy.join()) {
+                // The command itself may have failed because its output was not read any more.
+                (Ok(()) | Err(Ended::Failed(_)), Ok(Err(error))) => Err(Ended::WithoutLog(error)),
                 (result, _) => result,
             }
         })
@@ -701,6 +701,7 @@ impl<'a> Attempt<'a> {
         );
         let outcome = match ended {
             Ended::NotStarted(error) => format!("cannot be started: {error}"),
+            Ended::WithoutLog(error) => format!("stopped because its log cannot be written: {error}"),
             Ended::TooLong(limit) => format!("stopped after its time limit of {} s", limit.as_secs()),
             Ended::Interrupted => "stopped because pgsetup was told to stop".to_owned(),
             Ended::Failed(status) => outcome(status),
@@ -733,6 +734,7 @@ impl<'a> Attempt<'a> {
 /// How a command failed.
 enum Ended {
     NotStarted(io::Error),
+    WithoutLog(io::Error),
     TooLong(Duration),
     Interrupted,
     Failed(ExitStatus),

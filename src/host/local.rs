@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
+use rustix::fs::{Mode, OFlags, openat};
 
 use super::entry::{self, Entry, FileKind, look_at};
 use crate::digest::Hashes;
@@ -178,10 +179,31 @@ pub fn read_bytes(path: &Path) -> Result<Vec<u8>> {
 
 /// The text of a file that may be in any encoding. `None` if it is not a regular file or is larger than `most` bytes.
 pub fn read_foreign(path: &Path, most: u64) -> Option<String> {
-    let metadata = path.symlink_metadata().ok()?;
-    let is_readable = metadata.is_file() && metadata.len() <= most;
-    let bytes = is_readable.then(|| fs::read(path).ok()).flatten()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    read_foreign_below(path.parent()?, Path::new(path.file_name()?), most)
+}
+
+/// The text of the file `below` a directory that a build has filled. No link below `top` is followed, because root reads what
+/// the user of the build may not. `None` if there is such a link, if it is not a regular file, or if it is larger than
+/// `most` bytes.
+pub fn read_foreign_below(top: &Path, below: &Path, most: u64) -> Option<String> {
+    let of_directory = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    // A fifo would be waited for.
+    let of_file = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut directory = rustix::fs::open(top, of_directory, Mode::empty()).ok()?;
+    let mut parts = below.components().peekable();
+    while let Some(Component::Normal(name)) = parts.next() {
+        if parts.peek().is_some() {
+            let without_links = of_directory | OFlags::NOFOLLOW;
+            directory = openat(&directory, name, without_links, Mode::empty()).ok()?;
+            continue;
+        }
+        let file = fs::File::from(openat(&directory, name, of_file, Mode::empty()).ok()?);
+        let mut bytes = Vec::new();
+        let is_file = file.metadata().ok()?.is_file();
+        let length = is_file.then(|| file.take(most + 1).read_to_end(&mut bytes).ok())??;
+        return (length as u64 <= most).then(|| String::from_utf8_lossy(&bytes).into_owned());
+    }
+    None
 }
 
 /// Replaces the text of a file of this machine atomically: a reader sees the old text or the new one. The mode is
@@ -368,4 +390,37 @@ fn manifest_bytes(path: &Path) -> Result<Vec<u8>, String> {
         ));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn what_a_build_left_is_read_without_its_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path().join("top");
+        fs::create_dir_all(top.join("below")).unwrap();
+        fs::write(directory.path().join("secret"), "secret").unwrap();
+        fs::write(top.join("below/log"), "text").unwrap();
+        symlink("../secret", top.join("link")).unwrap();
+        symlink("below", top.join("elsewhere")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            top.join("fifo"),
+            rustix::fs::FileType::Fifo,
+            Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        let read = |below: &str, most| read_foreign_below(&top, Path::new(below), most);
+        assert_eq!(read("below/log", 4).as_deref(), Some("text"));
+        assert_eq!(read("below/log", 3), None);
+        for other in ["link", "elsewhere/log", "../secret", "below", "fifo", "none", ""] {
+            assert_eq!(read(other, 100), None, "{other}");
+        }
+        assert_eq!(read_foreign(&top.join("link"), 100), None);
+    }
 }

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::survey::{Control, Makefile, Survey};
+use crate::archive::submodules::Submodule;
+use crate::debian::development::package_of;
 use crate::digest::Sha256;
 use crate::resolve::MAJORS;
 
 /// What is known beyond the archive's files.
 #[derive(Debug)]
-pub struct Known<'a> {
+pub struct DraftFacts<'a> {
     /// The manifest's name.
     pub name: &'a str,
     /// The address of the archive; `None` for a local file.
@@ -71,19 +73,6 @@ const LIBRARIES: [(&str, &str); 17] = [
     ("zstd", "libzstd-dev"),
 ];
 
-/// Packages of bookworm with what they provide: `-llibrary`, `pc:module`, `run:program`.
-const PACKAGES: &str = include_str!("../step/build/hint/packages.tsv");
-
-/// The package that provides a library, a module or a program.
-fn package_of(name: &str) -> Option<&'static str> {
-    let mut rows = PACKAGES.lines().filter(|row| !row.starts_with('#'));
-    rows.find_map(|row| {
-        let mut columns = row.split('\t');
-        let (package, names) = (columns.next()?, columns.nth(1)?);
-        names.split(' ').any(|known| known == name).then_some(package)
-    })
-}
-
 /// Libraries of Windows, which a makefile names for that system only.
 const OF_WINDOWS: [&str; 30] = [
     "advapi32", "bcrypt", "cfgmgr32", "comctl32", "comdlg32", "crypt32", "dbghelp", "dnsapi", "gdi32",
@@ -108,7 +97,7 @@ const PGXN_LICENSES: [(&str, &str); 5] = [
 ];
 
 /// Drafts the manifest of the extension that `survey` describes.
-pub fn draft(known: &Known<'_>, survey: &Survey) -> Draft {
+pub fn draft(known: &DraftFacts<'_>, survey: &Survey) -> Draft {
     let mut draft = Writer {
         known,
         survey,
@@ -128,7 +117,7 @@ pub fn draft(known: &Known<'_>, survey: &Survey) -> Draft {
 }
 
 struct Writer<'a> {
-    known: &'a Known<'a>,
+    known: &'a DraftFacts<'a>,
     survey: &'a Survey,
     page: String,
     decisions: Vec<String>,
@@ -301,11 +290,11 @@ impl Writer<'_> {
 
     /// The further archives, and marks for those of submodules that are missing.
     fn further(&mut self, version: Option<&str>) {
-        let mut missing: Vec<&(String, String)> = self.survey.missing_submodules().collect();
+        let mut missing: Vec<&Submodule> = self.survey.missing_submodules().collect();
         for archive in self.known.further {
             let address = archive.url.as_deref().unwrap_or(&archive.file_name);
-            let of_archive = |submodule: &&(String, String)| {
-                let repository = submodule.1.trim_end_matches('/').trim_end_matches(".git");
+            let of_archive = |submodule: &&Submodule| {
+                let repository = submodule.url.trim_end_matches('/').trim_end_matches(".git");
                 let name = repository.rsplit('/').next().unwrap_or_default();
                 !name.is_empty()
                     && address
@@ -316,7 +305,7 @@ impl Writer<'_> {
                 .iter()
                 .position(of_archive)
                 .or_else(|| (missing.len() == 1).then_some(0));
-            let into = position.map(|position| missing.remove(position).0.clone());
+            let into = position.map(|position| missing.remove(position).path.clone());
             let url = archive.url.as_ref().map(|url| match version {
                 Some(version) => (url.replace(version, "${version}"), ""),
                 None => (url.clone(), ""),
@@ -334,7 +323,7 @@ impl Writer<'_> {
                 "the directory of the first archive that it belongs in",
             );
         }
-        for (path, url) in missing {
+        for Submodule { path, url } in missing {
             let todo = format!("an archive of {url} at the commit that upstream pins");
             self.value("      - ", "url", None, &todo);
             self.line(format!("        sha256: {}", marked("its SHA-256")));
@@ -511,7 +500,7 @@ impl Writer<'_> {
             for library in makefile.libraries().difference(&BTreeSet::from(AT_HAND)) {
                 let known = LIBRARIES.iter().find(|(name, _)| name == library);
                 let package = known.map(|(_, package)| *package);
-                match package.or_else(|| package_of(&format!("-l{library}"))) {
+                match package.or_else(|| package_of(&format!("-l{library}")).map(|(package, _)| package)) {
                     Some(package) => add(package, format!("-l{library}")),
                     None if *library == "stdc++" => add("g++", "-lstdc++".to_owned()),
                     None if OF_WINDOWS.contains(&library.to_ascii_lowercase().as_str()) => {}
@@ -524,7 +513,7 @@ impl Writer<'_> {
                     add("pkg-config", "its makefile asks it".to_owned());
                 }
                 let name = module.map_or_else(|| format!("run:{program}"), |module| format!("pc:{module}"));
-                match (package_of(&name), module) {
+                match (package_of(&name).map(|(package, _)| package), module) {
                     (Some(package), Some(module)) => add(package, format!("{module}.pc")),
                     (Some(package), None) => add(package, program.clone()),
                     (None, Some(module)) => drop(unknown.insert(format!("{module}.pc"))),
@@ -703,7 +692,7 @@ mod tests {
             .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
             .collect();
         let providers = BTreeMap::from([("vector".to_owned(), "pgvector".to_owned())]);
-        let known = Known {
+        let known = DraftFacts {
             name: "x",
             url: Some(url),
             file_name: "x",
@@ -780,7 +769,7 @@ mod tests {
             sha256: Sha256::of(b""),
             has_one_top: true,
         }];
-        let known = Known {
+        let known = DraftFacts {
             name: "x",
             url: Some("https://h/x-1.0.tar.gz"),
             file_name: "x",

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::archive::submodules::{Submodule, submodules};
 use crate::control;
 
 /// What the files of an archive say.
@@ -28,8 +29,8 @@ pub struct Survey {
     pub has_cplusplus: bool,
     /// Whether a source says that a later version of its licence may be chosen.
     pub allows_later_versions: bool,
-    /// Git submodules: directory and repository.
-    pub submodules: Vec<(String, String)>,
+    /// The git submodules.
+    pub submodules: Vec<Submodule>,
     /// Every file of the archive.
     pub paths: BTreeSet<String>,
 }
@@ -219,24 +220,6 @@ fn says_any_later_version(text: &str) -> bool {
     words.join(" ").to_ascii_lowercase().contains("any later version")
 }
 
-/// The submodules that `.gitmodules` names: directory and repository.
-fn submodules(text: &str) -> Vec<(String, String)> {
-    let mut all: Vec<(String, String)> = Vec::new();
-    for line in text.lines().map(str::trim) {
-        if line.starts_with("[submodule") {
-            all.push(Default::default());
-        } else if let (Some((path, url)), Some((key, value))) = (all.last_mut(), line.split_once('=')) {
-            match key.trim() {
-                "path" => value.trim().clone_into(path),
-                "url" => value.trim().clone_into(url),
-                _ => {}
-            }
-        }
-    }
-    all.retain(|(path, _)| !path.is_empty());
-    all
-}
-
 impl Survey {
     /// Whether every file is below one directory.
     pub fn has_one_top(&self) -> bool {
@@ -249,13 +232,15 @@ impl Survey {
     }
 
     /// The submodules whose directories the archive leaves empty.
-    pub fn missing_submodules(&self) -> impl Iterator<Item = &(String, String)> {
+    pub fn missing_submodules(&self) -> impl Iterator<Item = &Submodule> {
         let has_file = |directory: &str| {
             self.paths
                 .iter()
                 .any(|path| path.starts_with(&format!("{directory}/")))
         };
-        self.submodules.iter().filter(move |(path, _)| !has_file(path))
+        self.submodules
+            .iter()
+            .filter(move |submodule| !has_file(&submodule.path))
     }
 
     /// Whether the archive has a script that creates the extension, or one that a makefile makes it of.

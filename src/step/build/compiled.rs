@@ -55,6 +55,7 @@ impl Compiled {
     /// Reads the files of a source tree that hold command lines. Returns how many object files the tree has.
     fn tree(&mut self, host: &Host, source: &str, architecture: Architecture) -> Result<usize> {
         let mut objects = 0;
+        let top = host.reach(source)?;
         for entry in host.tree(source)? {
             if entry.kind != FileKind::File {
                 continue;
@@ -63,9 +64,9 @@ impl Compiled {
             objects += usize::from(suffix == "o" || suffix == "os");
             let name = entry.path.file_name().unwrap_or_default();
             if FILES.iter().any(|file| name == *file) {
-                let path = format!("{source}/{}", utf8(&entry.path)?);
-                if let Some(text) = local::read_foreign(&host.reach(&path)?, MAX_BYTES) {
+                if let Some(text) = local::read_foreign_below(&top, &entry.path, MAX_BYTES) {
                     self.is_seen = true;
+                    let path = format!("{source}/{}", utf8(&entry.path)?);
                     self.words(architecture, &text, &path);
                 }
             }

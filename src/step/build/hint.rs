@@ -5,11 +5,12 @@
 //! Hints are derived from the errors that ended the command, and from what the machine has: a package that is installed is
 //! never named. What is not certain begins with "perhaps".
 //!
-//! `hint/packages.tsv` has the packages that database extensions build with. For anything else, the hint only names what
+//! `debian::development` has the packages that database extensions build with. For anything else, the hint only names what
 //! is missing.
 
-/// Packages and the names that each provides. The first lines of the file say where the table comes from.
-const PACKAGES: &str = include_str!("hint/packages.tsv");
+use crate::archive::submodules::Submodule;
+use crate::debian::development::package_of;
+
 /// Headers of PostgreSQL's server that not every major version has.
 const SERVER_HEADERS: &str = include_str!("hint/postgresql.tsv");
 /// The hint about more jobs than there are tokens.
@@ -35,36 +36,6 @@ pub struct Machine<'a> {
     pub ending: &'a dyn Fn(&str) -> Vec<String>,
     /// The git submodules that the archive lacks.
     pub submodules: &'a [Submodule],
-}
-
-/// A git submodule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Submodule {
-    /// Its directory in the source tree.
-    pub path: String,
-    /// Its repository.
-    pub url: String,
-}
-
-/// The submodules that `.gitmodules` names.
-pub fn submodules(text: &str) -> Vec<Submodule> {
-    let mut all: Vec<Submodule> = Vec::new();
-    for line in text.lines().map(str::trim) {
-        if line.starts_with("[submodule") {
-            all.push(Submodule {
-                path: String::new(),
-                url: String::new(),
-            });
-        } else if let (Some(last), Some((key, value))) = (all.last_mut(), line.split_once('=')) {
-            match key.trim() {
-                "path" => value.trim().clone_into(&mut last.path),
-                "url" => value.trim().clone_into(&mut last.url),
-                _ => {}
-            }
-        }
-    }
-    all.retain(|submodule| !submodule.path.is_empty());
-    all
 }
 
 /// The hints for the lines of errors, the first fault first.
@@ -334,16 +305,6 @@ fn in_package(what: &str, name: &str, machine: &Machine<'_>) -> Option<String> {
     }
 }
 
-/// The package of a header, `-llibrary`, `pc:module` or `run:program`, and the directory to name to the compiler, or `-`.
-fn package_of(name: &str) -> Option<(&'static str, &'static str)> {
-    rows(PACKAGES).find_map(|row| {
-        let mut columns = row.split('\t');
-        let (package, below, names) = (columns.next()?, columns.next()?, columns.next()?);
-        let is_it = |known: &str| known == name || known.ends_with('/') && name.starts_with(known);
-        names.split(' ').any(is_it).then_some((package, below))
-    })
-}
-
 fn rows(table: &'static str) -> impl Iterator<Item = &'static str> {
     table.lines().filter(|line| !line.starts_with('#'))
 }
@@ -535,7 +496,7 @@ mod tests {
     #[test]
     fn a_submodule_that_the_archive_lacks_is_the_hint() {
         let modules = "[submodule \"h3\"]\n\tpath = vendor/h3\n\turl = https://h/h3.git\n";
-        let modules = submodules(modules);
+        let modules = crate::archive::submodules::submodules(modules);
         assert_eq!(modules.len(), 1);
         let sure = "the archive lacks the git submodule `vendor/h3` (https://h/h3.git): name its archive";
         for (output, expected) in [
@@ -597,12 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_of_the_tables_has_its_columns() {
-        for row in rows(PACKAGES) {
-            let columns: Vec<&str> = row.split('\t').collect();
-            assert_eq!(columns.len(), 3, "{row}");
-            assert!(columns.iter().all(|column| !column.is_empty()), "{row}");
-        }
+    fn every_row_of_the_table_has_its_columns() {
         for row in rows(SERVER_HEADERS) {
             let (header, majors) = row.split_once('\t').expect(row);
             assert!(

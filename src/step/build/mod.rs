@@ -18,20 +18,22 @@ mod unknown;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use anyhow::{Context as _, ensure};
 
 use super::context::{Context, Done};
 use super::install::files::ROOT_FILE;
 use crate::archive::graft::graft;
+use crate::archive::submodules;
 use crate::archive::tree::Limits;
 use crate::archive::unpack;
 use crate::command::Command;
 use crate::debian::dpkg::Dpkg;
 use crate::failure::{Cause, Failure, WithCause};
-use crate::host::cmd::CommandError;
+use crate::host::cmd::{CommandError, Confined};
 use crate::host::entry::{FileKind, is_below, utf8};
-use crate::host::{Host, Log};
+use crate::host::{Host, Log, local};
 use crate::image::needs;
 use crate::layout;
 use crate::lock::lock;
@@ -47,6 +49,9 @@ use failed::FailedBuild;
 use hint::Machine;
 use known::Known;
 use tokens::Tokens;
+
+/// The largest file of a failed build that is read for the reason of its failure.
+const MAX_TEXT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Unpacks what a component's build begins with: its artifact if that is at hand, and its archives otherwise.
 ///
@@ -179,7 +184,17 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
         .prune
         .keep_debug_symbols
         .then(|| format!("{stage}{}", strip::DEBUG_DIRECTORY));
-    let stripped = strip::strip(host, log, &stage, &build.prune.remove, debug.as_deref())?;
+    let confined = context.sandbox.map(|sandbox| -> anyhow::Result<Confined<'_>> {
+        Ok(Confined {
+            sandbox,
+            writable: vec![host.reach(&stage)?],
+            user: None,
+            left: Mutex::default(),
+        })
+    });
+    let confined = confined.transpose()?;
+    let removals = &build.prune.remove;
+    let stripped = strip::strip(host, log, &stage, removals, debug.as_deref(), confined.as_ref())?;
     Ok(stripped.after)
 }
 
@@ -515,12 +530,16 @@ fn of_configure(lines: &[String], build: &Build, command: &Command, host: &Host)
     let message = lines.iter().find_map(says)?;
     // The script may run in a directory below.
     let source = layout::source(&build.component);
-    let mut places = vec![command.directory.clone().unwrap_or_else(|| source.clone())];
+    let top = host.reach(&source).ok()?;
+    let directory = command.directory.as_deref().unwrap_or(&source);
+    let own = Path::new(directory).strip_prefix(&source).ok();
     let entries = host.tree(&source).unwrap_or_default().into_iter();
-    let logs = entries.filter(|entry| entry.path.ends_with("config.log"));
-    places.extend(logs.filter_map(|entry| Some(format!("{source}/{}", entry.path.parent()?.display()))));
+    let logs = entries
+        .map(|entry| entry.path)
+        .filter(|path| path.ends_with("config.log"));
+    let places = own.map(|below| below.join("config.log")).into_iter().chain(logs);
     places.into_iter().find_map(|place| {
-        let log = host.read_lossy(&format!("{place}/config.log")).ok()??;
+        let log = local::read_foreign_below(&top, &place, MAX_TEXT_BYTES)?;
         output::of_configure(&log, &message)
     })
 }
@@ -529,10 +548,9 @@ fn of_configure(lines: &[String], build: &Build, command: &Command, host: &Host)
 fn hints(lines: &[String], build: &Build, host: &Host) -> anyhow::Result<Vec<String>> {
     let dpkg = host.dpkg()?;
     let source = layout::source(&build.component);
-    let modules = host
-        .read_lossy(&format!("{source}/.gitmodules"))?
-        .unwrap_or_default();
-    let mut submodules = hint::submodules(&modules);
+    let modules = local::read_foreign_below(&host.reach(&source)?, Path::new(".gitmodules"), MAX_TEXT_BYTES);
+    let modules = modules.unwrap_or_default();
+    let mut submodules = submodules::submodules(&modules);
     submodules.retain(|submodule| {
         let names = host.names(&format!("{source}/{}", submodule.path));
         names.is_ok_and(|names| names.is_empty())

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::environment::VARIABLES;
 use crate::command::Command;
-use crate::host::cmd::CommandOptions;
+use crate::host::cmd::{CommandOptions, Confined};
 use crate::host::entry::{FileKind, utf8};
 use crate::host::{Host, Log};
 use crate::image::elf::ElfKind;
@@ -48,7 +48,8 @@ pub struct Stripped {
 }
 
 /// Strips the ELF files of `stage`, a directory inside the root, and removes files of the kinds in `removals` from it. If
-/// `debug` is given, the debug symbols are first copied below that directory.
+/// `debug` is given, the debug symbols are first copied below that directory. The tools are confined as `confined` says,
+/// because they read what a build has written.
 ///
 /// # Errors
 /// The stage cannot be read or changed, or `strip` or `objcopy` fails.
@@ -58,7 +59,14 @@ pub fn strip(
     stage: &str,
     removals: &[Removal],
     debug: Option<&str>,
+    confined: Option<&Confined<'_>>,
 ) -> Result<Stripped> {
+    // The PATH of builds, because no artifact key covers the caller's.
+    let options = CommandOptions {
+        variables: &VARIABLES,
+        confined,
+        ..CommandOptions::default()
+    };
     let mut result = Stripped::default();
     let mut programs = Vec::new();
     let mut libraries = Vec::new();
@@ -94,11 +102,11 @@ pub fn strip(
     result.elf_files = programs.len() + libraries.len();
     if let Some(debug) = debug {
         for file in programs.iter().chain(&libraries) {
-            separate(host, log, file, debug)?;
+            separate(host, log, file, debug, options)?;
         }
     }
-    run(host, log, OF_PROGRAMS, &programs)?;
-    run(host, log, OF_LIBRARIES, &libraries)?;
+    run(host, log, OF_PROGRAMS, &programs, options)?;
+    run(host, log, OF_LIBRARIES, &libraries, options)?;
     for entry in host.tree(stage)? {
         if entry.kind == FileKind::File {
             result.after += entry.size;
@@ -107,17 +115,9 @@ pub fn strip(
     Ok(result)
 }
 
-/// Tools run with the PATH of builds, because no artifact key covers the caller's PATH.
-fn settings() -> CommandOptions<'static> {
-    CommandOptions {
-        variables: &VARIABLES,
-        ..CommandOptions::default()
-    }
-}
-
 /// Copies the debug symbols of an ELF file to the path where a debugger looks for its build id (GDB's manual, "Debugging
 /// Information in Separate Files").
-fn separate(host: &Host, log: &Log, file: &str, debug: &str) -> Result<()> {
+fn separate(host: &Host, log: &Log, file: &str, debug: &str, options: CommandOptions<'_>) -> Result<()> {
     let id = host.build_id(file)?;
     let Some((first, rest)) = id.as_deref().and_then(|id| id.split_at_checked(2)) else {
         return Ok(());
@@ -128,18 +128,18 @@ fn separate(host: &Host, log: &Log, file: &str, debug: &str) -> Result<()> {
         .arg("--")
         .arg(file)
         .arg(format!("{directory}/{rest}.debug"));
-    host.run_with(&command, log, settings())
+    host.run_with(&command, log, options)
         .context("objcopy failed")
         .map(drop)
 }
 
-fn run(host: &Host, log: &Log, option: &str, files: &[String]) -> Result<()> {
+fn run(host: &Host, log: &Log, option: &str, files: &[String], options: CommandOptions<'_>) -> Result<()> {
     for batch in files.chunks(BATCH) {
         let command = Command::new("strip", [option])
             .args(OF_BOTH)
             .arg("--")
             .args(batch.iter().cloned());
-        host.run_with(&command, log, settings()).context("strip failed")?;
+        host.run_with(&command, log, options).context("strip failed")?;
     }
     Ok(())
 }
@@ -163,6 +163,7 @@ fn remove_emptied(host: &Host, top: &str, directories: BTreeSet<String>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::sandbox::Sandbox;
 
     #[test]
     fn a_stage_loses_the_kinds_of_files_that_no_build_needs() {
@@ -183,7 +184,7 @@ mod tests {
         write("/usr/include/postgresql/pg_config.h");
         let log = Log::open(&root.path().join("log")).unwrap();
         let removals = [Removal::Bitcode, Removal::Documentation, Removal::Translations];
-        let result = strip(&host, &log, stage, &removals, None).unwrap();
+        let result = strip(&host, &log, stage, &removals, None, None).unwrap();
         assert_eq!((result.removed, result.before, result.after), (3, 5, 2));
         let left: Vec<String> = host
             .tree(stage)
@@ -200,5 +201,40 @@ mod tests {
             ]
         );
         assert!(!host.exists(format!("{stage}/usr/share")));
+    }
+
+    #[test]
+    fn tools_may_change_the_stage_only() {
+        let root = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::of_this_kernel();
+        if !sandbox.gaps().is_empty() {
+            eprintln!("not run: {}", sandbox.gaps().join("; "));
+            return;
+        }
+        let host = Host::new(std::path::Path::new("/"));
+        let log = Log::open(&root.path().join("log")).unwrap();
+        for (writable, succeeds) in [("stage", true), ("other", false)] {
+            for directory in ["stage/usr/bin", "other"] {
+                std::fs::create_dir_all(root.path().join(directory)).unwrap();
+            }
+            std::fs::copy("/bin/true", root.path().join("stage/usr/bin/tool")).unwrap();
+            let confined = Confined {
+                sandbox: &sandbox,
+                writable: vec![root.path().join(writable)],
+                user: None,
+                left: std::sync::Mutex::default(),
+            };
+            let stage = root.path().join("stage");
+            let removals = [Removal::DebugSymbols];
+            let result = strip(
+                &host,
+                &log,
+                stage.to_str().unwrap(),
+                &removals,
+                None,
+                Some(&confined),
+            );
+            assert_eq!(result.is_ok(), succeeds, "{writable}: {}", log.text());
+        }
     }
 }
