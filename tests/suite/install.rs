@@ -481,9 +481,12 @@ fn a_package_that_apt_cannot_find_is_named() {
 }
 
 #[test]
-fn others_keep_going_without_a_package_that_is_unknown() {
+fn others_keep_going_without_packages_that_are_unknown() {
     let machine = Test::new()
-        .extension("alpha", Recipe::new().packages(&["nosuch", "libalpha-dev"]))
+        .extension(
+            "alpha",
+            Recipe::new().packages(&["nosuch", "nosuch-either", "libalpha-dev"]),
+        )
         .extension("beta", Recipe::new().packages(&["libbeta-dev"]))
         .args(&["--keep-going"])
         .status(3)

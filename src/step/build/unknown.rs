@@ -40,6 +40,10 @@ pub fn ask(simulation: &Command, context: &Context<'_>, log: &Log) -> Result<Fut
             Ok(future) => {
                 let unknown = unknown_to(&future, &question);
                 if unknown.is_empty() {
+                    if !names.is_empty() {
+                        let problems = problems(&names, context, log);
+                        note(names, problems, context);
+                    }
                     return Ok(future);
                 }
                 names.extend(unknown);
@@ -56,7 +60,6 @@ pub fn ask(simulation: &Command, context: &Context<'_>, log: &Log) -> Result<Fut
             }
             Err(failure) => return Err(failure),
         };
-        let problems = problems(&names, context, log);
         let is_of_extension = |name: &String| {
             let mut places = context
                 .named_packages
@@ -66,16 +69,17 @@ pub fn ask(simulation: &Command, context: &Context<'_>, log: &Log) -> Result<Fut
             places.peek().is_some() && places.all(|named| named.slug.is_some())
         };
         if !context.keep_going || !names.iter().all(is_of_extension) {
-            return Err(match problems.as_slice() {
-                // A name that no manifest writes as it is.
-                [] => failure,
-                problems => {
-                    let problems = problems.iter().map(|(_, problem)| problem.clone()).collect();
-                    wrong(problems, context)
-                }
+            let problems = problems(&names, context, log);
+            // A name that no manifest writes as it is has no problem.
+            return Err(if problems.is_empty() {
+                failure
+            } else {
+                wrong(
+                    problems.into_iter().map(|(_, problem)| problem).collect(),
+                    context,
+                )
             });
         }
-        note(&names, problems, context);
     }
     Err(Failure::new(
         Cause::Manifest,
@@ -84,7 +88,7 @@ pub fn ask(simulation: &Command, context: &Context<'_>, log: &Log) -> Result<Fut
 }
 
 /// Records packages that the run does without, and the extensions that fail because of them.
-fn note(names: &BTreeSet<String>, problems: Vec<(String, Problem)>, context: &Context<'_>) {
+fn note(names: BTreeSet<String>, problems: Vec<(String, Problem)>, context: &Context<'_>) {
     let mut of_each: BTreeMap<String, Vec<Problem>> = BTreeMap::new();
     for (slug, problem) in problems {
         of_each.entry(slug).or_default().push(problem);
@@ -95,13 +99,13 @@ fn note(names: &BTreeSet<String>, problems: Vec<(String, Problem)>, context: &Co
         .line(&format!("\npgsetup: {}\n", wrong(all, context)));
     let text = |problems: Vec<Problem>| wrong(problems, context).to_string();
     let unknown = UnknownPackages {
-        names: names.clone(),
+        names,
         problems: of_each
             .into_iter()
             .map(|(slug, problems)| (slug, text(problems)))
             .collect(),
     };
-    // It is set once for each question, and the last one has all of them; a second question is rare.
+    // apt is asked once in a run.
     let _ = context.state.unknown_packages.set(unknown);
 }
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Stands in for apt-get(8): keeps dpkg's status file as the real one would, of packages that hold nothing and depend
 # on nothing. A package has version 1, or what the file of its name in `versions` of the test says. Notes when two
-# of it run at the same time, which the real one would fail at. Cannot find the package `nosuch`.
+# of it run at the same time, which the real one would fail at. Cannot find packages named `nosuch…`, and reports the first
+# of them only.
 set -Eeuo pipefail
 
 # usage: missing NAME...     prints those that are not installed; fails where one is not known
 missing() {
   local name
   for name; do
-    if [[ "$name" == nosuch ]]; then
+    if [[ "$name" == nosuch* ]]; then
       printf 'E: Unable to locate package %s\n' "$name" >&2
       exit 100
     fi
