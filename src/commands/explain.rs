@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
+use super::receipts;
 use crate::artifact::{Inputs, Key, Recipe};
 use crate::cli::ExplainArgs;
 use crate::failure::{Cause, Failure, WithCause};
-use crate::host::{self, Host, Log};
-use crate::layout;
+use crate::host::{Host, Log};
 use crate::plan::Plan;
-use crate::record::receipt::Receipt;
 use crate::step::build::artifacts::Future;
 
 /// Explains the key of the component `name`, as text.
@@ -24,7 +23,7 @@ pub fn explain(plan: &Plan, name: &str, args: &ExplainArgs) -> Result<String, Fa
         let message = format!("--explain {name}: the plan does not build it; it builds {all}");
         return Err(Failure::new(Cause::Usage, message));
     };
-    let receipt = receipt(args)?;
+    let receipt = receipts::read(args.receipt.as_deref().unwrap_or(&args.root))?;
     let before: Vec<Inputs> = receipt
         .components
         .into_iter()
@@ -94,27 +93,6 @@ impl Comparison<'_> {
             self.write(server, None, &format!("{indent}  "), text);
         }
     }
-}
-
-fn receipt(args: &ExplainArgs) -> Result<Receipt, Failure> {
-    let host = Host::new(&args.root);
-    let inside = format!("{}/receipt.json", layout::RECORDS);
-    let path = args.receipt.clone().unwrap_or_else(|| host.path(&inside));
-    let text = if args.receipt.is_some() {
-        Some(host::local::read_text(&path)?)
-    } else {
-        host.read(&inside)?
-    };
-    let text = text.ok_or_else(|| {
-        let message = format!(
-            "{} does not exist; name a receipt with --receipt FILE",
-            path.display()
-        );
-        Failure::new(Cause::Usage, message)
-    })?;
-    Receipt::from_json(&text)
-        .map_err(|error| error.context(path.display().to_string()))
-        .cause(Cause::Usage)
 }
 
 /// The inputs of every recipe, completed with the package versions of the machine that has the receipt.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::{json, manifests, print, resolved_by};
+use super::{json, manifests, print, receipts, resolved_by};
 use crate::cli::{DiffArgs, Format, WhyArgs};
 use crate::command::Command;
 use crate::failure::{Cause, Failure, WithCause};
@@ -13,7 +13,7 @@ use crate::layout;
 use crate::plan::{self, Phase, Plan};
 use crate::record::diff;
 use crate::record::receipt::Receipt;
-use crate::record::why::{self, Kind, Link, Why};
+use crate::record::why::{self, Link, LinkKind, Why};
 use crate::report::{Reporter, bytes};
 use crate::resolve::{Resolved, Selection};
 
@@ -46,8 +46,8 @@ pub fn why(args: &WhyArgs, reporter: &Reporter) -> Result<(), Failure> {
 
 fn of_receipt(args: &WhyArgs) -> Result<Option<Why>, Failure> {
     let receipt = match &args.receipt {
-        Some(place) => receipt(place)?,
-        None => receipt(&args.root)?,
+        Some(place) => receipts::read(place)?,
+        None => receipts::read(&args.root)?,
     };
     // Only the machine itself knows the owner of a path of a package.
     let owner = match &args.receipt {
@@ -74,7 +74,7 @@ fn of_plan(resolved: &Resolved, plan: &Plan, what: &str) -> Option<Why> {
             Phase::Runtime => "is a Debian package that stays in the image",
             Phase::Build => "is a Debian package that is only there while something is built",
         };
-        chain.push(link(Kind::Package, what, phase.to_owned()));
+        chain.push(link(LinkKind::Package, what, phase.to_owned()));
         wanted_by.clone_from(&package.wanted_by);
     } else if resolved.components().any(|one| one.id() == what) {
         wanted_by.push(what.to_owned());
@@ -85,7 +85,7 @@ fn of_plan(resolved: &Resolved, plan: &Plan, what: &str) -> Option<Why> {
         let names = !chain.is_empty();
         let Some(component) = resolved.components().find(|one| one.id() == *id) else {
             let because = "the image's own manifest names it".to_owned();
-            chain.push(link(Kind::Image, &resolved.name, because));
+            chain.push(link(LinkKind::Image, &resolved.name, because));
             continue;
         };
         let title = component.title();
@@ -94,7 +94,7 @@ fn of_plan(resolved: &Resolved, plan: &Plan, what: &str) -> Option<Why> {
         } else {
             "is installed".to_owned()
         };
-        chain.push(link(Kind::Component, &title, because));
+        chain.push(link(LinkKind::Component, &title, because));
         let by = resolved.required_by(&component.name);
         let because = match by.as_slice() {
             [] => format!("the image {} selects {id}", resolved.name),
@@ -104,7 +104,7 @@ fn of_plan(resolved: &Resolved, plan: &Plan, what: &str) -> Option<Why> {
                 resolved.name
             ),
         };
-        chain.push(link(Kind::Image, &resolved.name, because));
+        chain.push(link(LinkKind::Image, &resolved.name, because));
     }
     Some(Why {
         schema_version: why::VERSION,
@@ -129,7 +129,7 @@ pub fn diff(args: &DiffArgs, reporter: &Reporter) -> Result<(), Failure> {
 fn receipt_of(place: &str) -> Result<Receipt, Failure> {
     let path = Path::new(place);
     if host::local::exists(path) {
-        return receipt(path);
+        return receipts::read(path);
     }
     let engine = ["docker", "podman"]
         .into_iter()
@@ -163,29 +163,5 @@ fn receipt_of(place: &str) -> Result<Receipt, Failure> {
         .cause(Cause::Usage)?;
     Receipt::from_json(&text)
         .map_err(|error| error.context(format!("{file} of the image {place}")))
-        .cause(Cause::Usage)
-}
-
-/// The receipt in a file, or of the image below a directory.
-fn receipt(place: &Path) -> Result<Receipt, Failure> {
-    let inside = format!("{}/receipt.json", layout::RECORDS);
-    let (path, text) = if host::local::is_directory(place) {
-        let host = Host::new(place);
-        (host.path(&inside), host.read(&inside)?)
-    } else {
-        (
-            place.to_owned(),
-            Some(host::local::read_text(place).cause(Cause::Usage)?),
-        )
-    };
-    let text = text.ok_or_else(|| {
-        let message = format!(
-            "{} does not exist: this is not an image that pgsetup installed",
-            path.display()
-        );
-        Failure::new(Cause::Usage, message)
-    })?;
-    Receipt::from_json(&text)
-        .map_err(|error| error.context(path.display().to_string()))
         .cause(Cause::Usage)
 }

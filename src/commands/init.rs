@@ -32,7 +32,7 @@ struct Answers {
 /// Writes `image.yaml`, `Dockerfile`, `.dockerignore` and the schema, and puts the binary beside them.
 ///
 /// # Errors
-/// One of the files exists already, what is answers does not resolve, or a file cannot be written.
+/// One of the files exists already, the image does not resolve, or a file cannot be written.
 pub fn init(args: &InitArgs, reporter: &Reporter) -> Result<(), Failure> {
     if let Some(image) = &args.pgsetup {
         pinned(image)?;
@@ -151,7 +151,7 @@ fn name_of(directory: &Path) -> Result<String, Failure> {
     })
 }
 
-/// A person is asked only where no option says what is answers.
+/// A person is asked only where no option answers a question.
 fn is_to_ask(args: &InitArgs) -> bool {
     let is_told = args.pg.is_some() || !args.extensions.is_empty() || args.patroni;
     !is_told && host::terminal::is_interactive()

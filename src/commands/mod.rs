@@ -14,6 +14,7 @@ mod manifests;
 mod new;
 mod outdated;
 mod plan;
+mod receipts;
 mod schema;
 mod selecting;
 mod setup;

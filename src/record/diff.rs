@@ -135,8 +135,7 @@ fn sql_extensions(receipt: &Receipt) -> Facts {
 }
 
 fn packages(receipt: &Receipt) -> Facts {
-    let kept = receipt.packages_kept.iter().map(|kept| &kept.package);
-    let packages = receipt.base.packages.iter().chain(kept);
+    let packages = receipt.packages();
     packages
         .map(|package| (package.name.clone(), package.version.clone()))
         .collect()

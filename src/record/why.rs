@@ -25,7 +25,7 @@ pub struct Why {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Link {
     /// What it is: a package, a file, a library, a component, the image.
-    pub kind: Kind,
+    pub kind: LinkKind,
     /// Its name.
     pub name: String,
     /// What it has to do with the link before it, as the end of a sentence that begins with that one.
@@ -35,7 +35,8 @@ pub struct Link {
 /// The kind of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+#[schemars(rename = "Kind")]
+pub enum LinkKind {
     /// A Debian package.
     Package,
     /// A path.
@@ -95,7 +96,7 @@ struct Chain<'r> {
 }
 
 impl Chain<'_> {
-    fn push(&mut self, kind: Kind, name: &str, because: String) {
+    fn push(&mut self, kind: LinkKind, name: &str, because: String) {
         self.links.push(Link {
             kind,
             name: name.to_owned(),
@@ -110,7 +111,7 @@ impl Chain<'_> {
             return false;
         };
         let what = kind_of(file);
-        self.push(Kind::File, path, what.to_owned());
+        self.push(LinkKind::File, path, what.to_owned());
         let component = file.component.clone();
         self.belongs(&component, "it");
         true
@@ -119,10 +120,14 @@ impl Chain<'_> {
     /// A path of a package, as dpkg says.
     fn owned(&mut self, path: &str, owner: Option<&str>) -> bool {
         let Some(owner) = owner else { return false };
-        self.push(Kind::File, path, "is a file of a Debian package".to_owned());
+        self.push(LinkKind::File, path, "is a file of a Debian package".to_owned());
         let name = owner.to_owned();
         if !self.package(&name, "it belongs to the package ") {
-            self.push(Kind::Package, &name, format!("it belongs to the package {name}"));
+            self.push(
+                LinkKind::Package,
+                &name,
+                format!("it belongs to the package {name}"),
+            );
         }
         true
     }
@@ -146,7 +151,7 @@ impl Chain<'_> {
             } else {
                 format!("{before}{name}")
             };
-            self.push(Kind::Package, name, what);
+            self.push(LinkKind::Package, name, what);
             self.reason(kept);
             return true;
         }
@@ -156,9 +161,9 @@ impl Chain<'_> {
             } else {
                 format!("{before}{name}")
             };
-            self.push(Kind::Package, name, what);
+            self.push(LinkKind::Package, name, what);
             let base = receipt.base.distribution.clone();
-            self.push(Kind::Base, &base, format!("the base {base} has it"));
+            self.push(LinkKind::Base, &base, format!("the base {base} has it"));
             return true;
         }
         if let Some(package) = receipt
@@ -167,10 +172,10 @@ impl Chain<'_> {
             .find(|package| package.name == name)
         {
             let what = format!("{} is a Debian package that is not in the image", package.version);
-            self.push(Kind::Package, name, what);
+            self.push(LinkKind::Package, name, what);
             let image = receipt.image.clone();
             self.push(
-                Kind::Image,
+                LinkKind::Image,
                 &image,
                 "it was installed to build something, and removed again: nothing that stays needs it"
                     .to_owned(),
@@ -189,7 +194,7 @@ impl Chain<'_> {
             let package = package.to_owned();
             if !self.package(&package, "it is a dependency of the package ") {
                 self.push(
-                    Kind::Package,
+                    LinkKind::Package,
                     &package,
                     format!("it is a dependency of the package {package}"),
                 );
@@ -201,7 +206,11 @@ impl Chain<'_> {
             return;
         }
         if let Some(path) = reason.strip_prefix("link ") {
-            self.push(Kind::File, path, format!("the link {path} leads to a file of it"));
+            self.push(
+                LinkKind::File,
+                path,
+                format!("the link {path} leads to a file of it"),
+            );
             self.component_of(path);
             return;
         }
@@ -210,21 +219,29 @@ impl Chain<'_> {
             .and_then(|rest| rest.split_once(", called by "))
         {
             let callers: Vec<String> = callers.split(", ").map(str::to_owned).collect();
-            self.push(Kind::Program, program, format!("it has the program {program}"));
+            self.push(
+                LinkKind::Program,
+                program,
+                format!("it has the program {program}"),
+            );
             self.wanted(&callers, "calls the program");
             return;
         }
         let image = self.receipt.image.clone();
         let Some(names) = reason.strip_prefix("wanted by ") else {
-            self.push(Kind::Image, &image, reason);
+            self.push(LinkKind::Image, &image, reason);
             return;
         };
         self.push(
-            Kind::Component,
+            LinkKind::Component,
             names,
             format!("the manifest of {names} names it"),
         );
-        self.push(Kind::Image, &image, format!("the image {image} selects {names}"));
+        self.push(
+            LinkKind::Image,
+            &image,
+            format!("the image {image} selects {names}"),
+        );
     }
 
     /// `FILE -> LIBRARY -> LIBRARY`: each needs the next one, and the package has the last one.
@@ -233,9 +250,9 @@ impl Chain<'_> {
         names.reverse();
         for pair in names.windows(2) {
             let kind = if pair[1].starts_with('/') {
-                Kind::File
+                LinkKind::File
             } else {
-                Kind::Library
+                LinkKind::Library
             };
             let what = match names.first() {
                 Some(first) if *first == pair[0] => format!("its library {}", pair[0]),
@@ -270,7 +287,7 @@ impl Chain<'_> {
         if !self.component(component, &before) {
             let image = self.receipt.image.clone();
             self.push(
-                Kind::Image,
+                LinkKind::Image,
                 &image,
                 format!("{what} belongs to the image itself: its manifest asks for it"),
             );
@@ -282,7 +299,7 @@ impl Chain<'_> {
             if !self.component(id, "") {
                 let image = self.receipt.image.clone();
                 let because = format!("the image's own manifest says that it {what}");
-                self.push(Kind::Image, &image, because);
+                self.push(LinkKind::Image, &image, because);
                 continue;
             }
             // What the component does comes before where the component is from.
@@ -290,7 +307,7 @@ impl Chain<'_> {
                 .links
                 .iter_mut()
                 .rev()
-                .find(|link| link.kind == Kind::Component)
+                .find(|link| link.kind == LinkKind::Component)
             {
                 link.because = format!("{} {what}, as its manifest says", link.name);
             }
@@ -314,14 +331,14 @@ impl Chain<'_> {
                 _ => format!("{before}{title}, {}", described(component)),
             }
         };
-        self.push(Kind::Component, &title, what);
+        self.push(LinkKind::Component, &title, what);
         let (image, because) = (receipt.image.clone(), because(receipt, component));
         match &component.part_of {
             Some(whole) => {
                 let whole = whole.clone();
                 self.component(&whole, "it is a part of ");
             }
-            None => self.push(Kind::Image, &image, because),
+            None => self.push(LinkKind::Image, &image, because),
         }
         true
     }
@@ -344,7 +361,7 @@ impl Chain<'_> {
         if let Some(kept) = receipt.packages_kept.iter().find(ends) {
             let package = kept.package.name.clone();
             self.push(
-                Kind::Library,
+                LinkKind::Library,
                 name,
                 "is a shared library of a Debian package".to_owned(),
             );
@@ -354,7 +371,7 @@ impl Chain<'_> {
         let mut declared = declared.chain(&receipt.declared.optional_libraries);
         if let Some(one) = declared.find(|one| one.name.ends_with(name)) {
             self.push(
-                Kind::Library,
+                LinkKind::Library,
                 name,
                 "is a shared library that is opened at run time".to_owned(),
             );
@@ -377,7 +394,7 @@ impl Chain<'_> {
             return false;
         };
         self.push(
-            Kind::Program,
+            LinkKind::Program,
             name,
             "is a program that is called at run time".to_owned(),
         );

@@ -88,7 +88,7 @@ pub fn stop(running: Running<'_>, recorder: &Recorder<'_, '_>) -> Result<(), Fai
 
 /// Which parts of tests run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
+pub enum TestPart {
     /// All of them.
     All,
     /// All of them, before the named update.
@@ -105,14 +105,14 @@ pub fn tests(
     running: &Running<'_>,
     database: &str,
     tests: &[Test],
-    part: &Part,
+    part: &TestPart,
     recorder: &Recorder<'_, '_>,
 ) -> Result<(), Failure> {
     for test in tests {
         let name = match part {
-            Part::All => test.description.clone(),
-            Part::Before(update) => format!("{update}: before: {}", test.description),
-            Part::Again(update) => format!("{update}: after: {}", test.description),
+            TestPart::All => test.description.clone(),
+            TestPart::Before(update) => format!("{update}: before: {}", test.description),
+            TestPart::Again(update) => format!("{update}: after: {}", test.description),
         };
         if running.is_stuck() {
             let why = "an earlier test has not come to an end";
@@ -139,9 +139,12 @@ pub fn with_log(running: &Running<'_>, result: Result<(), Failure>) -> Result<()
 }
 
 /// Runs the query of a test and compares the answer.
-fn ask(running: &Running<'_>, database: &str, test: &Test, part: &Part) -> Result<(), Failure> {
+fn ask(running: &Running<'_>, database: &str, test: &Test, part: &TestPart) -> Result<(), Failure> {
     // One session, so that its settings apply to the query. The output of the setup is discarded.
-    let setup = test.setup.as_ref().filter(|_| !matches!(part, Part::Again(_)));
+    let setup = test
+        .setup
+        .as_ref()
+        .filter(|_| !matches!(part, TestPart::Again(_)));
     let before = [setup, test.session.as_ref()].map(|sql| sql.map_or("", String::as_str));
     let sql = format!(
         "\\o /dev/null\n{}\n;\n{}\n;\n\\o\n{}\n;\n",

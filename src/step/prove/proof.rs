@@ -7,7 +7,7 @@
 
 use super::cluster::Running;
 use super::extension::{
-    Part, create, create_database, drop_extension, fails_unloaded, load, tests, with_log,
+    TestPart, create, create_database, drop_extension, fails_unloaded, load, tests, with_log,
 };
 use super::{Passage, Recorder, files, gate, licence, verify};
 use crate::failure::Failure;
@@ -93,7 +93,7 @@ impl<'r, 'c> Proof<'_, 'r, 'c> {
             self.life(running, database)?
         };
         if works {
-            tests(running, database, &extension.tests, &Part::All, recorder)?;
+            tests(running, database, &extension.tests, &TestPart::All, recorder)?;
         }
         Ok(())
     }

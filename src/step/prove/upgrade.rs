@@ -3,7 +3,7 @@
 //! Between its two halves, the files of the older version are replaced by those of the release. A server never sees both.
 
 use super::cluster::{Cluster, Running};
-use super::extension::{Part, create, create_database, identifier, stop, tests, version_is, with_log};
+use super::extension::{TestPart, create, create_database, identifier, stop, tests, version_is, with_log};
 use super::{Recorder, in_cluster};
 use crate::failure::{Cause, Failure};
 use crate::host::Log;
@@ -59,7 +59,7 @@ fn fill(
         return Ok(());
     };
     if recorder.is_clean() {
-        let part = Part::Before(name(test));
+        let part = TestPart::Before(name(test));
         tests(&running, database, &test.from.tests, &part, recorder)?;
     }
     stop(running, recorder)
@@ -86,7 +86,7 @@ pub fn finish(test: &UpgradeTest, context: &Context<'_>, log: &Log) -> Result<St
             return Ok(());
         };
         if updated {
-            let part = Part::Again(name(test));
+            let part = TestPart::Again(name(test));
             tests(&running, database, &test.from.tests, &part, recorder)?;
         }
         stop(running, recorder)
