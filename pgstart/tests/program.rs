@@ -540,7 +540,7 @@ fn a_watcher_reloads_for_files_written_in_place_and_for_links_that_are_exchanged
         mounted.path(),
         &["tls", "watch", place, &pid, other.to_str().expect("UTF-8")],
     )
-    .stderr(Stdio::null())
+    .stderr(File::options().append(true).open(&log).expect("it opens"))
     .spawn()
     .expect("it starts");
     exchange(2);
@@ -553,7 +553,7 @@ fn a_watcher_reloads_for_files_written_in_place_and_for_links_that_are_exchanged
         &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
     );
     replace(mounted.path(), &["crt"]);
-    std::thread::sleep(Duration::from_secs(3));
+    wait_for("do not belong together", 1);
     assert_eq!(count("reloaded"), 1);
     replace(mounted.path(), &["key"]);
     wait_for("reloaded", 2);

@@ -6,11 +6,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::contract::container::docker;
 use crate::harness::skip;
+use crate::in_base::{self, InBase};
 use crate::machine::archive_of;
 use crate::support::project;
 
@@ -257,38 +256,20 @@ impl Broken {
 fn parts() -> &'static BTreeMap<&'static str, Part> {
     static PARTS: OnceLock<Result<BTreeMap<&'static str, Part>, String>> = OnceLock::new();
     let parts = PARTS.get_or_init(|| {
-        let program = project().join("dist/pgsetup");
-        if !program.exists() {
-            return Err("there is no dist/pgsetup: make pgsetup".to_owned());
-        }
-        let base = "debian:bookworm";
-        let found = docker(["image", "inspect", "--format", "{{.Id}}", base]);
-        if found.status != 0 {
-            return Err(format!("no image {base}: {}", found.err.trim()));
-        }
-        Ok(run(&program, base))
+        in_base::available()?;
+        Ok(run())
     });
     parts.as_ref().unwrap_or_else(|why| skip(why))
 }
 
-fn run(program: &Path, base: &str) -> BTreeMap<&'static str, Part> {
+fn run() -> BTreeMap<&'static str, Part> {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path());
-    let name = format!("pgsetup-broken-{}", std::process::id());
-    let _removed = Removed(&name);
     let limit = format!("--env=LIMIT={LIMIT}");
-    docker(["create", "--name", &name, &limit, base, "bash", "-c", SCRIPT]).ok();
-    for (from, to) in [(directory.path(), "/broken"), (program, "/usr/local/bin/pgsetup")] {
-        docker(["cp", from.to_str().unwrap(), &format!("{name}:{to}")]).ok();
-    }
-    // More than other tests of containers: packages come from an archive that may be slow.
-    let ran = Command::new("timeout")
-        .args(["900", "docker", "start", "--attach", &name])
-        .output()
-        .unwrap();
-    let taken = tempfile::tempdir().unwrap();
-    let to = taken.path().to_str().unwrap();
-    docker(["cp", &format!("{name}:/broken/."), to]).ok();
+    let input = (directory.path(), "/broken");
+    let container = InBase::create("broken", &[&limit], SCRIPT, input, "/usr/local/bin/pgsetup");
+    let ran = container.run(900);
+    let taken = container.copy(&["/broken/."]);
     let names = ["all", "kept", "stopped-endless", "stopped-deaf"];
     let parts: BTreeMap<_, _> = names.map(|name| (name, Part::read(taken.path(), name))).into();
     assert!(
@@ -469,14 +450,5 @@ fn a_signal_ends_a_test_that_ignores_it() {
         let said = "\npgsetup: not tested; stopped because pgsetup was told to stop\n";
         assert!(part.err.contains(said), "{name}: {part:?}");
         assert_eq!(part.left, "path /var/tmp/pgsetup/log\n", "{name}: {part:?}");
-    }
-}
-
-/// A container, removed when it is dropped.
-struct Removed<'a>(&'a str);
-
-impl Drop for Removed<'_> {
-    fn drop(&mut self) {
-        docker(["rm", "--force", self.0]);
     }
 }

@@ -2,12 +2,11 @@
 //! without Landlock, whose system calls the engine then denies. `tests/fixtures/escapes` has the makefile.
 
 use std::path::Path;
-use std::process::Command;
 
-use crate::contract::container::docker;
-use crate::gate::{Removed, archive, server};
+use crate::gate::{archive, server};
 use crate::harness::skip;
-use crate::support::{Ran, project};
+use crate::in_base::{self, InBase};
+use crate::support::project;
 
 const FILES: [&str; 5] = [
     "Makefile",
@@ -156,33 +155,15 @@ fn write(directory: &Path) {
 
 /// Runs the attempts in a container with more options.
 fn run(kind: &str, options: &[&str]) -> String {
-    let program = project().join("dist/pgsetup");
-    if !program.exists() {
-        skip("there is no dist/pgsetup: make pgsetup");
-    }
-    let base = "debian:bookworm";
-    let found = docker(["image", "inspect", "--format", "{{.Id}}", base]);
-    if found.status != 0 {
-        skip(&format!("no image {base}: {}", found.err.trim()));
+    if let Err(why) = in_base::available() {
+        skip(&why);
     }
     let directory = tempfile::tempdir().unwrap();
     write(directory.path());
-    let name = format!("pgsetup-escapes-{kind}-{}", std::process::id());
-    let _removed = Removed(&name);
-    let create = ["create", "--name", &name]
-        .into_iter()
-        .chain(options.iter().copied());
-    docker(create.chain([base, "bash", "-c", SCRIPT])).ok();
-    for (from, to) in [
-        (directory.path().to_str().unwrap(), "/escapes"),
-        (program.to_str().unwrap(), "/escapes/pgsetup"),
-    ] {
-        docker(["cp", from, &format!("{name}:{to}")]).ok();
-    }
-    let ran = Command::new("timeout")
-        .args(["900", "docker", "start", "--attach", &name])
-        .output();
-    let ran = Ran::from(ran.unwrap());
+    let name = format!("escapes-{kind}");
+    let input = (directory.path(), "/escapes");
+    let container = InBase::create(&name, options, SCRIPT, input, "/escapes/pgsetup");
+    let ran = container.run(900);
     format!("{}{}", ran.out, ran.err)
 }
 

@@ -7,9 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::contract::container::docker;
 use crate::harness::skip;
-use crate::support::{Ran, project};
+use crate::in_base::{self, InBase};
 
 /// A compiled file of an extension, and the manifest's entries for it.
 struct Case {
@@ -219,21 +218,13 @@ struct Installation {
 fn installation() -> &'static Installation {
     static INSTALLATION: OnceLock<Result<Installation, String>> = OnceLock::new();
     let installation = INSTALLATION.get_or_init(|| {
-        let program = project().join("dist/pgsetup");
-        if !program.exists() {
-            return Err("there is no dist/pgsetup: make pgsetup".to_owned());
-        }
-        let base = "debian:bookworm";
-        let found = docker(["image", "inspect", "--format", "{{.Id}}", base]);
-        if found.status != 0 {
-            return Err(format!("no image {base}: {}", found.err.trim()));
-        }
-        Ok(install(&program, base))
+        in_base::available()?;
+        Ok(install())
     });
     installation.as_ref().unwrap_or_else(|why| skip(why))
 }
 
-fn install(program: &Path, base: &str) -> Installation {
+fn install() -> Installation {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
     std::fs::create_dir(path.join("manifests")).unwrap();
@@ -242,30 +233,14 @@ fn install(program: &Path, base: &str) -> Installation {
     for case in &CASES {
         extension(path, case);
     }
-    let name = format!("pgsetup-gate-{}", std::process::id());
-    let _removed = Removed(&name);
     let script = "/gate/pgsetup install /gate/manifests --vendor /gate/vendor --offline; echo \"status $?\"; \
                   ls /usr/share/doc/libyaml-0-2; dpkg-query --show --showformat '${Package} '";
-    docker(["create", "--name", &name, base, "bash", "-c", script]).ok();
-    for (from, to) in [
-        (path.to_str().unwrap(), "/gate"),
-        (program.to_str().unwrap(), "/gate/pgsetup"),
-    ] {
-        docker(["cp", from, &format!("{name}:{to}")]).ok();
-    }
-    // More than other tests of containers: packages come from an archive that may be slow.
-    let ran = Command::new("timeout")
-        .args(["900", "docker", "start", "--attach", &name])
-        .output();
-    let ran = Ran::from(ran.unwrap());
-    let taken = tempfile::tempdir().unwrap();
-    let to = taken.path().to_str().unwrap();
-    for from in [
+    let container = InBase::create("gate", &[], script, (path, "/gate"), "/gate/pgsetup");
+    let ran = container.run(900);
+    let taken = container.copy(&[
         "/var/cache/pgsetup/debug-symbols",
         "/usr/lib/postgresql/18/bin/postgres",
-    ] {
-        docker(["cp", &format!("{name}:{from}"), to]);
-    }
+    ]);
     Installation {
         text: format!("{}{}", ran.out, ran.err),
         out: ran.out,
@@ -339,13 +314,4 @@ fn a_debugger_finds_symbols_kept_outside_the_image() {
         .output()
         .unwrap();
     assert!(!String::from_utf8_lossy(&alone.stdout).contains("it.c"));
-}
-
-/// A container that is removed with the value.
-pub struct Removed<'a>(pub &'a str);
-
-impl Drop for Removed<'_> {
-    fn drop(&mut self) {
-        docker(["rm", "--force", self.0]);
-    }
 }

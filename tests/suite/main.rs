@@ -23,6 +23,7 @@ mod gate;
 mod grammar;
 mod guides;
 mod harness;
+mod in_base;
 mod index;
 mod install;
 mod jobs;

@@ -6,13 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::contract::container::docker;
 use crate::harness::skip;
+use crate::in_base::{self, InBase};
 use crate::machine::{archive_of, files_below};
 use crate::support::{pgsetup, project};
 
@@ -142,34 +141,17 @@ fn input() -> tempfile::TempDir {
 fn parts() -> &'static BTreeMap<&'static str, Part> {
     static PARTS: OnceLock<Result<BTreeMap<&'static str, Part>, String>> = OnceLock::new();
     let parts = PARTS.get_or_init(|| {
-        let program = project().join("dist/pgsetup");
-        if !program.exists() {
-            return Err("there is no dist/pgsetup: make pgsetup".to_owned());
-        }
-        let base = "debian:bookworm";
-        let found = docker(["image", "inspect", "--format", "{{.Id}}", base]);
-        if found.status != 0 {
-            return Err(format!("no image {base}: {}", found.err.trim()));
-        }
+        in_base::available()?;
         let input = input();
-        let mut parts = run(input.path(), &program, base, "test", TEST, &["test", "upstream"]);
+        let mut parts = run(input.path(), "test", TEST, &["test", "upstream"]);
         let names = ["gate", "faulty", "sound", "verify", "installed"];
-        parts.extend(run(input.path(), &program, base, "install", INSTALL, &names));
+        parts.extend(run(input.path(), "install", INSTALL, &names));
         Ok(parts)
     });
     parts.as_ref().unwrap_or_else(|why| skip(why))
 }
 
-fn run(
-    input: &Path,
-    program: &Path,
-    base: &str,
-    what: &str,
-    script: &str,
-    names: &[&'static str],
-) -> BTreeMap<&'static str, Part> {
-    let name = format!("pgsetup-proof-{what}-{}", std::process::id());
-    let _removed = Removed(&name);
+fn run(input: &Path, what: &str, script: &str, names: &[&'static str]) -> BTreeMap<&'static str, Part> {
     let list = |is_wanted: &dyn Fn(&str) -> bool| {
         let all = self::names().into_iter().filter(|name| is_wanted(name));
         all.collect::<Vec<_>>().join(",")
@@ -183,20 +165,17 @@ fn run(
         format!("--env=SOUND={}", list(&|name| !is_faulty(name))),
     ];
     let script = format!("{PART}{script}");
-    let mut create = vec!["create", "--name", &name];
-    create.extend(lists.iter().map(String::as_str));
-    create.extend([base, "bash", "-c", &script]);
-    docker(create).ok();
-    for (from, to) in [(input, "/proof"), (program, "/usr/local/bin/pgsetup")] {
-        docker(["cp", from.to_str().unwrap(), &format!("{name}:{to}")]).ok();
-    }
-    // More than other tests of containers: packages come from an archive that may be slow.
-    let ran = Command::new("timeout")
-        .args(["1500", "docker", "start", "--attach", &name])
-        .output()
-        .unwrap();
-    let taken = tempfile::tempdir().unwrap();
-    docker(["cp", &format!("{name}:/proof/."), taken.path().to_str().unwrap()]).ok();
+    let options = lists.each_ref().map(String::as_str);
+    let name = format!("proof-{what}");
+    let container = InBase::create(
+        &name,
+        &options,
+        &script,
+        (input, "/proof"),
+        "/usr/local/bin/pgsetup",
+    );
+    let ran = container.run(1500);
+    let taken = container.copy(&["/proof/."]);
     let read = |name: &&'static str| {
         let text = |suffix: &str| {
             std::fs::read_to_string(taken.path().join(format!("{name}.{suffix}"))).unwrap_or_default()
@@ -494,14 +473,5 @@ fn every_key_of_an_extension_is_exercised() {
             sources.contains(&format!("fn {test}()")),
             "{key}: there is no test {test}"
         );
-    }
-}
-
-/// A container, removed when it is dropped.
-struct Removed<'a>(&'a str);
-
-impl Drop for Removed<'_> {
-    fn drop(&mut self) {
-        docker(["rm", "--force", self.0]);
     }
 }

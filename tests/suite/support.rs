@@ -13,6 +13,7 @@ pub fn project() -> &'static Path {
 }
 
 /// What pgsetup did.
+#[derive(Debug)]
 pub struct Ran {
     /// Exit status; -1 when a signal ended it.
     pub status: i32,
