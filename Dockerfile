@@ -4,8 +4,9 @@
 #   docker build --build-arg PG=17 --build-arg PG_MAJOR=17 --build-arg EXTENSIONS="citus pgvector" .
 #   make image                                         the same, also where no image registry answers
 
-# The distribution of every stage.
-ARG BASE=debian:bookworm
+# The distribution of every stage, which the manifests support: `--build-arg BASE=debian:trixie`. Where it is not given, it has to be
+# the one that manifests/image.yaml names.
+ARG BASE=
 # Where the binaries come from: `compiled` builds them here, `prebuilt` takes dist/pgsetup and dist/pgstart (make pgsetup).
 ARG PGSETUP=compiled
 
@@ -38,7 +39,7 @@ FROM ${PGSETUP} AS pgsetup
 FROM scratch AS vendor
 COPY LICENSE vendo[r] /vendor/
 
-FROM ${BASE} AS base
+FROM ${BASE:-debian:bookworm} AS base
 ARG PG=18
 ARG PG_MAJOR=18
 LABEL org.opencontainers.image.title="pgsetup PostgreSQL ${PG}" \
@@ -50,6 +51,7 @@ ENV PG_MAJOR=${PG_MAJOR} \
     PATH=/usr/lib/postgresql/${PG_MAJOR}/bin:/opt/patroni/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 FROM base AS setup
+ARG BASE
 ARG PG
 # Empty: what manifests/image.yaml selects.
 ARG EXTENSIONS=
@@ -81,7 +83,7 @@ RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/run/pgsetup \
     ln --symbolic --force pgstart /opt/container/bin/postgres && \
     ln --symbolic --force /entrypoint.sh /usr/local/bin/docker-entrypoint.sh && \
     ln --symbolic --force /opt/container/entrypoint.d/scripts/gosu.sh /usr/local/bin/gosu && \
-    /run/pgsetup install /manifests ${ARTIFACT_CACHE:+--artifact-cache "$ARTIFACT_CACHE" ${auth:-}} --vendor /vendor --pg "$PG" --previous "$PREVIOUS" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
+    /run/pgsetup install /manifests ${ARTIFACT_CACHE:+--artifact-cache "$ARTIFACT_CACHE" ${auth:-}} --vendor /vendor ${BASE:+--base "$BASE"} --pg "$PG" --previous "$PREVIOUS" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS
 
 FROM setup AS runtime
 # As whom a container starts: postgres, or root as the official image does, which gives directories to postgres, reads root's secrets, and steps

@@ -15,7 +15,7 @@ export PG PREVIOUS JIT EXTENSIONS START MANIFESTS VENDOR IMAGE BASE IMAGES COUNT
 .PHONY: help
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\n  PG=17  PREVIOUS=16 (to upgrade from)  JIT=1  EXTENSIONS="citus pgvector"  VENDOR=DIR (archives at hand)\n  START=root (the tag 18-root)  MANIFESTS=examples/minimal  IMAGE=NAME  BASE=debian:bookworm\n'
+	@printf '\n  PG=17  PREVIOUS=16 (to upgrade from)  JIT=1  EXTENSIONS="citus pgvector"  VENDOR=DIR (archives at hand)\n  START=root (the tag 18-root)  MANIFESTS=examples/minimal  IMAGE=NAME  BASE=debian:trixie\n'
 
 .PHONY: pgsetup
 pgsetup: ## Compile the static binaries to dist/pgsetup and dist/pgstart

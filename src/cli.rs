@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::target::Target;
+use crate::target::{Target, parse_distribution};
 
 /// Installs PostgreSQL, Patroni and extensions from manifests: verified, and in one step
 #[derive(Debug, Parser)]
@@ -112,6 +112,10 @@ pub struct ManifestArgs {
     /// Install the PostgreSQL manifest of this name [default: as in the image manifest]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub pg: Option<String>,
+
+    /// Build on this distribution [default: as in the image manifest]
+    #[arg(long, value_name = "DISTRIBUTION", value_parser = parse_distribution)]
+    pub base: Option<String>,
 
     /// Install servers of these older majors as well, to upgrade data from: names of PostgreSQL manifests, separated by
     /// commas or spaces [default: as in the image manifest]
@@ -318,6 +322,10 @@ pub struct TestArgs {
     /// Test with the PostgreSQL manifest of this name [default: as in the image manifest]
     #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub pg: Option<String>,
+
+    /// Test for this distribution, which is that of the machine [default: as in the image manifest]
+    #[arg(long, value_name = "DISTRIBUTION", value_parser = parse_distribution)]
+    pub base: Option<String>,
 
     /// Test every extension that supports this PostgreSQL
     #[arg(long)]

@@ -2,14 +2,17 @@
 # Builds the image. The Makefile passes PG, PREVIOUS, JIT, EXTENSIONS, START, VENDOR, IMAGE, BASE and MANIFESTS.
 set -Eeuo pipefail
 
-readonly pg="${PG:-18}" extensions="${EXTENSIONS:-}" base="${BASE:-debian:bookworm}" start="${START:-postgres}"
+readonly pg="${PG:-18}" extensions="${EXTENSIONS:-}" start="${START:-postgres}"
 readonly vendor="${VENDOR:-$HOME/.cache/pgsetup/vendor}"
 directory="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 readonly directory
 manifests="$(readlink --canonicalize "${MANIFESTS:-$directory/manifests}")"
 name="$([[ -n "${MANIFESTS:-}" ]] && basename "$manifests" || printf 'postgresql')"
-tag="$pg$([[ "$start" != root ]] || printf -- '-root')"
-readonly manifests image="${IMAGE:-pgsetup/$name:$tag}"
+# The manifest of the image says it, unless BASE does.
+base="${BASE:-$(sed --quiet 's/^base: *\([^ #]*\).*/\1/p' "$manifests/image.yaml" 2>/dev/null || true)}"
+base="${base:-debian:bookworm}"
+tag="$pg$([[ "$base" == debian:bookworm ]] || printf -- '-%s' "${base##*:}")$([[ "$start" != root ]] || printf -- '-root')"
+readonly manifests base image="${IMAGE:-pgsetup/$name:$tag}"
 
 # usage: context     writes the build context to standard output, as tar
 # The manifests and the archives may be outside of the project, so the context has them under the names `manifests` and

@@ -372,7 +372,7 @@ fn of_major(extension: &Extension, major: u16, tested: &TestedReleases) -> OfMaj
     let is_for = |release: &&Release| release.postgresql.contains(&major);
     let Some(release) = extension.releases.iter().find(is_for) else {
         let mut reasons = extension.unsupported.iter();
-        let reason = reasons.find(|one| one.postgresql.contains(&major));
+        let reason = reasons.find(|one| one.bases.is_empty() && one.postgresql.contains(&major));
         return OfMajor {
             postgresql: major,
             state: State::Unsupported,

@@ -21,7 +21,7 @@ use crate::failure::{self, Cause, Failure, WithCause};
 use crate::host::{self, Host};
 use crate::manifest::Manifests;
 use crate::report::{Reporter, bytes, seconds};
-use crate::resolve::{self, Resolved, Selection};
+use crate::resolve::{self, ChosenBase, Resolved, Selection};
 use crate::run::parallel;
 use crate::source::{Obtained, Origin, Progress, SourceRequest, Sources};
 use crate::step::fetch;
@@ -227,6 +227,7 @@ fn all_targets(files: &Files, chosen: &Resolved, reporter: &Reporter) -> Vec<Res
             };
             let selection = |extensions: &[String]| Selection {
                 target: Some(target.clone()),
+                base: ChosenBase::by(None, Some(&target)),
                 postgresql: Some(postgresql.value.name.clone()),
                 extensions: Some(extensions.to_vec()),
                 ..Selection::default()

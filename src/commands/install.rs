@@ -86,7 +86,7 @@ fn resolve_and_perform(
     let remote = remote(&args.artifact_cache, &args.sources, reporter)?;
     let mut manifests = args.manifests.clone();
     let files = super::files(&manifests, "install")?;
-    let mut resolved = super::resolved(&files, &manifests, Some(target(host)?), reporter)?;
+    let mut resolved = super::resolved_here(&files, &manifests, target(host)?, reporter)?;
     if resolved.prune.keep_pgsetup {
         program::has_a_place(host)?;
     }
@@ -100,7 +100,7 @@ fn resolve_and_perform(
     };
     if !left_out.is_empty() {
         manifests.without.extend(left_out.keys().cloned());
-        resolved = super::resolved(&files, &manifests, Some(resolved.target.clone()), reporter)?;
+        resolved = super::resolved_here(&files, &manifests, resolved.target.clone(), reporter)?;
         resolved.left_out = left_out;
     }
     let plan = plan::build(&resolved);

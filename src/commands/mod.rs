@@ -35,7 +35,7 @@ use crate::cli::{Cli, Command, ManifestArgs};
 use crate::failure::{Cause, Failure, WithCause};
 use crate::manifest::problem::Problem;
 use crate::report::Reporter;
-use crate::resolve::{self, Purpose, Resolved, Selection};
+use crate::resolve::{self, ChosenBase, Purpose, Resolved, Selection};
 use crate::target::Target;
 use crate::{host, manifest};
 use manifests::{Files, Usage};
@@ -142,14 +142,35 @@ fn files(args: &ManifestArgs, command: &str) -> Result<Files, Failure> {
     manifests::read(&args.place, Usage::of(command))
 }
 
-/// The image that the manifests and the command line select.
+/// The image that the manifests and the command line select, for a target that the command line names.
 fn resolved(
     files: &Files,
     args: &ManifestArgs,
     target: Option<Target>,
     reporter: &Reporter,
 ) -> Result<Resolved, Failure> {
-    resolved_by(files, &selection(args, target), reporter)
+    let base = ChosenBase::by(args.base.as_ref(), target.as_ref());
+    let selection = Selection {
+        target,
+        base,
+        ..selection(args)
+    };
+    resolved_by(files, &selection, reporter)
+}
+
+/// The same for this machine, which has to be of the base that the manifests or the command line name.
+fn resolved_here(
+    files: &Files,
+    args: &ManifestArgs,
+    machine: Target,
+    reporter: &Reporter,
+) -> Result<Resolved, Failure> {
+    let selection = Selection {
+        target: Some(machine),
+        base: ChosenBase::by(args.base.as_ref(), None),
+        ..selection(args)
+    };
+    resolved_by(files, &selection, reporter)
 }
 
 /// The image that the manifests and a selection resolve to.
@@ -178,7 +199,8 @@ fn told(problems: &[Problem], reporter: &Reporter) -> Result<(), Failure> {
     ))
 }
 
-fn selection(args: &ManifestArgs, target: Option<Target>) -> Selection {
+/// What the command line selects, without the target.
+fn selection(args: &ManifestArgs) -> Selection {
     let names = |text: &String| {
         let separators = |c: char| c == ',' || c.is_whitespace();
         let names = text.split(separators).filter(|name| !name.is_empty());
@@ -187,7 +209,8 @@ fn selection(args: &ManifestArgs, target: Option<Target>) -> Selection {
         (!names.is_empty()).then_some(names)
     };
     Selection {
-        target,
+        target: None,
+        base: None,
         postgresql: args.pg.clone(),
         previous: args.previous.as_ref().and_then(names),
         extensions: args.extensions.as_ref().and_then(names),

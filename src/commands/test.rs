@@ -15,7 +15,7 @@ use crate::host::{self, Host};
 use crate::plan::{self, Action, Plan, Step, Tests};
 use crate::report::outcome::{self, Counts, Outcome, Verdict};
 use crate::report::{Reporter, json, junit, tap};
-use crate::resolve::{Extension, Purpose, Resolved, Selection};
+use crate::resolve::{ChosenBase, Extension, Purpose, Resolved, Selection};
 use crate::run::{self, Event, Incomplete, RunOptions};
 use crate::source::Sources;
 use crate::step::build::tokens::Tokens;
@@ -113,8 +113,15 @@ fn resolve_and_test(test: TestContext<'_>) -> Result<(), Failure> {
         return Err(Failure::new(Cause::Usage, message));
     }
     let extensions: Vec<String> = names.iter().filter(|name| *name != SERVER).cloned().collect();
+    let machine = setup::target(host)?;
+    // What is installed was made for this machine, whatever the manifests name now.
+    let base = match args.installed {
+        true => Some(machine.distribution.clone()),
+        false => args.base.clone(),
+    };
     let mut selection = Selection {
-        target: Some(setup::target(host)?),
+        base: ChosenBase::by(base.as_ref(), None),
+        target: Some(machine),
         postgresql: args.pg.clone(),
         extensions: (!names.is_empty()).then_some(extensions),
         purpose: Purpose::Test {

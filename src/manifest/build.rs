@@ -26,6 +26,28 @@ pub struct Build {
     pub steps: Option<Vec<NamedStep>>,
 }
 
+impl Build {
+    /// The key that names the build system; `none` of a module, which is compiled with its server.
+    pub fn system(&self) -> &'static str {
+        let Self {
+            pgxs,
+            autoconf,
+            cmake,
+            meson,
+            steps,
+        } = self;
+        let keys = [
+            ("pgxs", pgxs.is_some()),
+            ("autoconf", autoconf.is_some()),
+            ("cmake", cmake.is_some()),
+            ("meson", meson.is_some()),
+            ("steps", steps.is_some()),
+        ];
+        let mut used = keys.into_iter().filter(|(_, is_used)| *is_used);
+        used.next().map_or("none", |(key, _)| key)
+    }
+}
+
 /// Compiler flags for instructions that not every processor of an architecture has. They are allowed where the sources
 /// choose such code at run time, by what the processor says.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

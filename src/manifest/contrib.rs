@@ -119,6 +119,7 @@ impl Module {
             known_failures: self.known_failures,
             upgrades: Vec::new(),
             upstream: None,
+            variants: Vec::new(),
         }
     }
 }

@@ -134,6 +134,42 @@ impl Document {
         place.key.clone().unwrap_or_else(|| place.value.clone())
     }
 
+    /// The paths, below `path`, of what the mapping there gives: of its scalars, its lists, and its empty mappings.
+    pub fn given(&self, path: &str) -> Vec<String> {
+        fn walk(node: &Node, path: &str, paths: &mut Vec<String>) {
+            match &node.kind {
+                NodeKind::Map(entries) if !entries.is_empty() => {
+                    for KeyValue { key, value, .. } in entries {
+                        let path = if path.is_empty() {
+                            key.clone()
+                        } else {
+                            format!("{path}.{key}")
+                        };
+                        walk(value, &path, paths);
+                    }
+                }
+                _ => paths.push(path.to_owned()),
+            }
+        }
+        let mut paths = Vec::new();
+        if let Some(node) = self.node_at(path) {
+            walk(node, "", &mut paths);
+        }
+        paths
+    }
+
+    /// The node at a path such as `variants[0].packages`.
+    fn node_at(&self, path: &str) -> Option<&Node> {
+        let mut node = &self.root;
+        for part in path.split(['.', '[']).filter(|part| !part.is_empty()) {
+            node = match (&node.kind, part.strip_suffix(']')) {
+                (NodeKind::List(items), Some(position)) => items.get(position.parse::<usize>().ok()?)?,
+                _ => node.value_of(part)?,
+            };
+        }
+        Some(node)
+    }
+
     /// Every scalar with its path, in the order written.
     pub fn texts(&self) -> Vec<(String, String)> {
         fn walk(node: &Node, path: &str, texts: &mut Vec<(String, String)>) {

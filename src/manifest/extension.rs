@@ -25,7 +25,7 @@ pub struct Extension {
     /// One entry for each version, with the PostgreSQL majors it is for. No major may be in two entries.
     #[schemars(length(min = 1))]
     pub releases: Vec<Release>,
-    /// PostgreSQL majors that this project supports and the extension does not, with the reason.
+    /// PostgreSQL majors and bases that this project supports and the extension does not, with the reason.
     #[serde(default)]
     pub unsupported: Vec<Unsupported>,
     /// How it is compiled.
@@ -67,6 +67,27 @@ pub struct Extension {
     pub upgrades: Vec<Upgrade>,
     /// How upstream's own tests are run, and which of them are known to fail.
     pub upstream: Option<Upstream>,
+    /// Values that count on some bases or architectures only, besides those above. A value that one base has must be
+    /// given for every other that is built on, if only as an empty list.
+    #[serde(default)]
+    pub variants: Vec<ExtensionVariant>,
+}
+
+/// Values of an extension on some bases or architectures.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExtensionVariant {
+    /// The distributions it is for, `debian:trixie`; every one where none is given.
+    #[serde(default)]
+    pub bases: Vec<String>,
+    /// The Debian architectures it is for; every one where none is given.
+    #[serde(default)]
+    pub architectures: Vec<String>,
+    /// Further arguments and environment of the same build system; a variable of the same name is replaced.
+    pub build: Option<Build>,
+    /// Further Debian packages that it needs.
+    #[serde(default)]
+    pub packages: Packages,
 }
 
 impl Extension {
@@ -93,13 +114,16 @@ pub struct Release {
     pub provides: Vec<SqlExtension>,
 }
 
-/// PostgreSQL majors for which there is no release.
+/// PostgreSQL majors for which there is no release, or bases that it does not work on.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unsupported {
-    /// The majors.
-    #[schemars(length(min = 1))]
+    /// The majors; with `bases`, every one where none is given.
+    #[serde(default)]
     pub postgresql: Vec<u16>,
+    /// The distributions, `debian:trixie`; every one where none is given.
+    #[serde(default)]
+    pub bases: Vec<String>,
     /// Why not: what upstream says of it, or what goes wrong.
     #[schemars(length(min = 1))]
     pub reason: String,

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::source::Packages;
+use super::variant::PackageVariant;
 
 /// What the image holds. Exactly one of the manifests is of this kind.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +16,7 @@ pub struct Image {
     pub kind: String,
     /// The image's name.
     pub name: String,
-    /// The distribution it is built on, `debian:bookworm`.
+    /// The distribution it is built on, `debian:bookworm`. `--base` chooses another one.
     pub base: String,
     /// How the machine is laid out where this manifest does not say it. Without it, `user`, `locale`, `configuration` and
     /// `prune` must be given.
@@ -64,6 +65,10 @@ pub struct Image {
     /// What is removed when everything is installed.
     #[serde(default)]
     pub prune: Prune,
+    /// Values that count on some bases or architectures only, besides those above. A value that one base has must be
+    /// given for every other that is built on, if only as an empty list.
+    #[serde(default)]
+    pub variants: Vec<PackageVariant>,
 }
 
 /// How the machine is laid out where an image's manifest does not say it.
@@ -105,6 +110,7 @@ impl Image {
         add(&mut own.dlopen, &others.dlopen);
         add(&mut own.dlopen_optional, &others.dlopen_optional);
         add(&mut own.programs, &others.programs);
+        self.variants.extend(standard.variants.iter().cloned());
         let (own, others) = (&mut self.prune, &standard.prune);
         add(&mut own.remove, &others.remove);
         add(&mut own.paths, &others.paths);

@@ -15,6 +15,7 @@ pub mod problem;
 pub mod python;
 pub mod secret;
 pub mod source;
+pub mod variant;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -96,6 +97,11 @@ impl<T> Located<T> {
             None => false,
         });
         texts
+    }
+
+    /// The paths of what the mapping at `path` gives: of its scalars, its lists, and its empty mappings.
+    pub fn given(&self, path: &str) -> Vec<String> {
+        self.document.given(&format!("{}{path}", self.place))
     }
 
     /// The file's name as it is shown to the reader.

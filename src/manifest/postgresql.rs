@@ -56,6 +56,13 @@ pub struct Postgresql {
     /// include. All of its build packages where none is given.
     #[serde(default)]
     pub development: Vec<String>,
+    /// The distributions it can be installed on, `debian:bookworm`; every one where none is given.
+    #[serde(default)]
+    pub bases: Vec<String>,
+    /// Values that count on some bases or architectures only, besides those above. A value that one base has must be
+    /// given for every other that is built on, if only as an empty list.
+    #[serde(default)]
+    pub variants: Vec<ServerVariant>,
 }
 
 /// Where the server comes from.
@@ -80,6 +87,33 @@ pub struct Jit {
     #[serde(default)]
     pub packages: Packages,
     /// Debian packages that compiling an extension needs as well.
+    #[serde(default)]
+    pub development: Vec<String>,
+}
+
+/// Values of a server on some bases or architectures.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerVariant {
+    /// The distributions it is for, `debian:trixie`; every one where none is given.
+    #[serde(default)]
+    pub bases: Vec<String>,
+    /// The Debian architectures it is for; every one where none is given.
+    #[serde(default)]
+    pub architectures: Vec<String>,
+    /// Further arguments of `./configure`.
+    #[serde(default)]
+    pub configure: Vec<String>,
+    /// What just-in-time compilation adds besides.
+    #[serde(default)]
+    pub jit: Jit,
+    /// Further environment variables of the build; one of the same name is replaced.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Further Debian packages that it needs.
+    #[serde(default)]
+    pub packages: Packages,
+    /// Further Debian packages that compiling an extension against it needs.
     #[serde(default)]
     pub development: Vec<String>,
 }

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use super::check::{extension_variables, postgresql_variables};
 use super::interpolate::interpolate;
-use super::select::{Chosen, fitting, in_order, release_for, unmet, unsupported_major};
+use super::select::{Chosen, fitting, in_order, release_for, unmet, unsupported_base, unsupported_major};
+use super::wheel::Interpreter;
 use super::{
     Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Previous, Selection, Setting,
-    Source, id, preload, value,
+    Source, id, preload, value, variant, wheel,
 };
 use crate::manifest::build::CpuFlags;
 use crate::manifest::extension::{Extension as Written, KnownCheck, Release, Test};
 use crate::manifest::image::{Image, Prune, Removal};
 use crate::manifest::postgresql::Postgresql as ServerManifest;
 use crate::manifest::problem::Problem;
+use crate::manifest::python::DistributionFile;
 use crate::manifest::source::Source as WrittenSource;
 use crate::manifest::{Located, Manifests};
-use crate::target::Architecture;
+use crate::target::Target;
 
 /// The server of an older major, and those of the `chosen` extensions that are for it.
 pub fn previous(
@@ -24,17 +26,17 @@ pub fn previous(
     image: &Image,
     selection: &Selection,
     chosen: &[Chosen<'_>],
-    architecture: Architecture,
+    target: &Target,
 ) -> Option<Previous> {
     let major = server.value.major;
-    let postgresql = postgresql(server, image, Some(major), architecture)?;
+    let postgresql = postgresql(server, image, Some(major), target)?;
     let wanted = |one: &&Chosen<'_>| {
         let id = id(&one.manifest.value.name, Some(major));
         !selection.without.contains(&id)
     };
     let candidates = chosen.iter().filter(wanted).copied();
     let mut left_out = BTreeMap::new();
-    let mut fitting = fitting(candidates, server, &postgresql, architecture, &mut left_out);
+    let mut fitting = fitting(candidates, server, &postgresql, target, &mut left_out);
     // One that requires another is for this major only where that one is; so it goes on until nothing more is missing.
     while let Some((position, required)) = unmet(&fitting) {
         let one = fitting.remove(position);
@@ -44,7 +46,7 @@ pub fn previous(
     let mut problems = Vec::new();
     let extensions = in_order(&fitting)
         .into_iter()
-        .map(|one| extension(one, &postgresql, architecture, &mut problems));
+        .map(|one| extension(one, &postgresql, target, &mut problems));
     let extensions = extensions.collect::<Option<_>>()?;
     Some(Previous {
         postgresql,
@@ -58,10 +60,14 @@ pub fn postgresql(
     manifest: &Located<ServerManifest>,
     image: &Image,
     older_major: Option<u16>,
-    architecture: Architecture,
+    target: &Target,
 ) -> Option<Postgresql> {
     // Its unknown variables are already reported by the checks of every manifest.
-    let (value, _) = interpolate(manifest, &postgresql_variables(&manifest.value, architecture));
+    let (value, _) = interpolate(
+        manifest,
+        &postgresql_variables(&manifest.value, target.architecture),
+    );
+    let value = variant::varied(value, target);
     let component = Component {
         name: "postgresql".to_owned(),
         version: value.version.clone(),
@@ -95,7 +101,7 @@ pub fn postgresql(
         source,
         configure,
         leave_out: value.leave_out,
-        cpu_flags: CpuFlags::of(&value.cpu_flags, architecture),
+        cpu_flags: CpuFlags::of(&value.cpu_flags, target.architecture),
         environment: value.environment,
         upstream: value.upstream,
         packages,
@@ -106,7 +112,7 @@ pub fn postgresql(
 pub fn extension(
     chosen: &Chosen<'_>,
     postgresql: &Postgresql,
-    architecture: Architecture,
+    target: &Target,
     problems: &mut Vec<Problem>,
 ) -> Option<Extension> {
     let manifest = chosen.manifest;
@@ -116,6 +122,11 @@ pub fn extension(
         problems.push(unsupported_major(chosen, major));
         return None;
     };
+    if let Some(problem) = unsupported_base(chosen, major, target) {
+        problems.push(problem);
+        return None;
+    }
+    let architecture = target.architecture;
     let architectures = &manifest.value.architectures;
     if !architectures.is_empty() && !architectures.iter().any(|known| known == architecture.name()) {
         let message = format!(
@@ -128,7 +139,13 @@ pub fn extension(
     let version = &manifest.value.releases[position].version;
     let older_major = postgresql.component.older_major;
     let variables = extension_variables(&manifest.value, version, older_major, major, architecture);
-    let (mut value, _) = interpolate(manifest, &variables);
+    let (value, _) = interpolate(manifest, &variables);
+    let mut value = variant::varied(value, target);
+    let lacking = variant::missing(manifest, target, |_| true);
+    if !lacking.is_empty() {
+        problems.extend(lacking);
+        return None;
+    }
     let release: Release = value.releases.swap_remove(position);
     let component = Component {
         version: if manifest.value.comes_with_postgresql() {
@@ -149,7 +166,7 @@ pub fn extension(
         sources: sources.collect::<Option<_>>()?,
         component,
         build: value.build,
-        cpu_flags: CpuFlags::of(&value.cpu_flags, architecture),
+        cpu_flags: CpuFlags::of(&value.cpu_flags, target.architecture),
         needs_root: value.root.is_some(),
         packages: value.packages,
         provides: release.provides,
@@ -168,7 +185,7 @@ pub fn extension(
         .iter()
         .enumerate()
         .filter(|(_, upgrade)| upgrade.postgresql.contains(&major))
-        .map(|(position, _)| older(manifest, position, &extension, major, architecture));
+        .map(|(position, _)| older(manifest, position, &extension, major, target));
     extension.upgrades = upgrades.collect::<Option<_>>()?;
     Some(extension)
 }
@@ -179,12 +196,13 @@ pub fn older(
     position: usize,
     today: &Extension,
     major: u16,
-    architecture: Architecture,
+    target: &Target,
 ) -> Option<Extension> {
     let version = &manifest.value.upgrades[position].from;
     let older_major = today.component.older_major;
-    let variables = extension_variables(&manifest.value, version, older_major, major, architecture);
-    let (mut value, _) = interpolate(manifest, &variables);
+    let variables = extension_variables(&manifest.value, version, older_major, major, target.architecture);
+    let (value, _) = interpolate(manifest, &variables);
+    let mut value = variant::varied(value, target);
     let upgrade = value.upgrades.swap_remove(position);
     let component = Component {
         version: upgrade.from,
@@ -265,7 +283,7 @@ pub fn source(written: &WrittenSource, title: &str) -> Option<Source> {
 pub fn patroni(
     manifests: &Manifests,
     image: &Located<Image>,
-    architecture: Architecture,
+    target: &Target,
     problems: &mut Vec<Problem>,
 ) -> Option<Patroni> {
     let Some(manifest) = manifests.patronis.first() else {
@@ -280,22 +298,33 @@ pub fn patroni(
         .pythons
         .iter()
         .find(|python| python.value.name == written.python)?;
+    problems.extend(variant::missing(python, target, |_| true));
+    problems.extend(variant::missing(manifest, target, |_| true));
+    let python = variant::varied(python.value.clone(), target);
+    let interpreter = Interpreter {
+        version: python.version.as_deref().and_then(wheel::numbers),
+        glibc: python.glibc.as_deref().and_then(wheel::numbers),
+        architecture: target.architecture,
+    };
     let mut distributions = Vec::new();
     for (position, distribution) in written.distributions.iter().enumerate() {
-        let fits = |name: &Option<String>| name.as_ref().is_none_or(|name| name == architecture.name());
-        let Some(file) = distribution.files.iter().find(|file| fits(&file.architecture)) else {
-            let message = format!("{} has no file for {architecture}", distribution.name);
-            problems.push(manifest.problem(&format!("distributions[{position}].files"), message));
-            continue;
+        let wrong = |wrong: Wrong| {
+            let path = format!("distributions[{position}].files");
+            let problem = manifest.problem(&path, format!("`{}` {}", distribution.name, wrong.message));
+            problem.help(wrong.help)
         };
-        distributions.push(Distribution {
-            name: distribution.name.clone(),
-            version: distribution.version.clone(),
-            license: distribution.license.clone(),
-            file: file.file.clone(),
-            sha256: file.sha256.parse().ok()?,
-        });
+        match file(&distribution.files, &interpreter) {
+            Ok(file) => distributions.push(Distribution {
+                name: distribution.name.clone(),
+                version: distribution.version.clone(),
+                license: distribution.license.clone(),
+                file: file.file.clone(),
+                sha256: file.sha256.parse().ok()?,
+            }),
+            Err(found) => problems.push(wrong(found)),
+        }
     }
+    let own = variant::varied(written.clone(), target).packages;
     Some(Patroni {
         component: Component {
             name: written.name.clone(),
@@ -305,11 +334,45 @@ pub fn patroni(
             homepage: written.homepage.clone(),
         },
         directory: written.directory.clone(),
-        interpreter: python.value.interpreter.clone(),
-        packages: python.value.packages.clone().and(written.packages.clone()),
+        interpreter: python.interpreter,
+        packages: python.packages.and(own),
         distributions,
         imports: written.imports.clone(),
     })
+}
+
+/// Why none of the files of a distribution is taken.
+struct Wrong {
+    message: String,
+    help: String,
+}
+
+/// The wheel that an interpreter takes; where it takes none, the archive that is compiled.
+fn file<'f>(files: &'f [DistributionFile], interpreter: &Interpreter) -> Result<&'f DistributionFile, Wrong> {
+    let (wheels, archives): (Vec<_>, Vec<_>) = files.iter().partition(|file| wheel::is_wheel(&file.file));
+    let fitting: Vec<_> = wheels
+        .into_iter()
+        .filter(|file| interpreter.takes(&file.file))
+        .collect();
+    let names = |files: &[&DistributionFile]| {
+        let names: Vec<&str> = files.iter().map(|file| file.file.as_str()).collect();
+        names.join(", ")
+    };
+    match (fitting.as_slice(), archives.as_slice()) {
+        ([one], _) | ([], [one]) => Ok(one),
+        ([], []) => Err(Wrong {
+            message: format!(
+                "has no wheel for {interpreter}: wanted is {}",
+                interpreter.wanted()
+            ),
+            help: "add the file of the package index that has one of these tags, or the archive to compile"
+                .to_owned(),
+        }),
+        ([], several) | (several, _) => Err(Wrong {
+            message: format!("has several files for {interpreter}: {}", names(several)),
+            help: "keep one of them".to_owned(),
+        }),
+    }
 }
 
 /// The image's policy; where others are to build in the image, without what would keep them from it.

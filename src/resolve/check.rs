@@ -3,6 +3,7 @@
 mod cpu_flags;
 mod proof;
 mod pruned;
+mod variants;
 
 use std::collections::BTreeMap;
 
@@ -493,6 +494,9 @@ impl Checks<'_, Image> {
         );
         self.settings("settings", &image.settings);
         self.packages("packages", &image.packages);
+        self.variants(image, |checks, path, variant| {
+            checks.packages(&format!("{path}.packages"), &variant.packages)
+        });
         self.each("prune.package_paths", &image.prune.package_paths, |path| {
             let fits = path.starts_with('/') && !path.contains(char::is_whitespace);
             let complaint = || {
@@ -544,6 +548,18 @@ impl Checks<'_, Postgresql> {
         self.cpu_flags(&manifest.cpu_flags);
         self.package_names("development", &manifest.development);
         self.package_names("jit.development", &manifest.jit.development);
+        self.each("bases", &manifest.bases, |base| {
+            parse_distribution(base).map(drop)
+        });
+        self.variants(manifest, |checks, path, variant| {
+            checks.arguments(&format!("{path}.configure"), None, &variant.configure);
+            checks.arguments(&format!("{path}.jit.configure"), None, &variant.jit.configure);
+            checks.environment(&format!("{path}.environment"), &variant.environment);
+            checks.packages(&format!("{path}.packages"), &variant.packages);
+            checks.packages(&format!("{path}.jit.packages"), &variant.jit.packages);
+            checks.package_names(&format!("{path}.development"), &variant.development);
+            checks.package_names(&format!("{path}.jit.development"), &variant.jit.development);
+        });
         if !MAJORS.contains(&manifest.major) {
             let majors = MAJORS.map(|major| major.to_string()).join(", ");
             self.wrong(
@@ -588,6 +604,13 @@ impl Checks<'_, Python> {
     fn python(&mut self) {
         let python = &self.manifest.value;
         self.packages("packages", &python.packages);
+        self.numbers("version", python.version.as_ref());
+        self.numbers("glibc", python.glibc.as_ref());
+        self.variants(python, |checks, path, variant| {
+            checks.numbers(&format!("{path}.version"), variant.version.as_ref());
+            checks.numbers(&format!("{path}.glibc"), variant.glibc.as_ref());
+            checks.packages(&format!("{path}.packages"), &variant.packages);
+        });
         self.at(
             "interpreter",
             value::absolute_path(&python.interpreter, &["/usr"]),
@@ -600,6 +623,9 @@ impl Checks<'_, Patroni> {
         let patroni = &self.manifest.value;
         self.component(&patroni.version, &patroni.license, &patroni.homepage);
         self.packages("packages", &patroni.packages);
+        self.variants(patroni, |checks, path, variant| {
+            checks.packages(&format!("{path}.packages"), &variant.packages)
+        });
         self.at("directory", value::absolute_path(&patroni.directory, &["/opt"]));
         self.known("python", &patroni.python, pythons, "python");
         for (position, distribution) in patroni.distributions.iter().enumerate() {
@@ -613,23 +639,6 @@ impl Checks<'_, Patroni> {
                         &format!("{path}.file"),
                         format!("`{}` must be a file name", file.file),
                     );
-                }
-                if let Some(architecture) = &file.architecture {
-                    self.at(
-                        &format!("{path}.architecture"),
-                        architecture.parse::<Architecture>().map(drop),
-                    );
-                }
-            }
-            for architecture in Architecture::ALL {
-                let matching = distribution.files.iter().filter(|file| {
-                    file.architecture
-                        .as_ref()
-                        .is_none_or(|name| name == architecture.name())
-                });
-                if matching.count() > 1 {
-                    let message = format!("`{}` has two files for {architecture}", distribution.name);
-                    self.wrong(&format!("{path}.files"), message);
                 }
             }
         }
@@ -651,6 +660,20 @@ impl Checks<'_, Extension> {
         self.license_and_homepage(&extension.license, &extension.homepage);
         self.packages("packages", &extension.packages);
         self.build("build", &extension.build);
+        self.variants(extension, |checks, path, variant| {
+            checks.packages(&format!("{path}.packages"), &variant.packages);
+            if let Some(build) = &variant.build {
+                checks.build(&format!("{path}.build"), build);
+                if build.system() != extension.build.system() {
+                    let message = format!(
+                        "a variant adds to the build, which is `{}`, and cannot be `{}`",
+                        extension.build.system(),
+                        build.system()
+                    );
+                    checks.wrong(&format!("{path}.build"), message);
+                }
+            }
+        });
         self.cpu_flags(&extension.cpu_flags);
         if let Some(reason) = &extension.root {
             self.says_something("root", reason);
@@ -686,6 +709,16 @@ impl Checks<'_, Extension> {
             }
         }
         for (position, unsupported) in self.manifest.value.unsupported.iter().enumerate() {
+            let path = format!("unsupported[{position}]");
+            if unsupported.postgresql.is_empty() && unsupported.bases.is_empty() {
+                self.wrong(&path, format!("`{path}` needs `postgresql`, `bases` or both"));
+            }
+            self.each(&format!("{path}.bases"), &unsupported.bases, |base| {
+                parse_distribution(base).map(drop)
+            });
+            if !unsupported.bases.is_empty() {
+                continue;
+            }
             for (at, major) in unsupported.postgresql.iter().enumerate() {
                 let path = format!("unsupported[{position}].postgresql[{at}]");
                 if taken.contains_key(major) {

@@ -13,6 +13,8 @@ mod packages;
 mod preload;
 mod select;
 mod value;
+mod variant;
+mod wheel;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,8 +38,10 @@ pub use value::name;
 /// What the command line chooses instead of the image manifest.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// `--target`.
+    /// The machine that is planned for.
     pub target: Option<Target>,
+    /// The distribution to build on, and what chooses it.
+    pub base: Option<ChosenBase>,
     /// `--pg`: the name of a PostgreSQL manifest.
     pub postgresql: Option<String>,
     /// `--previous`: names of PostgreSQL manifests of older majors.
@@ -54,6 +58,35 @@ pub struct Selection {
     pub keep_build_packages: bool,
     /// What it is selected for.
     pub purpose: Purpose,
+}
+
+/// A distribution that the command line chooses.
+#[derive(Debug, Clone)]
+pub struct ChosenBase {
+    /// `debian:trixie`.
+    pub distribution: String,
+    /// `--base` or `--target`.
+    pub option: &'static str,
+    /// The word of that option.
+    pub word: String,
+}
+
+impl ChosenBase {
+    /// By `--base` or, where that is not given, by `--target`.
+    pub fn by(base: Option<&String>, target: Option<&Target>) -> Option<Self> {
+        let by_base = base.map(|base| Self {
+            distribution: base.clone(),
+            option: "--base",
+            word: base.clone(),
+        });
+        by_base.or_else(|| {
+            target.map(|target| Self {
+                distribution: target.distribution.clone(),
+                option: "--target",
+                word: target.to_string(),
+            })
+        })
+    }
 }
 
 /// What extensions are selected for.

@@ -6,7 +6,7 @@ use super::assemble::{directories, extension, patroni, postgresql, previous, pru
 use super::packages::{NamedPackage, named};
 use super::{
     Extension, Patroni, Postgresql, Previous, Purpose, Resolved, Selection, Setting, command_line_problem,
-    completed, id, preload, there_are,
+    completed, id, preload, there_are, variant,
 };
 use crate::manifest::extension::{Conflict, Extension as Written};
 use crate::manifest::image::Image;
@@ -19,17 +19,23 @@ use crate::target::{Architecture, Target, parse_distribution};
 pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<Problem>) -> Option<Resolved> {
     let image = the_image(manifests, problems)?;
     let target = selection.target.clone().unwrap_or_else(|| Target {
-        distribution: image.value.base.clone(),
+        distribution: base_of(image, selection).to_owned(),
         architecture: Architecture::of_this_program(),
     });
-    let architecture = target.architecture;
-    of_base(image, &target, problems);
+    of_base(image, selection, &target, problems);
     let server = selected_server(manifests, image, selection, problems);
     let value = Image {
         jit: selection.jit || image.value.jit,
-        ..image.value.clone()
+        ..variant::varied(image.value.clone(), &target)
     };
-    let postgresql = server.and_then(|server| postgresql(server, &value, None, architecture));
+    problems.extend(variant::missing(image, &target, |_| true));
+    if let Some(server) = server {
+        on_base(server, image, selection, &target, problems);
+        problems.extend(variant::missing(server, &target, |path| {
+            value.jit || !path.starts_with("jit.")
+        }));
+    }
+    let postgresql = server.and_then(|server| postgresql(server, &value, None, &target));
     let older = match server {
         Some(server) if selection.purpose == Purpose::Image => {
             older_servers(manifests, image, selection, server, problems)
@@ -42,7 +48,7 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
             let (server, postgresql) = (server?, postgresql.as_ref()?);
             let candidates = all(manifests, selection);
             left_out.extend(manifests.drafts.iter().map(Draft::left_out));
-            fitting(candidates, server, postgresql, architecture, &mut left_out)
+            fitting(candidates, server, postgresql, &target, &mut left_out)
         }
         _ => chosen(manifests, image, selection, &older, problems),
     };
@@ -59,17 +65,20 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
     let whole = match selection.purpose {
         Purpose::Image => {
             let major = postgresql.as_ref().map(|postgresql| postgresql.major);
-            whole(manifests, image, &chosen, (major, architecture), problems)
+            whole(manifests, image, &chosen, (major, &target), problems)
         }
         Purpose::Test { .. } => Some(Whole::default()),
     };
     let extensions: Vec<Option<Extension>> = in_order(&chosen)
         .into_iter()
-        .map(|chosen| extension(chosen, postgresql.as_ref()?, architecture, problems))
+        .map(|chosen| extension(chosen, postgresql.as_ref()?, &target, problems))
         .collect();
-    let previous = older
-        .into_iter()
-        .map(|server| previous(server, &value, selection, &chosen, architecture));
+    let previous = older.into_iter().map(|server| {
+        problems.extend(variant::missing(server, &target, |path| {
+            !path.starts_with("jit.")
+        }));
+        previous(server, &value, selection, &chosen, &target)
+    });
     let previous: Option<Vec<Previous>> = previous.collect();
     let extensions = extensions.into_iter().collect::<Option<Vec<Extension>>>();
     let whole = whole?;
@@ -86,7 +95,13 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         settings: whole.settings,
         packages: value.packages.clone(),
         postgresql: postgresql?,
-        named_packages: named_packages(manifests, &chosen, extensions.as_deref(), previous.as_deref()),
+        named_packages: named_packages(
+            manifests,
+            &target,
+            &chosen,
+            extensions.as_deref(),
+            previous.as_deref(),
+        ),
         extensions: extensions?,
         previous: previous?,
         selected,
@@ -108,12 +123,12 @@ struct Whole {
     patroni: Option<Patroni>,
 }
 
-/// What the `chosen` extensions and Patroni make of the image, for a major and an architecture.
+/// What the `chosen` extensions and Patroni make of the image, for a major and a target.
 fn whole(
     manifests: &Manifests,
     image: &Located<Image>,
     chosen: &[Chosen<'_>],
-    (major, architecture): (Option<u16>, Architecture),
+    (major, target): (Option<u16>, &Target),
     problems: &mut Vec<Problem>,
 ) -> Option<Whole> {
     let selected: Vec<&Located<Written>> = chosen.iter().map(|chosen| chosen.manifest).collect();
@@ -121,7 +136,7 @@ fn whole(
     let preload = preload::merge(image, &image.value.extensions, &selected, problems);
     let settings = settings(image, &selected, &preload, problems);
     let patroni = if image.value.patroni {
-        Some(patroni(manifests, image, architecture, problems)?)
+        Some(patroni(manifests, image, target, problems)?)
     } else {
         None
     };
@@ -137,14 +152,18 @@ fn whole(
 /// extensions.
 fn named_packages(
     manifests: &Manifests,
+    target: &Target,
     chosen: &[Chosen<'_>],
     extensions: Option<&[Extension]>,
     previous: Option<&[Previous]>,
 ) -> Vec<NamedPackage> {
-    let images = manifests.images.iter().flat_map(|one| named(one, None));
-    let servers = manifests.postgresql.iter().flat_map(|one| named(one, None));
-    let pythons = manifests.pythons.iter().flat_map(|one| named(one, None));
-    let patronis = manifests.patronis.iter().flat_map(|one| named(one, None));
+    let images = manifests.images.iter().flat_map(|one| named(one, target, None));
+    let servers = manifests
+        .postgresql
+        .iter()
+        .flat_map(|one| named(one, target, None));
+    let pythons = manifests.pythons.iter().flat_map(|one| named(one, target, None));
+    let patronis = manifests.patronis.iter().flat_map(|one| named(one, target, None));
     let older = previous.into_iter().flatten().flat_map(|one| &one.extensions);
     let extensions = extensions.into_iter().flatten().chain(older);
     let mut all: Vec<NamedPackage> = images.chain(servers).chain(pythons).chain(patronis).collect();
@@ -154,17 +173,54 @@ fn named_packages(
         let of_it = chosen
             .iter()
             .filter(|one| one.manifest.value.name == component.name);
-        all.extend(of_it.flat_map(|one| named(one.manifest, slug.as_deref())));
+        all.extend(of_it.flat_map(|one| named(one.manifest, target, slug.as_deref())));
     }
     all
 }
 
-/// Packages are those of one distribution: on another they have other names, or are other versions.
-fn of_base(image: &Located<Image>, target: &Target, problems: &mut Vec<Problem>) {
-    let (base, other) = (&image.value.base, &target.distribution);
+/// The base that the image manifest names, or the command line instead: it has to be that of the target.
+fn of_base(image: &Located<Image>, selection: &Selection, target: &Target, problems: &mut Vec<Problem>) {
+    let (base, other) = (base_of(image, selection), &target.distribution);
     if base != other && parse_distribution(base).is_ok() {
         let message = format!("the image is built on {base}, but the target is {other}");
-        problems.push(image.problem("base", message));
+        let problem = by_base(image, selection, message);
+        problems.push(problem.help(format!("`--base {other}` builds it on that distribution")));
+    }
+}
+
+fn base_of<'a>(image: &'a Located<Image>, selection: &'a Selection) -> &'a str {
+    let chosen = selection.base.as_ref();
+    chosen.map_or(&image.value.base, |base| &base.distribution)
+}
+
+/// A problem with the base, at the place that names it.
+fn by_base(image: &Located<Image>, selection: &Selection, message: String) -> Problem {
+    match &selection.base {
+        Some(base) => command_line_problem(base.option, &base.word, message),
+        None => image.problem("base", message),
+    }
+}
+
+/// A server can be installed on the bases that its manifest declares.
+fn on_base(
+    server: &Located<ServerManifest>,
+    image: &Located<Image>,
+    selection: &Selection,
+    target: &Target,
+    problems: &mut Vec<Problem>,
+) {
+    let (declared, base) = (&server.value.bases, &target.distribution);
+    if !declared.is_empty() && !declared.contains(base) {
+        let name = &server.value.name;
+        let message = format!(
+            "PostgreSQL {name} is not declared for {base}, but for: {}",
+            declared.join(", ")
+        );
+        let help = format!(
+            "choose one of them, or add {base} to `bases` in {}",
+            server.file()
+        );
+        problems.push(by_base(image, selection, message).help(help));
     }
 }
 
@@ -382,14 +438,14 @@ pub fn fitting<'m>(
     candidates: impl Iterator<Item = Chosen<'m>>,
     server: &Located<ServerManifest>,
     postgresql: &Postgresql,
-    architecture: Architecture,
+    target: &Target,
     left_out: &mut BTreeMap<String, String>,
 ) -> Vec<Chosen<'m>> {
     let mut chosen: Vec<Chosen<'m>> = Vec::new();
     for candidate in candidates {
         let mut problems = Vec::new();
         against_server(server, &[candidate], &mut problems);
-        extension(&candidate, postgresql, architecture, &mut problems);
+        extension(&candidate, postgresql, target, &mut problems);
         let beside = chosen
             .iter()
             .find_map(|other| exclusion(candidate.manifest, other.manifest));
@@ -580,6 +636,20 @@ pub fn in_order<'c, 'm>(chosen: &'c [Chosen<'m>]) -> Vec<&'c Chosen<'m>> {
     ordered
 }
 
+/// What keeps an extension from a base, by what its manifest says.
+pub fn unsupported_base(chosen: &Chosen<'_>, major: u16, target: &Target) -> Option<Problem> {
+    let extension = &chosen.manifest.value;
+    let base = &target.distribution;
+    let mut entries = extension.unsupported.iter();
+    let unsupported = entries.find(|one| {
+        one.bases.contains(base) && (one.postgresql.is_empty() || one.postgresql.contains(&major))
+    })?;
+    let name = &extension.name;
+    let message = format!("{name} does not support {base}: {}", unsupported.reason);
+    let help = format!("leave it out (--without {name}), or choose another base (--base)");
+    Some(chosen.by.problem(message).help(help))
+}
+
 pub fn unsupported_major(chosen: &Chosen<'_>, major: u16) -> Problem {
     let extension = &chosen.manifest.value;
     let releases: Vec<String> = extension
@@ -598,7 +668,7 @@ pub fn unsupported_major(chosen: &Chosen<'_>, major: u16) -> Problem {
     let reason = extension
         .unsupported
         .iter()
-        .find(|unsupported| unsupported.postgresql.contains(&major))
+        .find(|unsupported| unsupported.bases.is_empty() && unsupported.postgresql.contains(&major))
         .map_or_else(|| releases.join("; "), |unsupported| unsupported.reason.clone());
     let message = format!("{} does not support PostgreSQL {major}: {reason}", extension.name);
     let help = format!(

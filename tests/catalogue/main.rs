@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         add("it_proves_what_it_is_for", coherent::tests);
     }
     trials.push(Trial::test("catalogue::the_table_says_what_was_tested", || {
-        record::table_is_right(catalogue)
+        record::tables_are_right(catalogue)
     }));
     trials.extend(trial::trials(catalogue));
     libtest_mimic::run(&arguments, trials).exit_code()

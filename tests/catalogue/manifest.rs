@@ -86,10 +86,13 @@ pub struct Accepted {
     pub sha256: String,
 }
 
-/// Majors that it does not support.
+/// Majors or bases that it does not support.
 #[derive(Debug, Deserialize)]
 pub struct Unsupported {
+    #[serde(default)]
     pub postgresql: Vec<u16>,
+    #[serde(default)]
+    pub bases: Vec<String>,
     pub reason: String,
 }
 
@@ -181,10 +184,16 @@ impl Extension {
         self.kind == "contrib"
     }
 
-    /// Why it does not support a major, if its manifest says so.
-    pub fn why_not(&self, major: u16) -> Option<&str> {
+    /// Why it does not support a major on a base, if its manifest says so.
+    pub fn why_not(&self, major: u16, base: &str) -> Option<&str> {
         let mut all = self.unsupported.iter();
-        let found = all.find(|unsupported| unsupported.postgresql.contains(&major))?;
+        let found = all.find(|one| {
+            let is_of_major = one.postgresql.contains(&major);
+            match one.bases.as_slice() {
+                [] => is_of_major,
+                bases => bases.iter().any(|one| one == base) && (is_of_major || one.postgresql.is_empty()),
+            }
+        })?;
         Some(&found.reason)
     }
 
@@ -199,6 +208,11 @@ impl Extension {
     pub fn majors(&self) -> BTreeSet<u16> {
         let majors = self.releases.iter().flat_map(|release| &release.postgresql);
         majors.copied().collect()
+    }
+
+    /// Whether it supports a major on a base.
+    pub fn supports(&self, major: u16, base: &str) -> bool {
+        self.majors().contains(&major) && self.why_not(major, base).is_none()
     }
 
     /// Every archive that it names, with its version.

@@ -10,10 +10,15 @@ use std::sync::{Mutex, PoisonError};
 use crate::manifest::{Catalogue, Extension};
 use crate::{Outcome, check, project};
 
-/// The machine that is planned for.
-const TARGET: &str = "debian:bookworm/arm64";
+/// The base whose plans are agreed.
+const AGREED: &str = "debian:bookworm";
+/// Every base that the servers are declared for.
+const BASES: [&str; 3] = [AGREED, "debian:trixie", "debian:forky"];
+/// The architecture that is planned for.
+const ARCHITECTURE: &str = "arm64";
 
-/// pgsetup accepts it on every major that it supports, and each of these has a manifest.
+/// pgsetup accepts it on every major that it supports, and each of these has a manifest; with the newest of them, on every base
+/// that it supports.
 pub fn resolves(catalogue: &Catalogue, extension: &Extension) -> Outcome {
     let majors = extension.majors();
     check(!majors.is_empty(), || "it is for no PostgreSQL at all".to_owned())?;
@@ -21,8 +26,14 @@ pub fn resolves(catalogue: &Catalogue, extension: &Extension) -> Outcome {
     check(unknown.is_empty(), || {
         format!("there is no manifests/postgresql/N.yaml for {unknown:?}")
     })?;
-    for major in majors {
-        plan(catalogue, extension, major).map_err(|why| format!("on PostgreSQL {major}:\n{why}"))?;
+    for major in &majors {
+        plan(catalogue, extension, *major, AGREED).map_err(|why| format!("on PostgreSQL {major}:\n{why}"))?;
+    }
+    for base in BASES {
+        if let Some(major) = majors.last().filter(|major| extension.supports(**major, base)) {
+            plan(catalogue, extension, *major, base)
+                .map_err(|why| format!("on PostgreSQL {major} and {base}:\n{why}"))?;
+        }
     }
     Ok(())
 }
@@ -57,10 +68,15 @@ pub struct Subject {
     pub recipe: String,
 }
 
-/// The subject of a test on one PostgreSQL.
-pub fn subject(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result<Subject, String> {
+/// The subject of a test on one PostgreSQL and one base.
+pub fn subject(
+    catalogue: &Catalogue,
+    extension: &Extension,
+    major: u16,
+    base: &str,
+) -> Result<Subject, String> {
     use sha2::Digest as _;
-    let plan = plan(catalogue, extension, major)?;
+    let plan = plan(catalogue, extension, major, base)?;
     let download = |name: &str| {
         list(&plan["downloads"]).find(|download| {
             let title = text(&download["title"]);
@@ -107,7 +123,7 @@ fn golden(name: &str) -> PathBuf {
 fn page(catalogue: &Catalogue, extension: &Extension) -> Result<String, String> {
     let mut sections: Vec<(String, Vec<u16>)> = Vec::new();
     for major in extension.majors() {
-        let plan = plan(catalogue, extension, major)?;
+        let plan = plan(catalogue, extension, major, AGREED)?;
         let section = section(&plan, extension).replace(&format!("/postgresql/{major}/"), "/postgresql/N/");
         match sections.iter_mut().find(|(text, _)| *text == section) {
             Some((_, majors)) => majors.push(major),
@@ -175,22 +191,32 @@ fn text(value: &serde_json::Value) -> &str {
     value.as_str().expect("the plan has a text here")
 }
 
-/// The plan of an image with this extension and what it requires on one PostgreSQL. It is made once.
-fn plan(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result<serde_json::Value, String> {
-    type Plans = BTreeMap<(String, u16), Result<serde_json::Value, String>>;
+/// The plan of an image with this extension and what it requires on one PostgreSQL and one base. It is made once.
+fn plan(
+    catalogue: &Catalogue,
+    extension: &Extension,
+    major: u16,
+    base: &str,
+) -> Result<serde_json::Value, String> {
+    type Plans = BTreeMap<(String, u16, String), Result<serde_json::Value, String>>;
     static PLANS: Mutex<Plans> = Mutex::new(Plans::new());
     let plans = || PLANS.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = (extension.name.clone(), major);
+    let key = (extension.name.clone(), major, base.to_owned());
     let known = plans().get(&key).cloned();
     if let Some(plan) = known {
         return plan;
     }
-    let plan = make_plan(catalogue, extension, major);
+    let plan = make_plan(catalogue, extension, major, base);
     plans().insert(key, plan.clone());
     plan
 }
 
-fn make_plan(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result<serde_json::Value, String> {
+fn make_plan(
+    catalogue: &Catalogue,
+    extension: &Extension,
+    major: u16,
+    base: &str,
+) -> Result<serde_json::Value, String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let image = directory.path().join("image.yaml");
     let required = required(catalogue, extension);
@@ -221,7 +247,7 @@ fn make_plan(catalogue: &Catalogue, extension: &Extension, major: u16) -> Result
     command
         .arg("plan")
         .arg(directory.path())
-        .args(["--format", "json", "--target", TARGET])
+        .args(["--format", "json", "--target", &format!("{base}/{ARCHITECTURE}")])
         .env("NO_COLOR", "1");
     let output = command.output().map_err(|error| error.to_string())?;
     if output.status.success() {

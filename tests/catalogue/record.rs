@@ -1,5 +1,6 @@
 //! The record of what was tested and when: `docs/results/extensions.tsv`, which only trials that passed write; and the table of supported
-//! extensions, `docs/results/extensions.md`, which is made of it and of the manifests.
+//! extensions, `docs/results/extensions.md`, which is made of it and of the manifests. Both are for bookworm; those of another base
+//! have its name in theirs (`extensions-trixie.md`).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,6 +13,9 @@ use libtest_mimic::Failed;
 use crate::manifest::{Catalogue, Extension};
 use crate::{Outcome, plan, project};
 
+/// The bases that have a record.
+const BASES: [&str; 2] = [BOOKWORM, "debian:trixie"];
+const BOOKWORM: &str = "debian:bookworm";
 /// The first line of `docs/results/not-run.tsv`: why a supported extension was not tested, when that was tried.
 const HEAD_OF_NOT_RUN: &str = "name\tpostgresql\tdate\treason";
 /// The majors that have a column.
@@ -41,25 +45,28 @@ static LOCK: Mutex<()> = Mutex::new(());
 /// Why extensions were not tested: date and reason, by name and major.
 type NotRun = BTreeMap<(String, u16), (String, String)>;
 
+/// The base that is tested on: BASE.
+pub fn base() -> String {
+    let base = std::env::var("BASE").ok().filter(|base| !base.is_empty());
+    base.unwrap_or_else(|| BOOKWORM.to_owned())
+}
+
 /// Records why an extension could not be tested on a major.
 pub fn not_run(name: &str, major: u16, reason: &str) -> Outcome {
     let _guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut rows = read_not_run()?;
+    let mut rows = read_not_run(&base())?;
     let date = said_by("date", &["--utc", "+%F"])?;
     rows.insert((name.to_owned(), major), (date, reason.to_owned()));
     let mut text = format!("{HEAD_OF_NOT_RUN}\n");
     for ((name, major), (date, reason)) in rows {
         writeln!(text, "{name}\t{major}\t{date}\t{reason}")?;
     }
-    Ok(std::fs::write(not_run_path(), text)?)
+    Ok(std::fs::write(path(&base(), "not-run", "tsv"), text)?)
 }
 
-fn not_run_path() -> PathBuf {
-    project().join("docs/results/not-run.tsv")
-}
-
-fn read_not_run() -> Result<NotRun, Failed> {
-    let text = std::fs::read_to_string(not_run_path()).unwrap_or_default();
+fn read_not_run(base: &str) -> Result<NotRun, Failed> {
+    let file = path(base, "not-run", "tsv");
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
     let row = |line: &str| {
         let fields: Vec<&str> = line.split('\t').collect();
         let [name, major, date, reason] = fields.try_into().ok()?;
@@ -70,7 +77,7 @@ fn read_not_run() -> Result<NotRun, Failed> {
     };
     let lines = text.lines().skip(1);
     lines
-        .map(|line| row(line).ok_or_else(|| format!("docs/results/not-run.tsv: {line:?}").into()))
+        .map(|line| row(line).ok_or_else(|| format!("{}: {line:?}", file.display()).into()))
         .collect()
 }
 
@@ -88,7 +95,7 @@ pub fn add(name: &str, subject: &plan::Subject, major: u16, tests: usize) -> Out
         tests: tests.to_string(),
     };
     let _guard = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut rows = read()?;
+    let mut rows = read(&base())?;
     rows.insert((row.name.clone(), major), row);
     let mut text = format!("{HEAD}\n");
     for row in rows.values() {
@@ -108,16 +115,19 @@ pub fn add(name: &str, subject: &plan::Subject, major: u16, tests: usize) -> Out
         )?;
     }
     // The file is replaced as a whole.
-    let partial = path("tsv.partial");
+    let partial = path(&base(), "extensions", "tsv.partial");
     std::fs::write(&partial, text)?;
-    Ok(std::fs::rename(partial, path("tsv"))?)
+    Ok(std::fs::rename(partial, path(&base(), "extensions", "tsv"))?)
 }
 
 /// Whether the record has a passed test of what would be built today.
 pub fn is_tested(catalogue: &Catalogue, extension: &Extension, major: u16) -> bool {
-    let rows = read().unwrap_or_default();
+    let base = base();
+    let rows = read(&base).unwrap_or_default();
     let row = rows.get(&(extension.name.clone(), major));
-    row.is_some_and(|row| plan::subject(catalogue, extension, major).is_ok_and(|today| row.is_of(&today)))
+    row.is_some_and(|row| {
+        plan::subject(catalogue, extension, major, &base).is_ok_and(|today| row.is_of(&today))
+    })
 }
 
 impl Row {
@@ -132,12 +142,17 @@ fn said_by(program: &str, args: &[&str]) -> Result<String, Failed> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn path(suffix: &str) -> PathBuf {
-    project().join(format!("docs/results/extensions.{suffix}"))
+fn path(base: &str, stem: &str, suffix: &str) -> PathBuf {
+    let of_base = match base.rsplit(':').next() {
+        Some(release) if base != BOOKWORM => format!("-{release}"),
+        _ => String::new(),
+    };
+    project().join(format!("docs/results/{stem}{of_base}.{suffix}"))
 }
 
-fn read() -> Result<BTreeMap<(String, u16), Row>, Failed> {
-    let text = std::fs::read_to_string(path("tsv")).unwrap_or_default();
+fn read(base: &str) -> Result<BTreeMap<(String, u16), Row>, Failed> {
+    let file = path(base, "extensions", "tsv");
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
     let row = |line: &str| {
         let fields: Vec<String> = line.split('\t').map(str::to_owned).collect();
         let [name, version, postgresql, sha256, recipe, date, pgsetup, tests] = fields.try_into().ok()?;
@@ -159,14 +174,20 @@ fn read() -> Result<BTreeMap<(String, u16), Row>, Failed> {
     };
     let lines = text.lines().skip(1);
     lines
-        .map(|line| row(line).ok_or_else(|| format!("docs/results/extensions.tsv: {line:?}").into()))
+        .map(|line| row(line).ok_or_else(|| format!("{}: {line:?}", file.display()).into()))
         .collect()
 }
 
-/// The table agrees with the record and the manifests. A cell says tested only if the manifest would install today what
+/// The tables agree with the records and the manifests. A cell says tested only if the manifest would install today what
 /// was tested.
-pub fn table_is_right(catalogue: &Catalogue) -> Outcome {
-    let (rows, not_run) = (read()?, read_not_run()?);
+pub fn tables_are_right(catalogue: &Catalogue) -> Outcome {
+    BASES
+        .into_iter()
+        .try_for_each(|base| table_is_right(catalogue, base))
+}
+
+fn table_is_right(catalogue: &Catalogue, base: &str) -> Outcome {
+    let (rows, not_run) = (read(base)?, read_not_run(base)?);
     let mut counts: BTreeMap<u16, [usize; 3]> = BTreeMap::new();
     let mut table = String::from("| extension |");
     for major in MAJORS {
@@ -178,14 +199,27 @@ pub fn table_is_right(catalogue: &Catalogue) -> Outcome {
         write!(table, "| [{}]({}){kind} |", extension.name, extension.homepage)?;
         for major in MAJORS {
             let key = (extension.name.clone(), major);
-            let (kind, cell) = cell(catalogue, extension, major, rows.get(&key), not_run.get(&key))?;
+            let (kind, cell) = cell(
+                catalogue,
+                extension,
+                (major, base),
+                rows.get(&key),
+                not_run.get(&key),
+            )?;
             counts.entry(major).or_default()[kind] += 1;
             write!(table, " {cell} |")?;
         }
         table.push('\n');
     }
-    let mut page = String::from(
-        "# Extensions\n\nWritten by `make catalogue`. Edit the manifests instead.\n\n\
+    let (title, head) = match base.rsplit(':').next() {
+        Some(release) if base != BOOKWORM => (
+            format!("# Extensions on {release}\n\n"),
+            format!("BASE={base} make catalogue"),
+        ),
+        _ => ("# Extensions\n\n".to_owned(), "make catalogue".to_owned()),
+    };
+    let mut page = format!(
+        "{title}Written by `{head}`. Edit the manifests instead.\n\n\
          - **tested**: built from the archive whose digest begins with these digits, on this server and day, and every test of its manifest passed. \
          A later change of the manifest, other than in comments, makes it *declared* again.\n\
          - *declared*: upstream or the manifest says that it works. It was not tested here, for the reason in the cell.\n\
@@ -199,7 +233,11 @@ pub fn table_is_right(catalogue: &Catalogue) -> Outcome {
     }
     page.push('\n');
     page.push_str(&table);
-    let agreed = snapbox::Data::read_from(&path("md"), Some(snapbox::data::DataFormat::Text)).raw();
+    let agreed = snapbox::Data::read_from(
+        &path(base, "extensions", "md"),
+        Some(snapbox::data::DataFormat::Text),
+    )
+    .raw();
     snapbox::assert_data_eq!(page, agreed);
     Ok(())
 }
@@ -208,12 +246,12 @@ pub fn table_is_right(catalogue: &Catalogue) -> Outcome {
 fn cell(
     catalogue: &Catalogue,
     extension: &Extension,
-    major: u16,
+    (major, base): (u16, &str),
     row: Option<&Row>,
     not_run: Option<&(String, String)>,
 ) -> Result<(usize, String), Failed> {
-    if !extension.majors().contains(&major) {
-        let reason = extension.why_not(major);
+    if !extension.supports(major, base) {
+        let reason = extension.why_not(major, base);
         let reason = reason.ok_or_else(|| {
             format!(
                 "{} is not for {major}, and does not say why: `unsupported`",
@@ -232,7 +270,7 @@ fn cell(
         let never = || "not run yet".to_owned();
         return Ok(declared(&reason.unwrap_or_else(never)));
     };
-    let subject = plan::subject(catalogue, extension, major)?;
+    let subject = plan::subject(catalogue, extension, major, base)?;
     if !row.is_of(&subject) {
         let changed = || format!("its manifest has changed since the test of {}", row.date);
         return Ok(declared(&reason.unwrap_or_else(changed)));

@@ -107,7 +107,7 @@ fn requests(catalogue: &Catalogue) -> Vec<Request> {
     let mut all = Vec::new();
     for major in majors {
         let is_open = |extension: &&Extension| {
-            extension.majors().contains(&major)
+            extension.supports(major, &record::base())
                 && !(resumes && record::is_tested(catalogue, extension, major))
         };
         for names in compatible(catalogue.all().filter(is_asked).filter(is_open)) {
@@ -230,7 +230,7 @@ fn run(catalogue: &Catalogue, request: &Request) -> Result<Ran, String> {
     let built = request.names.iter().filter(|_| request.image.is_none());
     let subject = |name: &String| {
         let extension = catalogue.extension(name)?;
-        let subject = plan::subject(catalogue, extension, request.major);
+        let subject = plan::subject(catalogue, extension, request.major, &record::base());
         Some(subject.map(|subject| (name.clone(), subject)))
     };
     let subjects = built.filter_map(subject).collect::<Result<_, _>>()?;
@@ -307,7 +307,9 @@ fn in_base(command: &mut Command, volume: &dyn Fn(&Path, &str) -> String) -> Vec
         "--tmpfs=/var/tmp/pgsetup:exec",
         "--volume=pgsetup-catalogue:/var/cache/pgsetup",
     ]);
-    command.arg(std::env::var("BASE").unwrap_or_else(|_| "debian:bookworm".to_owned()));
+    let base = record::base();
+    args.push(format!("--base={base}"));
+    command.arg(base);
     args
 }
 
