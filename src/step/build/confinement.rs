@@ -193,7 +193,7 @@ impl<'a, 'c> Confinement<'a, 'c> {
         if self
             .confined
             .as_ref()
-            .is_some_and(|confined| confined.user.is_some())
+            .is_some_and(|confined| confined.user.is_some() || self.build.needs_root)
         {
             findings.extend(host.take_tree(&stage)?);
         }

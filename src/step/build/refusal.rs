@@ -108,7 +108,14 @@ pub fn refusals(output: &str, own: &[String]) -> Vec<Refusal> {
             line: line.trim().to_owned(),
             command,
         };
-        if !found.contains(&refusal) {
+        // A program that tries again says the same in other words.
+        let is_same = |other: &Refusal| {
+            let is_named = refusal.what.is_some() && other.command == refusal.command;
+            other.kind == refusal.kind
+                && other.what == refusal.what
+                && (is_named || other.line == refusal.line)
+        };
+        if !found.iter().any(is_same) {
             found.push(refusal);
         }
     }
@@ -150,7 +157,17 @@ fn refused(line: &str, own: &[String]) -> Option<(Kind, Option<String>)> {
             let port = port.map(|port| port.trim_end_matches([':', ',']));
             Some(port.map_or_else(|| host.to_owned(), |port| format!("{host} port {port}")))
         };
-        return Some((Kind::Connection, device.or_else(url).or_else(host)));
+        // pip names what it looks for, and not where.
+        let sought = || {
+            let (_, path) = line
+                .rsplit_once("': /")
+                .filter(|_| line.contains("NewConnectionError"))?;
+            Some(format!("the index of packages (/{})", path.trim_end()))
+        };
+        return Some((
+            Kind::Connection,
+            device.or_else(url).or_else(host).or_else(sought),
+        ));
     }
     if !has(&REFUSED) {
         return None;
@@ -186,8 +203,14 @@ fn is_rest(rest: &str) -> bool {
 
 /// The last printed command before a line: the last that names what was refused, or else the last that is not a remark.
 fn command_before(lines: &[&str], what: Option<&str>) -> Option<String> {
-    let is_remark =
-        |line: &str| NO_COMMANDS.iter().any(|start| line.starts_with(start)) || line.contains(": ");
+    // Programs begin a sentence with a capital letter. A command may begin with a variable.
+    let is_sentence = |line: &str| {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        word.starts_with(|c: char| c.is_ascii_uppercase()) && !word.contains('=')
+    };
+    let is_remark = |line: &str| {
+        NO_COMMANDS.iter().any(|start| line.starts_with(start)) || line.contains(": ") || is_sentence(line)
+    };
     let commands = || {
         lines
             .iter()
@@ -245,6 +268,14 @@ mod tests {
             (
                 "nc ::1 4002\nconnect to ::1 port 4002: Permission denied",
                 "refused to connect to ::1 port 4002|nc ::1 4002",
+            ),
+            (
+                "pip3 install --upgrade 'pip>=23'\nDefaulting to user installation because normal site-packages is not writeable\n\
+                 WARNING: Retrying (Retry(total=4)) after connection broken by 'NewConnectionError('<x at 0x7f8d>: Failed to \
+                 establish a new connection: [Errno 13] Permission denied')': /simple/pip/\n\
+                 WARNING: Retrying (Retry(total=3)) after connection broken by 'NewConnectionError('<x at 0x7f8e>: Failed to \
+                 establish a new connection: [Errno 13] Permission denied')': /simple/pip/",
+                "refused to connect to the index of packages (/simple/pip/)|pip3 install --upgrade 'pip>=23'",
             ),
             (
                 "kill -STOP 1\n/bin/sh: 1: kill: Operation not permitted",
