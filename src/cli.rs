@@ -40,6 +40,8 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Print what `install` would do, and why; changes nothing
     Plan(PlanArgs),
+    /// Write pgsetup.lock: every source, the catalogue, and the Debian packages that apt has now; run it in the image's base
+    Lock(LockArgs),
     /// Install what the manifests select, and remove what only building needs
     Install(InstallArgs),
     /// Write what starts PostgreSQL in a container: /entrypoint.sh, its scripts and its program
@@ -48,7 +50,8 @@ pub enum Command {
         #[arg(long, value_name = "DIR", default_value = "/")]
         root: PathBuf,
     },
-    /// Download and verify what the manifests select, for `install --vendor DIR --offline`
+    /// Download and verify what the manifests select, for `install --vendor DIR --offline`; with a pgsetup.lock, its Debian
+    /// packages as well
     Fetch(FetchArgs),
     /// List or prune the cache of downloads and artifacts
     Cache(CacheArgs),
@@ -264,11 +267,50 @@ pub struct ExportArgs {
     pub place: NamePlaceArgs,
 }
 
+/// Whether the lock counts.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct LockedArgs {
+    /// Use exactly the files that pgsetup.lock, beside the manifests, names, or list what has moved since it was written
+    #[arg(long)]
+    pub locked: bool,
+}
+
+/// Arguments of `lock`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It asks apt, so run it as root in a container of the image's base, once for each architecture:\n    \
+                        docker run --rm --volume \"$PWD:/image\" --workdir /image debian:bookworm ./pgsetup lock"
+)]
+pub struct LockArgs {
+    #[command(flatten)]
+    pub manifests: ManifestArgs,
+
+    /// The digest of the base image, for the record [default: the one in the lock]
+    #[arg(long, value_name = "sha256:DIGEST", value_parser = image_digest)]
+    pub base_digest: Option<String>,
+
+    /// The root directory of the base
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+}
+
+/// The digest of an image.
+fn image_digest(text: &str) -> Result<String, String> {
+    let digits = text.strip_prefix("sha256:").unwrap_or_default();
+    if digits.len() == 64 && digits.chars().all(|c| c.is_ascii_hexdigit()) {
+        return Ok(text.to_owned());
+    }
+    Err("write it as sha256: and 64 hexadecimal digits".to_owned())
+}
+
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     #[command(flatten)]
     pub manifests: ManifestArgs,
+
+    #[command(flatten)]
+    pub lock: LockedArgs,
 
     /// Plan for this machine [default: the image manifest's base and this machine's architecture]
     #[arg(long, value_name = "DISTRIBUTION/ARCHITECTURE")]
@@ -532,6 +574,8 @@ pub enum DocumentName {
     Cache,
     /// What `update --check --format json` prints
     Updates,
+    /// What `lock` writes, pgsetup.lock
+    Lock,
     /// What `list --format json` and `search --format json` print
     Available,
     /// What `info --format json` prints
@@ -574,8 +618,11 @@ pub struct InstallArgs {
     #[command(flatten)]
     pub sandbox: SandboxArgs,
 
+    #[command(flatten)]
+    pub lock: LockedArgs,
+
     /// Leave out each extension whose sources are not available, and list them at the end
-    #[arg(long)]
+    #[arg(long, conflicts_with = "locked")]
     pub skip_unavailable: bool,
 
     /// After a failed step, continue with every step that does not need it, to see all failures at once
@@ -649,7 +696,8 @@ pub struct SourceArgs {
     #[arg(long, value_name = "DIR", env = "PGSETUP_VENDOR", hide_env_values = true)]
     pub vendor: Vec<PathBuf>,
 
-    /// Connect to nothing but apt's archive: take sources from vendor directories and the cache
+    /// Connect to nothing but apt's archive: take sources from vendor directories and the cache; with a lock, Debian packages
+    /// as well
     #[arg(long)]
     pub offline: bool,
 

@@ -34,6 +34,9 @@ pub const DOCUMENTATION: [&str; 7] = [
     "/usr/share/man",
 ];
 
+/// The archive of locked packages that apt is given, and apt's configuration and lists for it.
+pub const LOCKED: &str = "/var/tmp/pgsetup/locked";
+
 /// The unpacked sources of a component.
 pub fn source(slug: &str) -> String {
     format!("{WORK}/source/{slug}")

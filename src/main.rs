@@ -11,6 +11,7 @@
 //! |---|---|---|
 //! | `cli` | command line types | do anything |
 //! | `catalogue` | the manifests that the binary carries | know what they mean |
+//! | `locked` | the lock of an image, and what has moved since it was written | do IO |
 //! | `manifest` | YAML as written, with places; one file for each kind; patterns of paths | open files |
 //! | `target`, `digest`, `layout`, `command`, `timing`, `lock` | small values: machines, digests, paths, command lines, times | do IO |
 //! | `resolve` | manifests + target + selection -> `Resolved`, or every problem | do IO, know the time |
@@ -62,6 +63,7 @@ mod host;
 mod image;
 mod layout;
 mod lock;
+mod locked;
 mod manifest;
 mod output;
 mod plan;

@@ -140,7 +140,7 @@ fn recipes_of(complete: &[Inputs]) -> Vec<Inputs> {
 
 impl Plan {
     /// The recipes in build order, and the command that asks apt for the package versions that complete them.
-    fn look_up(&self) -> Option<(&[Recipe], &crate::command::Command)> {
+    pub fn look_up(&self) -> Option<(&[Recipe], &crate::command::Command)> {
         self.steps.iter().find_map(|step| match &step.action {
             crate::plan::Action::LookUpArtifacts { recipes, simulation } => Some((&recipes[..], simulation)),
             _ => None,

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::manifests::Files;
-use super::{resolved, setup};
+use super::{locking, resolved, setup};
 use crate::archive::graft::graft;
 use crate::archive::{tree, unpack};
 use crate::cli::{FetchArgs, Format};
@@ -30,11 +30,11 @@ use crate::target::{Architecture, Target};
 /// Where incomplete downloads are kept, below the directory that is filled.
 const PARTIAL: &str = ".partial";
 
-/// A file to fetch: a source, or a Python distribution.
+/// A file to fetch: a source, a Python distribution, or a Debian package of the lock.
 #[derive(Debug)]
 struct Item {
     wanted: SourceRequest,
-    /// How it is unpacked; `None` for distributions, which are not.
+    /// How it is unpacked; `None` for distributions and packages, which are not.
     unpacking: Option<Unpacking>,
     /// Its name in the directory.
     file: String,
@@ -192,6 +192,11 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
             file,
         });
     };
+    for target in locking::targets(&args.manifests.place, &selected, args.all_targets)? {
+        for package in &target.packages {
+            add(SourceRequest::of_package(package, &target.archives), None);
+        }
+    }
     for resolved in &selected {
         for (_, sources) in resolved.sources() {
             for (position, source) in sources.iter().enumerate() {

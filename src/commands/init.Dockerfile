@@ -8,7 +8,7 @@ ENV PG_MAJOR=@MAJOR@ \
     PGDATA=/var/lib/postgresql/data \
     LANG=C.UTF-8 \
     PATH=/usr/lib/postgresql/@MAJOR@/bin:@PATRONI@/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-# Options of `pgsetup install`; seconds since 1970 for reproducible images.
+# Options of `pgsetup install`, such as --locked; seconds since 1970 for reproducible images.
 ARG PGSETUP_OPTIONS=
 ARG SOURCE_DATE_EPOCH
 # One layer: what is removed in it was never in the image.

@@ -237,8 +237,7 @@ fn list(key: &str, names: &[String]) -> String {
     text
 }
 
-const DOCKERIGNORE: &str =
-    "# Only what the Dockerfile mounts: the binary and the manifests.\n*\n!pgsetup\n!**/*.yaml\n!vendor/**\n";
+const DOCKERIGNORE: &str = "# Only what the Dockerfile mounts: the binary, the manifests, the lock, and what `fetch --to vendor` has downloaded.\n*\n!pgsetup\n!pgsetup.lock\n!**/*.yaml\n!vendor/**\n";
 
 /// The Dockerfile, whose base, major and binary are those of this image.
 fn dockerfile(answers: &Answers, resolved: &Resolved, pgsetup: Option<&str>) -> String {

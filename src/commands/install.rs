@@ -5,6 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use super::interrupt::{Stoppable, interrupted};
+use super::locking;
 use super::setup::{self, remote, sources, target, unavailable};
 use super::trace_file::Trace;
 use crate::cli::InstallArgs;
@@ -103,6 +104,9 @@ fn resolve_and_perform(
         resolved = super::resolved_here(&files, &manifests, resolved.target.clone(), reporter)?;
         resolved.left_out = left_out;
     }
+    if args.lock.locked {
+        locking::use_lock(&mut resolved, &manifests.place, Some(host))?;
+    }
     let plan = plan::build(&resolved);
     let sandbox = setup::sandbox(args.sandbox, reporter)?;
     if args.sources.offline {
@@ -130,8 +134,14 @@ fn resolve_and_perform(
 fn all_at_hand(plan: &Plan, sources: &Sources, reporter: &Reporter) -> Result<(), Failure> {
     let archives = plan.sources().map(SourceRequest::from);
     let distributions = plan.distributions().map(SourceRequest::from);
+    let lock = plan.locked.iter();
+    let packages = lock.flat_map(|lock| {
+        let packages = lock.packages.iter();
+        packages.map(|package| SourceRequest::of_package(package, &lock.archives))
+    });
     let missing: Vec<_> = archives
         .chain(distributions)
+        .chain(packages)
         .filter_map(|wanted| sources.obtain(&wanted, &|_| ()).err())
         .collect();
     let names: Vec<&str> = missing.iter().map(FetchError::name).collect();

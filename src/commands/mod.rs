@@ -10,6 +10,7 @@ mod fetch;
 mod init;
 mod install;
 mod interrupt;
+mod locking;
 mod manifests;
 mod new;
 mod outdated;
@@ -113,6 +114,7 @@ pub fn run(command: &Command, reporter: &Reporter) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::doctor(args, reporter),
         Command::Why(args) => explaining::why(args, reporter),
         Command::Diff(args) => explaining::diff(args, reporter),
+        Command::Lock(args) => locking::lock(args, reporter),
         Command::Plan(args) => plan::plan(args, reporter),
         Command::Install(args) => install::install(args, reporter),
         Command::Fetch(args) => fetch::fetch(args, reporter),

@@ -1,6 +1,6 @@
 //! `pgsetup plan`: prints what an installation would do.
 
-use super::{explain, files, print, resolved};
+use super::{explain, files, locking, print, resolved};
 use crate::cli::{PlanArgs, PlanFormat};
 use crate::failure::Failure;
 use crate::plan::{self, Plan};
@@ -12,7 +12,10 @@ use crate::report::Reporter;
 /// A manifest is wrong, or there is nothing to explain.
 pub fn plan(args: &PlanArgs, reporter: &Reporter) -> Result<(), Failure> {
     let files = files(&args.manifests, "plan")?;
-    let resolved = resolved(&files, &args.manifests, args.target.clone(), reporter)?;
+    let mut resolved = resolved(&files, &args.manifests, args.target.clone(), reporter)?;
+    if args.lock.locked {
+        locking::use_lock(&mut resolved, &args.manifests.place, None)?;
+    }
     let plan: Plan = plan::build(&resolved);
     if let Some(name) = &args.explain {
         return print(reporter, &explain::explain(&plan, name, &args.against)?);

@@ -7,7 +7,7 @@ use crate::cli::DocumentName;
 use crate::failure::Failure;
 use crate::record::{diff, receipt, why};
 use crate::report::{Reporter, json};
-use crate::{manifest, plan, verify};
+use crate::{locked, manifest, plan, verify};
 
 /// Prints the JSON schema of a document.
 ///
@@ -31,6 +31,7 @@ pub fn schema_of(document: DocumentName) -> Value {
         DocumentName::Why => schemars::schema_for!(why::Why),
         DocumentName::Diff => schemars::schema_for!(diff::Diff),
         DocumentName::Doctor => schemars::schema_for!(doctor::Report),
+        DocumentName::Lock => schemars::schema_for!(locked::Lock),
         DocumentName::Updates => schemars::schema_for!(outdated::Updates),
     }
     .to_value()

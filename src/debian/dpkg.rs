@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::deb822::{field, paragraphs, relation};
 use crate::host::Host;
 use crate::host::entry::FileKind;
+use crate::locked::LockedPackage;
 
 /// Where dpkg keeps its database.
 pub(super) const DATABASE: &str = "/var/lib/dpkg";
@@ -389,6 +390,22 @@ pub fn parse_simulation(answer: &str) -> BTreeMap<String, String> {
         Some((name.to_owned(), version.split([' ', ')']).next()?.to_owned()))
     };
     answer.lines().filter_map(one).collect()
+}
+
+/// The files that records of a package list describe, as `apt-cache show` prints them, by name.
+///
+/// # Errors
+/// What is wrong with each record that describes no file of an archive.
+pub fn parse_files(text: &str) -> Result<BTreeMap<String, LockedPackage>, Vec<String>> {
+    let (mut files, mut faults) = (BTreeMap::new(), Vec::new());
+    for fields in paragraphs(text).filter(|fields| fields.contains_key("Package")) {
+        match LockedPackage::from_record(&fields) {
+            // Several archives may have it.
+            Ok(package) => drop(files.entry(package.name.clone()).or_insert(package)),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(files) } else { Err(faults) }
 }
 
 /// The packages that records of a package list describe, as `apt-cache show` prints them.

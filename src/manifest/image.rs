@@ -69,6 +69,10 @@ pub struct Image {
     /// given for every other that is built on, if only as an empty list.
     #[serde(default)]
     pub variants: Vec<PackageVariant>,
+    /// Addresses of dated copies of Debian's archive, which have the packages of a lock that the archive itself has dropped.
+    /// They are asked after it.
+    #[serde(default)]
+    pub snapshot: Vec<String>,
 }
 
 /// How the machine is laid out where an image's manifest does not say it.

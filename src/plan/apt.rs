@@ -1,6 +1,9 @@
 //! The command lines of apt.
 
 use crate::command::Command;
+use crate::digest::Sha256;
+use crate::layout;
+use crate::locked::TargetLock;
 
 /// Options of every change of packages. dpkg need not wait for the disk after each file, because an interrupted layer
 /// is thrown away. Its output goes to a log.
@@ -23,6 +26,45 @@ pub fn update_package_lists() -> Command {
         "-o",
         "Acquire::Languages=none",
     ])
+}
+
+/// apt's configuration for the archive of locked packages.
+fn configuration() -> String {
+    format!("{}/apt.conf", layout::LOCKED)
+}
+
+/// The command with the archive of locked packages as the only one.
+pub(super) fn with_locked(mut command: Command) -> Command {
+    command
+        .args
+        .insert(0, format!("--config-file={}", configuration()));
+    command
+}
+
+/// The files of the archive of locked packages, besides the packages: path and text. Its index has the digests of the lock,
+/// so apt trusts it without a signature.
+pub fn locked_archive(lock: &TargetLock) -> Vec<(String, String)> {
+    let directory = layout::LOCKED;
+    let configuration_text = format!(
+        "Dir::Etc::SourceList \"{directory}/sources.list\";\nDir::Etc::SourceParts \"/dev/null\";\n\
+         Dir::State::Lists \"{directory}/lists\";\nAPT::Sandbox::User \"root\";\n"
+    );
+    let index = lock.index();
+    // Without it, apt asks for the index in every compression first. Its time is not looked at.
+    let release = format!(
+        "Date: Thu, 01 Jan 1970 00:00:00 +0000\nSHA256:\n {} {} Packages\n",
+        Sha256::of(index.as_bytes()),
+        index.len()
+    );
+    vec![
+        (configuration(), configuration_text),
+        (format!("{directory}/Release"), release),
+        (
+            format!("{directory}/sources.list"),
+            format!("deb [trusted=yes] file:{directory} ./\n"),
+        ),
+        (format!("{directory}/Packages"), index),
+    ]
 }
 
 /// Asks apt what an installation of all these packages would install.

@@ -7,6 +7,7 @@ use super::{
     python, recipe,
 };
 use crate::artifact::Recipe;
+use crate::command::Command;
 use crate::layout;
 use crate::manifest::postgresql::ServerSource;
 use crate::manifest::source::Packages;
@@ -59,6 +60,7 @@ impl<'a> Builder<'a> {
             recipes: self.recipes,
             leaves,
             catalogue: self.resolved.catalogue.clone(),
+            locked: self.resolved.locked.clone(),
         }
     }
 
@@ -143,17 +145,30 @@ impl<'a> Builder<'a> {
 
     /// Looks up what need not be built.
     pub(super) fn artifacts(&mut self, record: Id) -> Id {
+        let mut before = record;
+        let mut with_lock: fn(Command) -> Command = |command| command;
+        if let Some(lock) = &self.resolved.locked {
+            with_lock = apt::with_locked;
+            let index = Action::IndexLockedPackages(lock.clone());
+            let name = "index the packages of the lock";
+            before = self.step(name, Lane::Files, 1, &[record], index);
+            let count = lock.packages.len();
+            self.reason(
+                before,
+                format!("apt is given an archive with these {count} packages and no other"),
+            );
+        }
         let update = self.step(
             "update package lists",
             Lane::Dpkg,
             3,
-            &[record],
-            Action::Run(vec![apt::update_package_lists()]),
+            &[before],
+            Action::Run(vec![with_lock(apt::update_package_lists())]),
         );
         let names = self.packages.iter().map(|package| package.name.as_str());
         let look_up = Action::LookUpArtifacts {
             recipes: self.recipes.clone(),
-            simulation: apt::simulated_installation(names),
+            simulation: with_lock(apt::simulated_installation(names)),
         };
         let look_up = self.step("look up artifacts", Lane::Dpkg, 1, &[update], look_up);
         self.reason(
@@ -287,6 +302,7 @@ impl<'a> Builder<'a> {
             always: always.filter(|name| keeps || !of_build(name)).collect(),
             of_builds,
             libraries,
+            locked: self.resolved.locked.clone(),
         });
         let id = self.step(name, Lane::Dpkg, 15, ready, action);
         for package in &packages {

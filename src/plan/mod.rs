@@ -17,9 +17,11 @@ mod test;
 pub mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::artifact::Recipe;
 use crate::command::Command;
+use crate::locked::TargetLock;
 use crate::manifest::extension::{KnownFailure, Required};
 use crate::manifest::image::{Prune, User};
 use crate::resolve::{
@@ -47,6 +49,8 @@ pub struct Plan {
     pub leaves: Vec<String>,
     /// What of it the catalogue's manifests say.
     pub catalogue: Option<CatalogueUse>,
+    /// The lock whose packages it installs.
+    pub locked: Option<Arc<TargetLock>>,
 }
 
 impl Plan {
@@ -152,6 +156,8 @@ pub enum Action {
         recipes: Vec<Recipe>,
         simulation: Command,
     },
+    /// Writes the index of an archive that has the locked packages, and apt's configuration for it.
+    IndexLockedPackages(Arc<TargetLock>),
     /// Installs Debian packages.
     InstallPackages(PackageInstallation),
     /// Downloads and verifies an archive of a component, unless the component need not be built.
@@ -209,12 +215,26 @@ pub struct PackageInstallation {
     pub of_builds: Vec<(String, Vec<String>)>,
     /// Whether the run-time libraries of cached components are installed.
     pub libraries: bool,
+    /// The lock that has the packages. They are fetched when it is known which of them are needed.
+    pub locked: Option<Arc<TargetLock>>,
 }
 
 impl PackageInstallation {
     /// The command that installs some of its packages.
-    pub fn command_for(names: &[String]) -> Command {
-        apt::install_packages(names)
+    pub fn command_for(&self, names: &[String]) -> Command {
+        self.with_lock(apt::install_packages(names))
+    }
+
+    /// The command that asks apt what that would install.
+    pub fn simulation_for(&self, names: &[String]) -> Command {
+        self.with_lock(apt::simulated_installation(names.iter().map(String::as_str)))
+    }
+
+    fn with_lock(&self, command: Command) -> Command {
+        match self.locked {
+            Some(_) => apt::with_locked(command),
+            None => command,
+        }
     }
 
     /// Every package that it may install by name.
@@ -417,7 +437,7 @@ impl Action {
             Self::TestUpstream(test) => test.commands.clone(),
             Self::LookUpArtifacts { simulation, .. } => vec![simulation.clone()],
             Self::InstallPackages(installation) => {
-                vec![PackageInstallation::command_for(&installation.names())]
+                vec![installation.command_for(&installation.names())]
             }
             _ => Vec::new(),
         }

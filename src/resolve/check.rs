@@ -497,6 +497,18 @@ impl Checks<'_, Image> {
         self.variants(image, |checks, path, variant| {
             checks.packages(&format!("{path}.packages"), &variant.packages)
         });
+        self.each("snapshot", &image.snapshot, |address| {
+            let scheme = ["https://", "http://"].into_iter();
+            let host = scheme.filter_map(|scheme| address.strip_prefix(scheme)).next();
+            let fits = host.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace));
+            let complaint = || {
+                format!(
+                    "`{address}` is not the address of a dated archive, such as \
+                     `http://snapshot.example/archive/debian/20261201T000000Z`"
+                )
+            };
+            if fits { Ok(()) } else { Err(complaint()) }
+        });
         self.each("prune.package_paths", &image.prune.package_paths, |path| {
             let fits = path.starts_with('/') && !path.contains(char::is_whitespace);
             let complaint = || {

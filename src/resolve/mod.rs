@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::catalogue::Edition;
 use crate::digest::{Sha256, Sha512};
+use crate::locked::TargetLock;
 use crate::manifest::Manifests;
 use crate::manifest::build::Build;
 use crate::manifest::extension::{KnownCheck, Preload, SqlExtension, Test, Upstream};
@@ -149,6 +150,10 @@ pub struct Resolved {
     pub named_packages: Vec<NamedPackage>,
     /// What the catalogue has to do with it; `None` where everything is the user's own and the same as there.
     pub catalogue: Option<CatalogueUse>,
+    /// Dated copies of Debian's archive.
+    pub snapshots: Vec<String>,
+    /// The lock of the target, if the installation is to use exactly its files.
+    pub locked: Option<Arc<TargetLock>>,
 }
 
 /// What of an image comes from the catalogue.

@@ -111,6 +111,8 @@ pub fn select(manifests: &Manifests, selection: &Selection, problems: &mut Vec<P
         keep_build_packages: selection.keep_build_packages,
         catalogue: completed::catalogue_use(manifests, server, &chosen, has_patroni),
         target,
+        snapshots: value.snapshot.clone(),
+        locked: None,
     })
 }
 

@@ -25,6 +25,7 @@ use crate::archive::unpack;
 use crate::debian::apt_sources::DebianArchive;
 use crate::digest::{Sha256, Sha512};
 use crate::host;
+use crate::locked::LockedPackage;
 use crate::resolve::{self, Distribution, Source};
 use crate::store::cache::{Cache, Partial};
 use candidates::{Candidate, candidates};
@@ -463,6 +464,26 @@ impl SourceRequest {
             Address::Index { project, version } => Some((project.as_str(), version.as_str())),
             _ => None,
         })
+    }
+}
+
+impl SourceRequest {
+    /// A package of a lock. After the archive that apt uses, `archives` are asked, with plain http as well: they are as
+    /// trusted as apt's.
+    pub fn of_package(package: &LockedPackage, archives: &[String]) -> Self {
+        let at = |base: &String| Address::Url {
+            url: candidates::below(base, &package.path),
+            insecure: true,
+        };
+        let own = Address::Debian(package.path.clone());
+        Self {
+            name: package.title(),
+            file_name: package.file(),
+            urls: std::iter::once(own).chain(archives.iter().map(at)).collect(),
+            accepted: vec![package.sha256],
+            max_bytes: Some(package.bytes),
+            ..Self::default()
+        }
     }
 }
 

@@ -69,25 +69,37 @@ pub fn cause(kind: ErrorKind) -> Cause {
 /// Fetches Python distributions, several at a time, into one directory under their own names.
 ///
 /// # Errors
-/// A distribution could not be fetched. The error shows one failure, a wrong digest first, and counts the others.
+/// A distribution could not be fetched.
 pub fn distributions(fetch: &DistributionFetch, step: &str, context: &Context<'_>) -> Result<Done, Failure> {
     let directory = context.host.empty_directory(&fetch.directory)?;
-    let results = parallel::each(&fetch.distributions, MAX_DOWNLOADS, |distribution| {
-        let obtained = obtain(&SourceRequest::from(distribution), step, context)?;
+    let requests: Vec<SourceRequest> = fetch.distributions.iter().map(SourceRequest::from).collect();
+    let all = all(&requests, step, context)?;
+    for (distribution, obtained) in fetch.distributions.iter().zip(&all) {
         host::local::copy(&obtained.path, &directory.join(&distribution.file))?;
-        Ok::<_, Failure>(obtained)
-    });
-    let (mut downloaded, mut failures) = (0, Vec::new());
+    }
+    let is_downloaded = |obtained: &&Obtained| matches!(obtained.origin, Origin::Network(_));
+    let downloaded = all.iter().filter(is_downloaded).count();
+    let note = format!("{} at hand, {downloaded} downloaded", all.len() - downloaded);
+    Ok(if downloaded == 0 {
+        Done::cached(note)
+    } else {
+        Done::fetched(note)
+    })
+}
+
+/// Fetches files, several at a time.
+///
+/// # Errors
+/// A file could not be fetched. The error shows one failure, a wrong digest first, and counts the others.
+pub fn all(wanted: &[SourceRequest], step: &str, context: &Context<'_>) -> Result<Vec<Obtained>, Failure> {
+    let results = parallel::each(wanted, MAX_DOWNLOADS, |wanted| obtain(wanted, step, context));
+    let (mut all, mut failures) = (Vec::new(), Vec::new());
     for result in results {
         match result {
-            Ok(obtained) => downloaded += usize::from(matches!(obtained.origin, Origin::Network(_))),
+            Ok(obtained) => all.push(obtained),
             Err(failure) => failures.push(failure),
         }
     }
-    let note = format!(
-        "{} at hand, {downloaded} downloaded",
-        fetch.distributions.len() - downloaded
-    );
     let groups = failure::groups(&failures, |failure| failure);
     let explanations: Vec<String> = groups.iter().map(|group| failure::explanation(group)).collect();
     let is_single = failures.len() == 1;
@@ -97,7 +109,6 @@ pub fn distributions(fetch: &DistributionFetch, step: &str, context: &Context<'_
     {
         Some(first) if is_single => Err(first),
         Some(first) => Err(Failure::new(first.cause, explanations.join("\n"))),
-        None if downloaded == 0 => Ok(Done::cached(note)),
-        None => Ok(Done::fetched(note)),
+        None => Ok(all),
     }
 }

@@ -106,6 +106,7 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
         Action::LookUpArtifacts { recipes, simulation } => {
             artifacts::look_up(recipes, simulation, context, log)?
         }
+        Action::IndexLockedPackages(lock) => packages::index(lock, context)?,
         Action::InstallPackages(installation) => packages::install(installation, context, log)?,
         Action::Fetch { component, .. } if state.artifacts().is_at_hand(component) => {
             return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));

@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 10] = [
     &["archive", "debian", "failure", "plan", "record"],
     &["artifact", "cli", "host", "resolve"],
     &["control", "manifest"],
-    &["catalogue"],
+    &["catalogue", "locked"],
     &[
         "command", "digest", "layout", "lock", "output", "target", "timing",
     ],
@@ -30,7 +30,7 @@ const FLOORS: [&[&str]; 10] = [
 
 /// Rooms that know neither the machine nor the clock: the same input gives the same output. They import no room that is
 /// not one of them.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "artifact",
     "catalogue",
     "cli",
@@ -39,6 +39,7 @@ const PURE: [&str; 15] = [
     "digest",
     "layout",
     "lock",
+    "locked",
     "manifest",
     "output",
     "plan",

@@ -245,6 +245,7 @@ fn schemas_are_json_schemas_and_completions_name_the_commands() {
         "why",
         "diff",
         "doctor",
+        "lock",
     ] {
         let schema: serde_json::Value = serde_json::from_str(&pgsetup(["schema", document]).out).unwrap();
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");

@@ -358,14 +358,19 @@ impl Machine {
     pub fn command_in(&self, root: &str, more: &[&str]) -> Command {
         let [manifests, root, cache] =
             ["manifests", root, "cache"].map(|name| self.path(name).to_str().expect("UTF-8").to_owned());
-        let mut command = command(["install", &manifests, "--root", &root, "--cache", &cache]);
+        let mut command = self.command_of(&["install", &manifests, "--root", &root, "--cache", &cache]);
         if !more.contains(&"--jobs") {
             command.args(["--jobs", "2"]);
         }
-        let path = std::env::var("PATH").expect("a PATH");
+        command.args(more);
         command
-            .args(more)
-            .env("PATH", format!("{}:{path}", self.path("bin").display()));
+    }
+
+    /// Any command of pgsetup with the machine's programs.
+    pub fn command_of(&self, words: &[&str]) -> Command {
+        let mut command = command(words.iter().copied());
+        let path = std::env::var("PATH").expect("a PATH");
+        command.env("PATH", format!("{}:{path}", self.path("bin").display()));
         // A test sets these itself.
         for name in [
             "http_proxy",

@@ -28,6 +28,7 @@ mod index;
 mod install;
 mod jobs;
 mod killed;
+mod lock;
 // Half of what it can do wrong is for the tests of downloads, in `src/source/tests.rs`.
 mod loopback;
 mod machine;

@@ -158,6 +158,17 @@ pub fn look_up(
     Ok(note)
 }
 
+/// The command that prints the records of these packages, from the archive that `simulation` asks.
+pub fn show(simulation: &Command, names: impl Iterator<Item = String>) -> Command {
+    let archive = simulation
+        .args
+        .iter()
+        .filter(|word| word.starts_with("--config-file="));
+    Command::new("apt-cache", archive.cloned())
+        .args(["show", "--quiet", "--no-all-versions"])
+        .args(names)
+}
+
 /// The packages of the machine as they would be with every build package installed.
 pub struct Future {
     dpkg: Dpkg,
@@ -176,8 +187,7 @@ impl Future {
         let upgraded = upgraded.cloned().collect();
         if !coming.is_empty() {
             let names = coming.iter().map(|(name, version)| format!("{name}={version}"));
-            let show = Command::new("apt-cache", ["show", "--quiet", "--no-all-versions"]).args(names);
-            let records = host.capture(&show, log)?;
+            let records = host.capture(&show(simulation, names), log)?;
             dpkg.packages
                 .extend(dpkg::parse_records(&records, dpkg.architecture.as_deref()));
         }
