@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests of the contract and prints each of its lines with the outcome. tests/contract/README.md lists the lines; the runner prints
 # before a test's name which of them it proves. Ends with 1 if a test of a line failed, was ignored, or does not exist.
+# The image is the one that `make image` builds from the same variables: START=root makes it the tag 18-root, IMAGE=NAME any other.
 set -Eeuo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -28,8 +29,11 @@ outcome() {
 }
 
 main() {
-  local line what status result number=0
+  local line what status result number=0 tag="${PG:-18}"
   results="$(mktemp)"
+  [[ "${START:-}" != root ]] || tag+=-root
+  export PGSETUP_TEST_IMAGE="${PGSETUP_TEST_IMAGE:-${IMAGE:-pgsetup/postgresql:$tag}}"
+  printf 'IMAGE=%s\n' "$PGSETUP_TEST_IMAGE"
   cargo test --locked --test suite -- contract:: 2>&1 | tee "$results" || true
   printf '\n'
   status=0
