@@ -256,18 +256,40 @@ fn wait_until_settled(path: &Path, lock_file: &LockFile) {
     std::thread::sleep(settled.saturating_sub(age));
 }
 
+/// What is in a lock file's place and is not a file. It is not opened: a named pipe would wait for a writer.
+fn not_a_file(path: &Path) -> Option<&'static str> {
+    use std::os::unix::fs::FileTypeExt as _;
+    let Ok(found) = std::fs::metadata(path) else {
+        let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        return is_link.then_some("a link that leads nowhere");
+    };
+    let kind = found.file_type();
+    if kind.is_file() {
+        None
+    } else if kind.is_dir() {
+        Some("a directory")
+    } else if kind.is_fifo() {
+        Some("a named pipe")
+    } else {
+        Some("a device or a socket")
+    }
+}
+
 /// Reads a lock file. What cannot be read is not taken for absent or stale.
 fn read(path: &Path) -> Result<Option<LockFile>, String> {
     use std::io::ErrorKind;
     use std::os::unix::fs::MetadataExt as _;
+    if let Some(found) = not_a_file(path) {
+        return Err(format!(
+            "{} is {found}, where PostgreSQL keeps the lock file of the server that runs. Nothing was changed.\n\
+             Find out who has made it, and remove it.",
+            path.display()
+        ));
+    }
     LockFile::read(path).map_err(|error| {
         let path = path.display();
         let advice = "Nothing was changed.";
         match error.kind() {
-            ErrorKind::IsADirectory => format!(
-                "{path} is a directory, where PostgreSQL keeps the lock file of the server that runs. {advice}\n\
-                 Remove it if it is empty; else find out who has made it."
-            ),
             ErrorKind::PermissionDenied => {
                 let owner = std::fs::metadata(path.to_string()).map_or_else(|_| "it is in a directory that may not be looked into".to_owned(), |found| format!("it belongs to uid {} (mode {:o})", found.uid(), found.mode() & 0o7777));
                 format!(

@@ -120,26 +120,35 @@ fn a_lock_file_stays_while_a_file_of_the_directory_is_open() {
 }
 
 #[test]
-fn a_lock_file_that_is_a_directory_is_left_alone() {
+fn a_lock_file_that_is_not_a_file_is_left_alone() {
     let data = cluster(b"");
     let path = data.path().join("postmaster.pid");
-    std::fs::remove_file(&path).expect("it is removed");
-    std::fs::create_dir(&path).expect("a directory");
-    for command in ["check", "remove"] {
-        let refused = pgstart(data.path(), &["locks", command])
-            .env("POSTGRES_ON_STALE_LOCK", "remove")
-            .output()
-            .expect("it runs");
-        assert!(
-            !refused.status.success() && is_locked(&data),
-            "{}",
-            text(&refused)
-        );
-        assert!(
-            text(&refused).contains("postmaster.pid is a directory"),
-            "{}",
-            text(&refused)
-        );
+    for (make, found) in [
+        ("mkdir", "a directory"),
+        ("mkfifo", "a named pipe"),
+        ("ln --symbolic /nowhere", "a link that leads nowhere"),
+    ] {
+        let made = Command::new("sh")
+            .args(["-c", &format!("rm -r \"$0\" && {make} \"$0\"")])
+            .arg(&path)
+            .status();
+        assert!(made.expect("sh starts").success(), "{make}");
+        for command in ["check", "remove"] {
+            // A pipe would be waited for.
+            let refused = Command::new("timeout")
+                .args(["10", env!("CARGO_BIN_EXE_pgstart"), "locks", command])
+                .env("PGDATA", data.path())
+                .env("POSTGRES_ON_STALE_LOCK", "remove")
+                .output()
+                .expect("timeout of coreutils starts");
+            assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+            assert!(
+                path.symlink_metadata().is_ok()
+                    && text(&refused).contains(&format!("postmaster.pid is {found}")),
+                "{}",
+                text(&refused)
+            );
+        }
     }
 }
 
