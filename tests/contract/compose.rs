@@ -85,7 +85,14 @@ fn a_wrapper_may_copy_scripts_and_exec_the_entrypoint() {
 fn what_only_root_can_serve_names_the_tag_that_does() {
     needs_image();
     let (volume, mounted) = directory_of_root();
-    let container = Container::create(&[&mounted, "--env=POSTGRES_PASSWORD_FILE=/secret"], &[]);
+    let container = Container::create(
+        &[
+            "--user=postgres",
+            &mounted,
+            "--env=POSTGRES_PASSWORD_FILE=/secret",
+        ],
+        &[],
+    );
     container.copy("/secret", 0o600, "secret\n");
     let ran = container.run();
     assert_eq!(ran.status, 1, "{ran:?}");

@@ -78,6 +78,15 @@ pub fn image() -> Result<&'static str, String> {
         .map_err(Clone::clone)
 }
 
+/// Whether the image under test starts as root, as `make image START=root` builds it.
+pub fn starts_as_root() -> bool {
+    static ROOT: OnceLock<bool> = OnceLock::new();
+    *ROOT.get_or_init(|| {
+        let name = image().expect("a test with a container has an image");
+        docker(["image", "inspect", "--format", "{{.Config.User}}", name]).ok() == "root"
+    })
+}
+
 /// Builds an image for a test. The error says why that failed.
 pub fn build_image(name: &str, recipe: &str) -> Result<(), String> {
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -178,17 +187,20 @@ impl Drop for Network {
 pub struct Container {
     /// Its name, which is also its host name in a network.
     pub name: String,
+    /// The option of `docker exec` for commands inside: on an image that starts as root, what serves is postgres all the same.
+    user: Option<&'static str>,
 }
 
 impl Container {
     /// Creates a container of the image under test without starting it.
     #[track_caller]
     pub fn create(options: &[&str], command: &[&str]) -> Self {
-        Self::create_from(
-            image().expect("a test with a container has an image"),
-            options,
-            command,
-        )
+        let image = image().expect("a test with a container has an image");
+        let mut container = Self::create_from(image, options, command);
+        if starts_as_root() && !options.iter().any(|option| option.starts_with("--user")) {
+            container.user = Some("--user=postgres");
+        }
+        container
     }
 
     /// Creates a container of any image without starting it.
@@ -197,7 +209,7 @@ impl Container {
         let name = fresh_name("container");
         let fixed = ["create", "--name", &name];
         docker([&fixed, options, &[image], command].concat()).ok();
-        Self { name }
+        Self { name, user: None }
     }
 
     /// Starts a container, and waits until its server accepts TCP connections.
@@ -287,7 +299,13 @@ impl Container {
 
     /// Runs a shell command inside.
     pub fn shell(&self, script: &str) -> Ran {
-        docker(["exec", &self.name, "bash", "-c", script])
+        let user = self.user.into_iter();
+        docker(
+            ["exec"]
+                .into_iter()
+                .chain(user)
+                .chain([self.name.as_str(), "bash", "-c", script]),
+        )
     }
 
     /// Runs SQL as the superuser postgres and gives the unaligned result.

@@ -104,7 +104,10 @@ fn health_is_right_on_a_standby_and_while_stopping() {
          --checkpoint=fast && exec /entrypoint.sh postgres",
         primary.name
     );
-    let standby = Container::create(&[&on_network, "--entrypoint=bash"], &["-c", &copy]);
+    let standby = Container::create(
+        &[&on_network, "--user=postgres", "--entrypoint=bash"],
+        &["-c", &copy],
+    );
     standby.start();
     standby.wait_until_serving();
     assert_eq!(standby.sql("SELECT pg_is_in_recovery()"), "t");

@@ -1,6 +1,6 @@
 //! The layout of the image, before it is started.
 
-use super::container::{Container, DATA, HEALTH_CHECK, SCRIPTS, docker};
+use super::container::{Container, DATA, HEALTH_CHECK, SCRIPTS, docker, starts_as_root};
 use super::needs::needs_image;
 
 #[test(layout_1)]
@@ -9,7 +9,8 @@ fn image_configuration_is_as_documented() {
     let field = |format: &str| docker(["image", "inspect", "--format", format, name]).ok();
     assert_eq!(field("{{json .Config.Entrypoint}}"), r#"["/entrypoint.sh"]"#);
     assert_eq!(field("{{json .Config.Cmd}}"), r#"["postgres"]"#);
-    assert_eq!(field("{{.Config.User}}"), "postgres");
+    let user = if starts_as_root() { "root" } else { "postgres" };
+    assert_eq!(field("{{.Config.User}}"), user);
     assert_eq!(field("{{.Config.StopSignal}}"), "SIGTERM");
     assert_eq!(field("{{json .Config.ExposedPorts}}"), r#"{"5432/tcp":{}}"#);
     assert_eq!(field("{{json .Config.Volumes}}"), format!(r#"{{"{DATA}":{{}}}}"#));
@@ -32,7 +33,7 @@ fn files_have_the_documented_owners() {
          for d in /etc/postgresql /var/log/postgresql /var/run/postgresql; do [[ -w $d ]] || echo \"$d is not writable\"; done; \
          [[ -x {HEALTH_CHECK} && -x /entrypoint.sh && -d {SCRIPTS} ]] && echo there"
     );
-    let ran = Container::to_the_end(&[], &["bash", "-c", &script]);
+    let ran = Container::to_the_end(&["--user=postgres"], &["bash", "-c", &script]);
     assert_eq!(
         ran.out,
         format!("{DATA} postgres:postgres 700\npostgres:postgres\npostgres:postgres\n999\n999\nthere\n"),

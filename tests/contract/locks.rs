@@ -17,7 +17,10 @@ fn cluster() -> Volume {
 
 /// A server as other images run it: the postmaster is process 1, and nothing of this image's entrypoint is there.
 fn of_another_image(volume: &Volume) -> Container {
-    Container::serving(&[&volume.as_data(), "--entrypoint=postgres"], &[])
+    Container::serving(
+        &[&volume.as_data(), "--user=postgres", "--entrypoint=postgres"],
+        &[],
+    )
 }
 
 #[test(line_50)]
@@ -167,12 +170,20 @@ fn lock_file_that_cannot_be_read_is_left_alone() {
             "postmaster.pid is a directory, where PostgreSQL keeps the lock file",
         ),
         (
-            format!("rmdir {LOCK}; echo 1 >{LOCK}; chmod 600 {LOCK}"),
+            format!("rmdir {LOCK}; mkfifo {LOCK}; chown 999:999 {LOCK}"),
+            "postmaster.pid is a named pipe, where PostgreSQL keeps the lock file",
+        ),
+        (
+            format!("rm {LOCK}; ln --symbolic /nowhere {LOCK}"),
+            "postmaster.pid is a link that leads nowhere, where PostgreSQL keeps the lock file",
+        ),
+        (
+            format!("rm {LOCK}; echo 1 >{LOCK}; chmod 600 {LOCK}"),
             "postmaster.pid cannot be read by uid 999: it belongs to uid 0 (mode 600)",
         ),
     ] {
         volume.shell(&make);
-        let refused = Container::to_the_end(&[&volume.as_data()], &[]);
+        let refused = Container::to_the_end(&["--user=postgres", &volume.as_data()], &[]);
         assert_eq!(refused.status, 1, "{refused:?}");
         assert!(refused.err.contains(problem), "{refused:?}");
     }

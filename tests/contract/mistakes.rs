@@ -217,6 +217,7 @@ fn contradictory_initdb_options_are_rejected() {
     refused_untouched(
         &[],
         &[
+            "--user=postgres",
             &format!("--volume={}:/wal", wal.0),
             "--env=POSTGRES_INITDB_WALDIR=/wal",
         ],

@@ -38,9 +38,13 @@ fn data_that_cannot_be_read_are_not_uninitialised() {
         ),
     ] {
         volume.shell(&change.replace("DATA", DATA));
-        let ran = refused(&volume, &[&data, "--env", PASSWORD], &[reason, "uid 4444"]);
+        let ran = refused(
+            &volume,
+            &["--user=postgres", &data, "--env", PASSWORD],
+            &[reason, "uid 4444"],
+        );
         assert!(!ran.err.contains("uninitialized"), "{ran:?}");
-        let ran = refused(&volume, &[&data], &[reason]);
+        let ran = refused(&volume, &["--user=postgres", &data], &[reason]);
         assert!(!ran.err.contains("POSTGRES_PASSWORD"), "{ran:?}");
     }
     volume.shell(&format!(
@@ -49,7 +53,13 @@ fn data_that_cannot_be_read_are_not_uninitialised() {
     let below = format!("--volume={}:/m", volume.0);
     refused(
         &volume,
-        &[&below, "--env=PGDATA=/m/base", "--env", PASSWORD],
+        &[
+            "--user=postgres",
+            &below,
+            "--env=PGDATA=/m/base",
+            "--env",
+            PASSWORD,
+        ],
         &[
             "/m/base cannot be looked into by uid 999",
             "/m belongs to uid 4444",
@@ -220,7 +230,7 @@ fn a_cluster_serves_without_the_entrypoint() {
     let preloaded = container.sql("SHOW shared_preload_libraries");
     assert_eq!(container.end_by("TERM"), 0);
     drop(container);
-    let plain = Container::create(&[&data, &joined, "--entrypoint=postgres"], &[]);
+    let plain = Container::create(&[&data, &joined, "--user=postgres", "--entrypoint=postgres"], &[]);
     plain.start();
     plain.wait_until_serving();
     assert_eq!(
@@ -230,7 +240,13 @@ fn a_cluster_serves_without_the_entrypoint() {
     drop(plain);
     // As another image has it, without this image's settings and libraries.
     let other = Container::create(
-        &[&data, &joined, "--tmpfs=/etc/postgresql", "--entrypoint=postgres"],
+        &[
+            &data,
+            &joined,
+            "--user=postgres",
+            "--tmpfs=/etc/postgresql",
+            "--entrypoint=postgres",
+        ],
         &[],
     );
     other.start();
@@ -256,7 +272,7 @@ fn a_copy_by_pg_basebackup_is_a_standby_of_plain_postgres() {
         "pg_basebackup --pgdata=$PGDATA --write-recovery-conf --checkpoint=fast --host={} --username=postgres && exec postgres",
         primary.name
     );
-    let standby = Container::create(&[&joined], &["bash", "-c", &copy]);
+    let standby = Container::create(&[&joined, "--user=postgres"], &["bash", "-c", &copy]);
     standby.start();
     standby.wait_until_serving();
     assert_eq!(

@@ -25,7 +25,10 @@ fn checked(variables: &[&str], hooks: &Volume) -> Ran {
         .collect();
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let mount = format!("--volume={}:/etc/patroni/hooks", hooks.0);
-    Container::to_the_end(&[&options[..], &[&mount]].concat(), &["bash", "-c", CHECK])
+    Container::to_the_end(
+        &[&options[..], &["--user=postgres", &mount]].concat(),
+        &["bash", "-c", CHECK],
+    )
 }
 
 #[test(patroni_2)]

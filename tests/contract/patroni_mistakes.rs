@@ -74,7 +74,7 @@ fn a_broken_file_is_named_with_its_fault() {
         ),
     ];
     for (mode, text, faults) in cases {
-        let said = refused(&[], &["patroni", file], Some((file, mode, text)));
+        let said = refused(&["--user=postgres"], &["patroni", file], Some((file, mode, text)));
         for fault in faults {
             assert!(said.contains(fault), "{fault}: {said}");
         }
@@ -112,7 +112,7 @@ fn a_mounted_file_that_is_unusable_is_reported() {
         );
     }
     let file = "/etc/postgresql/patroni.yml";
-    let said = refused(&[scope], &[], Some((file, 0o600, COMPLETE)));
+    let said = refused(&["--user=postgres", scope], &[], Some((file, 0o600, COMPLETE)));
     assert!(said.contains("patroni.yml cannot be read by uid 999"), "{said}");
     let said = refused(
         &["--env=PATRONI_CONFIGURATION={scope: a, name: b, etcd3: {host: a}}"],

@@ -198,7 +198,13 @@ fn a_data_directory_that_cannot_be_created_is_explained() {
     volume.shell(&format!("chown 0:0 {DATA}; chmod 0755 {DATA}"));
     let mounted = format!("--volume={}:/m", volume.0);
     refused(
-        &[&mounted, "--env=PGDATA=/m/pgdata", "--env", PASSWORD],
+        &[
+            "--user=postgres",
+            &mounted,
+            "--env=PGDATA=/m/pgdata",
+            "--env",
+            PASSWORD,
+        ],
         &["cannot be made by uid 999", "--user root"],
     );
 }
