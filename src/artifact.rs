@@ -63,6 +63,14 @@ pub struct Inputs {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub postgresql: Option<Key>,
+    /// The digest of the `Cargo.lock` that names its crates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub cargo_lock: Option<Sha256>,
+    /// The key of the tool that builds it, where pgsetup compiled that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub tool: Option<Key>,
     /// The Debian packages that the build sees, with their versions: its build packages and all that these depend
     /// on. Empty in a recipe.
     pub packages: BTreeMap<String, String>,
@@ -91,6 +99,10 @@ pub struct Recipe {
     pub packages: Vec<String>,
     /// The slug of the component that it is compiled against.
     pub against: Option<String>,
+    /// The slug of the tool that builds it.
+    pub tool: Option<String>,
+    /// Whether it is itself a tool, which is needed only while something is built with it.
+    pub is_tool: bool,
 }
 
 impl Inputs {
@@ -107,6 +119,8 @@ impl Inputs {
             excluded: Vec::new(),
             cpu_flags: Vec::new(),
             postgresql: None,
+            cargo_lock: None,
+            tool: None,
             packages: BTreeMap::new(),
         }
     }
@@ -174,10 +188,15 @@ impl Inputs {
                 lines.push(format!("{what}: {} -> {}", old.join(", "), new.join(", ")));
             }
         }
-        if before.postgresql != self.postgresql {
-            let name = |key: &Option<Key>| key.map_or("none".to_owned(), |key| key.to_string());
-            let (old, new) = (name(&before.postgresql), name(&self.postgresql));
-            lines.push(format!("key of postgresql: {old} -> {new}"));
+        for (what, old, new) in [
+            ("key of postgresql", before.postgresql, self.postgresql),
+            ("key of the tool", before.tool, self.tool),
+            ("Cargo.lock", before.cargo_lock.map(Key), self.cargo_lock.map(Key)),
+        ] {
+            if old != new {
+                let name = |key: Option<Key>| key.map_or("none".to_owned(), |key| key.to_string());
+                lines.push(format!("{what}: {} -> {}", name(old), name(new)));
+            }
         }
         let names: BTreeSet<&String> = before.packages.keys().chain(self.packages.keys()).collect();
         for name in names {

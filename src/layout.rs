@@ -47,6 +47,21 @@ pub fn upstream(slug: &str) -> String {
     format!("{WORK}/upstream/{slug}")
 }
 
+/// The crates that a component is compiled with, and the home of Cargo in its build.
+pub fn crates(slug: &str) -> String {
+    format!("{WORK}/crates/{slug}")
+}
+
+/// The home of Cargo in a component's build. Its `bin` is on PATH.
+pub fn cargo_home(slug: &str) -> String {
+    format!("{}/home", crates(slug))
+}
+
+/// The unpacked crates of a component.
+pub fn vendored(slug: &str) -> String {
+    format!("{}/vendor", crates(slug))
+}
+
 /// The directory of temporary files of a component's build.
 pub fn temporary(slug: &str) -> String {
     format!("{WORK}/tmp/{slug}")

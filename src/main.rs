@@ -13,6 +13,7 @@
 //! | `catalogue` | the manifests that the binary carries | know what they mean |
 //! | `locked` | the lock of an image, and what has moved since it was written | do IO |
 //! | `manifest` | YAML as written, with places; one file for each kind; patterns of paths | open files |
+//! | `crates` | what a `Cargo.lock` names; what is recorded of crates | do IO |
 //! | `target`, `digest`, `layout`, `command`, `timing`, `lock` | small values: machines, digests, paths, command lines, times | do IO |
 //! | `resolve` | manifests + target + selection -> `Resolved`, or every problem | do IO, know the time |
 //! | `artifact` | the key of what is built, and what it stands for in a cache | do IO |
@@ -56,6 +57,7 @@ mod cli;
 mod command;
 mod commands;
 mod control;
+mod crates;
 mod debian;
 mod digest;
 mod failure;

@@ -78,6 +78,9 @@ const AMD64_EXTENSIONS: [&str; 50] = [
     "xsavec",
 ];
 
+/// Features of rustc that are not about processors ("Targets" in the book of rustc), and those that both baselines have.
+const NO_PROCESSOR_FEATURES: [&str; 6] = ["+crt-static", "+fxsr", "+sse", "+sse2", "+neon", "+fp"];
+
 impl Architecture {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
@@ -105,6 +108,12 @@ impl Architecture {
     pub fn is_beyond_baseline(self, word: &str) -> bool {
         if let Some((_, processor)) = word.split_once("target-cpu=") {
             return processor != "generic" && processor != self.baseline();
+        }
+        // The features of rustc are those of LLVM; what it takes away is not beyond anything.
+        if let Some((_, features)) = word.split_once("target-feature=") {
+            let is_more =
+                |feature: &str| feature.starts_with('+') && !NO_PROCESSOR_FEATURES.contains(&feature);
+            return features.split(',').any(is_more);
         }
         let Some(option) = word.strip_prefix("-m") else {
             return false;
@@ -220,9 +229,9 @@ mod tests {
                 Architecture::Amd64,
                 "-march=native -mtune=native -mcpu=native -march=x86-64-v2 -march=haswell -march=x86-64+avx2 -msse3 -mssse3 \
                  -msse4.1 -msse4.2 -mavx -mavx2 -mavx512vpopcntdq -mbmi2 -mfma -mpopcnt -mxsave -maes -mpclmul -mcrc32 \
-                 -mamx-tile target-cpu=native -Ctarget-cpu=x86-64-v3",
+                 -mamx-tile target-cpu=native -Ctarget-cpu=x86-64-v3 target-feature=+avx2,+fma -Ctarget-feature=+sse4.2",
                 "-march=x86-64 -mtune=generic -msse2 -msse -mmmx -m64 -mno-avx -mno-avx512f -mfpmath=sse -O2 -MD -c \
-                 -moutline-atomics native target-cpu=x86-64",
+                 -moutline-atomics native target-cpu=x86-64 target-feature=+crt-static target-feature=-avx2,+sse2",
             ),
             (
                 Architecture::Arm64,

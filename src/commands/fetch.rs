@@ -3,7 +3,7 @@
 //! The directory is made for `install --vendor DIR --offline`, and is its own vendor directory: files that are there
 //! are verified and not downloaded again. Another `fetch` therefore completes an interrupted one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,9 +17,11 @@ use super::{locking, resolved, setup};
 use crate::archive::graft::graft;
 use crate::archive::{tree, unpack};
 use crate::cli::{FetchArgs, Format};
+use crate::digest::Sha256;
 use crate::failure::{self, Cause, Failure, WithCause};
 use crate::host::{self, Host};
 use crate::manifest::Manifests;
+use crate::plan::{self, CrateFetch};
 use crate::report::{Reporter, bytes, seconds};
 use crate::resolve::{self, ChosenBase, Resolved, Selection};
 use crate::run::parallel;
@@ -95,7 +97,7 @@ const VERSION: u32 = 1;
 /// A manifest is wrong, the directory cannot be written, or a file could not be fetched. Of several failures, the most
 /// severe decides the exit status.
 pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
-    let items = items(args, reporter)?;
+    let (items, locked) = items(args, reporter)?;
     let directory = &args.to;
     host::local::make_directories(directory)?;
     let mut options = args.sources.clone();
@@ -104,7 +106,16 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
     let cache = args.cache.as_ref().unwrap_or(&own_cache);
     let sources = setup::sources(&options, cache, &Host::new(Path::new("/")))?;
     let begin = host::instant();
-    let (rows, failures) = obtain_all(&items, &sources, args, reporter);
+    let (mut rows, mut failures) = obtain_all(&items, &sources, args, reporter);
+    let mut count = items.len();
+    if !locked.is_empty() {
+        let (items, wrong) = crates(&locked, &sources, &rows);
+        count += items.len() + wrong.len();
+        failures.extend(wrong);
+        let (more, others) = obtain_all(&items, &sources, args, reporter);
+        rows.extend(more);
+        failures.extend(others);
+    }
     let text = match args.format {
         Format::Text => table(&rows, begin.elapsed()),
         Format::Json => json(args, rows, &failures)?,
@@ -129,12 +140,11 @@ pub fn fetch(args: &FetchArgs, reporter: &Reporter) -> Result<(), Failure> {
         .iter()
         .map(page)
         .collect();
-    let count = failures.len();
+    let failed = failures.len();
     Err(Failure::new(
         worst,
         format_args!(
-            "{count} of {} could not be fetched\n\n{}",
-            items.len(),
+            "{failed} of {count} could not be fetched\n\n{}",
             pages.join("\n\n")
         ),
     ))
@@ -163,7 +173,7 @@ fn severity(cause: Cause) -> u8 {
 }
 
 /// Every file of the selection once.
-fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
+fn items(args: &FetchArgs, reporter: &Reporter) -> Result<(Vec<Item>, Vec<Locked>), Failure> {
     // All problems of the manifests are reported before the first download.
     let files = super::files(&args.manifests, "fetch")?;
     let chosen = resolved(&files, &args.manifests, args.target.clone(), reporter)?;
@@ -211,7 +221,59 @@ fn items(args: &FetchArgs, reporter: &Reporter) -> Result<Vec<Item>, Failure> {
             add(SourceRequest::from(distribution), None);
         }
     }
-    Ok(items)
+    let mut locked: BTreeMap<Sha256, Locked> = BTreeMap::new();
+    for (fetch, sources) in selected.iter().flat_map(plan::locks) {
+        let Some(archive) = sources.into_iter().next() else {
+            continue;
+        };
+        let wanted = SourceRequest::from(&archive);
+        if let Some(digest) = wanted.accepted.first().copied()
+            && seen.insert(digest)
+        {
+            items.push(Item {
+                file: wanted.file_name.clone(),
+                wanted: wanted.clone(),
+                unpacking: None,
+            });
+        }
+        let strip = archive.strip;
+        locked.insert(fetch.lock, Locked { fetch, wanted, strip });
+    }
+    Ok((items, locked.into_values().collect()))
+}
+
+/// The crates of the locks, each once. Their archives are in the directory.
+fn crates(locked: &[Locked], sources: &Sources, rows: &[Row]) -> (Vec<Item>, Vec<(String, Failure)>) {
+    let (mut items, mut failures, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for Locked { fetch, wanted, strip } in locked {
+        // What failed to be fetched is reported already.
+        if !rows.iter().any(|row| row.title == wanted.name) {
+            continue;
+        }
+        let lock = sources
+            .obtain(wanted, &|_| ())
+            .map_err(fetch::failure)
+            .and_then(|archive| fetch::lock_of(fetch, &archive.path, *strip));
+        match lock {
+            Ok(lock) => {
+                let new = lock.crates.iter().filter(|one| seen.insert(one.sha256));
+                items.extend(new.map(|one| Item {
+                    wanted: SourceRequest::from(one),
+                    unpacking: None,
+                    file: one.file(),
+                }));
+            }
+            Err(failure) => failures.push((format!("the crates of {}", fetch.title), failure)),
+        }
+    }
+    (items, failures)
+}
+
+/// A lock, and the archive that has it.
+struct Locked {
+    fetch: CrateFetch,
+    wanted: SourceRequest,
+    strip: u8,
 }
 
 /// The selection for every PostgreSQL manifest and architecture. An extension that does not support one of them is

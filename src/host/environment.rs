@@ -40,6 +40,16 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The value of a variable whose name has a part that the user chooses. The table has it with `NAME` in this place.
+pub fn variable_with(name: &str, own: &str) -> Option<String> {
+    debug_assert!(
+        variables().any(|variable| variable.names.contains(&name)),
+        "{name} is not in the table of variables"
+    );
+    let name = name.replace("NAME", own);
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 /// Every variable that commands see, with its value.
 pub fn passed_on() -> impl Iterator<Item = (String, String)> {
     let variables = variables().filter(|variable| variable.is_passed_on);

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use cmd::{CommandError, Interrupt, Log};
-pub use environment::variable;
+pub use environment::{variable, variable_with};
 
 /// A root directory and what runs in it.
 #[derive(Debug)]

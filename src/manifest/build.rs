@@ -21,6 +21,10 @@ pub struct Build {
     pub cmake: Option<Cmake>,
     /// `meson setup`, compile, install.
     pub meson: Option<Meson>,
+    /// `cargo pgrx package`, for extensions that are written in Rust with pgrx.
+    pub pgrx: Option<Pgrx>,
+    /// Commands of one's own that call Cargo, for projects in Rust with a build of their own.
+    pub cargo: Option<CargoSteps>,
     /// Commands of one's own, run in order.
     #[schemars(length(min = 1))]
     pub steps: Option<Vec<NamedStep>>,
@@ -34,6 +38,8 @@ impl Build {
             autoconf,
             cmake,
             meson,
+            pgrx,
+            cargo,
             steps,
         } = self;
         let keys = [
@@ -41,10 +47,17 @@ impl Build {
             ("autoconf", autoconf.is_some()),
             ("cmake", cmake.is_some()),
             ("meson", meson.is_some()),
+            ("pgrx", pgrx.is_some()),
+            ("cargo", cargo.is_some()),
             ("steps", steps.is_some()),
         ];
         let mut used = keys.into_iter().filter(|(_, is_used)| *is_used);
         used.next().map_or("none", |(key, _)| key)
+    }
+
+    /// Whether crates are compiled.
+    pub fn is_rust(&self) -> bool {
+        self.pgrx.is_some() || self.cargo.is_some()
     }
 }
 
@@ -130,6 +143,29 @@ pub struct Meson {
     /// Environment variables of the build.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+}
+
+/// Arguments of a build with `cargo pgrx`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pgrx {
+    /// Directory of the extension's `Cargo.toml` below the source tree.
+    pub directory: Option<String>,
+    /// Features besides `pg${pg_major}`. Default features are off.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Environment variables of the build.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Commands that call Cargo. They find the crates of the lock, and no others, and no network.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CargoSteps {
+    /// The commands, in order.
+    #[schemars(length(min = 1))]
+    pub steps: Vec<NamedStep>,
 }
 
 /// One command of a build that is spelt out. `${stage}` is the directory to install into (`DESTDIR`) and

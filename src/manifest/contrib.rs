@@ -95,6 +95,7 @@ impl Module {
             version: String::new(),
             postgresql: release.postgresql,
             sources: Vec::new(),
+            crates: None,
             provides: release.provides,
         });
         Extension {

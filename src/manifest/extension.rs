@@ -109,9 +109,33 @@ pub struct Release {
     /// The archive; where there are several, the first is built and the others are unpacked below it.
     #[schemars(length(min = 1))]
     pub sources: Vec<Source>,
+    /// The crates, of an extension in Rust.
+    pub crates: Option<Crates>,
     /// The SQL extensions it brings; none for a library that is only loaded.
     #[serde(default)]
     pub provides: Vec<SqlExtension>,
+}
+
+/// The crates of a release in Rust: those of its `Cargo.lock`, each with the digest that is there.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Crates {
+    /// SHA-256 of the `Cargo.lock` in the source tree, or in the directory of the build.
+    pub lock: String,
+    /// The `cargo-pgrx` that builds it. Its version is that of the crate `pgrx` in the lock.
+    pub cargo_pgrx: Option<CargoPgrx>,
+}
+
+/// A release of `cargo-pgrx`, which is compiled for the builds that need it and is in no image.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CargoPgrx {
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its crate.
+    pub sha256: String,
+    /// SHA-256 of the `Cargo.lock` in its crate.
+    pub lock: String,
 }
 
 /// PostgreSQL majors for which there is no release, or bases that it does not work on.
@@ -277,6 +301,8 @@ pub struct Upgrade {
     /// Its archives, as those of a release.
     #[schemars(length(min = 1))]
     pub sources: Vec<Source>,
+    /// Its crates, as those of a release.
+    pub crates: Option<Crates>,
     /// The SQL extensions that it brought.
     #[schemars(length(min = 1))]
     pub provides: Vec<SqlExtension>,

@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{locale, python, recipe};
+use super::{locale, python, recipe, rust};
 use crate::artifact::{Inputs, Key, Recipe, SourceInput};
 use crate::command::Command;
 use crate::layout;
 use crate::manifest::image::{Prune, Removal};
 use crate::manifest::postgresql::ServerSource;
-use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved, Source};
+use crate::resolve::{Component, Extension, Patroni, Postgresql, Resolved, Source, Tool};
 
 /// The recipes of everything that is built. Each server comes before what is compiled against it, the image's own
 /// server first.
 pub fn recipes(resolved: &Resolved) -> Vec<Recipe> {
     let mut recipes: Vec<Recipe> = locales(resolved).into_iter().collect();
+    recipes.extend(resolved.tools().values().map(|one| tool(resolved, one)));
     for (postgresql, extensions) in resolved.servers() {
         let server = server(resolved, postgresql);
         let against = Against {
@@ -101,18 +102,46 @@ fn server(resolved: &Resolved, postgresql: &Postgresql) -> Option<Recipe> {
         },
         packages: postgresql.packages.build.clone(),
         against: None,
+        tool: None,
+        is_tool: false,
     })
 }
 
 fn extension(resolved: &Resolved, extension: &Extension, against: &Against<'_>) -> Recipe {
     let commands = recipe::extension(extension, against.postgresql);
     let sources = extension.sources.iter().map(source).collect();
+    let built_with = extension.rust.as_ref().and_then(|rust| rust.tool.as_ref());
     let inputs = Inputs {
         cpu_flags: extension.cpu_flags.clone(),
+        cargo_lock: extension.rust.as_ref().map(|rust| rust.lock),
+        tool: built_with.map(|one| tool(resolved, one).inputs.key()),
         ..inputs(resolved, extension.component.title(), sources, &commands)
     };
     let packages = [&extension.packages.build[..], &against.packages()].concat();
-    against.recipe(&extension.component, inputs, packages)
+    Recipe {
+        tool: built_with.map(Tool::slug),
+        ..against.recipe(&extension.component, inputs, packages)
+    }
+}
+
+fn tool(resolved: &Resolved, tool: &Tool) -> Recipe {
+    let inputs = inputs(
+        resolved,
+        tool.title(),
+        vec![source(&tool.source())],
+        &rust::tool(tool).commands,
+    );
+    Recipe {
+        slug: tool.slug(),
+        inputs: Inputs {
+            cargo_lock: Some(tool.lock),
+            ..inputs
+        },
+        packages: tool.packages.clone(),
+        against: None,
+        tool: None,
+        is_tool: true,
+    }
 }
 
 fn patroni(resolved: &Resolved, patroni: &Patroni, against: &Against<'_>) -> Recipe {
@@ -142,6 +171,8 @@ fn locales(resolved: &Resolved) -> Option<Recipe> {
         inputs: inputs(resolved, title, Vec::new(), &commands),
         packages: vec![locale::PACKAGE.to_owned()],
         against: None,
+        tool: None,
+        is_tool: false,
     })
 }
 
@@ -155,6 +186,8 @@ impl Against<'_> {
             },
             packages,
             against: self.key.map(|_| self.postgresql.component.slug()),
+            tool: None,
+            is_tool: false,
         }
     }
 

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Build, Lane, PackageInstallation, Part, Phase, Plan, Step, WantedPackage, apt, artifact, locale,
-    python, recipe,
+    Action, Build, CrateFetch, Lane, PackageInstallation, Part, Phase, Plan, Step, WantedPackage, apt,
+    artifact, locale, python, recipe, rust,
 };
 use crate::artifact::Recipe;
 use crate::command::Command;
 use crate::layout;
 use crate::manifest::postgresql::ServerSource;
 use crate::manifest::source::Packages;
-use crate::resolve::{Extension, Patroni, Postgresql, Resolved, Source};
+use crate::resolve::{Extension, Patroni, Postgresql, Resolved, Source, Tool};
 
 /// A growing plan.
 pub(super) struct Builder<'a> {
@@ -31,6 +31,8 @@ pub(super) struct Base {
     look_up: Id,
     /// The steps that fetch the archives of each component.
     sources: Vec<(String, Vec<Id>)>,
+    /// The steps that build the tools, by slug.
+    built_tools: BTreeMap<String, Id>,
 }
 
 impl Base {
@@ -136,11 +138,60 @@ impl<'a> Builder<'a> {
         let look_up = self.artifacts(record);
         let sources: Vec<(String, Vec<Id>)> = self.fetches(look_up);
         let tools = self.packages_installed(files, look_up, create_user);
-        Base {
+        let mut base = Base {
             tools,
             look_up,
             sources,
+            built_tools: BTreeMap::new(),
+        };
+        for (slug, tool) in self.resolved.tools() {
+            let built = self.tool(tool, &base);
+            base.built_tools.insert(slug, built);
         }
+        base
+    }
+
+    /// Builds a tool, which stays in its stage.
+    fn tool(&mut self, tool: &Tool, base: &Base) -> Id {
+        let (slug, title, source) = (tool.slug(), tool.title(), tool.source());
+        let fetch = Action::Fetch {
+            source: source.clone(),
+            component: slug.clone(),
+        };
+        let fetched = self.step(format!("fetch {title}"), Lane::Net, 3, &[base.look_up], fetch);
+        let unpack = Action::Unpack {
+            component: slug.clone(),
+            sources: vec![source],
+        };
+        let unpacked = self.step(format!("unpack {title}"), Lane::Cpu, 1, &[fetched], unpack);
+        let crates = self.crates(rust::of_tool(tool), unpacked);
+        let build = rust::tool(tool);
+        let build = Build {
+            commands: build.commands,
+            files: build.files,
+            writable: build.writable,
+            has_crates: true,
+            ..self.build_of(slug.clone(), slug)
+        };
+        let needs = [unpacked, crates, base.tools.all];
+        let build = self.step(
+            format!("build {title}"),
+            Lane::Cpu,
+            300,
+            &needs,
+            Action::Build(build),
+        );
+        self.reason(build, "extensions are built with it; it is in no image");
+        build
+    }
+
+    /// Fetches the crates of a lock once its tree is unpacked.
+    fn crates(&mut self, fetch: CrateFetch, unpacked: Id) -> Id {
+        let name = format!("fetch the crates of {}", fetch.title);
+        let why = format!("those of its Cargo.lock, sha256 {}", fetch.lock);
+        let id = self.step(name, Lane::Net, 10, &[unpacked], Action::FetchCrates(fetch));
+        self.reason(id, why);
+        id
     }
 
     /// Looks up what need not be built.
@@ -382,14 +433,24 @@ impl<'a> Builder<'a> {
         }
         let (slug, title) = (extension.component.slug(), extension.component.title());
         let unpacked = self.unpacked(&slug, &title, &extension.sources, 1, base);
+        let mut needs = vec![unpacked, base.tools.all, server.development];
+        let mut prepared = rust::Prepared::default();
+        if let Some(of_cargo) = &extension.rust {
+            prepared = rust::prepared(&slug, of_cargo, server.postgresql);
+            let tool = of_cargo.tool.as_ref();
+            needs.push(self.crates(rust::of_extension(&extension.component, of_cargo), unpacked));
+            needs.extend(tool.and_then(|tool| base.built_tools.get(&tool.slug())));
+        }
         let build = Build {
             directories: server.postgresql.directories(),
             commands: recipe::extension(extension, server.postgresql),
+            files: prepared.files,
+            writable: prepared.writable,
+            has_crates: extension.rust.is_some(),
             needs_root: extension.needs_root,
             cpu_flags: extension.cpu_flags.clone(),
             ..self.build_of(slug, extension.component.id())
         };
-        let needs = [unpacked, base.tools.all, server.development];
         let (_, installed) = self.built(&title, weight(extension), &needs, build);
         let why = match self.required_by(extension) {
             Some(by) => format!("required by {by}"),
@@ -429,6 +490,7 @@ impl<'a> Builder<'a> {
             directories: Vec::new(),
             places: Vec::new(),
             writable: Vec::new(),
+            has_crates: false,
             needs_root: false,
             cpu_flags: Vec::new(),
             architecture: self.resolved.target.architecture,
@@ -519,6 +581,9 @@ pub(super) struct ServerSteps<'p> {
 /// How long an extension compiles, roughly, in seconds. One with a configure step is large, and begins with work for
 /// one processor.
 fn weight(extension: &Extension) -> u32 {
+    if extension.build.is_rust() {
+        return 200;
+    }
     match extension.build.pgxs {
         Some(_) => 10,
         None => 40,

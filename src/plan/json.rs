@@ -61,7 +61,7 @@ pub struct Download {
     /// Digests it may have.
     pub sha256: Vec<String>,
     /// Where it may come from, in this order: `url:…`, `debian:` and a path below the configured Debian archive, or
-    /// `pip:` and a file name in the configured package index.
+    /// `pip:` or `cargo:` and a file name in the configured index.
     pub places: Vec<String>,
 }
 
@@ -164,6 +164,7 @@ fn download(source: &Source) -> Download {
             .map(|place| match place {
                 Place::Url(url) => format!("url:{url}"),
                 Place::Debian(path) => format!("debian:{path}"),
+                Place::Crate(name, version) => format!("cargo:{name}-{version}.crate"),
             })
             .collect(),
     }

@@ -13,6 +13,7 @@ pub mod json;
 pub mod locale;
 mod python;
 mod recipe;
+mod rust;
 mod test;
 pub mod text;
 
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use crate::artifact::Recipe;
 use crate::command::Command;
+use crate::digest::Sha256;
 use crate::locked::TargetLock;
 use crate::manifest::extension::{KnownFailure, Required};
 use crate::manifest::image::{Prune, User};
@@ -30,6 +32,7 @@ use crate::resolve::{
 use crate::target::{Architecture, Target};
 
 pub use install::{build, leaves};
+pub use rust::locks;
 pub use test::{Tests, tests};
 
 /// Steps in an order in which each comes after those it needs.
@@ -58,6 +61,14 @@ impl Plan {
     pub fn sources(&self) -> impl Iterator<Item = &Source> {
         self.steps.iter().filter_map(|step| match &step.action {
             Action::Fetch { source, .. } => Some(source),
+            _ => None,
+        })
+    }
+
+    /// Every lock whose crates are downloaded.
+    pub fn locks(&self) -> impl Iterator<Item = &CrateFetch> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::FetchCrates(fetch) => Some(fetch),
             _ => None,
         })
     }
@@ -164,6 +175,8 @@ pub enum Action {
     Fetch { source: Source, component: String },
     /// Downloads and verifies Python distributions.
     FetchDistributions(DistributionFetch),
+    /// Downloads and verifies the crates of a lock, and unpacks them for Cargo.
+    FetchCrates(CrateFetch),
     /// Unpacks what the build of a component begins with: its artifact into its stage if that is at hand, and its archives into
     /// the tree of its build otherwise. The first archive is the tree that is built; the others are unpacked into it.
     Unpack { component: String, sources: Vec<Source> },
@@ -279,6 +292,8 @@ pub struct Build {
     pub cpu_flags: Vec<String>,
     /// The architecture that it is compiled for.
     pub architecture: Architecture,
+    /// Whether Cargo builds it, with the crates that were unpacked for it.
+    pub has_crates: bool,
     /// The commands.
     pub commands: Vec<Command>,
     /// Kinds of files to strip from the stage.
@@ -294,6 +309,21 @@ pub struct DistributionFetch {
     pub distributions: Vec<Distribution>,
     /// The directory that they are stored in.
     pub directory: String,
+}
+
+/// A download of the crates of a lock.
+#[derive(Debug, Clone)]
+pub struct CrateFetch {
+    /// The slug of the component that they are for. If it need not be built, nothing is downloaded.
+    pub component: String,
+    /// Its name and version.
+    pub title: String,
+    /// The directory of the lock below the source tree; empty for the tree itself.
+    pub directory: String,
+    /// The digest of the lock.
+    pub lock: Sha256,
+    /// The version that the crate `pgrx` has in the lock.
+    pub pgrx: Option<String>,
 }
 
 /// Settings of a server, by name.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::rust;
 use crate::command::Command;
 use crate::layout;
 use crate::manifest::build::{Autoconf, Build, Cmake, Meson, NamedStep, Pgxs};
@@ -172,6 +173,13 @@ pub fn extension(extension: &Extension, postgresql: &Postgresql) -> Vec<Command>
         Build {
             steps: Some(steps), ..
         } => steps.iter().map(|step| recipe.told(step)).collect(),
+        Build { pgrx: Some(pgrx), .. } => rust::pgrx(extension, pgrx, postgresql),
+        Build {
+            cargo: Some(cargo), ..
+        } => {
+            let steps = cargo.steps.iter().map(|step| recipe.told(step));
+            rust::cargo(extension, steps, postgresql)
+        }
         // The manifest's schema requires one of these. A module is built with PostgreSQL.
         Build { .. } => Vec::new(),
     }

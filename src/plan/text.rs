@@ -68,8 +68,23 @@ fn write_downloads(plan: &Plan, page: &mut String) -> std::fmt::Result {
                 Place::Debian(path) => {
                     writeln!(page, "      {word} the Debian archive that apt uses: {path}")?;
                 }
+                Place::Crate(name, version) => {
+                    writeln!(
+                        page,
+                        "      {word} the index of crates that Cargo uses: {name} {version}"
+                    )?;
+                }
             }
         }
+    }
+    for lock in plan.locks() {
+        writeln!(page, "  the crates of {}", lock.title)?;
+        writeln!(
+            page,
+            "      each with its sha256 in Cargo.lock, sha256 {}",
+            lock.lock
+        )?;
+        writeln!(page, "      from the index of crates that Cargo uses")?;
     }
     for distribution in plan.distributions() {
         writeln!(page, "  {} {}", distribution.name, distribution.version)?;

@@ -79,7 +79,7 @@ pub fn cyclonedx(receipt: &Receipt) -> Value {
 fn cyclonedx_component(reference: &str, component: &Component) -> Value {
     let kind = match component.kind {
         ComponentKind::Postgresql | ComponentKind::Patroni => "application",
-        ComponentKind::Extension | ComponentKind::PythonDistribution => "library",
+        ComponentKind::Extension | ComponentKind::PythonDistribution | ComponentKind::Crate => "library",
     };
     let mut locations: Vec<Value> = component
         .sources
@@ -114,10 +114,12 @@ fn cyclonedx_component(reference: &str, component: &Component) -> Value {
         "name": component.name,
         "version": component.version,
         "purl": component_purl(component),
-        "licenses": [{"expression": component.license}],
         "externalReferences": locations,
         "properties": provides.collect::<Vec<_>>(),
     });
+    if !component.license.is_empty() {
+        value["licenses"] = json!([{"expression": component.license}]);
+    }
     // Several archives have one digest each, at their references; the component's own is that of its first.
     if let Some(source) = component.sources.first() {
         value["hashes"] = json!([{"alg": "SHA-256", "content": source.sha256}]);
@@ -136,6 +138,9 @@ pub fn tool(receipt: &Receipt) -> Value {
 /// What CycloneDX refers to a component by: its package URL. One that is compiled for two majors has the same for both.
 pub fn reference(component: &Component) -> String {
     let purl = component_purl(component);
+    if let (ComponentKind::Crate, Some(whole)) = (component.kind, &component.part_of) {
+        return format!("{whole}:{purl}");
+    }
     match component.older_major {
         None => purl,
         Some(major) => format!("pg{major}:{purl}"),

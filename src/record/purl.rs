@@ -20,6 +20,9 @@ pub fn component_purl(component: &Component) -> String {
     if is_python {
         return format!("pkg:pypi/{}@{version}", percent(&name_in_index(component)));
     }
+    if component.kind == ComponentKind::Crate {
+        return format!("pkg:cargo/{}@{version}", percent(&component.name));
+    }
     let name = percent(&component.name);
     match component.sources.first() {
         Some(source) => format!(

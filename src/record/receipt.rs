@@ -253,6 +253,8 @@ pub enum ComponentKind {
     Patroni,
     /// A Python distribution in it.
     PythonDistribution,
+    /// A crate that is compiled into an extension.
+    Crate,
 }
 
 /// Something that was compiled, or installed besides Debian packages.
@@ -294,7 +296,11 @@ pub struct Component {
 impl Component {
     /// The name that nothing else in the image has.
     pub fn id(&self) -> String {
-        resolve::id(&self.name, self.older_major)
+        // Extensions may have the same crate, and each several versions of it.
+        match (&self.kind, &self.part_of) {
+            (ComponentKind::Crate, Some(whole)) => format!("{}-{}:{whole}", self.name, self.version),
+            _ => resolve::id(&self.name, self.older_major),
+        }
     }
 }
 

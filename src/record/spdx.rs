@@ -145,7 +145,7 @@ fn spdx_component(id: &str, component: &Component) -> Value {
     ));
     let mut more = json!({
         "downloadLocation": location(component.sources.first()),
-        "licenseDeclared": component.license,
+        "licenseDeclared": declared(component),
         "externalRefs": references,
     });
     if !component.homepage.is_empty() {
@@ -163,7 +163,7 @@ fn spdx_source(id: &str, component: &Component, source: &Source) -> Value {
         "packageFileName": file_name(source),
         "primaryPackagePurpose": "SOURCE",
         "downloadLocation": location(Some(source)),
-        "licenseDeclared": component.license,
+        "licenseDeclared": declared(component),
         "checksums": [{"algorithm": "SHA256", "checksumValue": source.sha256}],
     });
     package(
@@ -172,6 +172,14 @@ fn spdx_source(id: &str, component: &Component, source: &Source) -> Value {
         &component.version,
         more,
     )
+}
+
+/// The licence as it is declared. A crate may have a text only.
+fn declared(component: &Component) -> &str {
+    match component.license.as_str() {
+        "" => "NOASSERTION",
+        license => license,
+    }
 }
 
 pub fn relationship(from: &str, kind: &str, to: &str) -> Value {

@@ -418,6 +418,7 @@ fn described(component: &Component) -> String {
         ComponentKind::Extension => "an extension",
         ComponentKind::Patroni => "Patroni",
         ComponentKind::PythonDistribution => "a Python distribution",
+        ComponentKind::Crate => "a crate",
     };
     match component.older_major {
         Some(major) => format!("{kind} for data of PostgreSQL {major}"),

@@ -8,7 +8,7 @@ use super::select::{Chosen, fitting, in_order, release_for, unmet, unsupported_b
 use super::wheel::Interpreter;
 use super::{
     Component, Directory, Distribution, Extension, Patroni, Place, Postgresql, Previous, Selection, Setting,
-    Source, id, preload, value, variant, wheel,
+    Source, id, preload, rust, value, variant, wheel,
 };
 use crate::manifest::build::CpuFlags;
 use crate::manifest::extension::{Extension as Written, KnownCheck, Release, Test};
@@ -165,6 +165,10 @@ pub fn extension(
     let mut extension = Extension {
         sources: sources.collect::<Option<_>>()?,
         component,
+        rust: match release.crates {
+            Some(crates) => Some(rust::rust(&crates, &value.build, &target.distribution)?),
+            None => None,
+        },
         build: value.build,
         cpu_flags: CpuFlags::of(&value.cpu_flags, target.architecture),
         needs_root: value.root.is_some(),
@@ -187,6 +191,10 @@ pub fn extension(
         .filter(|(_, upgrade)| upgrade.postgresql.contains(&major))
         .map(|(position, _)| older(manifest, position, &extension, major, target));
     extension.upgrades = upgrades.collect::<Option<_>>()?;
+    if let Some(rust) = &extension.rust {
+        let packages = rust.packages.iter().cloned();
+        extension.packages.build.extend(packages);
+    }
     Some(extension)
 }
 
@@ -215,6 +223,13 @@ pub fn older(
     Some(Extension {
         sources: sources.collect::<Option<_>>()?,
         component,
+        rust: match upgrade.crates {
+            Some(crates) => {
+                let build = upgrade.build.as_ref().unwrap_or(&value.build);
+                Some(rust::rust(&crates, build, &target.distribution)?)
+            }
+            None => None,
+        },
         build: upgrade.build.unwrap_or(value.build),
         provides: upgrade.provides,
         tests: if upgrade.tests.is_empty() {

@@ -14,7 +14,7 @@ use super::interpolate::{Variables, interpolate};
 use super::{id, jobs, value};
 use crate::digest::{Digest, NotADigest};
 use crate::manifest::build::{Build, NamedStep};
-use crate::manifest::extension::{Extension, SqlExtension};
+use crate::manifest::extension::{Crates, Extension, SqlExtension};
 use crate::manifest::image::Image;
 use crate::manifest::postgresql::{Postgresql, ServerSource};
 use crate::manifest::problem::Problem;
@@ -421,10 +421,44 @@ impl<'a, T> Checks<'a, T> {
             self.arguments(&format!("{path}.meson.configure"), None, &meson.configure);
             self.environment(&format!("{path}.meson.environment"), &meson.environment);
         }
+        if let Some(pgrx) = &build.pgrx {
+            self.environment(&format!("{path}.pgrx.environment"), &pgrx.environment);
+            self.directory(&format!("{path}.pgrx"), pgrx.directory.as_ref());
+        }
+        if let Some(cargo) = &build.cargo {
+            self.steps(&format!("{path}.cargo.steps"), &cargo.steps);
+        }
         self.steps(
             &format!("{path}.steps"),
             build.steps.as_deref().unwrap_or_default(),
         );
+    }
+
+    /// The crates of one version: there where Cargo builds it, and with the tool that the build calls.
+    fn crates(&mut self, path: &str, crates: Option<&Crates>, build: &Build) {
+        let Some(crates) = crates else {
+            if build.is_rust() {
+                let message = "Cargo builds it, and `crates` with the digest of its `Cargo.lock` is missing";
+                self.wrong(path, message);
+            }
+            return;
+        };
+        let path = format!("{path}.crates");
+        self.digest::<32>(&format!("{path}.lock"), &crates.lock);
+        if let Some(tool) = &crates.cargo_pgrx {
+            let path = format!("{path}.cargo_pgrx");
+            self.at(&format!("{path}.version"), value::version(&tool.version));
+            self.digest::<32>(&format!("{path}.sha256"), &tool.sha256);
+            self.digest::<32>(&format!("{path}.lock"), &tool.lock);
+        }
+        if !build.is_rust() {
+            self.wrong(&path, "`crates` is for `build: pgrx` and `build: cargo`");
+        } else if build.pgrx.is_some() && crates.cargo_pgrx.is_none() {
+            self.wrong(
+                &path,
+                "`build: pgrx` needs `cargo_pgrx`, with its version and digests",
+            );
+        }
     }
 
     fn steps(&mut self, path: &str, steps: &[NamedStep]) {
@@ -665,6 +699,7 @@ impl Checks<'_, Extension> {
             self.at(&format!("{path}.version"), value::version(&release.version));
         }
         self.sources(&path, &release.sources);
+        self.crates(&path, release.crates.as_ref(), &extension.build);
         self.provides(&path, &release.provides);
     }
 

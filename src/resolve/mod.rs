@@ -11,6 +11,7 @@ mod interpolate;
 mod jobs;
 mod packages;
 mod preload;
+mod rust;
 mod select;
 mod value;
 mod variant;
@@ -34,6 +35,7 @@ use crate::target::Target;
 pub use assemble::source;
 pub use check::MAJORS;
 pub use packages::NamedPackage;
+pub use rust::{Rust, Tool};
 pub use value::name;
 
 /// What the command line chooses instead of the image manifest.
@@ -249,6 +251,13 @@ impl Resolved {
         Declared::by(self.packages())
     }
 
+    /// The tools that extensions are built with, each once.
+    pub fn tools(&self) -> BTreeMap<String, &Tool> {
+        let extensions = self.servers().flat_map(|(_, extensions)| extensions);
+        let tools = extensions.filter_map(|one| one.rust.as_ref()?.tool.as_ref());
+        tools.map(|tool| (tool.slug(), tool)).collect()
+    }
+
     /// Every archive that is unpacked, of each component, a server's before those of its extensions.
     pub fn sources(&self) -> impl Iterator<Item = (&Component, &[Source])> {
         self.servers().flat_map(|(server, extensions)| {
@@ -328,6 +337,8 @@ pub enum Place {
     Url(String),
     /// A path below the Debian archive that apt uses.
     Debian(String),
+    /// A crate in the index that Cargo is configured to use, by its name and version.
+    Crate(String, String),
 }
 
 /// A source archive.
@@ -440,6 +451,8 @@ pub struct Extension {
     pub sources: Vec<Source>,
     /// How.
     pub build: Build,
+    /// What Cargo needs, if that builds it.
+    pub rust: Option<Rust>,
     /// Compiler flags beyond the baseline of the target's architecture.
     pub cpu_flags: Vec<String>,
     /// Whether the build runs as root.

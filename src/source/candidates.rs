@@ -34,7 +34,7 @@ pub fn candidates(wanted: &SourceRequest, debian: &[String], content: &[String])
                 kind: Kind::Debian,
                 rejected: None,
             })),
-            Address::Index { .. } => {}
+            Address::Index { .. } | Address::Crate { .. } => {}
         }
     }
     for base in content {

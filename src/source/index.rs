@@ -316,7 +316,7 @@ impl Site {
 }
 
 /// An address without its credentials, and the credentials.
-fn without_login(url: &Url) -> (Url, Option<Login>) {
+pub(super) fn without_login(url: &Url) -> (Url, Option<Login>) {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let login = Login {
         user: decoded(url.username()),

@@ -10,6 +10,8 @@
     reason = "sources are files and the network"
 )]
 
+mod cargo;
+mod crate_index;
 mod index;
 mod pip;
 pub mod simple;
@@ -22,6 +24,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::archive::unpack;
+use crate::crates::Crate;
 use crate::debian::apt_sources::DebianArchive;
 use crate::digest::{Sha256, Sha512};
 use crate::host;
@@ -29,6 +32,7 @@ use crate::locked::LockedPackage;
 use crate::resolve::{self, Distribution, Source};
 use crate::store::cache::{Cache, Partial};
 use candidates::{Candidate, candidates};
+use crate_index::CrateIndex;
 use error::{FetchError, Mismatch, Reason, Tried};
 use http::{Client, Event, Failure, Request};
 use index::Index;
@@ -49,6 +53,8 @@ pub struct Sources {
     content_mirrors: Vec<String>,
     /// Opened when a file of it is requested, so that an error in pip's configuration affects nothing else.
     index: OnceLock<Result<Index, String>>,
+    /// The same for Cargo's.
+    crates: OnceLock<Result<CrateIndex, String>>,
 }
 
 /// Options of [`Sources`].
@@ -104,6 +110,13 @@ pub enum Address {
         /// The project in it.
         project: String,
         /// Its version, for messages.
+        version: String,
+    },
+    /// The index of crates that Cargo is configured to use.
+    Crate {
+        /// The name of the crate.
+        name: String,
+        /// Its version.
         version: String,
     },
 }
@@ -197,6 +210,7 @@ impl Sources {
             debian: options.debian,
             content_mirrors: options.content_mirrors,
             index: OnceLock::new(),
+            crates: OnceLock::new(),
         })
     }
 
@@ -334,6 +348,19 @@ impl Sources {
                 }
                 (String::from(found.url), found.client, found.login)
             }
+            (Kind::Crate, _) => {
+                let (name, version) = wanted.crate_name().unwrap_or_default();
+                let index = self.crate_index().map_err(Reason::Absent)?;
+                let found = index.find(name, version, wanted.accepted.first(), &self.cache)?;
+                if let Some(path) = found.file() {
+                    partial
+                        .fill(&path)
+                        .map_err(|error| Reason::Absent(error.to_string()))?;
+                    let accepted = wanted.accepts(partial).map_err(Reason::Mismatch)?;
+                    return Ok((accepted, found.url.into()));
+                }
+                (String::from(found.url), found.client, found.login)
+            }
             (Kind::Debian, Some(client)) => (candidate.url.clone(), client, None),
             _ => (candidate.url.clone(), &self.client, None),
         };
@@ -454,7 +481,7 @@ impl SourceRequest {
             || self.urls.iter().any(|place| match place {
                 Address::Url { url, .. } => last(url),
                 Address::Debian(path) => last(path),
-                Address::Index { .. } => false,
+                Address::Index { .. } | Address::Crate { .. } => false,
             })
     }
 
@@ -464,6 +491,29 @@ impl SourceRequest {
             Address::Index { project, version } => Some((project.as_str(), version.as_str())),
             _ => None,
         })
+    }
+
+    /// The crate in the index of crates, and its version.
+    fn crate_name(&self) -> Option<(&str, &str)> {
+        self.urls.iter().find_map(|place| match place {
+            Address::Crate { name, version } => Some((name.as_str(), version.as_str())),
+            _ => None,
+        })
+    }
+}
+
+impl From<&Crate> for SourceRequest {
+    fn from(wanted: &Crate) -> Self {
+        Self {
+            name: wanted.title(),
+            file_name: wanted.file(),
+            urls: vec![Address::Crate {
+                name: wanted.name.clone(),
+                version: wanted.version.clone(),
+            }],
+            accepted: vec![wanted.sha256],
+            ..Self::default()
+        }
     }
 }
 
@@ -510,15 +560,21 @@ impl From<&Source> for SourceRequest {
                 insecure: source.insecure.is_some(),
             },
             resolve::Place::Debian(path) => Address::Debian(path.clone()),
+            resolve::Place::Crate(name, version) => Address::Crate {
+                name: name.clone(),
+                version: version.clone(),
+            },
         };
         let names = source.places.iter().map(|place| match place {
             resolve::Place::Url(address) | resolve::Place::Debian(address) => {
-                address.rsplit('/').next().unwrap_or_default()
+                address.rsplit('/').next().unwrap_or_default().to_owned()
             }
+            resolve::Place::Crate(name, version) => format!("{name}-{version}.crate"),
         });
+        let names: Vec<String> = names.collect();
         Self {
             name: source.title.clone(),
-            file_name: file_name(&source.title, names),
+            file_name: file_name(&source.title, names.iter().map(String::as_str)),
             urls: source.places.iter().map(place).collect(),
             accepted: source.accepted.clone(),
             sha512: source.sha512.clone(),
@@ -558,6 +614,8 @@ pub enum Kind {
     Debian,
     /// A page of the package index, in the place with this position, that says where the file is.
     Index(usize),
+    /// A crate, in the index of crates.
+    Crate,
 }
 
 impl Sources {
@@ -578,8 +636,27 @@ impl Sources {
                 "pip is configured with `no-index`, and without `find-links`",
             ));
         }
+        if wanted.crate_name().is_some() {
+            all.push(match self.crate_index() {
+                Ok(index) => Candidate {
+                    url: index.shown(),
+                    kind: Kind::Crate,
+                    rejected: None,
+                },
+                Err(why) => Candidate {
+                    url: "the index of crates".to_owned(),
+                    kind: Kind::Crate,
+                    rejected: Some(why),
+                },
+            });
+        }
         all.extend(candidates(wanted, &self.debian.bases, &self.content_mirrors));
         all
+    }
+
+    fn crate_index(&self) -> Result<&CrateIndex, String> {
+        let open = || CrateIndex::open(&self.client).map_err(|error| format!("{error:#}"));
+        self.crates.get_or_init(open).as_ref().map_err(String::clone)
     }
 
     fn index(&self) -> Result<&Index, String> {

@@ -20,7 +20,7 @@ use crate::host::{Log, usage};
 use crate::image::base::{FilesBefore, PackagesBefore};
 use crate::layout;
 use crate::lock::lock;
-use crate::plan::{Action, Part, Step};
+use crate::plan::{Action, Build, Part, Step};
 use crate::record::inventory::{Content, InstalledFile};
 use build::artifacts;
 use context::{Context, Done, Spent};
@@ -53,6 +53,7 @@ fn changes_root(action: &Action) -> bool {
     match action {
         Action::Fetch { .. }
         | Action::FetchDistributions(_)
+        | Action::FetchCrates(_)
         | Action::Unpack { .. }
         | Action::Build(_)
         | Action::TryOut(_)
@@ -117,6 +118,17 @@ fn act(step: &Step, context: &Context<'_>, log: &Log) -> Result<Option<Done>, Fa
         }
         Action::FetchDistributions(fetch) => {
             return fetch::distributions(fetch, &step.name, context).map(Some);
+        }
+        Action::FetchCrates(fetch) if state.artifacts().is_at_hand(&fetch.component) => {
+            return Ok(Some(Done::cached(NOT_NEEDED.to_owned())));
+        }
+        Action::FetchCrates(fetch) => return fetch::crates(fetch, &step.name, context).map(Some),
+        Action::Unpack { component, .. } | Action::Build(Build { component, .. })
+            if state.artifacts().unneeded.contains(component) =>
+        {
+            return Ok(Some(Done::cached(
+                "not needed: nothing is built with it".to_owned(),
+            )));
         }
         Action::Unpack { component, sources } => {
             return build::begin(component, sources, context)
@@ -188,6 +200,7 @@ fn install(component: &str, part: Part, context: &Context<'_>) -> Result<String,
     context.host.remove(&stage)?;
     if part != Part::First {
         context.host.remove(layout::source(component))?;
+        context.host.remove(layout::crates(component))?;
     }
     Ok(format!("{} files", files.len()))
 }

@@ -8,10 +8,11 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
-use super::build::licence;
+use super::build::{self, licence};
 use super::clean::{purge, times};
 use super::context::Context;
 use super::install::files::ROOT_FILE;
+use crate::crates::CompiledCrate;
 use crate::failure::{Cause, Failure};
 use crate::host::sandbox::{NONE, Sandbox};
 use crate::host::{self, Host};
@@ -21,7 +22,7 @@ use crate::record::inventory::{InstalledFile, Inventory};
 use crate::record::receipt::{Component, ComponentKind, DebugSymbols, IMAGE, Receipt};
 use crate::record::{cyclonedx, spdx};
 use crate::report::bytes;
-use crate::resolve::Resolved;
+use crate::resolve::{self, Resolved};
 use crate::{layout, plan, target, verify};
 use assemble::Facts;
 
@@ -59,6 +60,7 @@ pub fn write(resolved: &Resolved, context: &Context<'_>) -> Result<String, Failu
             package_record: stock.package_record.clone(),
             account: accounts::account(host, &resolved.user.name)?,
             inputs: &state.artifacts().inputs(),
+            crates: &crates(resolved, &inventory, host)?,
             debug_symbols: state.debug_symbols.get().map(|archive| DebugSymbols {
                 file: archive
                     .path
@@ -101,6 +103,24 @@ fn inventory(resolved: &Resolved, context: &Context<'_>) -> Result<Inventory> {
         }
     }
     Ok(inventory)
+}
+
+/// The crates that are compiled into extensions, by the extension's id, as their builds have recorded them.
+fn crates(
+    resolved: &Resolved,
+    inventory: &Inventory,
+    host: &Host,
+) -> Result<BTreeMap<String, Vec<CompiledCrate>>> {
+    let mut crates = BTreeMap::new();
+    for id in resolved.components().map(resolve::Component::id) {
+        let path = format!("{}/{}", licence::directory(&id), build::crates::RECORD);
+        if inventory.find(&path).is_some()
+            && let Some(text) = host.read(&path)?
+        {
+            crates.insert(id, serde_json::from_str(&text).with_context(|| path.clone())?);
+        }
+    }
+    Ok(crates)
 }
 
 /// Writes the bills of materials, and the receipt with their digests.

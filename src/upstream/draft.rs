@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use super::rust::{self, Project};
 use super::survey::{Control, Makefile, Survey};
 use crate::archive::submodules::Submodule;
 use crate::debian::development::package_of;
@@ -252,6 +253,7 @@ impl Writer<'_> {
         }
         self.decide("`sha256` was computed from this one archive: compare it with what upstream publishes");
         self.further(version.as_deref());
+        self.crates();
         self.provides();
     }
 
@@ -334,7 +336,67 @@ impl Writer<'_> {
         }
     }
 
+    /// The crates of an extension in Rust.
+    fn crates(&mut self) {
+        let Some(project) = &self.survey.rust else {
+            return;
+        };
+        self.line("    crates:");
+        match &project.lock {
+            Some((sha256, lock)) => {
+                self.line(format!(
+                    "      lock: {sha256} # Cargo.lock, {} crates",
+                    lock.crates.len()
+                ));
+                for refused in &lock.refused {
+                    self.decide(format!(
+                        "`crates`: {refused}, which pgsetup refuses: no digest of an index verifies it"
+                    ));
+                }
+            }
+            None => {
+                let todo =
+                    "the archive has no Cargo.lock at its top, and pgsetup compiles only crates of a lock";
+                self.line(format!("      lock: {}", marked(todo)));
+                self.decide(format!("`crates.lock`: {todo}"));
+            }
+        }
+        let Some(version) = project.pgrx().filter(|_| project.has_pgrx) else {
+            return;
+        };
+        self.line("      cargo_pgrx:");
+        self.line(format!(
+            "        version: {} # pgrx in Cargo.lock",
+            quoted(version)
+        ));
+        let known = rust::cargo_pgrx(version);
+        for (key, digest, what) in [
+            ("sha256", known.map(|(digest, _)| digest), "its crate"),
+            (
+                "lock",
+                known.map(|(_, digest)| digest),
+                "the Cargo.lock in its crate",
+            ),
+        ] {
+            match digest {
+                Some(digest) => self.line(format!("        {key}: {digest}")),
+                None => self.value("        ", key, None, &format!("SHA-256 of {what}")),
+            }
+        }
+    }
+
     fn majors(&mut self) {
+        if let Some(project) = &self.survey.rust
+            && !project.majors.is_empty()
+        {
+            let majors = MAJORS.iter().filter(|major| project.majors.contains(major));
+            let list: Vec<String> = majors.map(u16::to_string).collect();
+            self.line(format!(
+                "    postgresql: [{}] # features of Cargo.toml",
+                list.join(", ")
+            ));
+            return;
+        }
         let lowest = self
             .survey
             .meta
@@ -380,7 +442,12 @@ impl Writer<'_> {
         self.line("    provides:");
         for control in controls {
             let name = scalar(&control.name);
-            if let Some(version) = control.default_version() {
+            let of_cargo = control
+                .values
+                .get("default_version")
+                .filter(|value| *value == "@CARGO_VERSION@")
+                .and_then(|_| self.survey.rust.as_ref()?.version.clone());
+            if let Some(version) = of_cargo.as_deref().or(control.default_version()) {
                 let version = quoted(version);
                 self.line(format!(
                     "      - {{ name: {name}, default_version: {version} }} # {}",
@@ -409,6 +476,12 @@ impl Writer<'_> {
             .find(|makefile| makefile.directory().is_empty());
         let others: Vec<&str> = survey.build_files.iter().map(String::as_str).collect();
         self.line("\nbuild:");
+        if let Some(project) = &survey.rust
+            && at_top.is_none()
+        {
+            self.cargo(project);
+            return;
+        }
         if let Some(makefile) = at_top {
             self.pgxs(makefile);
             if !others.is_empty() {
@@ -448,6 +521,31 @@ impl Writer<'_> {
         let options: Vec<&str> = survey.options.iter().map(String::as_str).collect();
         if !options.is_empty() {
             self.decide(format!("options of the build: {}", options.join(" ")));
+        }
+    }
+
+    fn cargo(&mut self, project: &Project) {
+        let beyond = |flag: &&String| flag.contains("target-cpu=") || flag.contains("target-feature=+");
+        for flag in project.flags.iter().filter(beyond) {
+            self.decide(format!(
+                "`cpu_flags`: .cargo/config.toml says {flag}; declare it with the reason, or take it out"
+            ));
+        }
+        if !project.has_pgrx {
+            let todo = "the commands that build and install it into ${stage}";
+            self.line("  cargo:");
+            self.line(format!(
+                "    steps: [{{ name: {}, run: [cargo, build, --release, --frozen] }}]",
+                marked(todo)
+            ));
+            self.decide(format!("`build.cargo.steps`: {todo}"));
+        } else if project.directory.is_empty() {
+            self.line("  pgrx: {} # Cargo.toml");
+        } else {
+            let directory = scalar(&project.directory);
+            self.line(format!(
+                "  pgrx:\n    directory: {directory} # {directory}/Cargo.toml"
+            ));
         }
     }
 
@@ -701,6 +799,61 @@ mod tests {
             providers: &providers,
         };
         draft(&known, &survey(&files))
+    }
+
+    #[test]
+    fn an_extension_in_rust_has_its_lock_and_its_tool() {
+        let lock = "version = 4\n[[package]]\nname = \"pgrx\"\nversion = \"0.16.1\"\n\
+                    source = \"registry+https://github.com/rust-lang/crates.io-index\"\n\
+                    checksum = \"4d6c15f9fef6a2776c92eb62e3b16b09468c4eb157c4096f84986e230e0d9474\"\n\
+                    [[package]]\nname = \"tantivy\"\nversion = \"1.0.0\"\nsource = \"git+https://example.org/t#1\"\n";
+        let cargo = "[package]\nname = \"x\"\nversion = \"2.1.0\"\n[features]\ndefault = [\"pg17\"]\npg13 = []\npg17 = []\npg18 = []\n\
+                     [dependencies]\npgrx = \"0.16.1\"\n";
+        let control = "default_version = '@CARGO_VERSION@'\n";
+        let configuration = "[build]\nrustflags = [\"-Ctarget-cpu=native\"]\n";
+        let archive = [
+            ("Cargo.toml", cargo),
+            ("Cargo.lock", lock),
+            ("x.control", control),
+            (".cargo/config.toml", configuration),
+        ];
+        let draft = of("https://example.org/x/v2.1.0.tar.gz", &archive);
+        for line in [
+            "    postgresql: [17, 18] # features of Cargo.toml",
+            "        version: \"0.16.1\" # pgrx in Cargo.lock",
+            "        sha256: 4d6c15f9fef6a2776c92eb62e3b16b09468c4eb157c4096f84986e230e0d9474",
+            "        lock: 691364144ebb1cf99014463612a375c5de52a72abe1e226d545393336f96e924",
+            "      - { name: x, default_version: \"2.1.0\" } # x.control",
+            "  pgrx: {} # Cargo.toml",
+        ] {
+            assert!(
+                draft.text.lines().any(|one| one == line),
+                "no `{line}` in\n{}",
+                draft.text
+            );
+        }
+        let decisions = draft.decisions.join("\n");
+        for part in [
+            "tantivy 1.0.0 from git+https://example.org/t#1",
+            "-Ctarget-cpu=native",
+        ] {
+            assert!(decisions.contains(part), "{decisions}");
+        }
+        // A crate below the top, and no lock.
+        let archive = [
+            ("Cargo.toml", "[workspace]\nmembers = [\"extension\"]\n"),
+            ("extension/Cargo.toml", cargo),
+            ("extension/x.control", control),
+        ];
+        let draft = of("https://example.org/x/v2.1.0.tar.gz", &archive);
+        assert!(
+            draft
+                .text
+                .contains("  pgrx:\n    directory: extension # extension/Cargo.toml\n"),
+            "{}",
+            draft.text
+        );
+        assert!(draft.text.contains("      lock: \"TODO"), "{}", draft.text);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod changes;
 pub mod draft;
 pub mod edit;
+pub mod rust;
 pub mod subject;
 pub mod survey;
 pub mod versions;

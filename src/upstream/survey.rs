@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::rust::{self, Project};
 use crate::archive::submodules::{Submodule, submodules};
 use crate::control;
 
@@ -31,6 +32,8 @@ pub struct Survey {
     pub allows_later_versions: bool,
     /// The git submodules.
     pub submodules: Vec<Submodule>,
+    /// What Cargo builds.
+    pub rust: Option<Project>,
     /// Every file of the archive.
     pub paths: BTreeSet<String>,
 }
@@ -93,6 +96,7 @@ pub fn is_of_interest(path: &str) -> bool {
         || is_makefile(name)
         || is_source(suffix)
         || is_licence_path(path)
+        || rust::is_of_interest(path)
         || (at_top
             && (is_build_file(name) || is_options(name) || matches!(name, "META.json" | ".gitmodules")))
 }
@@ -151,7 +155,10 @@ fn licence_rank(path: &str) -> (usize, bool) {
 
 /// Surveys `files`: paths below the top of the archive, with their texts.
 pub fn survey(files: &[(String, String)]) -> Survey {
-    let mut survey = Survey::default();
+    let mut survey = Survey {
+        rust: rust::project(files),
+        ..Survey::default()
+    };
     for (path, text) in files {
         let name = path.rsplit('/').next().unwrap_or(path);
         let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);

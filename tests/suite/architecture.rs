@@ -22,7 +22,7 @@ const FLOORS: [&[&str]; 10] = [
     &["archive", "debian", "failure", "plan", "record"],
     &["artifact", "cli", "host", "resolve"],
     &["control", "manifest"],
-    &["catalogue", "locked"],
+    &["catalogue", "crates", "locked"],
     &[
         "command", "digest", "layout", "lock", "output", "target", "timing",
     ],
@@ -36,6 +36,7 @@ const PURE: [&str; 16] = [
     "cli",
     "command",
     "control",
+    "crates",
     "digest",
     "layout",
     "lock",

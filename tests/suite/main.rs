@@ -16,6 +16,7 @@ mod cluster;
 mod command_line;
 mod container;
 mod contract;
+mod crates;
 mod documents;
 mod embedded;
 mod escapes;

@@ -125,8 +125,16 @@ pub fn look_up(
         upgraded: future.upgraded.clone(),
         ..Artifacts::default()
     };
-    for inputs in future.complete(recipes) {
-        let (recipe, inputs) = inputs;
+    let mut complete = future.complete(recipes);
+    // Tools come last, because those that nothing is built with are not looked up.
+    complete.sort_by_key(|(recipe, _)| recipe.is_tool);
+    for (recipe, inputs) in complete {
+        let is_user = |other: &&Recipe| other.tool.as_ref() == Some(&recipe.slug);
+        let is_needed = |user: &Recipe| !artifacts.is_at_hand(&user.slug);
+        if recipe.is_tool && !recipes.iter().filter(is_user).any(is_needed) {
+            artifacts.unneeded.insert(recipe.slug.clone());
+            continue;
+        }
         let key = inputs.key();
         let component = &inputs.component;
         let damaged = |why: &str| {
@@ -211,6 +219,7 @@ impl Future {
             let inputs = Inputs {
                 packages: self.seen(&recipe.packages),
                 postgresql: recipe.against.as_deref().and_then(|slug| keys.get(slug).copied()),
+                tool: recipe.tool.as_deref().and_then(|slug| keys.get(slug).copied()),
                 ..recipe.inputs.clone()
             };
             keys.insert(&recipe.slug, inputs.key());

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 
+use crate::crates::of_processor;
 use crate::failure::{Cause, Failure};
 use crate::host::entry::{FileKind, utf8};
 use crate::host::{Host, local};
@@ -43,7 +44,12 @@ impl Compiled {
 
     fn words(&mut self, architecture: Architecture, text: &str, found_in: &str) {
         let is_apart = |c: char| c.is_whitespace() || "\"'`;()[],".contains(c);
-        for word in text.split(is_apart) {
+        let of_rust = text
+            .split_whitespace()
+            .flat_map(|word| of_processor(word.trim_matches(['"', '\'', '`'])));
+        let of_rust: Vec<String> = of_rust.collect();
+        let others = text.split(is_apart).filter(|word| of_processor(word).is_empty());
+        for word in others.chain(of_rust.iter().map(String::as_str)) {
             if architecture.is_beyond_baseline(word) {
                 self.flags
                     .entry(word.to_owned())
@@ -154,8 +160,8 @@ mod tests {
             ("gcc -Wall \\\n  -msse4.2 \\\n  -c a.c -o a.o", vec!["-msse4.2"]),
             ("/bin/sh ./libtool --mode=compile gcc -mbmi -c a.c", vec!["-mbmi"]),
             (
-                "Running `rustc --crate-name a -C target-cpu=native`",
-                vec!["target-cpu=native"],
+                "Running `rustc --crate-name a -C target-cpu=native -Ctarget-feature=+avx2,-sse3,+fma`",
+                vec!["target-cpu=native", "target-feature=+avx2", "target-feature=+fma"],
             ),
             ("checking whether gcc -c supports -msse4.2... yes", vec![]),
             ("-- Performing Test gcc -c -mavx2", vec![]),

@@ -15,6 +15,8 @@ pub struct Artifacts<'a> {
     /// Packages of the base that installing every package of the plan would upgrade. They are upgraded even if nothing is
     /// built, so that the versions in an image do not depend on the cache.
     pub upgraded: BTreeSet<String>,
+    /// The slugs of tools that nothing is built with.
+    pub unneeded: BTreeSet<String>,
 }
 
 /// The state of one artifact.
@@ -103,9 +105,9 @@ impl<'a> Artifacts<'a> {
         self.known.get(slug)
     }
 
-    /// Whether the artifact of a component is in the store, so that it is not built.
+    /// Whether the artifact of a component is in the store or is not needed, so that it is not built.
     pub fn is_at_hand(&self, slug: &str) -> bool {
-        self.of(slug).is_some_and(|known| known.at_hand().is_some())
+        self.unneeded.contains(slug) || self.of(slug).is_some_and(|known| known.at_hand().is_some())
     }
 
     /// The packages with the libraries that artifacts of the store link.

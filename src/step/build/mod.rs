@@ -4,6 +4,7 @@
 pub mod artifacts;
 pub mod compiled;
 pub mod confinement;
+pub mod crates;
 pub mod environment;
 pub mod failed;
 pub mod hint;
@@ -173,6 +174,11 @@ fn compile(build: &Build, context: &Context<'_>, log: &Log) -> Result<u64, Failu
     // Before anything is compiled, because a build may create files with such names. Python distributions contain their own.
     if host.exists(&source) {
         licence::keep(host, &source, &stage, &build.name)?;
+    }
+    if build.has_crates {
+        crates::check_flags(host, build)?;
+        crates::keep(host, build, &stage)?;
+        crates::prepare(host, build)?;
     }
     for (path, text) in &build.files {
         host.write(path, text, ROOT_FILE)?;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::artifact::Inputs;
+use crate::crates::CompiledCrate;
 use crate::debian::dpkg::Package;
 use crate::image::accounts::Account;
 use crate::image::base::{FilesBefore, PackagesBefore, Purged};
@@ -39,6 +40,8 @@ pub struct Facts<'a> {
     pub account: Option<Account>,
     /// The inputs of builds, by the component's slug.
     pub inputs: &'a BTreeMap<String, Inputs>,
+    /// The crates of extensions, by their ids.
+    pub crates: &'a BTreeMap<String, Vec<CompiledCrate>>,
     /// The archive of debug symbols.
     pub debug_symbols: Option<DebugSymbols>,
     /// The number of the distribution's release; empty if it has none.
@@ -83,7 +86,7 @@ pub fn build(resolved: &Resolved, facts: Facts<'_>) -> Receipt {
             unpackaged: facts.files_before.unpackaged.iter().cloned().collect(),
             altered: altered(facts.files_before),
         },
-        components: components(resolved, facts.inputs),
+        components: components(resolved, facts.inputs, facts.crates),
         packages_size: kept.iter().map(|kept| kept.size).sum(),
         packages_kept: kept,
         packages_removed: facts.purged.removed.values().map(package_version).collect(),
@@ -196,7 +199,11 @@ fn user(resolved: &Resolved, account: Option<Account>) -> User {
     }
 }
 
-fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Component> {
+fn components(
+    resolved: &Resolved,
+    inputs: &BTreeMap<String, Inputs>,
+    crates: &BTreeMap<String, Vec<CompiledCrate>>,
+) -> Vec<Component> {
     let component = |component: &resolve::Component, kind, sources| Component {
         name: component.name.clone(),
         older_major: component.older_major,
@@ -236,6 +243,9 @@ fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Com
                 required_by: resolved.required_by(&extension.component.name),
                 ..component(&extension.component, ComponentKind::Extension, sources)
             });
+            let id = extension.component.id();
+            let compiled = crates.get(&id).into_iter().flatten();
+            components.extend(compiled.map(|one| of_crate(one, &id)));
         }
     }
     let Some(patroni) = &resolved.patroni else {
@@ -271,10 +281,34 @@ fn components(resolved: &Resolved, inputs: &BTreeMap<String, Inputs>) -> Vec<Com
     components
 }
 
+fn of_crate(one: &CompiledCrate, extension: &str) -> Component {
+    Component {
+        name: one.name.clone(),
+        older_major: None,
+        kind: ComponentKind::Crate,
+        version: one.version.clone(),
+        license: one.license.clone(),
+        homepage: String::new(),
+        sources: vec![Source {
+            url: String::new(),
+            file: format!("{}-{}.crate", one.name, one.version),
+            mirrors: Vec::new(),
+            sha256: one.sha256,
+            accepted: Vec::new(),
+        }],
+        key: None,
+        inputs: None,
+        provides: Vec::new(),
+        part_of: Some(extension.to_owned()),
+        required_by: Vec::new(),
+    }
+}
+
 fn source(source: &resolve::Source) -> Source {
     let mut places = source.places.iter().map(|place| match place {
         Place::Url(url) => url.clone(),
         Place::Debian(path) => format!("debian:{path}"),
+        Place::Crate(name, version) => format!("cargo:{name}-{version}.crate"),
     });
     let url = places.next().unwrap_or_default();
     Source {
@@ -409,6 +443,7 @@ pub mod tests {
             sandbox: "landlock 7".to_owned(),
             account: None,
             inputs: &BTreeMap::new(),
+            crates: &BTreeMap::new(),
             debug_symbols: None,
             distribution_version: "12".to_owned(),
             created: 1_767_225_600,
