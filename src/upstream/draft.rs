@@ -835,7 +835,7 @@ mod tests {
         let decisions = draft.decisions.join("\n");
         for part in [
             "tantivy 1.0.0 from git+https://example.org/t#1",
-            "-Ctarget-cpu=native",
+            "says target-cpu=native",
         ] {
             assert!(decisions.contains(part), "{decisions}");
         }
