@@ -10,9 +10,14 @@ use crate::host::{self, Host};
 use crate::layout;
 use crate::report::Reporter;
 
+/// The program.
+const PGSTART: &str = "/opt/container/bin/pgstart";
 /// The links that the entrypoint and the official image's users expect, with their targets.
-const LINKS: [(&str, &str); 3] = [
+const LINKS: [(&str, &str); 6] = [
     ("/opt/container/bin/postgres", "pgstart"),
+    ("/usr/local/bin/backup", PGSTART),
+    ("/usr/local/bin/restore", PGSTART),
+    ("/usr/local/bin/restore-point", PGSTART),
     ("/usr/local/bin/docker-entrypoint.sh", layout::ENTRYPOINT),
     (
         "/usr/local/bin/gosu",

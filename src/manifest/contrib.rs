@@ -8,9 +8,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::build::Build;
 use super::extension::{Conflict, Extension, KnownCheck, Preload, Release, SqlExtension, Test, Unsupported};
-use super::source::Packages;
 
 /// The modules that PostgreSQL's own archive brings.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -99,18 +97,11 @@ impl Module {
             provides: release.provides,
         });
         Extension {
-            kind: "extension".to_owned(),
-            name: self.name,
             summary: self.summary,
             license: license.to_owned(),
             homepage: homepage.to_owned(),
             releases: releases.collect(),
             unsupported: self.unsupported,
-            build: Build::default(),
-            cpu_flags: Vec::new(),
-            root: None,
-            packages: Packages::default(),
-            architectures: Vec::new(),
             requires: self.requires,
             conflicts: self.conflicts,
             preload: self.preload,
@@ -118,9 +109,7 @@ impl Module {
             test_settings: self.test_settings,
             tests: self.tests,
             known_failures: self.known_failures,
-            upgrades: Vec::new(),
-            upstream: None,
-            variants: Vec::new(),
+            ..Extension::new("extension", self.name)
         }
     }
 }

@@ -71,6 +71,10 @@ pub struct Extension {
     /// given for every other that is built on, if only as an empty list.
     #[serde(default)]
     pub variants: Vec<ExtensionVariant>,
+    /// Commands that prove a program works. Only the manifest of a program has them.
+    #[serde(default)]
+    #[schemars(skip)]
+    pub runs: Vec<Run>,
 }
 
 /// Values of an extension on some bases or architectures.
@@ -91,6 +95,43 @@ pub struct ExtensionVariant {
 }
 
 impl Extension {
+    /// The kind of a program's manifest.
+    pub const PROGRAM: &str = "program";
+
+    /// One of this kind and name that says nothing else.
+    pub fn new(kind: &str, name: String) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            name,
+            summary: String::new(),
+            license: String::new(),
+            homepage: String::new(),
+            releases: Vec::new(),
+            unsupported: Vec::new(),
+            build: Build::default(),
+            cpu_flags: Vec::new(),
+            root: None,
+            packages: Packages::default(),
+            architectures: Vec::new(),
+            requires: Vec::new(),
+            conflicts: Vec::new(),
+            preload: None,
+            settings: BTreeMap::new(),
+            test_settings: BTreeMap::new(),
+            tests: Vec::new(),
+            known_failures: Vec::new(),
+            upgrades: Vec::new(),
+            upstream: None,
+            variants: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// True of a program, which no server loads.
+    pub fn is_program(&self) -> bool {
+        self.kind == Self::PROGRAM
+    }
+
     /// True of a module that is part of PostgreSQL: it has no archive of its own, and its version is the server's.
     pub fn comes_with_postgresql(&self) -> bool {
         self.releases.iter().all(|release| release.sources.is_empty())
@@ -287,6 +328,19 @@ pub struct Test {
     /// A part of the message of the error that the query must end with. Either this or `expected`.
     #[schemars(length(min = 1))]
     pub error: Option<String>,
+}
+
+/// A command of a program with its expected output.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// What is proved, as a sentence.
+    pub description: String,
+    /// The program and its arguments; no shell is between.
+    #[schemars(length(min = 1))]
+    pub run: Vec<String>,
+    /// What it prints on its standard output, without white space at the end. `${version}` is replaced.
+    pub prints: String,
 }
 
 /// An older version, from which a database is updated to the release of the same PostgreSQL major.

@@ -38,6 +38,9 @@ pub struct Image {
     /// The extension manifests to install, by name. One that does not exist for the selected PostgreSQL is a problem.
     #[serde(default)]
     pub extensions: Vec<String>,
+    /// The program manifests to install beside the server, by name.
+    #[serde(default)]
+    pub programs: Vec<String>,
     /// Extension manifests whose libraries are loaded when the server starts.
     #[serde(default)]
     pub preload: Vec<String>,

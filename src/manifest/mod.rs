@@ -12,6 +12,7 @@ pub mod image;
 pub mod pattern;
 pub mod postgresql;
 pub mod problem;
+pub mod program;
 pub mod python;
 pub mod secret;
 pub mod source;
@@ -36,6 +37,7 @@ use extension::Extension;
 use image::{Image, LAID_OUT};
 use postgresql::Postgresql;
 use problem::{Problem, SourceText};
+use program::Program;
 use python::{Patroni, Python};
 
 /// A manifest with the file it was read from.
@@ -52,6 +54,17 @@ pub struct Located<T> {
 }
 
 impl<T> Located<T> {
+    /// The same place with another value.
+    fn map<U>(self, into: impl FnOnce(T) -> U) -> Located<U> {
+        Located {
+            value: into(self.value),
+            document: self.document,
+            source: self.source,
+            place: self.place,
+            is_of_catalogue: self.is_of_catalogue,
+        }
+    }
+
     /// A problem with the value at `path`, for example `releases[0].version`.
     pub fn problem(&self, path: &str, message: impl Into<String>) -> Problem {
         let path = format!("{}{path}", self.place);
@@ -173,7 +186,7 @@ pub struct Manifests {
     pub pythons: Vec<Located<Python>>,
     /// Patronis.
     pub patronis: Vec<Located<Patroni>>,
-    /// Extensions, and the modules that come with PostgreSQL.
+    /// Extensions, the modules that come with PostgreSQL, and programs beside it.
     pub extensions: Vec<Located<Extension>>,
     /// The catalogue that completes the user's own manifests.
     pub catalogue: Option<Edition>,
@@ -274,7 +287,7 @@ impl Manifests {
         let others = self
             .unreadable
             .iter()
-            .filter(|(kind, _)| kind == "extension")
+            .filter(|(kind, _)| [EXTENSION, Extension::PROGRAM].contains(&kind.as_str()))
             .map(|(_, name)| name.as_str());
         let drafts = self.drafts.iter().map(|draft| draft.name.as_str());
         readable.chain(others).chain(drafts).collect()
@@ -420,6 +433,13 @@ impl Manifests {
             "python" => read.append_to(&mut self.pythons),
             "patroni" => read.append_to(&mut self.patronis),
             "extension" => read.append_to(&mut self.extensions),
+            Extension::PROGRAM => {
+                let mut files = Vec::new();
+                let found = read.append_to::<Program>(&mut files);
+                let programs = files.into_iter().map(|file| file.map(Program::into_extension));
+                self.extensions.extend(programs);
+                found
+            }
             "contrib" => {
                 let mut files = Vec::new();
                 let found = read.append_to::<Contrib>(&mut files);
@@ -454,6 +474,9 @@ impl Manifests {
         problems
     }
 }
+
+/// The kind of an extension's manifest.
+const EXTENSION: &str = "extension";
 
 /// The catalogue's image, whose layout is the standard.
 pub const STANDARD_IMAGE: &str = "image.yaml";
@@ -654,12 +677,13 @@ impl Read<'_> {
 /// A kind of manifest with its schema.
 type Kind = (&'static str, fn() -> Value);
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     ("contrib", schema_of::<Contrib>),
     ("extension", schema_of::<Extension>),
     ("image", schema_of::<Image>),
     ("patroni", schema_of::<Patroni>),
     ("postgresql", schema_of::<Postgresql>),
+    (Extension::PROGRAM, schema_of::<Program>),
     ("python", schema_of::<Python>),
 ];
 

@@ -649,6 +649,9 @@ fn dpkg_configuration(paths: &[String]) -> String {
 
 /// The SQL extensions that an extension provides, for people.
 pub(super) fn brings(extension: &Extension) -> String {
+    if extension.is_program {
+        return "a program".to_owned();
+    }
     let sql = extension
         .provides
         .iter()

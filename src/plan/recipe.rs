@@ -275,6 +275,9 @@ fn destdir(slug: &str) -> String {
     format!("DESTDIR={}", layout::stage(slug))
 }
 
+/// Where meson compiles. Archives have a directory `build` of their own.
+const MESON_TREE: &str = "builddir";
+
 struct Recipe {
     slug: String,
     source: String,
@@ -335,10 +338,11 @@ impl Recipe {
     fn meson(&self, meson: &Meson) -> Vec<Command> {
         let run = |command| self.run(command, &meson.environment);
         vec![
-            run(Command::new("meson", ["setup", "build", "--buildtype=release"]).args(&meson.configure)),
+            run(Command::new("meson", ["setup", MESON_TREE, "--buildtype=release"]).args(&meson.configure)),
             // The ninja of bookworm does not support the jobserver.
-            run(Command::new("ninja", ["-C", "build"])).told_jobs(),
-            run(Command::new("meson", ["install", "-C", "build", "--destdir"]).arg(layout::stage(&self.slug))),
+            run(Command::new("ninja", ["-C", MESON_TREE])).told_jobs(),
+            run(Command::new("meson", ["install", "-C", MESON_TREE, "--destdir"])
+                .arg(layout::stage(&self.slug))),
         ]
     }
 

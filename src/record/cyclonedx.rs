@@ -27,7 +27,7 @@ pub fn cyclonedx(receipt: &Receipt) -> Value {
             .filter(|part| part.part_of.as_ref() == Some(&component.name))
             .map(self::reference)
             .collect();
-        if component.kind == ComponentKind::Extension {
+        if component.is_compiled_against_a_server() {
             needs.extend(server_of(receipt, component).map(self::reference));
         }
         components.push(cyclonedx_component(&reference, component));
@@ -78,7 +78,7 @@ pub fn cyclonedx(receipt: &Receipt) -> Value {
 
 fn cyclonedx_component(reference: &str, component: &Component) -> Value {
     let kind = match component.kind {
-        ComponentKind::Postgresql | ComponentKind::Patroni => "application",
+        ComponentKind::Postgresql | ComponentKind::Program | ComponentKind::Patroni => "application",
         ComponentKind::Extension | ComponentKind::PythonDistribution | ComponentKind::Crate => "library",
     };
     let mut locations: Vec<Value> = component

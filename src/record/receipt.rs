@@ -249,6 +249,8 @@ pub enum ComponentKind {
     Postgresql,
     /// An extension, compiled.
     Extension,
+    /// A program beside the server, compiled.
+    Program,
     /// Patroni's environment.
     Patroni,
     /// A Python distribution in it.
@@ -294,6 +296,11 @@ pub struct Component {
 }
 
 impl Component {
+    /// Whether it is compiled against a server: an extension, or a program with the server's client library.
+    pub fn is_compiled_against_a_server(&self) -> bool {
+        matches!(self.kind, ComponentKind::Extension | ComponentKind::Program)
+    }
+
     /// The name that nothing else in the image has.
     pub fn id(&self) -> String {
         // Extensions may have the same crate, and each several versions of it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::purl::{component_purl, cpe, debian_purl};
-use super::receipt::{Component, ComponentKind, PackageVersion, Receipt, Source};
+use super::receipt::{Component, PackageVersion, Receipt, Source};
 use super::sbom::{digest, operating_system, server_of, time, version_of_image};
 
 /// How licences begin that SPDX's list does not have.
@@ -38,7 +38,7 @@ pub fn spdx(receipt: &Receipt, texts: &BTreeMap<String, String>) -> Value {
         if let Some(whole) = &component.part_of {
             relationships.push(relationship(&spdx_id("Component", whole), "DEPENDS_ON", &id));
         }
-        if component.kind == ComponentKind::Extension {
+        if component.is_compiled_against_a_server() {
             let server = server_of(receipt, component);
             let of = |server: &Component| spdx_id("Component", &server.id());
             relationships.extend(server.map(|server| relationship(&id, "DEPENDS_ON", &of(server))));

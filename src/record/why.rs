@@ -416,6 +416,7 @@ fn described(component: &Component) -> String {
     let kind = match component.kind {
         ComponentKind::Postgresql => "a PostgreSQL server",
         ComponentKind::Extension => "an extension",
+        ComponentKind::Program => "a program beside the server",
         ComponentKind::Patroni => "Patroni",
         ComponentKind::PythonDistribution => "a Python distribution",
         ComponentKind::Crate => "a crate",

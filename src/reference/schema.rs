@@ -10,7 +10,15 @@ use crate::cli::DocumentName;
 use crate::commands::schema_of;
 
 /// The order in which the kinds of manifests are explained.
-const KINDS: [&str; 6] = ["image", "postgresql", "extension", "contrib", "patroni", "python"];
+const KINDS: [&str; 7] = [
+    "image",
+    "postgresql",
+    "extension",
+    "program",
+    "contrib",
+    "patroni",
+    "python",
+];
 
 /// `manifest.md`.
 pub fn manifests() -> String {

@@ -20,7 +20,7 @@ use crate::manifest::source::Source as WrittenSource;
 use crate::manifest::{Located, Manifests};
 use crate::target::Target;
 
-/// The server of an older major, and those of the `chosen` extensions that are for it.
+/// The server of an older major, and those of the `chosen` extensions that are for it. Programs are there once.
 pub fn previous(
     server: &Located<ServerManifest>,
     image: &Image,
@@ -32,7 +32,7 @@ pub fn previous(
     let postgresql = postgresql(server, image, Some(major), target)?;
     let wanted = |one: &&Chosen<'_>| {
         let id = id(&one.manifest.value.name, Some(major));
-        !selection.without.contains(&id)
+        !selection.without.contains(&id) && !one.manifest.value.is_program()
     };
     let candidates = chosen.iter().filter(wanted).copied();
     let mut left_out = BTreeMap::new();
@@ -147,6 +147,7 @@ pub fn extension(
         return None;
     }
     let release: Release = value.releases.swap_remove(position);
+    let is_program = value.is_program();
     let component = Component {
         version: if manifest.value.comes_with_postgresql() {
             postgresql.component.version.clone()
@@ -182,6 +183,8 @@ pub fn extension(
         known_failures: known_failures(value.known_failures, major),
         upgrades: Vec::new(),
         upstream: value.upstream,
+        is_program,
+        runs: value.runs,
     };
     let upgrades = manifest
         .value

@@ -567,12 +567,14 @@ impl Checks<'_, Image> {
             }
         }
         self.pruned(patronis);
-        for (position, name) in image.extensions.iter().enumerate() {
-            if image.extensions[..position].contains(name) {
-                self.wrong(
-                    &format!("extensions[{position}]"),
-                    format!("`{name}` is listed twice"),
-                );
+        for (list, names) in [("extensions", &image.extensions), ("programs", &image.programs)] {
+            for (position, name) in names.iter().enumerate() {
+                if names[..position].contains(name) {
+                    self.wrong(
+                        &format!("{list}[{position}]"),
+                        format!("`{name}` is listed twice"),
+                    );
+                }
             }
         }
     }

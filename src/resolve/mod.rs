@@ -25,7 +25,7 @@ use crate::digest::{Sha256, Sha512};
 use crate::locked::TargetLock;
 use crate::manifest::Manifests;
 use crate::manifest::build::Build;
-use crate::manifest::extension::{KnownCheck, Preload, SqlExtension, Test, Upstream};
+use crate::manifest::extension::{KnownCheck, Preload, Run, SqlExtension, Test, Upstream};
 use crate::manifest::image::{Prune, User};
 use crate::manifest::postgresql::ServerSource;
 use crate::manifest::problem::{Problem, SourceText};
@@ -49,7 +49,7 @@ pub struct Selection {
     pub postgresql: Option<String>,
     /// `--previous`: names of PostgreSQL manifests of older majors.
     pub previous: Option<Vec<String>>,
-    /// `--extensions`: these and no others.
+    /// `--extensions`: these and no others, programs included.
     pub extensions: Option<Vec<String>>,
     /// `--with`: these too.
     pub with: Vec<String>,
@@ -134,7 +134,7 @@ pub struct Resolved {
     pub packages: Packages,
     /// The server.
     pub postgresql: Postgresql,
-    /// The extensions, each after those it requires.
+    /// The extensions, each after those it requires, and the programs beside the server.
     pub extensions: Vec<Extension>,
     /// Servers of older majors with their extensions, the newest first, from which data is upgraded.
     pub previous: Vec<Previous>,
@@ -442,7 +442,7 @@ pub struct Previous {
     pub left_out: BTreeMap<String, String>,
 }
 
-/// An extension.
+/// An extension, or a program beside the server.
 #[derive(Debug, Clone)]
 pub struct Extension {
     /// Name, version and so on.
@@ -477,6 +477,10 @@ pub struct Extension {
     pub upgrades: Vec<Extension>,
     /// Upstream's own tests.
     pub upstream: Option<Upstream>,
+    /// Whether it is a program, which no server loads.
+    pub is_program: bool,
+    /// The commands that prove a program works.
+    pub runs: Vec<Run>,
 }
 
 impl Extension {

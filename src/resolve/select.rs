@@ -350,10 +350,31 @@ pub(super) struct Chosen<'m> {
     pub(super) by: By<'m>,
 }
 
+/// The image's lists of what is selected.
+const EXTENSIONS: &str = "extensions";
+const PROGRAMS: &str = "programs";
+
+/// A program among the image's extensions, or an extension among its programs.
+fn in_the_wrong_list(manifest: &Located<Written>, by: &By<'_>) -> Option<Problem> {
+    let By::Image(_, list, _) = by else {
+        return None;
+    };
+    let (what, right) = if manifest.value.is_program() {
+        ("a program", PROGRAMS)
+    } else {
+        ("an extension", EXTENSIONS)
+    };
+    let problem = || {
+        let message = format!("`{}` is {what}", manifest.value.name);
+        by.problem(message).help(format!("list it under `{right}`"))
+    };
+    (*list != right).then(problem)
+}
+
 /// Where an extension was selected, for pointing at it.
 #[derive(Clone, Copy)]
 pub(super) enum By<'m> {
-    Image(&'m Located<Image>, usize),
+    Image(&'m Located<Image>, &'static str, usize),
     Option(&'static str, &'m str),
     /// An extension, by an entry of one of its lists of requirements.
     Required(&'m Located<Written>, &'static str, usize),
@@ -362,7 +383,7 @@ pub(super) enum By<'m> {
 impl By<'_> {
     pub(super) fn problem(&self, message: String) -> Problem {
         match self {
-            Self::Image(image, position) => image.problem(&format!("extensions[{position}]"), message),
+            Self::Image(image, list, position) => image.problem(&format!("{list}[{position}]"), message),
             Self::Option(option, word) => command_line_problem(option, word, message),
             Self::Required(extension, list, position) => {
                 extension.problem(&format!("{list}[{position}]"), message)
@@ -389,9 +410,12 @@ pub fn chosen<'m>(
             .map(|name| (name.as_str(), By::Option(option, name)))
             .collect()
     } else {
-        let listed = image.value.extensions.iter().enumerate();
-        listed
-            .map(|(position, name)| (name.as_str(), By::Image(image, position)))
+        let listed = |list: &'static str, names: &'m [String]| {
+            let names = names.iter().enumerate();
+            names.map(move |(position, name)| (name.as_str(), By::Image(image, list, position)))
+        };
+        listed(EXTENSIONS, &image.value.extensions)
+            .chain(listed(PROGRAMS, &image.value.programs))
             .collect()
     };
     names.extend(
@@ -426,6 +450,7 @@ pub fn chosen<'m>(
             }
             continue;
         };
+        problems.extend(in_the_wrong_list(manifest, &by));
         let again = chosen.iter().any(|chosen| chosen.manifest.value.name == name);
         if !again && !selection.without.iter().any(|without| without == name) {
             chosen.push(Chosen { manifest, by });

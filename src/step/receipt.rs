@@ -157,7 +157,7 @@ fn document(context: &Context<'_>, name: &str, text: &str) -> Result<Option<Inst
 /// The licence texts of compiled components, by component id. Reports each component that has none.
 fn licences(receipt: &Receipt, inventory: &Inventory, context: &Context<'_>) -> BTreeMap<String, String> {
     let is_compiled =
-        |one: &&Component| matches!(one.kind, ComponentKind::Postgresql | ComponentKind::Extension);
+        |one: &&Component| one.kind == ComponentKind::Postgresql || one.is_compiled_against_a_server();
     let mut licences = BTreeMap::new();
     for id in receipt.components.iter().filter(is_compiled).map(Component::id) {
         let texts = licence::texts(context.host, inventory, &id);

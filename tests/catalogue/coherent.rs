@@ -16,8 +16,10 @@ pub fn names_urls_digests(catalogue: &Catalogue, extension: &Extension) -> Outco
             extension.file.display()
         ));
     }
-    let all = catalogue.extensions.iter().chain(&catalogue.modules);
-    let namesakes = all.filter(|other| other.name == extension.name);
+    let namesakes = catalogue
+        .all()
+        .chain(&catalogue.programs)
+        .filter(|other| other.name == extension.name);
     if namesakes.count() > 1 {
         wrong.push(format!("two manifests are named `{}`", extension.name));
     }
@@ -92,6 +94,23 @@ pub fn licence(_: &Catalogue, extension: &Extension) -> Outcome {
     spdx::Expression::parse(&extension.license)
         .map(drop)
         .map_err(|error| format!("`{}`: {error}", extension.license).into())
+}
+
+/// It has a command that can fail: what it prints is not among its words.
+pub fn runs(_: &Catalogue, program: &Extension) -> Outcome {
+    let mut described = BTreeSet::new();
+    for run in &program.runs {
+        check(described.insert(&run.description), || {
+            format!("two commands say `{}`", run.description)
+        })?;
+        let asserts = !run.prints.trim().is_empty() && run.run.iter().all(|word| *word != run.prints);
+        check(asserts, || {
+            format!("`{}` is right whatever the program does", run.description)
+        })?;
+    }
+    check(!described.is_empty(), || {
+        "it has no command that says what it prints".to_owned()
+    })
 }
 
 /// It has a test that can fail: the expected answer is an error, or is not in the query.

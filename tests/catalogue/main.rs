@@ -61,6 +61,20 @@ fn main() -> ExitCode {
         add("its_licence_is_an_spdx_expression", coherent::licence);
         add("it_proves_what_it_is_for", coherent::tests);
     }
+    for program in &catalogue.programs {
+        let mut add = |what: &str, test: fn(&Catalogue, &manifest::Extension) -> Outcome| {
+            let name = format!("program::{}::{what}", program.name);
+            trials.push(Trial::test(name, move || test(catalogue, program)));
+        };
+        add("resolves_on_every_major_it_claims", plan::resolves);
+        add("its_plan_is_as_agreed", plan::as_agreed);
+        add(
+            "its_names_urls_and_digests_are_coherent",
+            coherent::names_urls_digests,
+        );
+        add("its_licence_is_an_spdx_expression", coherent::licence);
+        add("it_proves_what_it_is_for", coherent::runs);
+    }
     for module in &catalogue.modules {
         let mut add = |what: &str, test: fn(&Catalogue, &manifest::Extension) -> Outcome| {
             let name = format!("contrib::{}::{what}", module.name);
@@ -85,7 +99,7 @@ fn check(holds: bool, why: impl FnOnce() -> String) -> Outcome {
 fn digests_differ(catalogue: &Catalogue) -> Outcome {
     let mut seen: BTreeMap<&str, (String, String)> = BTreeMap::new();
     let mut wrong = Vec::new();
-    for extension in &catalogue.extensions {
+    for extension in catalogue.extensions.iter().chain(&catalogue.programs) {
         for (version, source) in extension.sources() {
             let url = source.url.replace("${version}", version);
             let title = format!("{} {version}", extension.name);

@@ -14,6 +14,8 @@ pub struct Catalogue {
     pub extensions: Vec<Extension>,
     /// The modules that come with PostgreSQL, all in one file.
     pub modules: Vec<Extension>,
+    /// One for each program beside the server, by name.
+    pub programs: Vec<Extension>,
     /// Files that are not extension manifests, with the reason.
     pub unreadable: Vec<String>,
     /// Majors with a PostgreSQL manifest.
@@ -40,6 +42,8 @@ pub struct Extension {
     #[serde(default)]
     pub tests: Vec<Test>,
     #[serde(default)]
+    pub runs: Vec<Run>,
+    #[serde(default)]
     pub upgrades: Vec<Upgrade>,
     pub upstream: Option<Upstream>,
     /// Its tests as text, without comments.
@@ -48,6 +52,14 @@ pub struct Extension {
     /// The file it is in.
     #[serde(skip)]
     pub file: PathBuf,
+}
+
+/// A command of a program.
+#[derive(Debug, Deserialize)]
+pub struct Run {
+    pub description: String,
+    pub run: Vec<String>,
+    pub prints: String,
 }
 
 /// How upstream's tests run.
@@ -142,21 +154,25 @@ struct ModuleRelease {
 }
 
 impl Catalogue {
-    /// Reads `manifests/extensions`.
+    /// Reads `manifests/extensions` and what is beside it.
     pub fn read() -> Self {
         let mut catalogue = Self {
             extensions: Vec::new(),
             modules: Vec::new(),
+            programs: Vec::new(),
             unreadable: Vec::new(),
             majors: yaml_files(&project().join("manifests/postgresql"))
                 .iter()
                 .filter_map(|file| file.file_stem()?.to_str()?.parse().ok())
                 .collect(),
         };
-        for file in yaml_files(&project().join("manifests/extensions")) {
-            match read(&file) {
-                Ok(extension) => catalogue.extensions.push(extension),
-                Err(why) => catalogue.unreadable.push(format!("{}: {why}", file.display())),
+        let (extensions, programs) = (&mut catalogue.extensions, &mut catalogue.programs);
+        for (kind, list) in [("extension", extensions), ("program", programs)] {
+            for file in yaml_files(&project().join(format!("manifests/{kind}s"))) {
+                match read(&file, kind) {
+                    Ok(extension) => list.push(extension),
+                    Err(why) => catalogue.unreadable.push(format!("{}: {why}", file.display())),
+                }
             }
         }
         let contrib = project().join("manifests/contrib.yaml");
@@ -167,14 +183,15 @@ impl Catalogue {
         catalogue
     }
 
-    /// Everything that can be selected, modules last.
+    /// Every extension that can be selected, modules last.
     pub fn all(&self) -> impl Iterator<Item = &Extension> {
         self.extensions.iter().chain(&self.modules)
     }
 
-    /// The manifest, or the module, of this name.
+    /// The manifest, the module, or the program of this name.
     pub fn extension(&self, name: &str) -> Option<&Extension> {
-        self.all().find(|extension| extension.name == name)
+        let mut all = self.all().chain(&self.programs);
+        all.find(|extension| extension.name == name)
     }
 }
 
@@ -182,6 +199,11 @@ impl Extension {
     /// Whether it is a module of PostgreSQL.
     pub fn is_module(&self) -> bool {
         self.kind == "contrib"
+    }
+
+    /// Whether it is a program beside the server.
+    pub fn is_program(&self) -> bool {
+        self.kind == "program"
     }
 
     /// Why it does not support a major on a base, if its manifest says so.
@@ -230,18 +252,18 @@ impl Extension {
     }
 }
 
-fn read(file: &Path) -> Result<Extension, String> {
+fn read(file: &Path, kind: &str) -> Result<Extension, String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
     let extension: Extension = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
     let whole: Value = serde_yaml::from_str(&text).map_err(|error| error.to_string())?;
-    if extension.kind == "extension" {
+    if extension.kind == kind {
         Ok(Extension {
             file: file.to_owned(),
             proof: proof(&whole),
             ..extension
         })
     } else {
-        Err(format!("its kind is `{}`, not `extension`", extension.kind))
+        Err(format!("its kind is `{}`, not `{kind}`", extension.kind))
     }
 }
 
@@ -289,6 +311,7 @@ fn read_modules(file: &Path) -> Result<Vec<Extension>, String> {
         conflicts: Vec::new(),
         preload: module.preload,
         tests: module.tests,
+        runs: Vec::new(),
         upgrades: Vec::new(),
         upstream: None,
         file: file.to_owned(),

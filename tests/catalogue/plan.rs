@@ -277,6 +277,7 @@ fn image_manifest(major: u16, extension: &Extension, required: &BTreeMap<&str, &
         let names: Vec<String> = extensions.iter().map(|one| format!("\"{}\"", one.name)).collect();
         names.join(", ")
     };
+    let (programs, extensions) = all().partition(|one| one.is_program());
     let preloaded = all().filter(|one| one.preload.is_some()).collect();
     format!(
         "kind: image
@@ -284,13 +285,15 @@ name: catalogue
 base: debian:bookworm
 postgresql: \"{major}\"
 extensions: [{}]
+programs: [{}]
 preload: [{}]
 user: {{ name: postgres, uid: 999, gid: 999, home: /var/lib/postgresql, shell: /bin/bash }}
 locale: C.UTF-8
 configuration: /etc/postgresql/image.conf
 prune: {{}}
 ",
-        quoted(all().collect()),
+        quoted(extensions),
+        quoted(programs),
         quoted(preloaded)
     )
 }

@@ -16,7 +16,7 @@ use crate::machine::{archive_of, files_below};
 use crate::support::{pgsetup, project};
 
 /// The extensions with a fault: the check that names it, and a part of what it says.
-const FAULTY: [(&str, &str, &str); 5] = [
+const FAULTY: [(&str, &str, &str); 6] = [
     (
         "borrowed_interpreter",
         "what it needs",
@@ -32,6 +32,7 @@ const FAULTY: [(&str, &str, &str); 5] = [
         "files",
         "it provides no SQL extension, and it installed no module that the server can load in /usr/lib/postgresql/15/lib",
     ),
+    ("prints_another", "it answers", "it prints something else"),
     ("no_drop", "drop no_drop", "call no_drop_remove() instead"),
     (
         "wrong_license",
@@ -88,10 +89,16 @@ fn is_faulty(name: &str) -> bool {
     FAULTY.iter().any(|(faulty, ..)| *faulty == name)
 }
 
+/// The manifest of a fixture.
+fn manifest_of(name: &str) -> String {
+    let file = format!("tests/fixtures/proof/{name}/manifest.yaml");
+    std::fs::read_to_string(project().join(file)).unwrap()
+}
+
 /// Packs the archives of an extension, and writes its manifest with their digests.
 fn write(directory: &Path, name: &str) {
     let fixture = project().join("tests/fixtures/proof").join(name);
-    let mut manifest = std::fs::read_to_string(fixture.join("manifest.yaml")).unwrap();
+    let mut manifest = manifest_of(name);
     let license = std::fs::read_to_string(project().join("src/image/licences/MIT.txt")).unwrap();
     for top in std::fs::read_dir(fixture.join("archives")).unwrap() {
         let top = top.unwrap();
@@ -121,11 +128,14 @@ fn input() -> tempfile::TempDir {
     for name in names() {
         write(directory.path(), &name);
     }
+    let is_program = |name: &String| manifest_of(name).starts_with("kind: program");
+    let (programs, extensions): (Vec<String>, Vec<String>) = names().into_iter().partition(is_program);
     let image = format!(
-        "kind: image\nname: proof\nbase: debian:bookworm\npostgresql: 15-apt\nextensions: [{}]\n\
+        "kind: image\nname: proof\nbase: debian:bookworm\npostgresql: 15-apt\nextensions: [{}]\nprograms: [{}]\n\
          user: {{name: postgres, uid: 999, gid: 999, home: /var/lib/postgresql, shell: /bin/bash}}\nlocale: C.UTF-8\n\
          configuration: /etc/postgresql/image.conf\nprune: {{remove: [logs]}}\n",
-        names().join(", ")
+        extensions.join(", "),
+        programs.join(", ")
     );
     std::fs::write(directory.path().join("manifests/image.yaml"), image).unwrap();
     let server = std::fs::read_to_string(project().join("manifests/postgresql/15-apt.yaml")).unwrap();

@@ -319,6 +319,27 @@ impl Running<'_> {
         }
     }
 
+    /// The standard output of a program with its arguments, run as the image's user. libpq finds this server.
+    ///
+    /// # Errors
+    /// The program cannot be run, fails, or exceeds the time limit.
+    pub fn output(&self, words: &[String]) -> Result<String, Failure> {
+        let cluster = self.cluster;
+        let (program, arguments) = words
+            .split_first()
+            .expect("the manifest's schema demands a program");
+        let command = cluster
+            .command(program, arguments.iter().map(String::as_str))
+            .env("PGHOST", &cluster.directory);
+        let printed = cluster
+            .host
+            .capture_within(&command, self.log, Some(cluster.limit));
+        printed.map_err(|error| match error {
+            error if error.interrupted => error.into(),
+            error => Failure::new(Cause::Test, error),
+        })
+    }
+
     /// Whether a statement runs in it that cannot be cancelled. Then no more scripts can run.
     pub fn is_stuck(&self) -> bool {
         self.server.stuck.load(Ordering::SeqCst)

@@ -7,7 +7,7 @@ use super::proof::{self, Proof};
 use super::{Recorder, files, in_cluster};
 use crate::failure::{Cause, Failure};
 use crate::host::Log;
-use crate::manifest::extension::{Required, SqlExtension, Test};
+use crate::manifest::extension::{Required, Run, SqlExtension, Test};
 use crate::plan::ExtensionTest;
 use crate::report::outcome::Verdict;
 use crate::resolve::Extension;
@@ -120,6 +120,34 @@ pub fn tests(
             continue;
         }
         recorder.test(&name, || with_log(running, ask(running, database, test, part)))?;
+    }
+    Ok(())
+}
+
+/// Runs the commands of a program in the root, as the image's user, and compares what they print.
+///
+/// # Errors
+/// pgsetup was interrupted. A failed command is an outcome.
+pub fn runs(running: &Running<'_>, runs: &[Run], recorder: &Recorder<'_, '_>) -> Result<(), Failure> {
+    for Run {
+        description,
+        run,
+        prints,
+    } in runs
+    {
+        recorder.test(description, || {
+            let printed = running.output(run)?;
+            if printed.trim_end() == prints.trim_end() {
+                return Ok(());
+            }
+            let message = format!(
+                "it prints something else\ncommand:{}\nexpected:{}\nactual:{}",
+                indented(&run.join(" ")),
+                indented(prints),
+                indented(&printed)
+            );
+            Err(Failure::new(Cause::Test, message))
+        })?;
     }
     Ok(())
 }

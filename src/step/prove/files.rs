@@ -13,6 +13,7 @@ use crate::image::needs;
 use crate::lock::lock;
 use crate::manifest::extension::SqlExtension;
 use crate::plan::Server;
+use crate::record::inventory::Content;
 use crate::resolve::Extension;
 use crate::step::context::Context;
 
@@ -22,6 +23,12 @@ use crate::step::context::Context;
 /// One error has every finding.
 pub fn check(context: &Context<'_>, server: &Server, extension: &Extension) -> Result<(), Failure> {
     let mut findings = BTreeSet::new();
+    if extension.is_program {
+        if !installs_a_program(context, extension) {
+            findings.insert("it installed no program that can be executed".to_owned());
+        }
+        return failure_of(findings);
+    }
     let libraries = libraries(context, server, extension, &mut findings)?;
     if extension.provides.is_empty() && libraries.is_empty() && findings.is_empty() {
         findings.insert(format!(
@@ -30,6 +37,15 @@ pub fn check(context: &Context<'_>, server: &Server, extension: &Extension) -> R
         ));
     }
     failure_of(findings)
+}
+
+/// Whether a program has installed a file that can be executed.
+fn installs_a_program(context: &Context<'_>, program: &Extension) -> bool {
+    let inventory = context.state.inventory();
+    inventory.iter().any(|file| {
+        let is_file = matches!(file.content, Content::File { .. });
+        file.is_of(&program.component) && is_file && file.mode & 0o111 != 0
+    })
 }
 
 /// Checks that each library of `extension` can be loaded. `others` are the extensions whose libraries are loaded as well.
@@ -42,6 +58,9 @@ pub fn check_symbols(
     extension: &Extension,
     others: &[&Extension],
 ) -> Result<(), Failure> {
+    if extension.is_program {
+        return Ok(());
+    }
     // What does not exist is reported by `check`, and of the others by their own tests.
     let mut reported = BTreeSet::new();
     let libraries = libraries(context, server, extension, &mut reported)?;

@@ -7,7 +7,7 @@
 
 use super::cluster::Running;
 use super::extension::{
-    TestPart, create, create_database, drop_extension, fails_unloaded, load, tests, with_log,
+    TestPart, create, create_database, drop_extension, fails_unloaded, load, runs, tests, with_log,
 };
 use super::{Passage, Recorder, files, gate, licence, verify};
 use crate::failure::Failure;
@@ -74,7 +74,8 @@ impl<'r, 'c> Proof<'_, 'r, 'c> {
             .map(drop)
     }
 
-    /// The checks in a server with every library loaded, in a database of the extension's own.
+    /// The checks in a server with every library loaded, in a database of the extension's own. The commands of a program run
+    /// beside it.
     ///
     /// # Errors
     /// pgsetup was interrupted. A failed check is an outcome.
@@ -82,6 +83,9 @@ impl<'r, 'c> Proof<'_, 'r, 'c> {
         let Self {
             extension, recorder, ..
         } = *self;
+        if extension.is_program {
+            return runs(running, &extension.runs, recorder);
+        }
         let database = extension.component.name.as_str();
         if let Err(failure) = running.sql("postgres", &create_database(database)) {
             return recorder.test("create its database", || Err(failure)).map(drop);

@@ -238,10 +238,15 @@ fn components(
                 name: sql.name.clone(),
                 default_version: sql.default_version.clone(),
             });
+            let kind = if extension.is_program {
+                ComponentKind::Program
+            } else {
+                ComponentKind::Extension
+            };
             components.push(Component {
                 provides: provides.collect(),
                 required_by: resolved.required_by(&extension.component.name),
-                ..component(&extension.component, ComponentKind::Extension, sources)
+                ..component(&extension.component, kind, sources)
             });
             let id = extension.component.id();
             let compiled = crates.get(&id).into_iter().flatten();
