@@ -224,7 +224,7 @@ fn the_command_line_chooses_extensions() {
     );
     assert_eq!(
         titles(&["--extensions", ""]).len(),
-        9,
+        10,
         "an empty list is an unset build argument: the image's own"
     );
 }
