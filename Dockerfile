@@ -81,6 +81,7 @@ RUN --mount=type=bind,from=pgsetup,source=/pgsetup,target=/run/pgsetup \
     if [ -s /run/artifact-cache ]; then auth="--artifact-cache-auth /run/artifact-cache"; fi && \
     install -D --mode=0755 /run/pgstart /opt/container/bin/pgstart && \
     ln --symbolic --force pgstart /opt/container/bin/postgres && \
+    for name in backup restore restore-point; do ln --symbolic --force /opt/container/bin/pgstart "/usr/local/bin/$name"; done && \
     ln --symbolic --force /entrypoint.sh /usr/local/bin/docker-entrypoint.sh && \
     ln --symbolic --force /opt/container/entrypoint.d/scripts/gosu.sh /usr/local/bin/gosu && \
     /run/pgsetup install /manifests ${ARTIFACT_CACHE:+--artifact-cache "$ARTIFACT_CACHE" ${auth:-}} --vendor /vendor ${BASE:+--base "$BASE"} --pg "$PG" --previous "$PREVIOUS" --extensions "$EXTENSIONS" $PGSETUP_OPTIONS

@@ -43,9 +43,11 @@ _main() {
     patroni) run_patroni "$@" ;;
     upgrade) run_upgrade "$@" ;;
     rotation) run_rotation "$@" ;;
+    backup) run_backup_command "$@" ;;
     standaloneyes) explain_standalone "$@" ;;
     patroniyes) explain_patroni "$@" ;;
     upgradeyes) explain_upgrade "$@" ;;
+    backupyes) run_backup_command "$@" --explain ;;
     rotationyes | otheryes) explain_other "$@" ;;
     *)
       make_volume_private
@@ -55,14 +57,14 @@ _main() {
 }
 
 # usage: command_kind COMMAND [ARG...]
-# Prints standalone, patroni, upgrade, rotation or other, judging by words alone. "other" is exec'ed as it stands, and nothing is initialised for it.
+# Prints standalone, patroni, upgrade, rotation, backup or other, judging by words alone. "other" is exec'ed as it stands, and nothing is initialised for it.
 command_kind() {
   local command="$1"
   shift
   case "$command" in
     postgres) ! _pg_want_help "$@" || command=other ;;
     patroni) ! patroni_only_reports "$@" || command=other ;;
-    upgrade | rotate-passwords) ;;
+    upgrade | rotate-passwords | backup | restore | restore-point) ;;
     *) command=other ;;
   esac
   case "$command${PATRONI_SCOPE:+ with scope}" in
@@ -70,6 +72,7 @@ command_kind() {
     patroni* | 'postgres with scope') printf 'patroni\n' ;;
     upgrade*) printf 'upgrade\n' ;;
     rotate-passwords*) printf 'rotation\n' ;;
+    backup* | restore*) printf 'backup\n' ;;
     *) printf 'other\n' ;;
   esac
 }
@@ -115,9 +118,17 @@ run_standalone() {
   step_down "$@"
   claim_data_directory
   shift
+  configure_backups
   data_directory_state
   if [[ "$REPLY" == incomplete ]]; then
     discard_incomplete
+    data_directory_state
+  fi
+  if [[ "$REPLY" == absent && -n "$RESTORE_FROM" ]]; then
+    run_stoppable 'the restore' restore_data_directory
+    ((REPLY_STATUS == 0)) || exit "$REPLY_STATUS"
+    add_preload_of_data "$(given_settings "$@")"
+    stop_on_problems
     data_directory_state
   fi
   if [[ "$REPLY" == complete ]]; then
@@ -131,11 +142,13 @@ run_standalone() {
     add_preload_of_data "$(given_settings "$@")"
     stop_on_problems
   fi
+  prepare_repository
   write_layers "$@"
   server_command "$@"
   start_citus_node
   # The server has no use for them, and a superuser can read its environment with SQL.
   unset POSTGRES_PASSWORD PGPASSWORD
+  forget_backup_secrets
   supervise_server /opt/container/bin/pgstart run "${REPLY_COMMAND[@]}"
 }
 
@@ -245,6 +258,20 @@ run_rotation() {
   step_down "$@"
   ensure_passwd_entry
   rotation_step "${@:2}"
+}
+
+# usage: run_backup_command backup|restore|restore-point [ARG...]
+# One of the commands about backups, in a container of its own; `docker exec` calls them without this entrypoint. They are links to pgstart.
+run_backup_command() {
+  collect_problems
+  read_environment
+  stop_on_problems
+  docker_create_db_directories
+  step_down "$@"
+  ensure_passwd_entry
+  # A restore must not take a directory from a server that runs elsewhere.
+  [[ "$1" != restore ]] || claim_data_directory
+  run_command "$@"
 }
 
 # usage: run_command COMMAND [ARG...]

@@ -12,11 +12,14 @@ check_standalone() {
   check_without_patroni
   check_citus_node "$settings"
   check_log_directory "$settings"
+  check_archiving "$settings"
   data_directory_state
+  check_backups "$REPLY"
   case "$REPLY" in
     absent)
       check_place
-      check_initialisation "$@"
+      # What is restored has a superuser, and scripts have run in it.
+      [[ -n "$RESTORE_FROM" ]] || check_initialisation "$@"
       ;;
     foreign) check_foreign ;;
     incomplete) check_incomplete "$@" ;;
@@ -25,6 +28,33 @@ check_standalone() {
       add_preload_of_data "$settings"
       ;;
   esac
+}
+
+# usage: check_backups STATE
+# Everything about backups: the variables as a whole, and whether the repository is this cluster's. STATE is that of the data directory.
+check_backups() {
+  local text
+  while IFS= read -r -d '' text; do
+    problem "$text"
+  done < <(pgstart backups check "$1")
+  REPLY="$1"
+}
+
+# usage: check_archiving SETTINGS
+# What would keep the server from archiving, where it is to.
+check_archiving() {
+  local name value origin
+  [[ -n "$backups_are_configured" ]] || return 0
+  IFS=$'\t' read -r value origin < <(effective_setting archive_mode "$1") || true
+  [[ "${value:-on}" == always ]] || is_on "${value:-on}" ||
+    problem "archive_mode is '$value' ($origin), and PGBACKREST_* variables are set: remove either"
+  IFS=$'\t' read -r value origin < <(effective_setting wal_level "$1") || true
+  [[ "${value,,}" != minimal ]] || problem "wal_level is minimal ($origin), with which WAL cannot be archived: remove it"
+  for name in archive_command archive_library; do
+    IFS=$'\t' read -r value origin < <(effective_setting "$name" "$1") || true
+    [[ -z "$value" || "$value" == /opt/container/bin/pgstart\ pgbackrest\ * ]] ||
+      problem "$name is '$value' ($origin), and PGBACKREST_* variables are set, which archive by another command: remove either"
+  done
 }
 
 # usage: check_every_start     what a start under Patroni is checked for as well
@@ -76,7 +106,7 @@ check_initialisation() {
 # usage: check_incomplete [POSTGRES_ARG...]
 check_incomplete() {
   if [[ "$POSTGRES_ON_FAILED_INIT" == start-over ]]; then
-    check_initialisation "$@"
+    [[ -n "$RESTORE_FROM" ]] || check_initialisation "$@"
     return
   fi
   if is_claimed; then

@@ -86,7 +86,7 @@ docker_setup_env() {
 # usage: read_environment
 # The variables that both kinds of start understand.
 read_environment() {
-  forget_service_links PATRONI_ CITUS_
+  forget_service_links PATRONI_ CITUS_ PGBACKREST_
   file_env POSTGRES_PASSWORD
   file_env POSTGRES_USER postgres
   file_env POSTGRES_DB "${PATRONI_CITUS_DATABASE:-$POSTGRES_USER}"
@@ -100,7 +100,32 @@ read_environment() {
   one_of POSTGRES_LOG stderr stderr file
   seconds PGCTLTIMEOUT
   one_of CITUS_ROLE '' '' coordinator worker
+  read_backup_environment
   settle_data_directory
+}
+
+# usage: read_backup_environment
+# Secrets of repositories, of pgBackRest's own variables; others of these end with _FILE as well, and name files. Sets backups_are_configured.
+# shellcheck disable=SC2034  # for checks.sh, initdb.sh, settings.sh and supervise.sh
+read_backup_environment() {
+  local variable
+  export RESTORE_FROM="${RESTORE_FROM:-}" RESTORE_STANZA="${RESTORE_STANZA:-}"
+  for variable in $(compgen -e PGBACKREST_REPO || true); do
+    [[ "$variable" != *_@(AZURE_KEY|CIPHER_PASS|S3_KEY|S3_KEY_SECRET|S3_SSE_CUSTOMER_KEY|S3_TOKEN|SFTP_PRIVATE_KEY_PASSPHRASE)_FILE ]] ||
+      file_env "${variable%_FILE}"
+  done
+  given_variables PGBACKREST_
+  backups_are_configured=''
+  ((${#REPLY_VARIABLES[@]} == 0)) || backups_are_configured=yes
+}
+
+# usage: forget_backup_secrets
+# pgBackRest reads them from a file, and a superuser can read the server's environment with SQL.
+forget_backup_secrets() {
+  local variable
+  for variable in $(compgen -e PGBACKREST_REPO || true); do
+    [[ "$variable" != *_@(AZURE_KEY|CIPHER_PASS|S3_KEY|S3_KEY_SECRET|S3_SSE_CUSTOMER_KEY|S3_TOKEN|SFTP_PRIVATE_KEY_PASSPHRASE) ]] || unset "$variable"
+  done
 }
 
 # Which variables the user has given. Kubernetes gives each container more, for every service of its namespace, as Docker's links did: the

@@ -206,7 +206,7 @@ docker_temp_server_start() {
   keep_private
   server_command "$@"
   env --unset=NOTIFY_SOCKET /opt/container/bin/pgstart run "${REPLY_COMMAND[@]}" -c listen_addresses='' -c unix_socket_directories="$temporary_socket" \
-    -p "$PGPORT" &
+    -c archive_mode=off -p "$PGPORT" &
   temporary_server=$!
   # shellcheck disable=SC2154  # set by read_postmaster_file
   until read_postmaster_file && [[ "$postmaster_pid" == "$temporary_server" && "$postmaster_status" == @(ready|standby) ]]; do

@@ -34,6 +34,39 @@ initdb_below_marker() {
   rmdir "$fresh"
 }
 
+# usage: configure_backups
+# Writes pgBackRest's configuration, which the server and the commands `backup` and `restore` read.
+configure_backups() {
+  [[ -n "$backups_are_configured" ]] || return 0
+  pgstart backups configure || exit
+}
+
+# usage: restore_data_directory
+# Makes an empty data directory what RESTORE_FROM says, below the marker, as a new cluster is made: a restore that was interrupted is never served.
+# A tablespace goes to where it was, and has to be empty there.
+restore_data_directory() {
+  begin_initialisation
+  local fresh="$REPLY/data"
+  mkdir --mode=0700 "$fresh"
+  ensure_passwd_entry
+  if ! pgstart backups restore "$fresh"; then
+    find "$fresh" -delete
+    rmdir "${fresh%/*}"
+    die "$PGDATA could not be restored, and is as empty as it was: the lines above say why"
+  fi
+  printf '%s\n' "$RESTORE_FROM" >"$fresh/.restored-from"
+  find "$fresh" -mindepth 1 -maxdepth 1 -exec mv --target-directory="$PGDATA" {} +
+  rmdir "$fresh"
+  end_initialisation
+  say "$PGDATA is restored; the server recovers to the moment that RESTORE_FROM names, and serves then"
+}
+
+# usage: prepare_repository
+# The cluster's place in the repository. A repository that does not answer does not stop the start of a database.
+prepare_repository() {
+  [[ -z "$backups_are_configured" ]] || pgstart backups stanza
+}
+
 # usage: initdb_user
 # Prints the name to make the superuser under. initdb builds statements around the name without doubling double quotes, and fails; a
 # name that has some is given afterwards, by name_quoted_user.

@@ -44,6 +44,7 @@ layers_text() {
   layer 'environment: CITUS_ROLE' citus_settings
   layer 'environment: POSTGRES_TLS_*' tls_settings
   layer 'environment: POSTGRES_LOG' logging_settings
+  layer 'environment: PGBACKREST_*' archive_settings
   [[ ! -d /etc/postgresql/conf.d ]] || printf "include_dir = '/etc/postgresql/conf.d'\n"
 }
 
@@ -261,6 +262,15 @@ logging_settings() {
   printf "log_truncate_on_rotation = on\n"
   printf "log_rotation_age = 1d\n"
   printf "log_rotation_size = 0\n"
+}
+
+# usage: archive_settings
+# The command is this image's own, so that what it is given by may change at each start. It also serves a server that is a standby, or is restored.
+archive_settings() {
+  [[ -n "${backups_are_configured:-}" ]] || return 0
+  printf 'archive_mode = on\n'
+  printf "archive_command = '/opt/container/bin/pgstart pgbackrest archive-push \"%%p\"'\n"
+  printf "restore_command = '/opt/container/bin/pgstart pgbackrest archive-get %%f \"%%p\"'\n"
 }
 
 # usage: check_memory

@@ -47,6 +47,7 @@ supervise() {
   run_command env --default-signal=INT,QUIT "$@" &
   supervised=$!
   watch_tls "$supervised"
+  watch_archiving "$supervised"
   [[ -z "$waiting_signal" ]] || forward "$waiting_signal"
   # A signal interrupts `wait`; then its status is the signal's, not the child's.
   while ((signalled)); do
@@ -56,6 +57,12 @@ supervise() {
   done
   # Its pid may be another's from now on.
   supervised=''
+}
+
+# usage: watch_archiving PID
+# Says once a minute when archiving is behind, beside the server, or Patroni, with this process id.
+watch_archiving() {
+  [[ -z "${backups_are_configured:-}" ]] || /opt/container/bin/pgstart backups watch "$1" &
 }
 
 # usage: run_stoppable WHAT COMMAND [ARG...]

@@ -25,8 +25,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use crate::backup::{self, Behind};
 use crate::lock_file::LockFile;
 use crate::processes::is_postgres;
 
@@ -121,7 +122,7 @@ fn kind() -> Option<String> {
 
 /// Where the entrypoint's `place_data_directory` has found or made the data: in PGDATA, in a directory below it for an arbitrary user, or in the
 /// official image's place in a volume that is mounted above the image's own data directory.
-fn data_directory() -> PathBuf {
+pub fn data_directory() -> PathBuf {
     let data = PathBuf::from(std::env::var_os("PGDATA").unwrap_or_default());
     let major = std::env::var("PG_MAJOR").unwrap_or_default();
     let docker = PathBuf::from(format!("{VOLUME}/{major}/docker"));
@@ -253,7 +254,7 @@ fn address_of(host: &str) -> IpAddr {
         .unwrap_or(local)
 }
 
-fn superuser() -> String {
+pub fn superuser() -> String {
     std::env::var("POSTGRES_USER")
         .ok()
         .filter(|user| !user.is_empty())
@@ -286,9 +287,20 @@ fn read_message(stream: &mut dyn Stream, into: &mut Vec<u8>) -> std::io::Result<
     Ok(())
 }
 
+/// What there is to say of archiving. A server whose archive is behind works all the same.
+fn archiving() -> String {
+    let behind = Behind::look(&data_directory(), SystemTime::now()).filter(|_| backup::are_configured());
+    behind.map_or(String::new(), |behind| format!("; {}", behind.describe()))
+}
+
 /// What a server's first message says of it.
 fn state_of(message: &[u8], place: &str) -> State {
-    let accepted = || State::Well(format!("PostgreSQL accepts connections on {place}"));
+    let accepted = || {
+        State::Well(format!(
+            "PostgreSQL accepts connections on {place}{}",
+            archiving()
+        ))
+    };
     match message.split_first() {
         Some((b'R', _)) => accepted(),
         Some((b'E', fields)) => {
@@ -352,7 +364,7 @@ fn ask_patroni(address: (IpAddr, u16), place: &str) -> State {
         stream.read_to_string(&mut answer)
     });
     match (asked, answer.split_whitespace().nth(1)) {
-        (Ok(_), Some("200")) => State::Well(format!("Patroni answers 200 at {place}")),
+        (Ok(_), Some("200")) => State::Well(format!("Patroni answers 200 at {place}{}", archiving())),
         (Ok(_), status) => State::Broken(format!(
             "Patroni answers {} at {place}",
             status.unwrap_or("nothing")

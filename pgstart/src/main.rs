@@ -11,14 +11,18 @@
 //! | `tls watch DIRECTORY PID [FILE...]` | does so whenever they are replaced, and reloads the server | [`tls`] |
 //! | `health [--wait]` | the health check | [`health`] |
 //! | `preload [LIBRARY...]` | which libraries functions in PGDATA are in, of those that are named | [`preload`] |
+//! | `backups check STATE\|configure\|stanza\|restore DIRECTORY\|watch PID` | what a start does about backups | [`backup`] |
+//! | `pgbackrest archive-push PATH`, `pgbackrest archive-get FILE PATH [STANZA]` | turns into pgBackRest, for the server | [`backup`] |
 //! | `password ROLE` | whether the secret on standard input is that of a password | [`password`] |
 //!
-//! Under the name `postgres` (a link to it) it is `run postgres`, which is how Patroni starts its servers.
+//! Under the name `postgres` (a link to it) it is `run postgres`, which is how Patroni starts its servers. Under the names `backup`, `restore` and
+//! `restore-point` it is these commands.
 //!
 //! It reads PGDATA, `POSTGRES_ON_STALE_LOCK` and `POSTGRES_AUTO_MEMORY` from the environment, and the password in `candidate_password`. It ends with 0, with 1 where the answer is no or something failed,
 //! and with 2 where it was called wrongly. What the user should read goes to standard error, as the entrypoint's own lines do; answers go to
 //! standard output.
 
+mod backup;
 mod control;
 mod health;
 mod leases;
@@ -51,10 +55,11 @@ pub fn warn(text: &str) {
 fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().collect();
     let name = Path::new(arguments.first().map_or("".as_ref(), OsString::as_os_str)).file_name();
-    if name == Some("postgres".as_ref()) {
+    let command = name.and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    if command == "postgres" {
         arguments.splice(..1, ["pgstart", "run", "postgres"].map(OsString::from));
     }
-    match dispatch(&arguments[1..]) {
+    match dispatch(&command, &arguments) {
         Ok(code) => code,
         Err(error) => {
             // Further lines stand under the first.
@@ -67,11 +72,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(arguments: &[OsString]) -> Result<ExitCode, String> {
+fn dispatch(command: &str, all: &[OsString]) -> Result<ExitCode, String> {
+    let arguments = &all[1..];
     let words: Vec<&str> = arguments
         .iter()
         .map(|word| word.to_str().unwrap_or_default())
         .collect();
+    match command {
+        "backup" => return backup::backup(all, &words),
+        "restore" => return backup::restore(all, &words),
+        "restore-point" => return backup::restore_point(all, &words),
+        _ => {}
+    }
     match &words[..] {
         ["run", _, ..] => Err(server::run(&arguments[1], &arguments[2..], is_forced()?)),
         ["locks", "check"] => check_locks(false),
@@ -121,6 +133,8 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode, String> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        ["backups", words @ ..] => backup::of_entrypoint(words),
+        ["pgbackrest", words @ ..] => backup::of_server(words),
         ["password", role] => {
             let candidate = std::env::var_os("candidate_password").ok_or("candidate_password is not set")?;
             let secret = std::io::read_to_string(std::io::stdin())
@@ -134,6 +148,7 @@ fn dispatch(arguments: &[OsString]) -> Result<ExitCode, String> {
             eprintln!(
                 "usage: pgstart run PROGRAM [ARG...] | locks check|remove | memory settings|dynamic FILE|advice |\n       \
                  tls install|refresh DIRECTORY | tls watch DIRECTORY PID [FILE...] | health [--wait] | preload [LIBRARY...] |\n       \
+                 backups check STATE|configure|stanza|restore DIRECTORY|watch PID | pgbackrest archive-push PATH | pgbackrest archive-get FILE PATH [STANZA] |\n       \
                  password ROLE"
             );
             Ok(ExitCode::from(2))

@@ -54,6 +54,21 @@ pub fn has_citus() -> bool {
     *PRESENT.get_or_init(|| Container::to_the_end(&[], &script).status == 0)
 }
 
+/// Whether the image under test has pgBackRest, whose archive this machine may not reach.
+pub fn has_pgbackrest() -> bool {
+    static PRESENT: OnceLock<bool> = OnceLock::new();
+    let script = ["bash", "-c", "type -P pgbackrest"];
+    *PRESENT.get_or_init(|| Container::to_the_end(&[], &script).status == 0)
+}
+
+/// pgBackRest in the image under test.
+pub fn needs_pgbackrest() {
+    needs_image();
+    if !has_pgbackrest() {
+        skip("the image has no pgBackRest");
+    }
+}
+
 /// Citus in the image under test.
 pub fn needs_citus() {
     needs_image();

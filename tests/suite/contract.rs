@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use crate::harness::Registered;
 use crate::support::project;
 
+#[path = "../contract/backup.rs"]
+mod backup;
 #[path = "../contract/certificates.rs"]
 mod certificates;
 #[path = "../contract/citus.rs"]

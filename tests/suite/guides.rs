@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::contract::container::{docker, image};
-use crate::contract::needs::has_citus;
+use crate::contract::needs::{has_citus, has_pgbackrest};
 use crate::harness::{report, skip};
 use crate::markdown::{Page, Part, Shown, commands, pages};
 use crate::support::project;
@@ -228,6 +228,12 @@ fn follow(can: Needs, image: &str) -> usize {
     let pages = pages();
     let (mut ran, mut failed) = (0, 0);
     for page in pages.iter().filter(|page| is_guide(page)) {
+        let is_of_backups = page.path.ends_with("back-up-and-restore.md");
+        let can = if is_of_backups && can > Needs::Nothing && !has_pgbackrest() {
+            Needs::Nothing
+        } else {
+            can
+        };
         let mut reader = Reader::new(page, can, image);
         reader.follow();
         ran += reader.ran;
