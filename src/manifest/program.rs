@@ -71,6 +71,7 @@ impl Program {
             postgresql: release.postgresql,
             sources: release.sources,
             provides: Vec::new(),
+            crates: None,
         });
         Extension {
             summary: self.summary,
