@@ -115,9 +115,10 @@ fn resolve_and_test(test: TestContext<'_>) -> Result<(), Failure> {
     let extensions: Vec<String> = names.iter().filter(|name| *name != SERVER).cloned().collect();
     let machine = setup::target(host)?;
     // What is installed was made for this machine, whatever the manifests name now.
-    let base = match args.installed {
-        true => Some(machine.distribution.clone()),
-        false => args.base.clone(),
+    let base = if args.installed {
+        Some(machine.distribution.clone())
+    } else {
+        args.base.clone()
     };
     let mut selection = Selection {
         base: ChosenBase::by(base.as_ref(), None),

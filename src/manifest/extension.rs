@@ -74,7 +74,7 @@ pub struct Extension {
     /// Commands that prove a program works. Only the manifest of a program has them.
     #[serde(default)]
     #[schemars(skip)]
-    pub runs: Vec<Run>,
+    pub runs: Vec<ProgramTest>,
 }
 
 /// Values of an extension on some bases or architectures.
@@ -333,7 +333,7 @@ pub struct Test {
 /// A command of a program with its expected output.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Run {
+pub struct ProgramTest {
     /// What is proved, as a sentence.
     pub description: String,
     /// The program and its arguments; no shell is between.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::build::{Build, CpuFlags};
-use super::extension::{Extension, KnownCheck, Release, Run};
+use super::extension::{Extension, KnownCheck, ProgramTest, Release};
 use super::source::{Packages, Source};
 
 /// A program that is compiled against PostgreSQL's client library and loaded by no server.
@@ -43,7 +43,7 @@ pub struct Program {
     pub architectures: Vec<String>,
     /// Commands that prove it works, run in the finished root as the image's user.
     #[schemars(length(min = 1))]
-    pub runs: Vec<Run>,
+    pub runs: Vec<ProgramTest>,
     /// Built-in checks that fail here, each with the reason why that is right.
     #[serde(default)]
     pub known_failures: Vec<KnownCheck>,

@@ -529,11 +529,11 @@ impl Checks<'_, Image> {
         self.settings("settings", &image.settings);
         self.packages("packages", &image.packages);
         self.variants(image, |checks, path, variant| {
-            checks.packages(&format!("{path}.packages"), &variant.packages)
+            checks.packages(&format!("{path}.packages"), &variant.packages);
         });
         self.each("snapshot", &image.snapshot, |address| {
-            let scheme = ["https://", "http://"].into_iter();
-            let host = scheme.filter_map(|scheme| address.strip_prefix(scheme)).next();
+            let mut schemes = ["https://", "http://"].into_iter();
+            let host = schemes.find_map(|scheme| address.strip_prefix(scheme));
             let fits = host.is_some_and(|rest| !rest.is_empty() && !rest.contains(char::is_whitespace));
             let complaint = || {
                 format!(
@@ -672,7 +672,7 @@ impl Checks<'_, Patroni> {
         self.component(&patroni.version, &patroni.license, &patroni.homepage);
         self.packages("packages", &patroni.packages);
         self.variants(patroni, |checks, path, variant| {
-            checks.packages(&format!("{path}.packages"), &variant.packages)
+            checks.packages(&format!("{path}.packages"), &variant.packages);
         });
         self.at("directory", value::absolute_path(&patroni.directory, &["/opt"]));
         self.known("python", &patroni.python, pythons, "python");

@@ -25,7 +25,7 @@ use crate::digest::{Sha256, Sha512};
 use crate::locked::TargetLock;
 use crate::manifest::Manifests;
 use crate::manifest::build::Build;
-use crate::manifest::extension::{KnownCheck, Preload, Run, SqlExtension, Test, Upstream};
+use crate::manifest::extension::{KnownCheck, Preload, ProgramTest, SqlExtension, Test, Upstream};
 use crate::manifest::image::{Prune, User};
 use crate::manifest::postgresql::ServerSource;
 use crate::manifest::problem::{Problem, SourceText};
@@ -480,7 +480,7 @@ pub struct Extension {
     /// Whether it is a program, which no server loads.
     pub is_program: bool,
     /// The commands that prove a program works.
-    pub runs: Vec<Run>,
+    pub runs: Vec<ProgramTest>,
 }
 
 impl Extension {

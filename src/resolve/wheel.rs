@@ -1,13 +1,14 @@
 //! Which wheels a Python can install, by the tags in their names (PEP 425, PEP 600).
 
 use std::fmt;
+use std::path::Path;
 
 use crate::target::Architecture;
 
 /// What decides whether a wheel fits.
 #[derive(Debug, Clone)]
 pub struct Interpreter {
-    /// Major and minor version of CPython, if the manifest gives them.
+    /// Major and minor version of `CPython`, if the manifest gives them.
     pub version: Option<(u16, u16)>,
     /// Major and minor version of the C library, if the manifest gives them.
     pub glibc: Option<(u16, u16)>,
@@ -17,7 +18,9 @@ pub struct Interpreter {
 
 /// Whether a file is a wheel, by its name.
 pub fn is_wheel(file: &str) -> bool {
-    file.ends_with(".whl")
+    Path::new(file)
+        .extension()
+        .is_some_and(|extension| extension == "whl")
 }
 
 /// The numbers of a version such as `3.13`.

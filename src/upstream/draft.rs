@@ -342,24 +342,20 @@ impl Writer<'_> {
             return;
         };
         self.line("    crates:");
-        match &project.lock {
-            Some((sha256, lock)) => {
-                self.line(format!(
-                    "      lock: {sha256} # Cargo.lock, {} crates",
-                    lock.crates.len()
+        if let Some((sha256, lock)) = &project.lock {
+            self.line(format!(
+                "      lock: {sha256} # Cargo.lock, {} crates",
+                lock.crates.len()
+            ));
+            for refused in &lock.refused {
+                self.decide(format!(
+                    "`crates`: {refused}, which pgsetup refuses: no digest of an index verifies it"
                 ));
-                for refused in &lock.refused {
-                    self.decide(format!(
-                        "`crates`: {refused}, which pgsetup refuses: no digest of an index verifies it"
-                    ));
-                }
             }
-            None => {
-                let todo =
-                    "the archive has no Cargo.lock at its top, and pgsetup compiles only crates of a lock";
-                self.line(format!("      lock: {}", marked(todo)));
-                self.decide(format!("`crates.lock`: {todo}"));
-            }
+        } else {
+            let todo = "the archive has no Cargo.lock at its top, and pgsetup compiles only crates of a lock";
+            self.line(format!("      lock: {}", marked(todo)));
+            self.decide(format!("`crates.lock`: {todo}"));
         }
         let Some(version) = project.pgrx().filter(|_| project.has_pgrx) else {
             return;

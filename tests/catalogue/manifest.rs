@@ -42,7 +42,7 @@ pub struct Extension {
     #[serde(default)]
     pub tests: Vec<Test>,
     #[serde(default)]
-    pub runs: Vec<Run>,
+    pub runs: Vec<ProgramTest>,
     #[serde(default)]
     pub upgrades: Vec<Upgrade>,
     pub upstream: Option<Upstream>,
@@ -56,7 +56,7 @@ pub struct Extension {
 
 /// A command of a program.
 #[derive(Debug, Deserialize)]
-pub struct Run {
+pub struct ProgramTest {
     pub description: String,
     pub run: Vec<String>,
     pub prints: String,

@@ -106,7 +106,9 @@ fn explain(options: &Options, what: &str, calls: &[Command]) -> ExitCode {
         println!("{}", json!({"does": what, "commands": calls}));
     } else {
         println!("{what}");
-        calls.iter().for_each(|call| println!("  {call}"));
+        for call in &calls {
+            println!("  {call}");
+        }
     }
     ExitCode::SUCCESS
 }

@@ -172,7 +172,7 @@ fn options(
                         options.insert(secret.to_owned(), text.trim_end_matches('\n').to_owned());
                     }
                     Err(error) => {
-                        problems.push(format!("{name} is '{value}', which cannot be read: {error}"))
+                        problems.push(format!("{name} is '{value}', which cannot be read: {error}"));
                     }
                 }
             }
@@ -225,12 +225,11 @@ impl Check<'_> {
             .map(|(number, _)| number)
             .collect();
         if repositories.is_empty() {
-            let because = match restores {
-                Some(name) => format!("{name} is set"),
-                None => {
-                    let names: Vec<String> = self.options.keys().map(|option| variable(option)).collect();
-                    format!("{} is set", names.join(", "))
-                }
+            let because = if let Some(name) = restores {
+                format!("{name} is set")
+            } else {
+                let names: Vec<String> = self.options.keys().map(|option| variable(option)).collect();
+                format!("{} is set", names.join(", "))
             };
             self.problem(format!(
                 "PGBACKREST_REPO1_TYPE is not set, and no other variable of a repository: {because}, and backups need one.\n\

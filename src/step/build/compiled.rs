@@ -69,12 +69,12 @@ impl Compiled {
             let suffix = entry.path.extension().unwrap_or_default();
             objects += usize::from(suffix == "o" || suffix == "os");
             let name = entry.path.file_name().unwrap_or_default();
-            if FILES.iter().any(|file| name == *file) {
-                if let Some(text) = local::read_foreign_below(&top, &entry.path, MAX_BYTES) {
-                    self.is_seen = true;
-                    let path = format!("{source}/{}", utf8(&entry.path)?);
-                    self.words(architecture, &text, &path);
-                }
+            if FILES.iter().any(|file| name == *file)
+                && let Some(text) = local::read_foreign_below(&top, &entry.path, MAX_BYTES)
+            {
+                self.is_seen = true;
+                let path = format!("{source}/{}", utf8(&entry.path)?);
+                self.words(architecture, &text, &path);
             }
         }
         Ok(objects)

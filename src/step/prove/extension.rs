@@ -7,7 +7,7 @@ use super::proof::{self, Proof};
 use super::{Recorder, files, in_cluster};
 use crate::failure::{Cause, Failure};
 use crate::host::Log;
-use crate::manifest::extension::{Required, Run, SqlExtension, Test};
+use crate::manifest::extension::{ProgramTest, Required, SqlExtension, Test};
 use crate::plan::ExtensionTest;
 use crate::report::outcome::Verdict;
 use crate::resolve::Extension;
@@ -128,8 +128,8 @@ pub fn tests(
 ///
 /// # Errors
 /// pgsetup was interrupted. A failed command is an outcome.
-pub fn runs(running: &Running<'_>, runs: &[Run], recorder: &Recorder<'_, '_>) -> Result<(), Failure> {
-    for Run {
+pub fn runs(running: &Running<'_>, runs: &[ProgramTest], recorder: &Recorder<'_, '_>) -> Result<(), Failure> {
+    for ProgramTest {
         description,
         run,
         prints,
