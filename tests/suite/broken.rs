@@ -151,7 +151,7 @@ part() {
 # What a signal does while a query of this database runs.
 stopped() {
   local name="$1" pid
-  pgsetup test /broken/manifests "$name" --installed --timeout 600 &
+  pgsetup test /broken/manifests --no-catalogue "$name" --installed --timeout 600 &
   pid=$!
   until grep --quiet --text "postgres: postgres $name \[local\] SELECT" /proc/[0-9]*/cmdline 2>/dev/null; do
     kill -0 "$pid" || return 99
@@ -160,8 +160,8 @@ stopped() {
   kill -s TERM "$pid"
   wait "$pid"
 }
-part all pgsetup test /broken/manifests --all --vendor /broken/vendor --offline --timeout "$LIMIT" --format tap
-part kept pgsetup test /broken/manifests wrong_answer --installed --keep
+part all pgsetup test /broken/manifests --no-catalogue --all --vendor /broken/vendor --offline --timeout "$LIMIT" --format tap
+part kept pgsetup test /broken/manifests --no-catalogue wrong_answer --installed --keep
 rm -r /var/tmp/pgsetup
 for name in endless deaf; do
   part "stopped-$name" stopped "$name"

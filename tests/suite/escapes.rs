@@ -86,8 +86,8 @@ perl /escapes/outside.pl /root/arrived &
 until [ -S /run/escapes.socket ]; do read -t 0.1 <> <(:) || true; done
 apt-get -qq update >/dev/null; apt-get -qq install --no-install-recommends make gcc libc6-dev >/dev/null 2>&1
 sum >/root/before
-[ -z \"${REQUIRE:-}\" ] || /escapes/pgsetup install /escapes/manifests --sandbox require --offline --vendor /escapes/vendor
-/escapes/pgsetup install /escapes/manifests --vendor /escapes/vendor --offline --keep-going
+[ -z \"${REQUIRE:-}\" ] || /escapes/pgsetup install /escapes/manifests --no-catalogue --sandbox require --offline --vendor /escapes/vendor
+/escapes/pgsetup install /escapes/manifests --no-catalogue --vendor /escapes/vendor --offline --keep-going
 sum >/root/after; cmp /root/before /root/after && echo unchanged
 grep --count escaped /var/lib/dpkg/status
 find / -xdev -name 'escaped*' -not -path '/escapes/*' -not -path '/var/tmp/pgsetup/s*/escapes-1.0/*'

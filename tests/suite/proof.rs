@@ -45,17 +45,17 @@ const FAULTY: [(&str, &str, &str); 6] = [
 const AT_THE_GATE: [&str; 2] = ["borrowed_interpreter", "no_interpreter"];
 
 const TEST: &str = r"
-part test pgsetup test /proof/manifests --all --vendor /proof/vendor --offline --format tap
-part upstream pgsetup test /proof/manifests own_targets own_steps --upstream --vendor /proof/vendor --offline --format tap
+part test pgsetup test /proof/manifests --no-catalogue --all --vendor /proof/vendor --offline --format tap
+part upstream pgsetup test /proof/manifests --no-catalogue own_targets own_steps --upstream --vendor /proof/vendor --offline --format tap
 ";
 
 const INSTALL: &str = r#"
-install() { pgsetup install /proof/manifests --vendor /proof/vendor --offline --extensions "$1"; }
+install() { pgsetup install /proof/manifests --no-catalogue --vendor /proof/vendor --offline --extensions "$1"; }
 part gate install "$GATE"
 part faulty install "$FAULTY"
 part sound install "$SOUND"
 part verify pgsetup verify
-part installed pgsetup test /proof/manifests ${SOUND//,/ } --installed --format tap
+part installed pgsetup test /proof/manifests --no-catalogue ${SOUND//,/ } --installed --format tap
 "#;
 
 const PART: &str = r#"

@@ -59,7 +59,9 @@ impl Settings {
         let mut problems = Vec::new();
         let options = options(variables, machine, &mut problems);
         let restores = ["RESTORE_FROM", "RESTORE_STANZA"];
-        let restores = restores.into_iter().find(|name| variables.contains_key(*name));
+        // The entrypoint exports both, empty where they are not set.
+        let is_set = |name: &&str| variables.get(*name).is_some_and(|value| !value.is_empty());
+        let restores = restores.into_iter().find(is_set);
         if options.is_empty() && restores.is_none() && problems.is_empty() {
             return Ok(None);
         }
@@ -503,6 +505,10 @@ mod tests {
     #[test]
     fn a_restore_needs_a_repository() {
         assert!(text(read(&[("RESTORE_FROM", "latest")])).contains("PGBACKREST_REPO1_TYPE is not set"));
+        assert_eq!(
+            read(&[("RESTORE_FROM", ""), ("RESTORE_STANZA", "")]).unwrap(),
+            None
+        );
     }
 
     #[test]
