@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::support::project;
 
 /// Prefixes of the variables that are the image's.
-const PREFIXES: [&str; 3] = ["POSTGRES_", "PATRONI_", "CITUS_"];
+const PREFIXES: [&str; 4] = ["POSTGRES_", "PATRONI_", "CITUS_", "RESTORE_"];
 
 /// Every word in the scripts that has the form of such a variable, by the file it is in.
 fn words() -> BTreeSet<String> {
