@@ -110,10 +110,10 @@ pub fn refusals(output: &str, own: &[String]) -> Vec<Refusal> {
         };
         // A program that tries again says the same in other words.
         let is_same = |other: &Refusal| {
-            let is_named = refusal.what.is_some() && other.command == refusal.command;
             other.kind == refusal.kind
                 && other.what == refusal.what
-                && (is_named || other.line == refusal.line)
+                && other.command == refusal.command
+                && (refusal.what.is_some() || other.line == refusal.line)
         };
         if !found.iter().any(is_same) {
             found.push(refusal);
